@@ -1,0 +1,7 @@
+"""The distributed truth: keys, verbs and their Lua; the only package that imports redis."""
+
+from simpledist.broker.broker import Broker
+from simpledist.broker.keys import Keys
+from simpledist.broker.link import Link
+
+__all__ = ["Broker", "Keys", "Link"]

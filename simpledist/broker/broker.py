@@ -1,0 +1,266 @@
+"""Redis seen as our verbs: one method a Lua file, and nothing else changes a job's state.
+
+Called by client, worker and distributor, each with a Link of its own; owned by the thread that owns the Link. Calls and
+outcomes are opaque bytes here. A verb raises RedisDown (send it again: every verb is idempotent, claims by their
+nonce) or RedisRefused. docs/protocol.md has one row a verb.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simpledist import policy
+from simpledist.broker import scripts
+from simpledist.broker.keys import Keys
+from simpledist.broker.link import BIG_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS, Argument, Link
+from simpledist.broker.records import (
+    Beaten,
+    Claimed,
+    Ended,
+    Failed,
+    Held,
+    Nudged,
+    Reaped,
+    Reply,
+    Submitted,
+    Suspect,
+    Take,
+)
+
+
+class Broker:
+    """The verbs over one Link."""
+
+    def __init__(
+        self, link: Link, keys: Keys, verbs: Mapping[str, scripts.Script] | None = None
+    ) -> None:
+        self.link = link
+        self.keys = keys
+        self._verbs = verbs or _VERBS
+
+    # --- client ------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        function: str,
+        client: str,
+        connection: str,
+        calls: Sequence[tuple[str, bytes]],
+        *,
+        max_queue: int | None = None,
+        require_worker: bool = True,
+    ) -> Submitted:
+        """Enter jobs of one function, (id, call) each; idempotent by id."""
+        arguments: list[Argument] = [
+            function,
+            client,
+            connection,
+            -1 if max_queue is None else max_queue,
+            int(require_worker),
+            len(calls),
+        ]
+        for id, call in calls:
+            arguments += (id, self._put_beside("beside_call", id, call))
+        epoch, words = self._run("submit", arguments)
+        return Submitted(epoch.decode(), _texts(words))
+
+    def cancel(self, client: str, jobs: Sequence[tuple[str, str]]) -> list[str]:
+        """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone."""
+        return _texts(self._run("cancel", [client, len(jobs), *_flat(jobs)]))
+
+    def ack(
+        self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None
+    ) -> None:
+        """Say that these outcomes were read, and bring the counts of local runs by (function, why)."""
+        counts = local or {}
+        arguments: list[Argument] = [client, len(ids), *ids, len(counts)]
+        for (function, why), number in counts.items():
+            arguments += (function, why, number)
+        self._run("ack", arguments)
+
+    def nudge(
+        self,
+        client: str,
+        connection: str,
+        jobs: Sequence[tuple[str, str]],
+        functions: Sequence[str] = (),
+    ) -> Nudged:
+        """Beat, mend the queues of these (function, id), and learn what became of each."""
+        arguments: list[Argument] = [client, connection, self.link.run_id, len(jobs), *_flat(jobs)]
+        epoch, words, lives, suspects, closing = self._run(
+            "nudge", [*arguments, len(functions), *functions]
+        )
+        pairs = _texts(suspects)
+        return Nudged(
+            epoch=epoch.decode(),
+            words=[parse_reply(word) if b" " in word else word.decode() for word in words],
+            live={function: bool(live) for function, live in zip(functions, lives, strict=True)},
+            suspects=[
+                Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)
+            ],
+            closing=bool(closing),
+        )
+
+    def result_bytes(self, reply: Reply) -> bytes | None:
+        """The bytes of a reply whose `place` is "hash" or "beside"; None if they are gone."""
+        if reply.place == "hash":
+            return self.link.call("HGET", self.keys.named("data", reply.id), "result", timeout=BIG_TIMEOUT_SECONDS)
+        return self.link.call("GET", self.keys.named("beside_result", reply.id), timeout=BIG_TIMEOUT_SECONDS)
+
+    # --- worker ------------------------------------------------------------------------------------------------
+
+    def claim(
+        self,
+        worker: str,
+        nonce: str,
+        function: str,
+        popped: Sequence[bytes],
+        slots: Sequence[int],
+        *,
+        again: bool = False,
+    ) -> list[Claimed]:
+        """Make running jobs of popped list elements and of what else is queued, at most one a slot."""
+        arguments: list[Argument] = [worker, nonce, int(again), function, len(popped), *popped]
+        return _claimed(self._run("claim", [*arguments, len(slots), *slots]))
+
+    def complete(
+        self,
+        worker: str,
+        nonce: str,
+        ended: Sequence[Ended],
+        take: Take | None = None,
+        *,
+        again: bool = False,
+    ) -> tuple[list[str], list[Claimed]]:
+        """End attempts by their outcomes, and take next jobs in the same step."""
+        arguments: list[Argument] = [worker, nonce, int(again), len(ended)]
+        for one in ended:
+            outcome = self._put_beside("beside_result", one.held.id, one.outcome, ttl=policy.TIMINGS.ended_ttl_seconds)
+            arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
+        arguments += (0,) if take is None else (1, take.function, len(take.slots), *take.slots)
+        words, claimed = self._run("complete", arguments)
+        return _texts(words), _claimed(claimed)
+
+    def fail(self, worker: str, failed: Sequence[Failed]) -> list[str]:
+        """End attempts that the cluster brought to an end; a word each: requeued, failed, already, stale, gone."""
+        arguments: list[Argument] = [worker, len(failed)]
+        for one in failed:
+            arguments += (*one.held, one.why, one.error)
+        return _texts(self._run("fail", arguments))
+
+    def release(self, worker: str, held: Sequence[Held]) -> list[str]:
+        """Give jobs back to their queues, blaming nobody."""
+        return _texts(self._run("release", [worker, len(held), *_flat(held)]))
+
+    def beat(
+        self,
+        worker: str,
+        connection: str,
+        held: Sequence[Held],
+        row: Mapping[str, Any] | None = None,
+        functions: Sequence[str] = (),
+    ) -> Beaten:
+        """Say that the worker lives and what it holds; with `row` (and `functions`) it registers."""
+        text = json.dumps(row, separators=(",", ":")) if row is not None else ""
+        arguments: list[Argument] = [worker, connection, len(held), *(one.field for one in held)]
+        known, stop, missing = self._run("beat", [*arguments, text, len(functions), *functions])
+        return Beaten(bool(known), _held(stop), _held(missing))
+
+    def leave(self, worker: str, *, final: bool) -> int:
+        """Withdraw the worker's offers; `final`: give back what it holds and remove its rows too."""
+        return self._run("leave", [worker, int(final)])
+
+    def call_bytes(self, id: str) -> bytes | None:
+        """The bytes of a call that lies beside the scripts; None if they are gone."""
+        return self.link.call("GET", self.keys.named("beside_call", id), timeout=BIG_TIMEOUT_SECONDS)
+
+    # --- anybody -----------------------------------------------------------------------------------------------
+
+    def reap(
+        self,
+        *,
+        run_id: str = "",
+        workers: Sequence[tuple[str, str]] = (),
+        clients: Sequence[tuple[str, str]] = (),
+        functions: Sequence[str] = (),
+        orphans: Sequence[tuple[str, str]] = (),
+    ) -> Reaped:
+        """Judge candidates and mend queues; safe at any time from anybody.
+
+        `workers` and `clients` are (id, connection found closed or ""). `orphans` are queued (function, id) whose
+        client seems gone. `run_id` is that of the Redis which was asked about the connections.
+        """
+        arguments: list[Argument] = [run_id]
+        for pairs in (workers, clients):
+            arguments += (len(pairs), *_flat(pairs))
+        arguments += (len(functions), *functions, len(orphans), *_flat(orphans))
+        expelled, forgotten, requeued, dropped, closing = self._run("reap", arguments)
+        return Reaped(_texts(expelled), forgotten, requeued, dropped, bool(closing))
+
+    # --- how a verb travels ------------------------------------------------------------------------------------
+
+    def _run(self, verb: str, arguments: Sequence[Argument]) -> Any:
+        script = self._verbs[verb]
+        return self.link.evaluate(
+            script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS
+        )
+
+    def _put_beside(self, template: str, id: str, value: bytes, *, ttl: float | None = None) -> bytes:
+        """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
+        if len(value) <= policy.BESIDE_BYTES:
+            return value
+        lifetime = round((ttl or policy.TIMINGS.ended_ttl_seconds) * 1000)
+        self.link.call(
+            "SET", self.keys.named(template, id), value, "PX", lifetime, timeout=BIG_TIMEOUT_SECONDS
+        )
+        return b""
+
+
+def parse_reply(element: bytes) -> Reply:
+    """One element of a reply list, or a nudge's word of an ended job."""
+    header, _, result = element.partition(b"\n")
+    id, state, why, worker, attempts, queued_ms, run_ms, place = header.decode().split(" ")
+    return Reply(
+        id=id,
+        state=state,
+        why=None if why == "-" else why,
+        worker=None if worker == "-" else worker,
+        attempts=int(attempts),
+        queued_ms=int(queued_ms),
+        run_ms=int(run_ms),
+        place=place,
+        result=result if place == "inline" else None,
+    )
+
+
+def _texts(values: Sequence[bytes]) -> list[str]:
+    return [value.decode() for value in values]
+
+
+def _flat(rows: Sequence[Sequence[Argument]]) -> list[Argument]:
+    return [value for row in rows for value in row]
+
+
+def _held(fields: Sequence[bytes]) -> list[Held]:
+    return [Held(*field.decode().rsplit(":", 2)) for field in fields]
+
+
+def _claimed(flat: Sequence[bytes]) -> list[Claimed]:
+    jobs: list[Claimed] = []
+    for i in range(0, len(flat), 7):
+        function, id, fence, slot, attempt, queued_ms = _texts(flat[i : i + 6])
+        jobs.append(
+            Claimed(
+                held=Held(function, id, fence),
+                slot=int(slot) if slot.isdigit() else 0,
+                attempt=int(attempt),
+                queued_ms=int(queued_ms),
+                call=flat[i + 6] or None,
+            )
+        )
+    return jobs
+
+
+_VERBS = scripts.load()

@@ -1,0 +1,75 @@
+"""Every key in Redis, built here and nowhere else.
+
+`TEMPLATES` is the one table: Python builds names from it, the Lua prelude is generated from it (scripts.py), and a test
+holds docs/redis-keys.md against it.
+"""
+
+from __future__ import annotations
+
+TEMPLATES: dict[str, str] = {
+    # permanent
+    "functions": "functions",
+    "workers": "workers",
+    "heartbeats": "heartbeats",
+    "clients": "clients",
+    "epoch": "epoch",
+    "offers": "offers:{function}",
+    "meta": "meta:{function}",
+    # with a TTL, renewed at each write
+    "queue": "queue:{function}",
+    "queued": "queued:{function}",
+    "current": "current:{function}",
+    "held": "held:{worker}",
+    "control": "control:{worker}",
+    "suspects": "suspects",
+    "job": "job:{id}",
+    "data": "data:{id}",
+    "beside_call": "data:{id}:call",
+    "beside_result": "data:{id}:result",
+    "reply": "reply:{client}",
+}
+
+PERMANENT = frozenset({"functions", "workers", "heartbeats", "clients", "epoch", "offers", "meta"})
+
+
+class Keys:
+    """The key names of one namespace."""
+
+    def __init__(self, namespace: str = "simpledist") -> None:
+        self.namespace = namespace
+        self.prefix = namespace + ":"
+        self.functions = self.prefix + TEMPLATES["functions"]
+        self.workers = self.prefix + TEMPLATES["workers"]
+        self.heartbeats = self.prefix + TEMPLATES["heartbeats"]
+        self.clients = self.prefix + TEMPLATES["clients"]
+        self.epoch = self.prefix + TEMPLATES["epoch"]
+        self.suspects = self.prefix + TEMPLATES["suspects"]
+
+    def named(self, template: str, part: str) -> str:
+        """The key of `template` ("queue", "job", ...) for one function, worker, client or job id."""
+        head, _, tail = TEMPLATES[template].partition("{")
+        return self.prefix + head + part + tail.partition("}")[2]
+
+    def queue(self, function: str) -> str:
+        return self.named("queue", function)
+
+    def control(self, worker: str) -> str:
+        return self.named("control", worker)
+
+    def reply(self, client: str) -> str:
+        return self.named("reply", client)
+
+    def template_of(self, key: str) -> str | None:
+        """Which template a key was built from, or None if it is not one of ours."""
+        if not key.startswith(self.prefix):
+            return None
+        rest = key[len(self.prefix) :]
+        for name, template in TEMPLATES.items():
+            head, brace, tail = template.partition("{")
+            tail = tail.partition("}")[2]
+            if not brace:
+                if rest == template:
+                    return name
+            elif rest.startswith(head) and rest.endswith(tail) and (tail or rest.count(":") <= head.count(":")):
+                return name
+        return None

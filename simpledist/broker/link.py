@@ -1,0 +1,203 @@
+"""One connection to Redis, with our rules instead of the library's.
+
+redis-py re-sends commands by itself since 6.0 and breaks blocking pops by a 5 s socket timeout since 8.0; a re-sent pop
+or push is silent loss or duplication. So: no library retries, a timeout for each call, and whatever goes wrong between
+the send and the full read drops the connection; the verb is then sent again by its role, with its nonce.
+
+Owned by one thread at a time (roles lock or confine it). Every method raises RedisDown or RedisRefused and nothing else.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from simpledist.errors import RedisDown, RedisRefused
+
+COMMAND_TIMEOUT_SECONDS = 2.0
+BIG_TIMEOUT_SECONDS = 10.0
+OLDEST_SERVER = (6, 2)
+
+# Replies that mean "not this server, or not now": drop the connection and come again.
+_PASSING = (
+    "LOADING",
+    "BUSY",
+    "READONLY",
+    "UNBLOCKED",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "NOREPLICAS",
+)
+
+Argument = str | bytes | memoryview | int | float
+
+
+class Link:
+    """A connection that is either whole or closed; `identity` is `<run id>:<client id>`, or "" where unknown."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        name: str = "simpledist",
+        make_connection: Callable[[], Any] | None = None,
+    ) -> None:
+        self._make_connection = make_connection or (lambda: _connection(url, name))
+        self._connection: Any = None
+        self._timeout = COMMAND_TIMEOUT_SECONDS
+        self.identity = ""
+        self.version = ""
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
+
+    @property
+    def run_id(self) -> str:
+        return self.identity.partition(":")[0]
+
+    def connect(self) -> None:
+        """Connect afresh and learn who we are; refuses a Redis older than 6.2."""
+        self.close()
+        try:
+            connection = self._make_connection()
+            connection.connect()
+        except (redis.RedisError, OSError, ValueError) as error:
+            raise _translated(error) from error
+        self._connection = connection
+        self._timeout = COMMAND_TIMEOUT_SECONDS
+        client_id, info = self.pipeline([("CLIENT", "ID"), ("INFO", "server")])
+        facts = _facts(info) if isinstance(info, bytes) else {}
+        self.version = facts.get("redis_version", "")
+        if self.version and tuple(int(part) for part in self.version.split(".")[:2]) < OLDEST_SERVER:
+            self.close()
+            raise RedisRefused(f"Redis {self.version} is too old: simpledist needs 6.2 or newer")
+        run_id = facts.get("run_id", "")
+        self.identity = f"{run_id}:{client_id}" if run_id and isinstance(client_id, int) else ""
+
+    def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self.identity = ""
+        if connection is not None:
+            try:
+                connection.disconnect()
+            except (redis.RedisError, OSError):
+                return
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for a selector."""
+        if self._connection is None or self._connection._sock is None:
+            raise RedisDown("not connected to Redis")
+        return self._connection._sock.fileno()
+
+    def call(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> Any:
+        """Send one command and read its reply."""
+        self.send(*command, timeout=timeout)
+        return self.receive(timeout=timeout)
+
+    def pipeline(
+        self, commands: Sequence[Sequence[Argument]], *, timeout: float = COMMAND_TIMEOUT_SECONDS
+    ) -> list[Any]:
+        """Send many commands at once; a refused one gives its RedisRefused as its reply."""
+        connection = self._open(timeout)
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+        except BaseException as error:
+            raise self._broken(error) from error
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(self.receive(timeout=timeout))
+            except RedisRefused as error:
+                replies.append(error)
+        return replies
+
+    def send(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
+        """Send one command; its reply must be read by `receive` before anything else is sent."""
+        connection = self._open(timeout)
+        try:
+            connection.send_command(*command)
+        except BaseException as error:
+            raise self._broken(error) from error
+
+    def receive(self, *, timeout: float = COMMAND_TIMEOUT_SECONDS) -> Any:
+        """Read one reply, for at most `timeout` seconds of silence."""
+        connection = self._open(timeout)
+        try:
+            return connection.read_response()
+        except redis.ResponseError as error:
+            translated = _translated(error)
+            if isinstance(translated, RedisDown):
+                self.close()
+            raise translated from error
+        except BaseException as error:
+            raise self._broken(error) from error
+
+    def evaluate(self, sha: str, text: str, key: str, arguments: Sequence[Argument], *, timeout: float) -> Any:
+        """Run a script by its SHA-1; sends the text only to a server that does not have it."""
+        try:
+            return self.call("EVALSHA", sha, 1, key, *arguments, timeout=timeout)
+        except RedisRefused as error:
+            if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
+                raise
+        return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
+
+    def _open(self, timeout: float) -> Any:
+        if self._connection is None:
+            raise RedisDown("not connected to Redis")
+        if timeout != self._timeout:
+            sock = getattr(self._connection, "_sock", None)
+            if isinstance(sock, socket.socket):
+                sock.settimeout(timeout)
+            self._timeout = timeout
+        return self._connection
+
+    def _broken(self, error: BaseException) -> BaseException:
+        """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
+        self.close()
+        return _translated(error) if isinstance(error, Exception) else error
+
+
+def _connection(url: str, name: str) -> Any:
+    pool = redis.ConnectionPool.from_url(url)
+    settings = {
+        **pool.connection_kwargs,
+        "socket_timeout": COMMAND_TIMEOUT_SECONDS,
+        "socket_connect_timeout": COMMAND_TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "retry_on_error": [],
+        "health_check_interval": 0,
+        "client_name": name,
+        "decode_responses": False,
+        "protocol": 2,
+    }
+    if not issubclass(pool.connection_class, redis.UnixDomainSocketConnection):
+        settings["socket_keepalive"] = True
+    settings.pop("connection_class", None)
+    return pool.connection_class(**settings)
+
+
+def _translated(error: Exception) -> RedisDown | RedisRefused:
+    text = str(error) or type(error).__name__
+    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
+        return RedisRefused(f"Redis refuses our user or password: {text}")
+    if isinstance(error, redis.ResponseError):
+        # redis-py strips the first word of those errors that it has a class for.
+        if text.startswith(_PASSING) or isinstance(
+            error, (redis.ReadOnlyError, redis.BusyLoadingError, redis.exceptions.ClusterDownError)
+        ):
+            return RedisDown(text)
+        return RedisRefused(text)
+    return RedisDown(text)
+
+
+def _facts(info: bytes) -> dict[str, str]:
+    lines = info.decode("utf-8", "replace").splitlines()
+    return {key: value for key, colon, value in (line.partition(":") for line in lines) if colon}

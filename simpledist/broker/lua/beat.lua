@@ -1,0 +1,58 @@
+-- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
+-- with a reply on the wire: back to the queue, blaming nobody.
+-- ARGV: worker connection n_held held... (function:id:fence), row ('' or JSON: registers) n_functions functions...
+-- Replies: known(0|1), n_stop stop..., n_missing missing...
+
+local worker, connection = arg(), arg()
+local named, order = {}, {}
+for i = 1, number() do
+  order[i] = arg()
+  named[order[i]] = true
+end
+local row, n_functions = arg(), number()
+call('HDEL', key_suspects(), worker)
+local old = call('HGET', key_workers(), worker)
+if row ~= '' then
+  if old then withdraw_offers(worker, old) end
+  call('HSET', key_workers(), worker, row)
+  for _ = 1, n_functions do
+    local fn = arg()
+    call('SADD', key_functions(), fn)
+    call('HSET', key_offers(fn), worker, text(now_ms))
+  end
+elseif not old or row_dead(old) or row_connection(old) ~= connection then
+  return { 0, {}, {} }
+end
+call('HSET', key_heartbeats(), worker, text(now_ms))
+epoch()
+
+local stop, missing = {}, {}
+for _, field in ipairs(order) do
+  local fn, id, fence = split_held(field)
+  local job = job_of(id)
+  if not job then
+    table.insert(missing, field)
+  elseif ended[job.state] or not anyone_waits(job) then
+    if job.fence == fence then drop(fn, id, job) end
+    table.insert(stop, field)
+  elseif job.state == 'queued' then
+    -- It was taken from this worker while it was away and has not begun elsewhere: the work goes on.
+    call('ZREM', key_queued(fn), id)
+    local attempt = tonumber(job.attempts or 0) + 1
+    call('HDEL', key_job(id), 'missed')
+    call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', worker, 'attempts', attempt,
+      'queued_ms', job.queued_ms or '0')
+    hold(fn, id, fence, worker, '-', attempt, '-')
+  elseif job.fence ~= fence then
+    table.insert(stop, field)
+  end
+end
+local flat = call('HGETALL', key_held(worker))
+for i = 1, #flat, 2 do
+  if not named[flat[i]] and now_ms - tonumber(string.match(flat[i + 1], '^%d+')) >= UNHELD_MS then
+    local fn, id, fence = split_held(flat[i])
+    if release(fn, id, fence) == 'requeued' then bump(fn, 'unheld') end
+    unhold(fn, id, fence, worker)
+  end
+end
+return { 1, stop, missing }

@@ -1,0 +1,39 @@
+-- cancel: a client no longer wants these jobs.
+-- ARGV: client n, then n times: function id
+-- Replies: a word each: cancelled (queued: gone; running: its worker is told) | ended | gone
+
+local client, n = arg(), number()
+local words, touched = {}, {}
+call('HDEL', key_suspects(), client)
+for i = 1, n do
+  local fn, id = arg(), arg()
+  local job = job_of(id)
+  if not job then
+    words[i] = 'gone'
+  elseif ended[job.state] then
+    words[i] = 'ended'
+  else
+    words[i] = 'cancelled'
+    call('HDEL', key_job(id), 'waiting:' .. client)
+    local others = false
+    for _, other in ipairs(job.waiting) do others = others or other ~= client end
+    if not others and job.state == 'queued' then
+      drop(fn, id, job)
+      touched[fn] = true
+      bump(fn, 'cancelled')
+    elseif not others then
+      unhold(fn, id, job.fence, job.worker)
+      call('DEL', key_data(id), key_beside_call(id))
+      call('RPUSH', key_control(job.worker), 'cancel ' .. id .. ':' .. job.fence)
+      call('PEXPIRE', key_control(job.worker), CONTROL_MS)
+      call('HDEL', key_job(id), 'fence')
+      call('HSET', key_job(id), 'state', 'cancelled', 'ended', text(now_ms))
+      call('PEXPIRE', key_job(id), ENDED_MS)
+      bump(fn, 'cancelled')
+    end
+  end
+end
+for fn in pairs(touched) do
+  if call('ZCARD', key_queued(fn)) == 0 then call('DEL', key_queue(fn)) end
+end
+return words

@@ -1,0 +1,23 @@
+-- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list.
+-- ARGV: worker nonce again(0|1) function n_popped popped... n_slots slots...
+-- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
+-- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it.
+
+local worker, nonce, again, fn = arg(), arg(), arg() == '1', arg()
+local popped = {}
+for i = 1, number() do popped[i] = arg() end
+local slots = read_slots()
+local out = {}
+if again then
+  repeat_claims(worker, nonce, out)
+  if #out > 0 then return out end
+end
+call('HDEL', key_suspects(), worker)
+local filled, size = 0, 0
+for _, element in ipairs(popped) do
+  if filled >= #slots then break end
+  local bytes = claim_element(fn, element, worker, nonce, slots[filled + 1], out)
+  if bytes then filled, size = filled + 1, size + bytes end
+end
+take(fn, worker, nonce, slots, filled, size, out)
+return out

@@ -1,0 +1,79 @@
+-- nudge: a client lives, asks after its jobs, and mends what it can: the waiting client is the last reaper.
+-- ARGV: client connection run_id n_jobs (function id)... n_functions functions... (asked: is a live worker there?)
+-- Replies: epoch, words (queued | running | missing | no_worker | a reply element), live(0|1)...,
+--          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1)
+
+local client, connection, run_id = arg(), arg(), arg()
+call('HDEL', key_suspects(), client)
+call('HSET', key_clients(), client, text(now_ms) .. ' ' .. connection)
+local ids, fns, holders, asked = {}, {}, {}, {}
+for i = 1, number() do
+  local fn = arg()
+  ids[i] = { fn, arg() }
+  fns[fn] = true
+end
+local n_functions = number()
+for i = 1, n_functions do
+  asked[i] = arg()
+  fns[asked[i]] = true
+end
+
+local _, _, closing = judge(run_id)
+for _, pair in ipairs(ids) do
+  local worker = call('HGET', key_job(pair[2]), 'worker')
+  if worker and not holders[worker] then
+    holders[worker] = true
+    local row = call('HGET', key_workers(), worker)
+    if row and not row_dead(row) and not fresh(call('HGET', key_heartbeats(), worker)) then expel(worker, row) end
+  end
+end
+local alive = {}
+for fn in pairs(fns) do
+  mend_queue(fn)
+  alive[fn] = live(fn)
+end
+
+local words = {}
+for i, pair in ipairs(ids) do
+  local fn, id = pair[1], pair[2]
+  local job = job_of(id)
+  if not job then
+    words[i] = 'missing'
+  elseif job.state == 'succeeded' or job.state == 'failed' then
+    words[i] = reply_element(id, job)
+  elseif job.state == 'cancelled' then
+    words[i] = 'missing'
+  else
+    call('PEXPIRE', key_job(id), UNFINISHED_MS)
+    call('PEXPIRE', key_data(id), UNFINISHED_MS)
+    call('PEXPIRE', key_beside_call(id), UNFINISHED_MS)
+    if job.state == 'running' then
+      words[i] = 'running'
+    else
+      words[i] = alive[fn] and 'queued' or 'no_worker'
+    end
+  end
+end
+local lives = {}
+for i, fn in ipairs(asked) do lives[i] = alive[fn] and 1 or 0 end
+
+local suspects = {}
+if run_id ~= '' then
+  for fn in pairs(fns) do
+    call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+    call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
+    if now_ms - tonumber(call('HGET', key_meta(fn), 'checked') or 0) >= DUTIES_MS then
+      call('HSET', key_meta(fn), 'checked', text(now_ms))
+      for _, worker in ipairs(call('HRANDFIELD', key_offers(fn), SUSPECTS)) do holders[worker] = true end
+    end
+  end
+  for worker in pairs(holders) do
+    local row = call('HGET', key_workers(), worker)
+    local named = row and not row_dead(row) and row_connection(row)
+    if named and string.sub(named, 1, #run_id) == run_id and #suspects < 2 * SUSPECTS then
+      table.insert(suspects, worker)
+      table.insert(suspects, named)
+    end
+  end
+end
+return { epoch(), words, lives, suspects, closing }

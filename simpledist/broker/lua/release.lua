@@ -1,0 +1,13 @@
+-- release: a worker gives back what it holds (drain, template gone); nobody is blamed.
+-- ARGV: worker n, then n times: function id fence
+-- Replies: a word each: requeued | stale | gone
+
+local worker, n = arg(), number()
+local words = {}
+call('HDEL', key_suspects(), worker)
+for i = 1, n do
+  local fn, id, fence = arg(), arg(), arg()
+  words[i] = release(fn, id, fence)
+  unhold(fn, id, fence, worker)
+end
+return words

@@ -1,0 +1,143 @@
+"""What the verbs take and give back: plain frozen records, no Redis and no bytes but opaque ones.
+
+A job's end travels as one element of its client's reply list: a line of text, then (for small results) the bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+class Held(NamedTuple):
+    """One job in a worker's hands: what a beat names and what ends an attempt."""
+
+    function: str
+    id: str
+    fence: str
+
+    @property
+    def field(self) -> str:
+        return f"{self.function}:{self.id}:{self.fence}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A job that `claim` or `complete` handed out; `call` is None where the bytes lie beside the scripts."""
+
+    held: Held
+    slot: int
+    attempt: int
+    queued_ms: int
+    call: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A wish for next jobs of one function: one for each free slot named."""
+
+    function: str
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """One attempt that came to an outcome, for `complete`.
+
+    `kind` is "value" (the function returned) or "error" (it raised: counts from the current fence only).
+    `outcome` is the sealed bytes. `error` is one line of text for people, empty for a value.
+    """
+
+    held: Held
+    kind: str
+    outcome: bytes
+    run_ms: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """One attempt that the cluster, not the function, brought to an end, for `fail`.
+
+    `why` is a word of `job.Why`: crashed (tried again until the cap), worker_error, undecodable, unserialisable,
+    too_big or key (the call then runs at its client).
+    """
+
+    held: Held
+    why: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Reply of `submit`: one word a call (queued, exists, done, no_worker, full)."""
+
+    epoch: str
+    words: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """Reply of `beat`. `known` is False where Redis has no row of this worker: beat again with the row.
+
+    `stop` names held jobs that nobody waits for any more or that run elsewhere; `missing` those that Redis does not
+    know (it was emptied: the client is about to submit them again, or is gone).
+    """
+
+    known: bool
+    stop: list[Held] = field(default_factory=list[Held])
+    missing: list[Held] = field(default_factory=list[Held])
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A worker or client and the connection (`<run id>:<client id>`) that its row names."""
+
+    kind: str  # "worker" | "client"
+    id: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a job ended, as its client reads it.
+
+    `state` is succeeded, failed or cancelled; `why` is set where the call must run at the client; `result` is None
+    where `place` says that the bytes have to be fetched ("hash" or "beside").
+    """
+
+    id: str
+    state: str
+    why: str | None
+    worker: str | None
+    attempts: int
+    queued_ms: int
+    run_ms: int
+    place: str
+    result: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Nudged:
+    """Reply of `nudge`: a word a job (queued, running, missing, no_worker) or its Reply; who might be dead.
+
+    `live` says for each function asked about whether a live worker offers it. `checked` is None when it is another
+    caller's turn to look at connections. `closing` is True while a suspicion runs: nudge again in 0.5 s.
+    """
+
+    epoch: str
+    words: list[str | Reply]
+    live: dict[str, bool]
+    suspects: list[Suspect]
+    closing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """Reply of `reap`: what was done; `closing` is True while a suspicion runs its grace."""
+
+    expelled: list[str]
+    forgotten: int
+    requeued: int
+    dropped: int
+    closing: bool

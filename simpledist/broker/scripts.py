@@ -1,0 +1,94 @@
+"""Loads the Lua verbs and puts the prelude before each: key names from keys.py, timings and caps from policy.py.
+
+Called by Broker. `clock` replaces Redis TIME in tests that let time pass; nothing else may.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+
+from simpledist import policy
+from simpledist.broker.keys import TEMPLATES
+
+VERBS = (
+    "submit",
+    "claim",
+    "complete",
+    "fail",
+    "release",
+    "cancel",
+    "ack",
+    "beat",
+    "leave",
+    "nudge",
+    "reap",
+)
+
+REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One verb's text and the SHA-1 by which EVALSHA names it."""
+
+    verb: str
+    text: str
+    sha: str
+
+
+def _constants(timings: policy.Timings) -> dict[str, float]:
+    return {
+        "SILENT_MS": timings.silent_seconds * 1000,
+        "SILENT_CLIENT_MS": timings.silent_client_seconds * 1000,
+        "CLOSED_MS": timings.closed_grace_seconds * 1000,
+        "CLOSED_CLIENT_MS": timings.closed_client_grace_seconds * 1000,
+        # The rate limit is a little under the interval, so that a tick on time is never refused.
+        "DUTIES_MS": timings.duties_seconds * 1000 * 0.8,
+        "UNCLAIMED_MS": timings.unclaimed_seconds * 1000 * 0.9,
+        "UNHELD_MS": timings.unheld_seconds * 1000,
+        "UNFINISHED_MS": timings.unfinished_ttl_seconds * 1000,
+        "ENDED_MS": timings.ended_ttl_seconds * 1000,
+        "CONTROL_MS": timings.control_ttl_seconds * 1000,
+        "FORGET_WORKER_MS": timings.forget_worker_seconds * 1000,
+        "CRASH_CAP": policy.CRASH_CAP,
+        "LOSS_CAP": policy.LOSS_CAP,
+        "ATTEMPT_CAP": policy.ATTEMPT_CAP,
+        "INLINE_BYTES": policy.INLINE_BYTES,
+        "BATCH_ITEMS": policy.BATCH_ITEMS,
+        "BATCH_BYTES": policy.BATCH_BYTES,
+        "SUSPECTS": 64,
+    }
+
+
+def _key_functions() -> list[str]:
+    lines: list[str] = []
+    for name, template in TEMPLATES.items():
+        head, brace, tail = template.partition("{")
+        if brace:
+            after = tail.partition("}")[2]
+            suffix = f" .. '{after}'" if after else ""
+            lines.append(f"local function key_{name}(x) return ns .. '{head}' .. x{suffix} end")
+        else:
+            lines.append(f"local function key_{name}() return ns .. '{template}' end")
+    return lines
+
+
+def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -> dict[str, Script]:
+    """Every verb as a ready script; all of them take the epoch key as their one declared key."""
+    folder = resources.files("simpledist.broker.lua")
+    prelude = "\n".join(
+        [
+            f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",
+            *_key_functions(),
+            *(f"local {name} = {round(value)}" for name, value in _constants(timings).items()),
+            f"local now_us = {clock}",
+            (folder / "_prelude.lua").read_text(),
+        ]
+    )
+    scripts: dict[str, Script] = {}
+    for verb in VERBS:
+        text = prelude + "\n" + (folder / f"{verb}.lua").read_text()
+        scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+    return scripts

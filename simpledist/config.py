@@ -1,0 +1,122 @@
+"""Where Redis is, which namespace is ours, which keys we hold: the settings that every role shares.
+
+Built at the edge (`connect`, command lines) from arguments, then `SIMPLEDIST_*`. Nothing reads the environment at
+import. Raises ConfigurationError for whatever needs no network to be seen.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from simpledist.errors import ConfigurationError
+
+DEFAULT_URL = "redis://localhost:6379/0"
+DEFAULT_NAMESPACE = "simpledist"
+SCHEMES = ("redis", "rediss", "unix")
+NAMESPACE = re.compile(r"(\{[A-Za-z0-9_.:-]{1,64}\}|[A-Za-z0-9_.-]{1,64})")
+NESTED_VARIABLE = "SIMPLEDIST_NESTED"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of one process; `url` may hold a password: show `safe_url` instead."""
+
+    url: str = DEFAULT_URL
+    namespace: str = DEFAULT_NAMESPACE
+    secret_file: str | None = None
+    insecure: bool = False
+
+    @property
+    def safe_url(self) -> str:
+        return redacted(self.url)
+
+
+def load(
+    url: str | None = None,
+    *,
+    namespace: str | None = None,
+    secret_file: str | None = None,
+    insecure: bool = False,
+    codec: str = "pickle",
+) -> Config:
+    """Settings from arguments, else from the environment, else the defaults.
+
+    Raises ConfigurationError: unusable URL or namespace, or pickle without a key where
+    Redis is not on this machine (whoever can write to Redis could run code here).
+    """
+    environment = os.environ
+    url = url or environment.get("SIMPLEDIST_REDIS_URL") or DEFAULT_URL
+    namespace = namespace or environment.get("SIMPLEDIST_NAMESPACE") or DEFAULT_NAMESPACE
+    secret_file = secret_file or environment.get("SIMPLEDIST_SECRET_FILE") or None
+    check_url(url)
+    if not NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError(
+            f"namespace {namespace!r}: use letters, digits, '_', '.' and '-', if need be all in one pair of braces"
+        )
+    if codec == "pickle" and not secret_file and not insecure and not on_this_machine(url):
+        raise ConfigurationError(
+            f"Redis at {redacted(url)} is not on this machine and no key is set: whoever can write to it could run "
+            "code here. Make a key with `simpledist secret FILE` and give every process --secret-file FILE "
+            "(SIMPLEDIST_SECRET_FILE), or say --insecure (insecure=True)"
+        )
+    return Config(url=url, namespace=namespace, secret_file=secret_file, insecure=insecure)
+
+
+def check_url(url: str) -> None:
+    """Raise ConfigurationError unless `url` is redis://, rediss:// or unix:// with usable parts."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        raise ConfigurationError(f"Redis URL {redacted(url)!r}: {error}") from None
+    if parts.scheme not in SCHEMES:
+        raise ConfigurationError(
+            f"Redis URL {redacted(url)!r}: begin it with redis://, rediss:// or unix://, "
+            "for example redis://localhost:6379/0"
+        )
+    if parts.scheme == "unix":
+        if not parts.path.strip("/"):
+            raise ConfigurationError("Redis URL 'unix://' names no socket: write unix:///path/to/redis.sock")
+    elif not parts.hostname:
+        raise ConfigurationError(f"Redis URL {redacted(url)!r} names no host: write redis://localhost:6379/0")
+    else:
+        database = parts.path.strip("/")
+        if database and not database.isdigit():
+            raise ConfigurationError(f"Redis URL {redacted(url)!r}: the database after the last '/' is a number")
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether `url` is a Unix socket or a loopback address."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return True
+    host = (parts.hostname or "").rstrip(".")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(unquote(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def redacted(url: str) -> str:
+    """`url` without its password, fit for logs and pages."""
+    try:
+        parts = urlsplit(url)
+        if parts.password is None and "password=" not in parts.query:
+            return url
+        user, host = parts.username or "", parts.netloc.rpartition("@")[2]
+        query = re.sub(r"(?<![^&])password=[^&]*", "password=***", parts.query)
+        netloc = f"{user}:***@{host}" if parts.password is not None else parts.netloc
+        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
+    except ValueError:
+        return url.rpartition("@")[2]
+
+
+def nested() -> bool:
+    """Whether this process is a worker's child (or a child of one): `connect()` opens nothing there."""
+    return bool(os.environ.get(NESTED_VARIABLE))

@@ -1,0 +1,75 @@
+"""Every exception of simpledist, in families by who must act.
+
+Owns the class tree and the remedy of each error (its docstring). Knows nothing of the rest of the package.
+"""
+
+from __future__ import annotations
+
+
+class SimpledistError(Exception):
+    """Anything that simpledist raises by itself; what a function raises is never wrapped in it."""
+
+
+# --- the caller must act: the program uses the library wrongly -------------------------------------------------
+
+
+class ConfigurationError(SimpledistError, ValueError):
+    """A URL, name, key or option cannot be used; the message names it and says what to write instead."""
+
+
+class TargetError(SimpledistError):
+    """A worker's target does not import or does not exist; the message says which and why."""
+
+
+# --- the operator must act: Redis or the cluster is not as it should be ----------------------------------------
+# Calls never raise these: they run here instead. Command lines and the monitor report them.
+
+
+class OperatorError(SimpledistError):
+    """The cluster, not the program, is at fault."""
+
+
+class RedisDown(OperatorError):
+    """Redis cannot be reached just now; start it, or wait: everything here reconnects by itself."""
+
+
+class RedisRefused(OperatorError):
+    """Redis answers, but refuses us: password, permission, version, memory or a foreign value at our key."""
+
+
+class BadEnvelope(OperatorError):
+    """Bytes from Redis are not what an honest peer sends: wrong key, other call, damaged or foreign."""
+
+
+class WrongKey(BadEnvelope):
+    """The bytes are not signed by a key of ours: give client and worker the same --secret-file."""
+
+
+class Undecodable(OperatorError):
+    """Bytes of an honest peer cannot be turned into objects here: other Python, missing module."""
+
+
+class Unserialisable(OperatorError):
+    """A value cannot be turned into bytes, or would not survive the way back."""
+
+
+# --- outcome of the job ----------------------------------------------------------------------------------------
+
+
+class JobError(SimpledistError):
+    """The one family that a call itself may raise."""
+
+
+class FunctionCrashed(JobError):
+    """The function kills whatever process runs it: on workers, and then in a throw-away child of this process."""
+
+
+class RemoteTraceback(SimpledistError):
+    """The text of the traceback on the worker; stands as `__cause__` of an exception that a job raised there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return "\n" + self.text

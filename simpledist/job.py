@@ -1,0 +1,89 @@
+"""What a job is: its name, its states, the words that say why a call ran here, and the facts of its end.
+
+Owns the vocabulary that Redis, Python, pages and docs share. Knows nothing of Redis, bytes or processes.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from simpledist.errors import ConfigurationError
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
+
+Why = Literal[
+    "no_worker",
+    "redis_down",
+    "redis_refused",
+    "crashed",
+    "lost",
+    "worker_error",
+    "unserialisable",
+    "undecodable",
+    "too_big",
+    "timeout",
+    "queue_full",
+    "nested",
+    "key",
+    "closed",
+]
+WHYS: tuple[str, ...] = get_args(Why)
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """How one call came to its outcome; `Future.info`, None until the future is done.
+
+    `where` is "remote" or "local"; `why` says why it ran here (None if remote). Seconds are measured on the
+    worker (run) and by Redis (queued); for a local run `queued_seconds` is the time lost before it began.
+    """
+
+    where: Literal["remote", "local"]
+    why: Why | None = None
+    worker: str | None = None
+    version: str | None = None
+    attempts: int = 0
+    queued_seconds: float = 0.0
+    run_seconds: float = 0.0
+
+
+def qualified(name: str, version: str | int | None = None) -> str:
+    """The function's name in Redis, `fib` or `fib@3`; raises ConfigurationError with the rule if it cannot be one."""
+    if not NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"function name {name!r}: use letters, digits, '_', '.' and '-', beginning with a letter or '_', "
+            "at most 128 characters"
+        )
+    if version is None:
+        return name
+    if not VERSION.fullmatch(str(version)):
+        raise ConfigurationError(f"version {version!r} of {name}: use letters, digits, '_', '.' and '-'")
+    return f"{name}@{version}"
+
+
+def version_of(function: str) -> str | None:
+    """The version in a qualified name, or None."""
+    _, at, version = function.partition("@")
+    return version if at else None
+
+
+def new_client_id() -> str:
+    """A client's id: 64 random bits as 16 hex digits; its job ids begin with it."""
+    return secrets.token_hex(8)
+
+
+def new_worker_id() -> str:
+    """A worker's id; labels are for people and need not be unique, this must be."""
+    return "w" + secrets.token_hex(6)
+
+
+def client_of(job_id: str) -> str:
+    """The client that made a job id (`<client>-<number>`)."""
+    return job_id.partition("-")[0]

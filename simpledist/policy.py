@@ -1,0 +1,72 @@
+"""Pure decisions: all timings with their units, and the small laws that read them.
+
+Owns every number that says how long, how often and how many. Touches no clock, socket or process: time comes in as
+an argument. The Lua scripts get the timings that they need from here (broker/scripts.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How often each duty is done and how long each silence may last."""
+
+    beat_seconds: float = 2.5
+    late_seconds: float = 5.0
+    silent_seconds: float = 10.0
+    duties_seconds: float = 0.25
+    nudge_seconds: float = 1.0
+    closed_grace_seconds: float = 0.5  # a closed connection is a suspicion for so long, then a death
+    closed_client_grace_seconds: float = 1.0
+    silent_client_seconds: float = 60.0
+    unclaimed_seconds: float = 1.0  # popped and not claimed for so long: pushed back
+    unheld_seconds: float = 1.0  # claimed, but not named by the holder's beat for so long: pushed back
+    redis_grace_seconds: float = 5.0
+    first_connection_seconds: float = 1.0
+    unfinished_ttl_seconds: float = 86_400.0
+    ended_ttl_seconds: float = 120.0
+    control_ttl_seconds: float = 60.0
+    forget_worker_seconds: float = 600.0  # a dead worker's row stays on the page for so long
+    block_seconds: float = 5.0  # one slice of an idle worker's BLPOP
+    claim_more_seconds: float = 0.1  # fairness: take the same function's next job for so long
+
+
+TIMINGS = Timings()
+
+CRASH_CAP = 2  # children that a job may kill on workers
+LOSS_CAP = 3  # workers that may vanish while they run a job
+ATTEMPT_CAP = 10  # claims without an outcome
+INLINE_BYTES = 4096  # a result up to this size travels in the reply itself
+BESIDE_BYTES = 64 * 1024  # a value over this size travels by plain SET beside the script
+BATCH_ITEMS = 1000
+BATCH_BYTES = 1024 * 1024
+IN_FLIGHT = 2000  # calls of one map that may be under way at once
+MAX_VALUE_BYTES = 256 * 1024 * 1024
+
+
+def worker_health(age_seconds: float, *, dead: bool, timings: Timings = TIMINGS) -> str:
+    """What a page calls a worker whose last beat is so old: alive, late, silent or dead."""
+    if dead:
+        return "dead"
+    if age_seconds > timings.silent_seconds:
+        return "silent"
+    return "late" if age_seconds > timings.late_seconds else "alive"
+
+
+def may_take_next(
+    *, others: bool, since_pop_seconds: float, taken: int, slots: int, timings: Timings = TIMINGS
+) -> bool:
+    """Whether a busy worker may take its next job in the script that completes the last one.
+
+    A worker of one function always may. One that offers others goes back to BLPOP over all of its queues once
+    0.1 s have passed since its last BLPOP *and* it has taken `slots` jobs, so that a flooded function cannot keep
+    the others waiting for more than their turn (threadmill#48, resque#117).
+    """
+    return not others or since_pop_seconds < timings.claim_more_seconds or taken < slots
+
+
+def backoff_seconds(failures: int, jitter: float) -> float:
+    """How long to wait before connection attempt number `failures` + 1; `jitter` is uniform in [0, 1)."""
+    return min(0.05 * 2.0 ** min(failures, 5), 1.0) * (0.5 + jitter / 2)
