@@ -169,7 +169,7 @@ class Broker:
         return Beaten(bool(known), _held(stop), _held(missing))
 
     def leave(self, worker: str, *, final: bool) -> int:
-        """Withdraw the worker's offers; `final`: give back what it holds and remove its rows too."""
+        """Withdraw the worker's offers; `final`: give back what it holds and remove its rows too (a client's as well)."""
         return self._run("leave", [worker, int(final)])
 
     def call_bytes(self, id: str) -> bytes | None:

@@ -332,6 +332,24 @@ local function expel(worker, row)
   call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. text(now_ms) .. '}')
 end
 
+-- Expels a silent worker (true), and forgets one that has been dead for long.
+local function reap_worker(worker)
+  local row = call('HGET', key_workers(), worker)
+  if not row then
+    call('HDEL', key_heartbeats(), worker)
+    return false
+  end
+  local dead = row_dead(row)
+  if dead and now_ms - tonumber(dead) >= FORGET_WORKER_MS then
+    call('HDEL', key_workers(), worker)
+    call('HDEL', key_heartbeats(), worker)
+  elseif not dead and not fresh(call('HGET', key_heartbeats(), worker)) then
+    expel(worker, row)
+    return true
+  end
+  return false
+end
+
 -- A closed connection is a suspicion: noted once, cleared by any beat, acted upon after its grace.
 local function suspect(id, connection)
   local noted = call('HGET', key_suspects(), id)

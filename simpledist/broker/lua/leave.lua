@@ -1,5 +1,5 @@
--- leave: a worker withdraws its offers (drain begins) or goes for good (final).
--- ARGV: worker final(0|1)
+-- leave: a worker withdraws its offers (drain begins) or goes for good (final); a client only goes for good.
+-- ARGV: worker|client final(0|1)
 -- Replies: the number of jobs given back
 
 local worker, final = arg(), arg() == '1'
@@ -16,4 +16,5 @@ end
 call('DEL', key_held(worker), key_control(worker))
 call('HDEL', key_workers(), worker)
 call('HDEL', key_heartbeats(), worker)
+if call('HDEL', key_clients(), worker) == 1 then call('DEL', key_reply(worker)) end
 return released

@@ -27,6 +27,12 @@ for _, pair in ipairs(ids) do
     if row and not row_dead(row) and not fresh(call('HGET', key_heartbeats(), worker)) then expel(worker, row) end
   end
 end
+-- Where no distributor runs, the clients together forget the dead, a few at a time.
+for _, other in ipairs(call('HRANDFIELD', key_clients(), 3)) do
+  if not client_alive(other) then call('HDEL', key_clients(), other) end
+end
+for _, worker in ipairs(call('HRANDFIELD', key_workers(), 3)) do reap_worker(worker) end
+
 local alive = {}
 for fn in pairs(fns) do
   mend_queue(fn)

@@ -9,20 +9,9 @@ call('HDEL', key_suspects(), '')
 local expelled = {}
 for _ = 1, number() do
   local id, connection = arg(), arg()
-  local row = call('HGET', key_workers(), id)
-  local beat = call('HGET', key_heartbeats(), id)
-  local dead = row and row_dead(row)
-  if not row then
-    call('HDEL', key_heartbeats(), id)
-  elseif dead then
-    if now_ms - tonumber(dead) >= FORGET_WORKER_MS then
-      call('HDEL', key_workers(), id)
-      call('HDEL', key_heartbeats(), id)
-    end
-  elseif not fresh(beat) then
-    expel(id, row)
+  if reap_worker(id) then
     table.insert(expelled, id)
-  elseif connection ~= '' and row_connection(row) == connection then
+  elseif connection ~= '' then
     suspect(id, connection)
   end
 end

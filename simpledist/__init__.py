@@ -1,0 +1,38 @@
+"""simpledist: call a pure function as if it were local; it runs on whatever worker is free, or here.
+
+The public names: `connect`, `worker_function`, `Client`, `WorkerFunction`, `Future`, `Info`, `errors`. They load when they
+are first used, so that a worker's child pays for nothing that it does not need.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simpledist import errors
+    from simpledist.client.client import Client, connect
+    from simpledist.client.function import WorkerFunction, worker_function
+    from simpledist.client.future import Future
+    from simpledist.job import Info
+
+__all__ = ["Client", "Future", "Info", "WorkerFunction", "__version__", "connect", "errors", "worker_function"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Client": "simpledist.client.client",
+    "connect": "simpledist.client.client",
+    "WorkerFunction": "simpledist.client.function",
+    "worker_function": "simpledist.client.function",
+    "Future": "simpledist.client.future",
+    "Info": "simpledist.job",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "errors":
+        return import_module("simpledist.errors")
+    raise AttributeError(f"module 'simpledist' has no attribute {name!r}")

@@ -1,0 +1,235 @@
+"""The facade: connect, and what a WorkerFunction asks of its client: start calls, end calls, close.
+
+Owns the wiring of session, outcomes and listener, and what happens to it at close and after a fork. Decisions live in the
+parts; see the map in this package's docstring.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+from simpledist import config as configuration
+from simpledist import policy, wire
+from simpledist.client.future import Call, Future
+from simpledist.client.listener import Listener, batches
+from simpledist.client.outcomes import Outcomes
+from simpledist.client.session import Session
+from simpledist.config import Config
+from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
+from simpledist.job import Why
+from simpledist.signing import Keyring
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def connect(
+    url: str | None = None,
+    *,
+    namespace: str | None = None,
+    secret_file: str | None = None,
+    insecure: bool = False,
+    codec: str = "pickle",
+    local_slots: int = 1,
+    max_value_bytes: int = policy.MAX_VALUE_BYTES,
+) -> Client:
+    """A client of the cluster at `url` (else $SIMPLEDIST_REDIS_URL, else redis://localhost:6379/0).
+
+    Never blocks and never needs Redis: without one, calls run here. Inside a worker's child it opens nothing.
+    `codec` is "pickle" or "json"; `local_slots` how many futures may run here at once; a call or result over
+    `max_value_bytes` does not travel. Raises ConfigurationError for what needs no network to be seen: a bad URL or
+    name, or no key where Redis is on another machine.
+    """
+    if codec not in ("pickle", "json"):
+        raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
+    if local_slots < 1:
+        raise ConfigurationError(f"local_slots={local_slots}: at least 1")
+    settings = configuration.load(
+        url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec
+    )
+    keyring = Keyring.from_file(settings.secret_file) if settings.secret_file else Keyring()
+    return Client(settings, keyring, codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes)
+
+
+class Client:
+    """One program's connection to the cluster: at most 3 Redis connections and one listener thread.
+
+    Safe to use from many threads, and after a fork (the child gets an identity of its own). Use it in a `with` block or
+    call `close`.
+    """
+
+    def __init__(
+        self, config: Config, keyring: Keyring, *, codec: str, local_slots: int, max_value_bytes: int
+    ) -> None:
+        self.config = config
+        self.codec = codec
+        self._keyring = keyring
+        self._local_slots = local_slots
+        self._max_value_bytes = max_value_bytes
+        self._closed = False
+        self._nested = configuration.nested()
+        self._begin()
+        _clients.add(self)
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._listener: Listener | None = None
+        self._session = Session(self.config)
+        self._outcomes = Outcomes(self._session, self._keyring, self._local_slots)
+
+    @property
+    def id(self) -> str:
+        """This client's id: its job ids begin with it."""
+        return self._session.client
+
+    def __repr__(self) -> str:
+        return f"<simpledist client {self.id} of {self.config.safe_url}>"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(wait=kind is None)
+
+    def close(self, *, wait: bool = True) -> None:
+        """End this client: with `wait`, calls in flight come to their outcome first; else they are cancelled.
+
+        Calls made afterwards run here. May be called twice.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if wait:
+            while futures := list(self._outcomes.in_flight.values()):
+                for future in futures:
+                    future.wait_done()
+            self._outcomes.local_runs.join()
+        else:
+            self._outcomes.forget(list(self._outcomes.in_flight.values()))
+        with self._lock:
+            listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.close()
+        self._session.close()
+
+    # --- what a WorkerFunction asks ------------------------------------------------------------------------------
+
+    def new_future(
+        self,
+        function: str,
+        local: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        timeout: float | None,
+        max_queue: int | None,
+        codec: str,
+        fingerprint: str,
+        caller_runs: bool,
+    ) -> tuple[Future[Any], Why | None]:
+        """A future for one call, and why it cannot travel (None: `send` it)."""
+        now = time.monotonic()
+        why: Why | None = "closed" if self._closed else "nested" if self._nested else None
+        sealed, digest = b"", b""
+        if why is None and self._session.trouble is not None:
+            why = self._trouble()
+        # A future that waits for its local slot goes remote when Redis is back; a plain call runs here at once.
+        if why is None or (not caller_runs and why in ("redis_down", "redis_refused")):
+            try:
+                envelope = wire.seal_call(function, codec, args, kwargs, self._keyring, fingerprint)
+                sealed, digest = envelope.data, envelope.digest
+                if len(sealed) > self._max_value_bytes:
+                    why, sealed = "too_big", b""
+            except Unserialisable:
+                why = "unserialisable"
+        call = Call(
+            id=self._session.new_id(),
+            function=function,
+            local=local,
+            args=args,
+            kwargs=kwargs,
+            sealed=sealed,
+            digest=digest,
+            began=now,
+            deadline=None if timeout is None else now + timeout,
+            max_queue=max_queue,
+        )
+        return Future(call, self._outcomes, caller_runs=caller_runs), why
+
+    def send(self, futures: Sequence[Future[Any]]) -> None:
+        """Submit calls of one function, in as few scripts as they fit; those refused run here."""
+        in_flight = self._outcomes.in_flight
+        for batch in batches(list(futures)):
+            for future in batch:
+                in_flight[future.call.id] = future
+            call = batch[0].call
+            try:
+                words = self._session.submit(
+                    call.function,
+                    [(future.call.id, future.call.sealed) for future in batch],
+                    call.max_queue,
+                )
+            except (RedisDown, RedisRefused) as error:
+                why = self._session.note_trouble(error)
+                for future in batch:
+                    self._outcomes.fall_back(future, why)
+                if self._listener is not None:
+                    self._listener.wake()
+                continue
+            for future, word in zip(batch, words, strict=True):
+                future.sent = True
+                if word == "no_worker":
+                    self._outcomes.fall_back(future, "no_worker")
+                elif word == "full":
+                    self._outcomes.fall_back(future, "queue_full")
+                elif self._listener is not None:
+                    self._listener.watch(future)
+
+    def fall_back(self, future: Future[Any], why: Why) -> None:
+        self._outcomes.fall_back(future, why)
+
+    def forget(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel what is left of a map."""
+        self._outcomes.forget(futures)
+
+    def _trouble(self) -> Why | None:
+        """Why Redis cannot be used just now; the first call waits up to a second for the first connection."""
+        with self._lock:
+            if self._listener is None and not self._closed:
+                self._listener = Listener(self._session, self._outcomes)
+                self._listener.start()
+        self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
+        return self._session.trouble
+
+    # --- fork and exit -------------------------------------------------------------------------------------------
+
+    def after_fork(self) -> None:
+        """In the child of a fork: a new identity; what was in flight belongs to the parent and runs here if asked."""
+        inherited = list(self._outcomes.in_flight.values())
+        self._begin()
+        for future in inherited:
+            future.fork(self._outcomes)
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client.after_fork()
+
+
+def _at_exit() -> None:
+    for client in list(_clients):
+        client.close(wait=False)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

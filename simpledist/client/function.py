@@ -1,0 +1,183 @@
+"""A function that runs on whatever worker is free: call it, submit it, map it.
+
+Called by users. Owns names, options and the order of a map; how a call travels is its client's business.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from simpledist import job, policy, wire
+from simpledist.client.client import Client
+from simpledist.client.future import Future
+from simpledist.errors import ConfigurationError
+from simpledist.job import Why
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAP_BATCH = 500
+
+
+def worker_function(
+    client: Client,
+    name: str,
+    local: Callable[P, R],
+    *,
+    version: str | int | None = None,
+    timeout: float | None = None,
+    max_queue: int | None = None,
+    codec: str | None = None,
+) -> WorkerFunction[P, R]:
+    """The function that workers offer as `name`, called as if it were `local`, which is also the last resort.
+
+    `version`: only workers that offer `name@version` serve it. `timeout`: seconds that a call may spend on the cluster
+    before it runs here instead. `max_queue`: with so many jobs queued, further calls run here. `codec`: "pickle" or
+    "json", by default the client's. Raises ConfigurationError for a name or option that cannot be used.
+    """
+    if not callable(local):
+        raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
+    if timeout is not None and timeout <= 0:
+        raise ConfigurationError(f"worker_function({name!r}): timeout={timeout} seconds: use a positive number or None")
+    if max_queue is not None and max_queue < 0:
+        raise ConfigurationError(f"worker_function({name!r}): max_queue={max_queue}: use 0 or more, or None")
+    if codec not in (None, "pickle", "json"):
+        raise ConfigurationError(f"worker_function({name!r}): codec={codec!r}: use 'pickle' or 'json'")
+    return WorkerFunction(client, job.qualified(name, version), local, timeout, max_queue, codec or client.codec)
+
+
+class WorkerFunction(Generic[P, R]):
+    """See `worker_function`. Keeps the local function's name, docstring and signature."""
+
+    def __init__(
+        self,
+        client: Client,
+        function: str,
+        local: Callable[P, R],
+        timeout: float | None,
+        max_queue: int | None,
+        codec: str,
+    ) -> None:
+        functools.update_wrapper(self, local)
+        self.client = client
+        self.function = function
+        self.local = local
+        self.timeout = timeout
+        self.max_queue = max_queue
+        self._codec = codec
+        self._fingerprint: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<worker function {self.function} of {self.client!r}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The outcome: the value that the function returns, or the exception that it raises."""
+        future, why = self._future(args, kwargs, caller_runs=True)
+        self._start(future, why)
+        try:
+            return future.result()
+        finally:
+            if not future.done():  # Ctrl-C, or an exception thrown into this thread
+                future.cancel()
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Start the call and return its future."""
+        future, why = self._future(args, kwargs, caller_runs=False)
+        self._start(future, why)
+        return future
+
+    def map(self, *iterables: Iterable[Any]) -> MapIterator[R]:
+        """The outcomes of the calls over the iterables, in order, as `map` gives them.
+
+        Calls go out at once, up to 2,000 in flight, the rest as outcomes are taken. An exception is raised at its
+        place. Closing the iterator (or dropping it) cancels what is left.
+        """
+        return MapIterator(self, zip(*iterables))  # noqa: B905 - as the builtin does
+
+    def submit_many(self, calls: list[tuple[Any, ...]]) -> list[Future[R]]:
+        """Start calls together, in as few round trips as they fit; what `map` is made of."""
+        started = [self._future(args, {}, caller_runs=False) for args in calls]
+        self.client.send([future for future, why in started if why is None])
+        for future, why in started:
+            if why is not None:
+                self.client.fall_back(future, why)
+        return [future for future, _ in started]
+
+    def _start(self, future: Future[R], why: Why | None) -> None:
+        if why is None:
+            self.client.send([future])
+        else:
+            self.client.fall_back(future, why)
+
+    def _future(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, caller_runs: bool
+    ) -> tuple[Future[R], Why | None]:
+        if self._fingerprint is None:
+            self._fingerprint = wire.fingerprint(self.local)
+        return self.client.new_future(
+            self.function,
+            self.local,
+            args,
+            kwargs,
+            timeout=self.timeout,
+            max_queue=self.max_queue,
+            codec=self._codec,
+            fingerprint=self._fingerprint,
+            caller_runs=caller_runs,
+        )
+
+
+class MapIterator(Iterator[R], Generic[R]):
+    """Outcomes in order; at most `policy.IN_FLIGHT` calls are under way or waiting to be taken."""
+
+    def __init__(self, function: WorkerFunction[Any, R], calls: Iterator[tuple[Any, ...]]) -> None:
+        self._function = function
+        self._calls = calls
+        self._futures: deque[Future[R]] = deque()
+        self._exhausted = False
+        while not self._exhausted and len(self._futures) < policy.IN_FLIGHT:
+            self._fill()
+
+    def __iter__(self) -> MapIterator[R]:
+        return self
+
+    def __next__(self) -> R:
+        if not self._exhausted and len(self._futures) <= policy.IN_FLIGHT - MAP_BATCH:
+            self._fill()
+        if not self._futures:
+            raise StopIteration
+        future = self._futures.popleft()
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():
+                self._futures.appendleft(future)
+            raise
+
+    def close(self) -> None:
+        """Cancel every call whose outcome was not taken."""
+        self._exhausted = True
+        futures, self._futures = list(self._futures), deque()
+        self._function.client.forget(futures)
+
+    def __del__(self) -> None:
+        if getattr(self, "_futures", None):
+            self.close()
+
+    def _fill(self) -> None:
+        calls: list[tuple[Any, ...]] = []
+        try:
+            for args in self._calls:
+                calls.append(args)
+                if len(calls) >= MAP_BATCH:
+                    break
+            else:
+                self._exhausted = True
+        except BaseException:
+            # The caller's iterable raised: what was started before it is given up, as its outcome is not to be had.
+            self.close()
+            raise
+        self._futures.extend(self._function.submit_many(calls))

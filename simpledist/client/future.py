@@ -1,0 +1,172 @@
+"""One call and its outcome: a concurrent.futures.Future that can also be awaited.
+
+The listener thread only hands over what came (`offer`); the bytes are decoded by a thread that waits in `result()`, or,
+where none waits, by the resolvers, so that callbacks, `wait`, `as_completed` and `await` work as with any future.
+
+Fields below `_condition` (the stdlib's own lock) are touched under it only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from simpledist.broker.records import Reply
+from simpledist.job import Info, Why
+
+if TYPE_CHECKING:
+    from simpledist.client.outcomes import Outcomes
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class RunHere:
+    """The reason why a call comes back to be run by its client."""
+
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of a call from its beginning: enough to send it, to send it again, and to run it here."""
+
+    id: str
+    function: str  # qualified name
+    local: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    sealed: bytes
+    digest: bytes
+    began: float  # time.monotonic()
+    deadline: float | None  # time.monotonic() at which the remote budget is spent
+    max_queue: int | None
+
+
+class Future(concurrent.futures.Future[R], Generic[R]):
+    """The outcome of one call, now or later; `info` tells where it came from."""
+
+    def __init__(self, call: Call, outcomes: Outcomes, *, caller_runs: bool) -> None:
+        super().__init__()
+        self.call = call
+        self.info: Info | None = None
+        self.sent = False  # submitted once: before that, Redis need not know it
+        self._outcomes = outcomes
+        # A plain call: its own thread waits, decodes and, if need be, runs the function.
+        self._caller_runs = caller_runs
+        self._ready: Reply | RunHere | None = None
+        self._settling = False
+        self._getters = 0
+
+    def result(self, timeout: float | None = None) -> R:
+        """The value, or the exception that the function raised; TimeoutError after `timeout` seconds."""
+        self._settle(timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """The exception that the function raised, or None; TimeoutError after `timeout` seconds."""
+        self._settle(timeout)
+        return super().exception(0)
+
+    def wait_done(self) -> None:
+        """Return once the call has its outcome, whatever it is."""
+        self._settle(None)
+
+    def cancel(self) -> bool:
+        """Give the call up: queued, it is gone; running on a worker, its child is stopped within a second.
+
+        False once the call has ended or runs in this process.
+        """
+        return self._outcomes.cancel(self)
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return asyncio.wrap_future(self).__await__()
+
+    # --- between listener, resolvers and waiting threads ---------------------------------------------------------
+
+    def offer(self, ready: Reply | RunHere) -> None:
+        """Hand over what came of the call; whoever is right for it goes on from there."""
+        with self._condition:
+            if self.done() or self._ready is not None:
+                return
+            self._ready = ready
+            if self._caller_runs or (self._getters and isinstance(ready, Reply)):
+                self._condition.notify_all()
+                return
+        self._outcomes.settle_elsewhere(self, ready)
+
+    def take(self) -> Reply | RunHere | None:
+        """What is to be settled, for the one thread that gets it."""
+        with self._condition:
+            if self._ready is None or self._settling or self.done():
+                return None
+            self._settling = True
+            return self._ready
+
+    def put_back(self, ready: RunHere | None) -> None:
+        """What was taken came to nothing: `ready` is to be done instead (None: the call is on its way again)."""
+        with self._condition:
+            self._settling = False
+            self._ready = None
+        if ready is not None:
+            self.offer(ready)
+
+    def settle(self, info: Info, *, value: Any = None, error: BaseException | None = None) -> None:
+        """The one outcome. Nothing happens if the future was cancelled meanwhile."""
+        with self._condition:
+            if self.done():
+                return
+            self.info = info
+        try:
+            if error is not None:
+                self.set_exception(error)
+            else:
+                self.set_result(value)
+        except concurrent.futures.InvalidStateError:
+            return
+
+    def give_up(self) -> bool:
+        """Cancelled for good, if nothing came yet; wakes whoever waits."""
+        with self._condition:
+            if self._ready is not None or self.done():
+                return False
+        cancelled = super().cancel()
+        if cancelled:
+            self.set_running_or_notify_cancel()
+        return cancelled
+
+    def fork(self, outcomes: Outcomes) -> None:
+        """In the child of a fork: another thread may have held our lock; the call is run by whoever asks for it."""
+        condition = type(self._condition)()
+        self._condition = condition
+        self._outcomes = outcomes
+        self._getters = 0
+        self._settling = False
+        self._caller_runs = True
+        self._ready = RunHere("closed")
+
+    def _settle(self, timeout: float | None) -> None:
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._condition:
+                self._getters += 1
+                try:
+                    while not self.done():
+                        mine = self._caller_runs or isinstance(self._ready, Reply)
+                        if self._ready is not None and mine and not self._settling:
+                            break
+                        remaining = None if end is None else end - time.monotonic()
+                        if remaining is not None and remaining <= 0:
+                            raise concurrent.futures.TimeoutError
+                        self._condition.wait(remaining)
+                    else:
+                        return
+                finally:
+                    self._getters -= 1
+            ready = self.take()
+            if ready is not None:
+                self._outcomes.settle(self, ready)

@@ -1,0 +1,342 @@
+"""The client's one thread: it waits for replies, nudges once a second, and mends what a fault broke.
+
+Owns the blocking reply connection (the one that Redis knows this client by) and the nudge connection. It only moves bytes:
+outcomes are decoded elsewhere. Between two events it sleeps in one `select`: nothing is polled.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import random
+import select
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from simpledist import policy
+from simpledist.broker import Broker, suspicion
+from simpledist.broker.records import Nudged, Reply
+from simpledist.client.future import Future
+from simpledist.client.outcomes import Outcomes
+from simpledist.client.session import Session
+from simpledist.errors import RedisDown, RedisRefused
+from simpledist.job import Why
+
+log = logging.getLogger("simpledist")
+
+SLICE_SECONDS = 10  # one BLPOP of an idle client
+NUDGE_IDS = 100
+
+
+class Listener:
+    """The thread and its two connections; `wake`, `watch` and `close` are called from other threads."""
+
+    def __init__(self, session: Session, outcomes: Outcomes, timings: policy.Timings = policy.TIMINGS) -> None:
+        self._session = session
+        self._outcomes = outcomes
+        self._timings = timings
+        self._reply = session.link("reply")
+        self._broker = Broker(session.link("nudge"), session.keys)
+        self._reply_key = session.keys.reply(session.client)
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._deadlines_lock = threading.Lock()
+        self._deadlines: list[tuple[float, str]] = []
+        self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
+        self._popping_until: float | None = None
+        self._next_nudge = 0.0
+        self._turn = 0
+        self._failures = 0
+        self._down_since: float | None = None
+        self._restart_until = 0.0
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="simpledist-listener", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"x")
+        except OSError:
+            return  # full: it wakes anyway; closed: it is gone
+
+    def watch(self, future: Future[Any]) -> None:
+        """A call went out: see to it that the thread is up in time for its nudge and its deadline."""
+        due = time.monotonic() + self._timings.nudge_seconds
+        if future.call.deadline is not None:
+            with self._deadlines_lock:
+                heapq.heappush(self._deadlines, (future.call.deadline, future.call.id))
+            due = min(due, future.call.deadline)
+        if self._sleeps_until > due + 0.05:
+            self.wake()
+
+    def close(self) -> None:
+        """Stop the thread and close its connections; waits for it unless it is the caller."""
+        self._closing = True
+        self.wake()
+        if self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._thread.join(timeout=5.0)
+
+    # --- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closing:
+                try:
+                    if not self._reply.connected or not self._broker.link.connected:
+                        self._connect()
+                    self._listen()
+                    self._duties()
+                except (RedisDown, RedisRefused) as error:
+                    self._lost(error)
+                except Exception as error:
+                    # A bug of ours must not leave callers waiting: begin again on fresh connections.
+                    log.exception("client %s: its listener begins again", self._session.client)
+                    self._lost(RedisDown(str(error)))
+            self._depart()
+        finally:
+            self._reply.close()
+            self._broker.link.close()
+            os.close(self._wake_read)
+            os.close(self._wake_write)
+
+    def _connect(self) -> None:
+        self._reply.connect()
+        self._broker.link.connect()
+        session, now = self._session, time.monotonic()
+        session.connection = self._reply.identity or "-"
+        self._popping_until = None
+        if self._down_since is not None or session.epoch:
+            # Workers come back on their own connections, a moment before or after us.
+            self._restart_until = now + self._timings.redis_grace_seconds
+        self._down_since, self._failures = None, 0
+        session.trouble = None
+        session.first_attempt.set()
+        self._ask_all()
+
+    def _lost(self, error: RedisDown | RedisRefused) -> None:
+        """Redis is away: calls in flight wait for `redis_grace`, then run here; new ones run here at once."""
+        self._reply.close()
+        self._broker.link.close()
+        now = time.monotonic()
+        if self._down_since is None:
+            self._down_since = now
+            log.info("Redis at %s is away: %s", self._session.config.safe_url, error)
+        trouble = self._session.note_trouble(error)
+        self._session.first_attempt.set()
+        over = now - self._down_since >= self._timings.redis_grace_seconds
+        for future in list(self._outcomes.in_flight.values()):
+            if over or trouble == "redis_refused":
+                self._outcomes.fall_back(future, trouble)
+            elif future.call.deadline is not None and now >= future.call.deadline:
+                self._outcomes.fall_back(future, "timeout")
+        self._failures += 1
+        self._sleep(policy.backoff_seconds(self._failures, random.random()))
+
+    def _depart(self) -> None:
+        try:
+            if self._broker.link.connected:
+                self._session.tell(self._broker)
+                self._broker.leave(self._session.client, final=True)
+        except (RedisDown, RedisRefused):
+            return  # our closed connections say the same, a second later
+
+    def _sleep(self, seconds: float) -> None:
+        self._sleeps_until = time.monotonic() + seconds
+        if self._outcomes.resolvers.relieve():
+            seconds = min(seconds, self._outcomes.resolvers.STUCK_SECONDS)
+        readable = select.select([self._wake_read], [], [], max(seconds, 0.0))[0]
+        self._drain_wakes(readable)
+
+    def _drain_wakes(self, readable: Iterable[Any]) -> None:
+        if self._wake_read in readable:
+            os.read(self._wake_read, 4096)
+
+    # --- replies -------------------------------------------------------------------------------------------------
+
+    def _listen(self) -> None:
+        """Sleep until a reply, a wake-up or the next duty, and take in every reply that is there."""
+        now = time.monotonic()
+        if self._popping_until is None:
+            self._reply.send("BLPOP", self._reply_key, SLICE_SECONDS)
+            self._popping_until = now + SLICE_SECONDS + 1.0
+        due = min(self._popping_until, self._next_due(now))
+        if self._outcomes.resolvers.relieve():
+            due = min(due, now + self._outcomes.resolvers.STUCK_SECONDS)
+        self._sleeps_until = due
+        # A call that went out before `_sleeps_until` was written did not wake us.
+        if self._outcomes.in_flight:
+            due = min(due, max(self._next_nudge, now))
+        reply = self._reply.fileno()
+        readable = select.select([reply, self._wake_read], [], [], max(due - now, 0.0))[0]
+        self._drain_wakes(readable)
+        if reply in readable:
+            popped = self._reply.receive()
+            self._popping_until = None
+            if popped is not None:
+                self._outcomes.take_in(popped[1])
+                while self._outcomes.in_flight:
+                    elements = self._reply.call("LPOP", self._reply_key, policy.BATCH_ITEMS)
+                    for element in elements or ():
+                        self._outcomes.take_in(element)
+                    if not elements or len(elements) < policy.BATCH_ITEMS:
+                        break
+        elif time.monotonic() >= self._popping_until:
+            raise RedisDown("no answer on the reply connection")
+
+    def _busy(self) -> bool:
+        return bool(
+            self._outcomes.in_flight
+            or self._session.leisure()
+            or self._outcomes.local_runs.functions_waiting()
+        )
+
+    def _next_due(self, now: float) -> float:
+        due = float("inf")
+        if self._busy():
+            if self._next_nudge < now - self._timings.nudge_seconds:
+                self._next_nudge = now + self._timings.nudge_seconds
+            due = self._next_nudge
+        if self._deadlines:
+            due = min(due, self._deadlines[0][0])
+        return due
+
+    # --- duties --------------------------------------------------------------------------------------------------
+
+    def _duties(self) -> None:
+        now = time.monotonic()
+        self._end_budgets(now)
+        if now >= self._next_due(now) and now >= self._next_nudge and self._busy():
+            self._next_nudge = now + self._timings.nudge_seconds
+            self._session.tell(self._broker)
+            self._nudge(self._some_futures())
+
+    def _end_budgets(self, now: float) -> None:
+        while self._deadlines and self._deadlines[0][0] <= now:
+            with self._deadlines_lock:
+                id = heapq.heappop(self._deadlines)[1]
+            future = self._outcomes.in_flight.get(id)
+            if future is not None:
+                self._call_off([future], "timeout")
+
+    def _some_futures(self) -> list[Future[Any]]:
+        """Up to 100 of the calls in flight, in rotation."""
+        sent = self._sent()
+        self._turn = self._turn % max(len(sent), 1)
+        some = sent[self._turn : self._turn + NUDGE_IDS]
+        self._turn += NUDGE_IDS
+        return some
+
+    def _sent(self) -> list[Future[Any]]:
+        return [future for future in list(self._outcomes.in_flight.values()) if future.sent]
+
+    def _ask_all(self) -> None:
+        futures = self._sent()
+        for first in range(0, max(len(futures), 1), NUDGE_IDS):
+            self._nudge(futures[first : first + NUDGE_IDS])
+
+    def _nudge(self, futures: list[Future[Any]]) -> None:
+        session, broker = self._session, self._broker
+        waiting = sorted(self._outcomes.local_runs.functions_waiting())
+        nudged = broker.nudge(
+            session.client,
+            session.connection,
+            [(future.call.function, future.call.id) for future in futures],
+            waiting,
+        )
+        restarted = bool(session.epoch) and nudged.epoch != session.epoch
+        session.epoch = nudged.epoch
+        if restarted:
+            self._restart_until = time.monotonic() + self._timings.redis_grace_seconds
+        self._take_words(futures, nudged)
+        for function, live in nudged.live.items():
+            if live:
+                self._send_backlog(function)
+        self._look_at_connections(nudged)
+        if restarted:
+            self._ask_all()
+
+    def _take_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:
+        missing: list[Future[Any]] = []
+        nobody: list[Future[Any]] = []
+        for future, word in zip(futures, nudged.words, strict=True):
+            if isinstance(word, Reply):
+                if word.place == "none" and word.why is None:
+                    missing.append(future)
+                else:
+                    self._outcomes.arrived(word)
+            elif word == "missing":
+                missing.append(future)
+            elif word == "no_worker" and time.monotonic() >= self._restart_until:
+                nobody.append(future)
+        self._submit_again(missing)
+        if nobody:
+            self._call_off(nobody, "no_worker")
+
+    def _submit_again(self, futures: list[Future[Any]]) -> None:
+        """What Redis forgot, it gets again, under the same ids; a second copy of a job is no harm."""
+        by_function: dict[str, list[Future[Any]]] = defaultdict(list)
+        for future in futures:
+            if future.call.id in self._outcomes.in_flight:
+                by_function[future.call.function].append(future)
+        for function, group in by_function.items():
+            for batch in batches(group):
+                submitted = self._broker.submit(
+                    function,
+                    self._session.client,
+                    self._session.connection,
+                    [(future.call.id, future.call.sealed) for future in batch],
+                    max_queue=batch[0].call.max_queue,
+                )
+                for future, word in zip(batch, submitted.words, strict=True):
+                    if word == "full":
+                        self._outcomes.fall_back(future, "queue_full")
+                    elif word == "no_worker" and time.monotonic() >= self._restart_until:
+                        self._outcomes.fall_back(future, "no_worker")
+
+    def _send_backlog(self, function: str) -> None:
+        """A worker is back: what waits for a local slot goes remote after all."""
+        for future in self._outcomes.local_runs.take_back(function, NUDGE_IDS):
+            future.put_back(None)
+            self._outcomes.in_flight[future.call.id] = future
+            self._submit_again([future])
+
+    def _call_off(self, futures: list[Future[Any]], why: Why) -> None:
+        """Cancel there, run here; what has ended meanwhile keeps its remote outcome."""
+        words = self._broker.cancel(
+            self._session.client, [(future.call.function, future.call.id) for future in futures]
+        )
+        for future, word in zip(futures, words, strict=True):
+            if word != "ended":
+                self._outcomes.fall_back(future, why)
+
+    def _look_at_connections(self, nudged: Nudged) -> None:
+        closing = nudged.closing
+        link = self._broker.link
+        dead = suspicion.closed(link, nudged.suspects)
+        if dead:
+            reaped = self._broker.reap(run_id=link.run_id, workers=[(one.id, one.connection) for one in dead])
+            closing = closing or reaped.closing
+        if closing:
+            soon = time.monotonic() + self._timings.closed_grace_seconds + 0.02
+            self._next_nudge = min(self._next_nudge, soon)
+
+
+def batches(futures: list[Future[Any]]) -> list[list[Future[Any]]]:
+    """Calls of one function cut to what one script may carry."""
+    cut: list[list[Future[Any]]] = []
+    size = 0
+    for future in futures:
+        length = len(future.call.sealed)
+        if not cut or len(cut[-1]) >= policy.BATCH_ITEMS or size + length > policy.BATCH_BYTES:
+            cut.append([])
+            size = 0
+        cut[-1].append(future)
+        size += length
+    return cut

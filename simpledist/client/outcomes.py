@@ -1,0 +1,189 @@
+"""Replies and reasons become outcomes: decode a result, or run the function here.
+
+Owns the table of calls in flight and every way out of it. Whatever goes wrong on the way of a value ends in a local run,
+which gives the true value or the true exception: that is what purity pays for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from simpledist import wire
+from simpledist.broker.broker import parse_reply
+from simpledist.broker.records import Reply
+from simpledist.client import throwaway
+from simpledist.client.future import Future, RunHere
+from simpledist.client.local import LocalRuns, Resolvers
+from simpledist.client.session import Session
+from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, Undecodable, WrongKey
+from simpledist.job import WHYS, Info, Why, version_of
+from simpledist.signing import Keyring
+
+log = logging.getLogger("simpledist")
+
+SUSPECT: frozenset[str] = frozenset({"crashed", "lost"})
+
+
+class Outcomes:
+    """The calls in flight of one client, and how each of them ends. Any thread may call it."""
+
+    def __init__(self, session: Session, keyring: Keyring, local_slots: int) -> None:
+        self.session = session
+        self.in_flight: dict[str, Future[Any]] = {}
+        self.resolvers = Resolvers(self._resolve)
+        self.local_runs = LocalRuns(self._run_backlog, local_slots)
+        self._keyring = keyring
+
+    # --- from the listener ---------------------------------------------------------------------------------------
+
+    def take_in(self, element: bytes) -> None:
+        """An element of our reply list; what no script of ours has written is passed over."""
+        try:
+            reply = parse_reply(element)
+        except ValueError:
+            log.warning("passed over a foreign element in reply list of client %s", self.session.client)
+            return
+        self.arrived(reply)
+
+    def arrived(self, reply: Reply) -> None:
+        """A job has ended; unknown ids (cancelled, run here meanwhile) are only acknowledged."""
+        future = self.in_flight.pop(reply.id, None)
+        if future is None:
+            self.session.has_read(reply.id)
+        elif reply.why is not None:
+            self.session.has_read(reply.id)
+            future.offer(RunHere(_why(reply.why)))
+        else:
+            future.offer(reply)
+
+    def fall_back(self, future: Future[Any], why: Why) -> None:
+        """This call will be run here."""
+        self.in_flight.pop(future.call.id, None)
+        future.offer(RunHere(why))
+
+    # --- from futures --------------------------------------------------------------------------------------------
+
+    def settle_elsewhere(self, future: Future[Any], ready: Reply | RunHere) -> None:
+        if isinstance(ready, Reply):
+            self.resolvers.put(future)
+        else:
+            self.local_runs.put(future, ready)
+
+    def settle(self, future: Future[Any], ready: Reply | RunHere) -> None:
+        """Bring a taken future to its outcome, in this thread."""
+        if isinstance(ready, RunHere):
+            self._run_here(future, ready.why)
+            return
+        try:
+            self._decode(future, ready)
+        except Exception:
+            # A bug of ours must not be the caller's outcome, nor leave it waiting.
+            log.exception("job %s (%s): its result could not be read", future.call.id, future.call.function)
+            future.put_back(RunHere("undecodable"))
+
+    def cancel(self, future: Future[Any]) -> bool:
+        if future.cancelled():
+            return True
+        if self.local_runs.remove(future):
+            future.put_back(None)
+            return future.give_up()
+        if self.in_flight.pop(future.call.id, None) is None:
+            return False
+        try:
+            word = self.session.cancel([(future.call.function, future.call.id)])[0]
+        except (RedisDown, RedisRefused):
+            # Nobody can tell us more now; a result that still comes is only acknowledged.
+            return future.give_up()
+        if word == "ended":
+            # Its reply is under way, or was lost: the listener's next nudge brings it.
+            self.in_flight[future.call.id] = future
+            return False
+        return future.give_up()
+
+    # --- ways to an outcome --------------------------------------------------------------------------------------
+
+    def _resolve(self, future: Future[Any]) -> None:
+        ready = future.take()
+        if ready is not None:
+            self.settle(future, ready)
+
+    def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
+        if future.take() is None:
+            return
+        if future.set_running_or_notify_cancel():
+            self._run_here(future, ready.why)
+
+    def _decode(self, future: Future[Any], reply: Reply) -> None:
+        call = future.call
+        try:
+            data = self.session.result_bytes(reply)
+            if data is None:
+                # Evicted or expired before we read it: ask for it again, or run it again.
+                future.put_back(None)
+                self.in_flight[call.id] = future
+                return
+            self.session.has_read(call.id)
+            outcome = wire.decode_outcome(wire.open_outcome(call.function, data, call.digest, self._keyring))
+        except RedisDown:
+            future.put_back(RunHere("redis_down"))
+        except RedisRefused:
+            future.put_back(RunHere("redis_refused"))
+        except WrongKey:
+            future.put_back(RunHere("key"))
+        except (BadEnvelope, Undecodable):
+            future.put_back(RunHere("undecodable"))
+        else:
+            info = Info(
+                where="remote",
+                worker=reply.worker,
+                version=version_of(call.function),
+                attempts=reply.attempts,
+                queued_seconds=reply.queued_ms / 1000,
+                run_seconds=reply.run_ms / 1000,
+            )
+            if isinstance(outcome, wire.Raised):
+                future.settle(info, error=outcome.exception)
+            else:
+                future.settle(info, value=outcome.value)
+
+    def _run_here(self, future: Future[Any], why: Why) -> None:
+        call = future.call
+        self.session.count_local(call.function, why)
+        began = time.monotonic()
+        value, error = None, None
+        try:
+            if why in SUSPECT:
+                value = throwaway.run(call.function, call.local, call.args, call.kwargs, crashed=why == "crashed")
+            else:
+                value = call.local(*call.args, **call.kwargs)
+        except BaseException as raised:  # noqa: BLE001 - it is the outcome; plain calls re-raise it in result()
+            error = raised
+        info = Info(
+            where="local",
+            why=why,
+            version=version_of(call.function),
+            queued_seconds=began - call.began,
+            run_seconds=time.monotonic() - began,
+        )
+        future.settle(info, value=value, error=error)
+
+    def forget(self, futures: Iterable[Future[Any]]) -> None:
+        """Cancel many at once (a closed map, a closed client)."""
+        jobs: list[tuple[str, str]] = []
+        for future in futures:
+            if self.local_runs.remove(future):
+                future.put_back(None)
+                future.give_up()
+            elif self.in_flight.pop(future.call.id, None) is not None and future.give_up():
+                jobs.append((future.call.function, future.call.id))
+        for first in range(0, len(jobs), 1000):
+            with contextlib.suppress(RedisDown, RedisRefused):
+                self.session.cancel(jobs[first : first + 1000])
+
+
+def _why(word: str) -> Why:
+    return word if word in WHYS else "worker_error"  # type: ignore[return-value]

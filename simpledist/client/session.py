@@ -1,0 +1,134 @@
+"""Who this client is in Redis, and its command connection: submit, cancel, fetch, ack.
+
+Owns the client id, what is known of Redis (up, down, refused) and the counts of local runs. Any thread may call it; the
+command Link is used under `_lock`. The listener tells it when Redis comes and goes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from simpledist import job, policy
+from simpledist.broker import Broker, Keys, Link
+from simpledist.broker.records import Reply
+from simpledist.config import Config
+from simpledist.errors import RedisDown, RedisRefused
+from simpledist.job import Why
+
+log = logging.getLogger("simpledist")
+
+
+class Session:
+    """One client's presence in Redis."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.keys = Keys(config.namespace)
+        self.client = job.new_client_id()
+        self.connection = "-"  # the listener's blocking connection: whoever sees it closed may suspect us
+        self.trouble: Why | None = "redis_down"  # None: Redis is up
+        self.epoch = ""
+        self.first_attempt = threading.Event()  # the first connection came or failed
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._broker = Broker(self.link("command"), self.keys)
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts_lock = threading.Lock()
+        self._read: list[str] = []
+        self._last_complaint = -1e9
+
+    def link(self, purpose: str) -> Link:
+        return Link(self.config.url, name=f"simpledist-client-{purpose}")
+
+    def new_id(self) -> str:
+        return f"{self.client}-{next(self._numbers)}"
+
+    # --- Redis comes and goes ------------------------------------------------------------------------------------
+
+    def note_trouble(self, error: RedisDown | RedisRefused) -> Why:
+        """What calls that begin now shall know; a refusal is logged once a minute, for somebody must act."""
+        self.trouble = "redis_refused" if isinstance(error, RedisRefused) else "redis_down"
+        if isinstance(error, RedisRefused) and time.monotonic() - self._last_complaint > 60.0:
+            self._last_complaint = time.monotonic()
+            log.error("Redis at %s refuses us, calls run here: %s", self.config.safe_url, error)
+        return self.trouble
+
+    # --- verbs on the command connection -------------------------------------------------------------------------
+
+    def submit(
+        self, function: str, calls: Sequence[tuple[str, bytes]], max_queue: int | None
+    ) -> list[str]:
+        """One word a call; a connection that broke since its last use is made anew once.
+
+        Raises RedisDown or RedisRefused: none of these calls is known to be queued.
+        """
+        with self._lock:
+            for fresh in (not self._broker.link.connected, True):
+                try:
+                    if fresh:
+                        self._broker.link.connect()
+                    submitted = self._broker.submit(
+                        function, self.client, self.connection, calls, max_queue=max_queue
+                    )
+                    return submitted.words
+                except RedisDown:
+                    if fresh:
+                        raise
+        raise AssertionError("unreachable")
+
+    def cancel(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
+        with self._lock:
+            if not self._broker.link.connected:
+                self._broker.link.connect()
+            return self._broker.cancel(self.client, jobs)
+
+    def result_bytes(self, reply: Reply) -> bytes | None:
+        """The bytes of a result that did not travel in its reply; None if they are gone."""
+        if reply.result is not None:
+            return reply.result
+        if reply.place == "none":
+            return None
+        with self._lock:
+            if not self._broker.link.connected:
+                self._broker.link.connect()
+            return self._broker.result_bytes(reply)
+
+    # --- what is told to Redis at leisure ------------------------------------------------------------------------
+
+    def has_read(self, id: str) -> None:
+        """An outcome is in our hands: its bytes may go."""
+        with self._counts_lock:
+            self._read.append(id)
+
+    def count_local(self, function: str, why: str) -> None:
+        with self._counts_lock:
+            self._counts[function, why] += 1
+
+    def leisure(self) -> int:
+        """How much waits to be told."""
+        return len(self._read) + len(self._counts)
+
+    def tell(self, broker: Broker) -> None:
+        """Acknowledge what was read and bring the counts, in batches; what cannot be told now is told later."""
+        while True:
+            with self._counts_lock:
+                ids, self._read = self._read[: policy.BATCH_ITEMS], self._read[policy.BATCH_ITEMS :]
+                counts, self._counts = self._counts, Counter()
+            if not ids and not counts:
+                return
+            try:
+                broker.ack(self.client, ids, counts)
+            except (RedisDown, RedisRefused):
+                with self._counts_lock:
+                    self._read = ids + self._read
+                    self._counts.update(counts)
+                raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._broker.link.close()
