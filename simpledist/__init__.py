@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from simpledist.client.future import Future
     from simpledist.job import Info
 
-__all__ = ["Client", "Future", "Info", "WorkerFunction", "__version__", "connect", "errors", "worker_function"]
+__all__ = [
+    "Client",
+    "Future",
+    "Info",
+    "WorkerFunction",
+    "__version__",
+    "connect",
+    "errors",
+    "worker_function",
+]
 
 __version__ = "0.1.0"
 

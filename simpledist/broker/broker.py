@@ -33,9 +33,7 @@ from simpledist.broker.records import (
 class Broker:
     """The verbs over one Link."""
 
-    def __init__(
-        self, link: Link, keys: Keys, verbs: Mapping[str, scripts.Script] | None = None
-    ) -> None:
+    def __init__(self, link: Link, keys: Keys, verbs: Mapping[str, scripts.Script] | None = None) -> None:
         self.link = link
         self.keys = keys
         self._verbs = verbs or _VERBS
@@ -70,9 +68,7 @@ class Broker:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone."""
         return _texts(self._run("cancel", [client, len(jobs), *_flat(jobs)]))
 
-    def ack(
-        self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None
-    ) -> None:
+    def ack(self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None) -> None:
         """Say that these outcomes were read, and bring the counts of local runs by (function, why)."""
         counts = local or {}
         arguments: list[Argument] = [client, len(ids), *ids, len(counts)]
@@ -89,17 +85,13 @@ class Broker:
     ) -> Nudged:
         """Beat, mend the queues of these (function, id), and learn what became of each."""
         arguments: list[Argument] = [client, connection, self.link.run_id, len(jobs), *_flat(jobs)]
-        epoch, words, lives, suspects, closing = self._run(
-            "nudge", [*arguments, len(functions), *functions]
-        )
+        epoch, words, lives, suspects, closing = self._run("nudge", [*arguments, len(functions), *functions])
         pairs = _texts(suspects)
         return Nudged(
             epoch=epoch.decode(),
             words=[parse_reply(word) if b" " in word else word.decode() for word in words],
             live={function: bool(live) for function, live in zip(functions, lives, strict=True)},
-            suspects=[
-                Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)
-            ],
+            suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
             closing=bool(closing),
         )
 
@@ -203,18 +195,14 @@ class Broker:
 
     def _run(self, verb: str, arguments: Sequence[Argument]) -> Any:
         script = self._verbs[verb]
-        return self.link.evaluate(
-            script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS
-        )
+        return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS)
 
     def _put_beside(self, template: str, id: str, value: bytes, *, ttl: float | None = None) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
         if len(value) <= policy.BESIDE_BYTES:
             return value
         lifetime = round((ttl or policy.TIMINGS.ended_ttl_seconds) * 1000)
-        self.link.call(
-            "SET", self.keys.named(template, id), value, "PX", lifetime, timeout=BIG_TIMEOUT_SECONDS
-        )
+        self.link.call("SET", self.keys.named(template, id), value, "PX", lifetime, timeout=BIG_TIMEOUT_SECONDS)
         return b""
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import redis
+import redis.exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -165,8 +166,8 @@ class Link:
 
 
 def _connection(url: str, name: str) -> Any:
-    pool = redis.ConnectionPool.from_url(url)
-    settings = {
+    pool: Any = cast(Any, redis.ConnectionPool).from_url(url)
+    settings: dict[str, Any] = {
         **pool.connection_kwargs,
         "socket_timeout": COMMAND_TIMEOUT_SECONDS,
         "socket_connect_timeout": COMMAND_TIMEOUT_SECONDS,

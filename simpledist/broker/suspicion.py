@@ -27,9 +27,7 @@ def closed(link: Link, suspects: Sequence[Suspect]) -> list[Suspect]:
         return []
     if not isinstance(answer, bytes):
         return []
-    open_ids = {
-        word[3:] for line in answer.decode("utf-8", "replace").splitlines() for word in line.split(" ")[:1]
-    }
+    open_ids = {word[3:] for line in answer.decode("utf-8", "replace").splitlines() for word in line.split(" ")[:1]}
     if own not in open_ids:
         return []
     return [one for one, id in zip(asked, ids, strict=True) if id not in open_ids]

@@ -1,7 +1,7 @@
 """The client: calls travel from here, and end here whatever becomes of the cluster.
 
-    client.py    Client and connect: the facade            function.py  WorkerFunction: call, submit, map
-    future.py    Future: one call and its outcome          session.py   who we are in Redis; submit, cancel, fetch
-    listener.py  the one thread: replies, nudges           outcomes.py  replies and reasons become outcomes
-    local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
+client.py    Client and connect: the facade            function.py  WorkerFunction: call, submit, map
+future.py    Future: one call and its outcome          session.py   who we are in Redis; submit, cancel, fetch
+listener.py  the one thread: replies, nudges           outcomes.py  replies and reasons become outcomes
+local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
 """

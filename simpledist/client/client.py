@@ -50,9 +50,7 @@ def connect(
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
     if local_slots < 1:
         raise ConfigurationError(f"local_slots={local_slots}: at least 1")
-    settings = configuration.load(
-        url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec
-    )
+    settings = configuration.load(url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec)
     keyring = Keyring.from_file(settings.secret_file) if settings.secret_file else Keyring()
     return Client(settings, keyring, codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes)
 
@@ -64,9 +62,7 @@ class Client:
     call `close`.
     """
 
-    def __init__(
-        self, config: Config, keyring: Keyring, *, codec: str, local_slots: int, max_value_bytes: int
-    ) -> None:
+    def __init__(self, config: Config, keyring: Keyring, *, codec: str, local_slots: int, max_value_bytes: int) -> None:
         self.config = config
         self.codec = codec
         self._keyring = keyring

@@ -68,7 +68,7 @@ class WorkerFunction(Generic[P, R]):
         self.timeout = timeout
         self.max_queue = max_queue
         self._codec = codec
-        self._fingerprint: str | None = None
+        self._fingerprint = wire.fingerprint(local)
 
     def __repr__(self) -> str:
         return f"<worker function {self.function} of {self.client!r}>"
@@ -115,8 +115,6 @@ class WorkerFunction(Generic[P, R]):
     def _future(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], *, caller_runs: bool
     ) -> tuple[Future[R], Why | None]:
-        if self._fingerprint is None:
-            self._fingerprint = wire.fingerprint(self.local)
         return self.client.new_future(
             self.function,
             self.local,

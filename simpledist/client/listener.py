@@ -192,9 +192,7 @@ class Listener:
 
     def _busy(self) -> bool:
         return bool(
-            self._outcomes.in_flight
-            or self._session.leisure()
-            or self._outcomes.local_runs.functions_waiting()
+            self._outcomes.in_flight or self._session.leisure() or self._outcomes.local_runs.functions_waiting()
         )
 
     def _next_due(self, now: float) -> float:

@@ -60,9 +60,7 @@ class Session:
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 
-    def submit(
-        self, function: str, calls: Sequence[tuple[str, bytes]], max_queue: int | None
-    ) -> list[str]:
+    def submit(self, function: str, calls: Sequence[tuple[str, bytes]], max_queue: int | None) -> list[str]:
         """One word a call; a connection that broke since its last use is made anew once.
 
         Raises RedisDown or RedisRefused: none of these calls is known to be queued.
@@ -72,9 +70,7 @@ class Session:
                 try:
                     if fresh:
                         self._broker.link.connect()
-                    submitted = self._broker.submit(
-                        function, self.client, self.connection, calls, max_queue=max_queue
-                    )
+                    submitted = self._broker.submit(function, self.client, self.connection, calls, max_queue=max_queue)
                     return submitted.words
                 except RedisDown:
                     if fresh:
