@@ -1,0 +1,145 @@
+"""What every command shares: its options, its log lines, and how an error becomes one line and an exit code.
+
+Called by each command's module. `common_options` puts a Config in front of the command's own arguments; `run` is what
+an entry's `main` calls. Knows nothing of what the commands do.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from simpledist import __version__, config
+from simpledist.errors import OperatorError, RedisRefused, SimpledistError
+
+OK = 0
+WRONG = 1  # the thing asked about is wrong
+USAGE = 2  # usage, target, configuration, port taken, Redis refuses us
+INTERRUPTED = 130
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+
+Command = Callable[..., Any]
+
+
+def shared(*, connects: bool = True, log_level: str = "info") -> Callable[[Command], Command]:
+    """A decorator that gives a click callback the options of every command.
+
+    With `connects` the callback's first argument is the Config that they make. Without it nothing is checked or passed:
+    a command that needs no Redis must not fail for want of a key.
+    """
+
+    def decorate(callback: Command) -> Command:
+        @functools.wraps(callback)
+        def with_config(
+            *args: Any,
+            redis_url: str | None,
+            namespace: str | None,
+            secret_file: str | None,
+            insecure: bool,
+            log_level: str,
+            **named: Any,
+        ) -> Any:
+            start_log(log_level)
+            if not connects:
+                return callback(*args, **named)
+            settings = config.load(redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure)
+            return callback(settings, *args, **named)
+
+        command: Command = with_config
+        for option in reversed(_options(connects, log_level)):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+common_options = shared()
+
+
+def _options(connects: bool, log_level: str) -> list[Callable[[Command], Command]]:
+    hidden = not connects
+    return [
+        click.option(
+            "--redis",
+            "redis_url",
+            metavar="URL",
+            hidden=hidden,
+            help="Where Redis is: redis://, rediss:// or unix://. Else $SIMPLEDIST_REDIS_URL, "
+            f"else {config.DEFAULT_URL}.",
+        ),
+        click.option(
+            "--namespace",
+            metavar="NAME",
+            hidden=hidden,
+            help="What all keys begin with; clients and workers of one namespace see each other. "
+            f"Else $SIMPLEDIST_NAMESPACE, else {config.DEFAULT_NAMESPACE}.",
+        ),
+        click.option(
+            "--secret-file",
+            metavar="FILE",
+            hidden=hidden,
+            help="The key that signs calls and results; needed where Redis is on another machine. "
+            "Else $SIMPLEDIST_SECRET_FILE. Make one with `simpledist secret FILE`.",
+        ),
+        click.option(
+            "--insecure",
+            is_flag=True,
+            hidden=hidden,
+            help="Work without a key although Redis is on another machine: whoever can write to it can run code here.",
+        ),
+        click.option(
+            "--log-level",
+            type=click.Choice(LOG_LEVELS, case_sensitive=False),
+            default=log_level,
+            show_default=True,
+            help="What is worth a line on stderr.",
+        ),
+        click.version_option(__version__, message="%(prog)s %(version)s"),
+        click.help_option("--help", "-h"),
+    ]
+
+
+def start_log(level: str) -> None:
+    """Log to stderr, one line an event."""
+    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=LOG_FORMAT, force=True)
+
+
+def complain(program: str, text: object) -> None:
+    """One line on stderr, whatever the error's text looks like."""
+    click.echo(f"{program}: {' '.join(str(text).split())}", err=True)
+
+
+def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run a command and exit: with the code that its callback returns (None is 0), or with that of its error.
+
+    1: Redis is away or the cluster is wrong. 2: usage, target, configuration, or Redis refuses us. 130: Ctrl-C.
+    """
+    try:
+        result = command.main(
+            args=None if arguments is None else list(arguments), prog_name=program, standalone_mode=False
+        )
+        code = result if isinstance(result, int) else OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        code = USAGE
+    except click.ClickException as error:
+        complain(program, f"{error.format_message()} (see {_path(error, program)} --help)")
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except SimpledistError as error:
+        complain(program, error)
+        code = WRONG if isinstance(error, OperatorError) and not isinstance(error, RedisRefused) else USAGE
+    sys.exit(code)
+
+
+def _path(error: click.ClickException, program: str) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return context.command_path if context is not None else program

@@ -1,0 +1,73 @@
+"""Keys and message authentication codes: keyed blake2b over bytes that nobody has decoded yet.
+
+Owns the format of secret files. Knows nothing of envelopes (wire.py), which say what is signed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+from simpledist.errors import ConfigurationError, WrongKey
+
+MAC_BYTES = 32
+KEY_ID_BYTES = 4
+_SECRET = re.compile(r"[0-9a-fA-F]{64,128}")
+
+
+def new_secret() -> str:
+    """A fresh secret: 32 random bytes as 64 hex digits."""
+    return secrets.token_hex(32)
+
+
+class Keyring:
+    """The keys of one process: the first signs, all verify; an empty one (falsy) signs nothing."""
+
+    def __init__(self, keys: Iterable[bytes] = ()) -> None:
+        self._keys = {_key_id(key): key for key in keys}
+        self.signing_id = next(iter(self._keys), b"\0" * KEY_ID_BYTES)
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def __repr__(self) -> str:
+        return f"<keyring of {len(self._keys)} keys>"
+
+    @classmethod
+    def from_file(cls, path: str) -> Keyring:
+        """The keys of a secret file: a line each, of 64 to 128 hex digits; to rotate, put the new one first.
+
+        Raises ConfigurationError where the file cannot be read or holds anything else.
+        """
+        try:
+            lines = Path(path).read_text("ascii").split()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"secret file {path}: {error}; make one with `simpledist secret {path}`") from None
+        if not lines or not all(_SECRET.fullmatch(line) and len(line) % 2 == 0 for line in lines):
+            raise ConfigurationError(
+                f"secret file {path}: expected lines of 64 hex digits; make one with `simpledist secret FILE`"
+            )
+        return cls(bytes.fromhex(line) for line in lines)
+
+    def mac(self, person: bytes, key_id: bytes, *parts: bytes | memoryview) -> bytes:
+        """The code over `parts` by the key named; `person` keeps calls and results apart. Raises WrongKey."""
+        key = self._keys.get(key_id)
+        if key is None:
+            raise WrongKey("signed by a key that is not ours: give every process the same --secret-file")
+        code = blake2b(key=key, digest_size=MAC_BYTES, person=person)
+        for part in parts:
+            code.update(part)
+        return code.digest()
+
+    def verify(self, person: bytes, key_id: bytes, mac: bytes, *parts: bytes | memoryview) -> None:
+        """Raise WrongKey unless `mac` is the code over `parts` by a key of ours."""
+        if not hmac.compare_digest(self.mac(person, key_id, *parts), mac):
+            raise WrongKey("the signature does not fit: other key, or changed on the way")
+
+
+def _key_id(key: bytes) -> bytes:
+    return blake2b(key, digest_size=KEY_ID_BYTES, person=b"simpledist-kid").digest()
