@@ -1,0 +1,63 @@
+"""The `simpledist` command: a name and a line for each subcommand; its module is imported when it is called.
+
+So `simpledist --help` costs nothing but click. Each subcommand is the click command `NAME` in simpledist/cli/NAME.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn, cast
+
+import click
+
+from simpledist import __version__
+from simpledist.cli.options import run
+
+SUBCOMMANDS = {
+    "demo": "The whole story on real processes, in about a minute.",
+    "redis": "A private Redis on 127.0.0.1, where no server is installed.",
+    "status": "What is queued, what runs, and which workers are there.",
+    "call": "Call a function on a worker and print what it returns.",
+    "secret": "Make the key that signs calls and results.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its subcommands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        return cast(click.Command, getattr(import_module(f"simpledist.cli.{cmd_name}"), cmd_name))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUBCOMMANDS.items()))
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def simpledist() -> None:
+    """Call a pure function as if it were local: it runs on whatever worker is free, or here.
+
+    A worker is started with `simpledist-worker`, the distributor with its dashboard with `simpledist-distributor`; this
+    command holds the rest. Every subcommand has a --help of its own.
+
+    \b
+    Example, in three terminals:
+        simpledist redis
+        simpledist-worker fns:fib
+        simpledist call fib 20
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    run(simpledist, "simpledist", arguments)
+
+
+if __name__ == "__main__":
+    main()

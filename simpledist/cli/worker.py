@@ -1,0 +1,69 @@
+"""`simpledist-worker`: offer functions to every client of a Redis."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+import click
+
+from simpledist.cli.options import common_options, run
+from simpledist.config import Config
+from simpledist.signing import Keyring
+from simpledist.worker.worker import Worker
+
+
+@click.command(context_settings={"max_content_width": 100})
+@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.option("--slots", type=click.IntRange(min=1), help="How many jobs may run at once.  [default: the CPUs]")
+@click.option("--name", "label", help="A label for people; need not be unique.  [default: the host's name]")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=25.0,
+    show_default=True,
+    help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; what does not finish goes back.",
+)
+@click.option("--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (functions that leak).")
+@common_options
+def worker(
+    config: Config, targets: tuple[str, ...], slots: int | None, label: str | None, grace: float, recycle: int | None
+) -> int:
+    """Offer functions: run the calls that clients make of them, in child processes, one a slot.
+
+    A TARGET is module:function, a module (its __all__, else the public functions defined in it), or
+    name=module:function; any of them may end in @version. The current directory is importable.
+
+    \b
+        simpledist-worker fns:fib
+        simpledist-worker fns work=mathlib:integrate@2 --slots 8
+
+    Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker waits
+    for a Redis that is away.
+    """
+    keyring = Keyring.from_file(config.secret_file) if config.secret_file else Keyring()
+    one = Worker(
+        config,
+        keyring,
+        list(targets),
+        slots=slots or cpus(),
+        label=label or platform.node(),
+        grace_seconds=grace,
+        recycle=recycle,
+    )
+    one.start()
+    return one.run()
+
+
+def cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def main() -> None:
+    run(worker, "simpledist-worker")
+
+
+if __name__ == "__main__":
+    main()

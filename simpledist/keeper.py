@@ -1,0 +1,56 @@
+"""Processes that must not outlive the one that started them, however that one ends.
+
+Called by what starts servers and workers in the background: embedded.py and cluster.py. Knows nothing of what they run.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+STOP_SECONDS = 5.0
+
+
+class Keeper:
+    """Kills a process, and removes a folder, if this process dies without a word.
+
+    A small process of its own that waits for the end of a pipe: a parent-death signal would need code between fork and
+    exec, unsafe beside threads, and would fire when the *thread* ends that started the process.
+    """
+
+    _PROGRAM = (
+        "import os, shutil, sys\n"
+        "if not sys.stdin.buffer.read(1):\n"
+        "    try: os.kill(int(sys.argv[1]), 9)\n"
+        "    except OSError: pass\n"
+        "    if sys.argv[2]: shutil.rmtree(sys.argv[2], ignore_errors=True)\n"
+    )
+
+    def __init__(self, pid: int, folder: Path | None = None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", self._PROGRAM, str(pid), str(folder or "")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def dismiss(self) -> None:
+        """The process kept has ended and was waited for: nothing is left to do."""
+        try:
+            self._process.communicate(b".", timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+def end_process(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS) -> int:
+    """SIGTERM, and SIGKILL to what still runs after so many seconds; its exit code (-9 where it had to be killed)."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

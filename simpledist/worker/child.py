@@ -1,0 +1,105 @@
+"""A child: runs user code for one slot, one job at a time. Has no key and no connection.
+
+Started by the template, by fork, or as a fresh interpreter (`main`) where forking is unsafe. The frames: in, {job, function,
+codec} with the encoded arguments; out, {ready} once, then {kind, codec, run_ms, error} with the encoded outcome. `kind` is
+"value", "error", or a word of job.Why where the cluster is at fault.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from typing import Any
+
+from simpledist import policy, wire
+from simpledist.errors import TargetError, Undecodable, Unserialisable
+from simpledist.worker import lifeline
+from simpledist.worker.channel import read_frame, write_frame
+from simpledist.worker.output import Output
+from simpledist.worker.targets import Functions, resolve
+
+# A worker may be short of memory, lack a module or be stopped: that is not what the function would do at home.
+NOT_THE_FUNCTION = (MemoryError, ImportError, KeyboardInterrupt)
+
+
+def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
+    """Run jobs until the parent closes the channel."""
+    write_frame(sock, {"ready": True})
+    while (frame := read_frame(sock)) is not None:
+        fields, body = frame
+        output.job = fields["job"]
+        began = time.perf_counter()
+        kind, answer, line = run(functions, fields["function"], fields["codec"], body)
+        run_ms = round((time.perf_counter() - began) * 1000)
+        output.end_job()
+        write_frame(sock, {"kind": kind, "codec": fields["codec"], "run_ms": run_ms, "error": line}, answer)
+
+
+def run(functions: Functions, name: str, codec: str, body: bytes) -> tuple[str, bytes, str]:
+    """One call: (kind, encoded outcome, one line for people)."""
+    function = functions.get(name)
+    if function is None:
+        return "worker_error", b"", f"this child does not have {name}"
+    try:
+        args, kwargs = wire.decode_arguments(codec, body)
+    except Undecodable as error:
+        return "undecodable", b"", str(error)
+    try:
+        value = function(*args, **kwargs)
+    except NOT_THE_FUNCTION as error:
+        return "worker_error", b"", f"{type(error).__name__}: {error}"
+    except BaseException as error:  # noqa: BLE001 - whatever it raises is its outcome
+        return _raised(codec, error)
+    try:
+        answer = wire.encode_value(codec, value)
+    except Unserialisable as error:
+        return "unserialisable", b"", str(error)
+    if len(answer) > policy.MAX_VALUE_BYTES:
+        return "too_big", b"", f"the result is {len(answer)} bytes"
+    return "value", answer, ""
+
+
+def _raised(codec: str, error: BaseException) -> tuple[str, bytes, str]:
+    try:
+        answer, line = wire.encode_error(codec, error, frames_of_ours=1)
+    except Unserialisable as broken:
+        return "unserialisable", b"", str(broken)
+    except (MemoryError, RecursionError) as broken:
+        return "worker_error", b"", type(broken).__name__
+    return "error", answer, line
+
+
+def begin(sock: socket.socket, functions: Functions, output: Output, template: int) -> None:
+    """A child's life from its first moment; never returns."""
+    status = 1
+    try:
+        lifeline.ignore_stop_signals()
+        lifeline.die_with(template)
+        serve(sock, functions, output)
+        status = 0
+    except (BrokenPipeError, ConnectionResetError):
+        status = 0  # the parent is gone
+    finally:
+        os._exit(status)
+
+
+def main() -> None:
+    """A spawned child: `fd template-pid TARGET...`."""
+    fd, template, *targets = sys.argv[1:]
+    output = capture_output()
+    try:
+        functions: Any = resolve(targets)
+    except TargetError as error:
+        output.write(f"simpledist-worker: {error}\n")
+        os._exit(1)
+    begin(socket.socket(fileno=int(fd)), functions, output, int(template))
+
+
+def capture_output() -> Output:
+    """Everything that is printed from now on goes to stderr, line by line, marked with its job."""
+    os.dup2(2, 1)
+    output = Output()
+    sys.stdout = sys.stderr = output  # type: ignore[assignment]
+    return output

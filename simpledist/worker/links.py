@@ -1,0 +1,110 @@
+"""A worker's three connections: pop (BLPOP), command (the verbs), beat (by which Redis knows that it lives).
+
+Each is made anew by itself when it breaks, with a backoff that they share. Used by the loop's one thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+
+from simpledist import policy
+from simpledist.broker import Broker, Keys, Link
+from simpledist.config import Config
+from simpledist.errors import RedisDown, RedisRefused
+
+log = logging.getLogger("simpledist.worker")
+
+
+class Links:
+    """The connections and what is outstanding on the pop one."""
+
+    def __init__(self, config: Config) -> None:
+        self.keys = Keys(config.namespace)
+        self._where = config.safe_url
+        self.pop = Link(config.url, name="simpledist-worker-pop")
+        self.command = Broker(Link(config.url, name="simpledist-worker-command"), self.keys)
+        self.beat = Broker(Link(config.url, name="simpledist-worker-beat"), self.keys)
+        self.popping: str | None = None  # "queues", "control" or nothing outstanding
+        self._pop_ends = 0.0
+        self._failures = 0
+        self._retry_at = 0.0
+        self._away_logged = -1e9
+        self.was_up = False
+
+    @property
+    def up(self) -> bool:
+        return self.pop.connected and self.command.link.connected and self.beat.link.connected
+
+    def retry_at(self) -> float:
+        return self._retry_at
+
+    def connect(self) -> bool:
+        """Make what is broken anew, if it is time; whether the beat connection is a new one.
+
+        Raises RedisRefused: somebody must act.
+        """
+        if self.up or time.monotonic() < self._retry_at:
+            return False
+        fresh_beat = not self.beat.link.connected
+        try:
+            for link in (self.beat.link, self.command.link, self.pop):
+                if not link.connected:
+                    if link is self.pop:
+                        self.popping = None
+                    link.connect()
+        except RedisDown as error:
+            self.failed(error)
+            return False
+        if self._failures > 1 or not self.was_up:
+            log.info("connected to Redis %s at %s", self.command.link.version or "?", self._where)
+        self._failures, self.was_up = 0, True
+        self._away_logged = -1e9
+        return fresh_beat
+
+    def failed(self, error: RedisDown | RedisRefused) -> None:
+        """A connection broke: the first retry is at once, the next ones are not."""
+        self._failures += 1
+        delay = 0.0 if self._failures == 1 else policy.backoff_seconds(self._failures, random.random())
+        self._retry_at = time.monotonic() + delay
+        if self._failures > 1 and time.monotonic() - self._away_logged > 60.0:
+            self._away_logged = time.monotonic()
+            log.warning("waiting for Redis at %s: %s", self._where, error)
+
+    # --- the pop connection --------------------------------------------------------------------------------------
+
+    def start_pop(self, keys: Sequence[str], kind: str, seconds: float) -> None:
+        self.pop.send("BLPOP", *keys, seconds)
+        self.popping = kind
+        self._pop_ends = time.monotonic() + seconds + 1.0
+
+    def pop_ends(self) -> float:
+        """When an outstanding pop must have been answered."""
+        return self._pop_ends if self.popping else float("inf")
+
+    def take_pop(self) -> tuple[str, bytes] | None:
+        """Read the answer of the outstanding pop: (key, element), or None."""
+        answer = self.pop.receive()
+        self.popping = None
+        return None if answer is None else (answer[0].decode(), answer[1])
+
+    def end_pop(self) -> tuple[str, bytes] | None:
+        """End the outstanding pop now, and give what it had taken after all.
+
+        Never by closing the connection with a pop outstanding: what it took would be lost (kombu#1733).
+        """
+        if self.popping is None:
+            return None
+        client_id = self.pop.identity.partition(":")[2]
+        if not client_id:
+            self.pop.close()
+            self.popping = None
+            return None
+        self.command.link.call("CLIENT", "UNBLOCK", client_id)
+        return self.take_pop()
+
+    def close(self) -> None:
+        for link in (self.pop, self.command.link, self.beat.link):
+            link.close()

@@ -1,0 +1,86 @@
+"""What a TARGET on the command line means: which functions a worker offers under which names.
+
+Called by the template (and by spawned children), never by the parent: importing a target is running user code.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any, cast
+
+from simpledist import job
+from simpledist.errors import ConfigurationError, TargetError
+
+Functions = dict[str, Callable[..., Any]]
+
+
+def resolve(targets: Sequence[str]) -> Functions:
+    """Qualified name -> function for `module:function | module | name=module:function`, each with an optional @version.
+
+    Raises TargetError with one line that says which target is wrong, and why.
+    """
+    functions: Functions = {}
+    for target in targets:
+        for name, function in _resolve_one(target).items():
+            if functions.get(name, function) is not function:
+                raise TargetError(f"target {target}: {name} is offered twice, by different functions")
+            functions[name] = function
+    return functions
+
+
+def _resolve_one(target: str) -> Functions:
+    text, _, version = target.partition("@")
+    alias, equals, place = text.rpartition("=")
+    module_name, colon, attribute = place.partition(":")
+    if not module_name or (colon and not attribute) or (equals and not (alias and colon)):
+        raise TargetError(f"target {target!r}: write module:function, module or name=module:function")
+    module = _import(target, module_name)
+    if not colon:
+        found = _public(target, module)
+    else:
+        function: Any = module
+        for part in attribute.split("."):
+            function = getattr(function, part, None)
+        if function is None:
+            raise TargetError(f"target {target}: module {module_name} has no {attribute}")
+        if not callable(function):
+            raise TargetError(f"target {target}: {attribute} in module {module_name} is not a function")
+        found = {alias or attribute.rpartition(".")[2]: cast("Callable[..., Any]", function)}
+    try:
+        return {job.qualified(name, version or None): function for name, function in found.items()}
+    except ConfigurationError as error:
+        raise TargetError(f"target {target}: {error}") from None
+
+
+def _import(target: str, name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise TargetError(f"target {target}: there is no module {error.name} here (or on the path)") from None
+        raise TargetError(f"target {target}: importing {name} fails: {error}") from error
+    except BaseException as error:
+        raise TargetError(f"target {target}: importing {name} fails: {type(error).__name__}: {error}") from error
+
+
+def _public(target: str, module: ModuleType) -> Functions:
+    """Its `__all__`, else the public functions defined in it."""
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        found = {name: getattr(module, name, None) for name in listed}
+        missing = sorted(name for name, value in found.items() if value is None)
+        if missing:
+            raise TargetError(f"target {target}: __all__ names {', '.join(missing)}, which {module.__name__} lacks")
+        functions = {name: value for name, value in found.items() if callable(value) and not inspect.isclass(value)}
+    else:
+        functions = {
+            name: value
+            for name, value in vars(module).items()
+            if inspect.isfunction(value) and not name.startswith("_") and value.__module__ == module.__name__
+        }
+    if not functions:
+        raise TargetError(f"target {target}: module {module.__name__} has no public function")
+    return cast(Functions, functions)
