@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
@@ -57,7 +57,7 @@ class RoleProcess:
         """None while it runs; negative: the signal that killed it."""
         return self._process.poll()
 
-    def signal(self, number: int) -> None:
+    def send_signal(self, number: int) -> None:
         """Send it a signal, if it still runs."""
         self._process.send_signal(number)
 
@@ -68,7 +68,7 @@ class RoleProcess:
 
     def stop(self, number: int = signal.SIGTERM, *, seconds: float = READY_SECONDS) -> int:
         """Send a signal and return the exit code; OperatorError if it still runs after so many seconds."""
-        self.signal(number)
+        self.send_signal(number)
         return self.wait(seconds)
 
     def wait(self, seconds: float = READY_SECONDS) -> int:
@@ -172,7 +172,7 @@ class Cluster:
             client.close(wait=False)
         processes = [*self.workers, *self.distributors]
         for process in processes:  # all at once, then each in turn
-            process.signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)
         end = time.monotonic() + STOP_SECONDS
         for process in processes:
             process.end(max(end - time.monotonic(), 0.1))
@@ -251,7 +251,7 @@ class Cluster:
             )
         return RoleProcess(process, output, title)
 
-    def _wait(self, process: RoleProcess, what: str, done: Any, seconds: float = READY_SECONDS) -> None:
+    def _wait(self, process: RoleProcess, what: str, done: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
         end = time.monotonic() + seconds
         while not done():
             if not process.running:

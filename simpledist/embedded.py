@@ -12,7 +12,6 @@ import importlib.util
 import logging
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -178,10 +177,8 @@ class EmbeddedRedis:
             self._process.terminate()
 
     def wait(self) -> int:
-        """Return its exit code once it has ended by itself."""
-        if self._process is None:
-            raise OperatorError("the embedded Redis does not run: call start()")
-        return self._process.wait()
+        """Its exit code, once it has ended by itself or by `terminate`."""
+        return self._process.wait() if self._process is not None else 0
 
     def close(self) -> None:
         """Stop it and remove its temporary folder."""
@@ -296,7 +293,6 @@ def _serve_fake(port: int) -> None:
     fakeredis: Any = import_module("fakeredis")  # an extra, wanted only where no real server is to be had
     server = fakeredis.TcpFakeServer((HOST, port), server_version=(7, 0))
     server.daemon_threads = True
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     server.serve_forever()
 
 

@@ -18,9 +18,9 @@ def secret(file: str) -> None:
     """Make a new key in FILE, readable by you alone.
 
     Give the same file to every client, worker and distributor of a cluster (--secret-file FILE, or
-    SIMPLEDIST_SECRET_FILE); each then refuses whatever is not signed by it. Whoever holds the key can run code on all of
-    them. A file that exists is never overwritten. To change keys, put the new line above the old one everywhere, and
-    take the old line away later.
+    SIMPLEDIST_SECRET_FILE); each then refuses whatever is not signed by it. Whoever holds the key can run code on all
+    of them. A file that exists is never overwritten. To change keys, put the new line above the old one everywhere,
+    and take the old line away later.
 
     \b
     Example:
