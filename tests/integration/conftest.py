@@ -1,0 +1,37 @@
+"""A real cluster for each module: real Redis, real worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import simpledist
+from simpledist.cluster import Cluster
+from tests import standing
+
+FUNCTIONS = Path(__file__).parent / "functions"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """One worker with two slots that offers everything in functions/farm.py."""
+    with Cluster("farm", workers=1, slots=2, folder=FUNCTIONS) as one:
+        pids = {worker.pid for worker in one.workers}
+        standing.roots.update(pids)
+        yield one
+        standing.roots.difference_update(pids)
+
+
+@pytest.fixture
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster that a test may break: no worker yet."""
+    with Cluster("farm", workers=0, slots=2, folder=FUNCTIONS) as one:
+        yield one
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[simpledist.Client]:
+    with cluster.connect() as one:
+        yield one

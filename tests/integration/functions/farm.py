@@ -1,0 +1,87 @@
+"""Functions that the integration tests' workers offer: good ones, slow ones and those that break things."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import simpledist
+
+
+def fib(n: int) -> int:
+    return n if n < 2 else fib(n - 1) + fib(n - 2)
+
+
+def echo(value: Any) -> Any:
+    return value
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def fail(kind: str) -> None:
+    raise {"value": ValueError, "key": KeyError, "memory": MemoryError, "import": ImportError}[kind](kind)
+
+
+class Fussy(Exception):
+    """An exception that cannot be pickled back: its constructor wants more than its args."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def fuss(code: int) -> None:
+    raise Fussy(code, "fussy")
+
+
+def die(how: str) -> None:
+    if how == "exit":
+        os._exit(3)
+    elif how == "segfault":
+        ctypes.string_at(0)
+    else:
+        os.kill(os.getpid(), 9)
+
+
+def die_on_worker(home: int) -> str:
+    """Kills every process but one: a function that only workers cannot bear."""
+    if os.getppid() != home and os.getpid() != home:
+        os._exit(4)
+    return "at home"
+
+
+def nested(n: int) -> tuple[int, str | None]:
+    client = simpledist.connect()
+    inner = simpledist.worker_function(client, "fib", fib)
+    future = inner.submit(n)
+    value = future.result()
+    return value, future.info.why if future.info else None
+
+
+def log_run(folder: str, name: str, seconds: float) -> str:
+    """Leaves a line for each time it began, so that tests can count."""
+    with Path(folder, name).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(seconds)
+    return name
+
+
+def speak(text: str) -> str:
+    print(text)
+    return text
+
+
+def lock() -> Any:
+    """Its value cannot be pickled."""
+    return threading.Lock()
