@@ -49,7 +49,7 @@ class Turn:
 
     popped_at: float = 0.0
     taken: int = 0
-    rotation: int = 0
+    first: int = 0  # the function whose queue is asked first
 
 
 @dataclass
@@ -267,9 +267,9 @@ class Worker:
         if links.popping == "control" and wants_queues:
             self._popped(links.end_pop())
         if links.popping is None and wants_queues:
+            # The function served last comes last: whoever has work waits for at most one turn of each other.
             queues = [links.keys.queue(function) for function in self.functions]
-            first = self._turn.rotation % len(queues)
-            self._turn.rotation += 1
+            first = self._turn.first
             keys = [links.keys.control(self.id), *queues[first:], *queues[:first]]
             links.start_pop(keys, "queues", self._timings.block_seconds)
             self._busy_since = None
@@ -293,6 +293,7 @@ class Worker:
             return
         function = next(name for name in self._children.functions if self._links.keys.queue(name) == key)
         self._turn.popped_at, self._turn.taken = time.monotonic(), 0
+        self._turn.first = (self.functions.index(function) + 1) % len(self.functions)
         self._claim(function, element)
 
     def _control(self, word: str) -> None:
@@ -510,7 +511,6 @@ class Worker:
         """Withdraw the offers first, so that callers see it at once; claim no more; finish what runs."""
         self._stopping.deadline = time.monotonic() + self._grace_seconds
         running = len(self._children.busy())
-        log.info("worker %s drains: %d jobs have %g s to finish", self.id, running, self._grace_seconds)
         try:
             if self._links.command.link.connected:
                 self._links.command.leave(self.id, final=False)
@@ -518,6 +518,7 @@ class Worker:
                     self._popped(self._links.end_pop())
         except (RedisDown, RedisRefused) as error:
             self._links.failed(error)
+        log.info("worker %s drains: %d jobs have %g s to finish", self.id, running, self._grace_seconds)
 
     def _stop_code(self) -> int | None:
         if not self._stopping.signals:
