@@ -39,7 +39,7 @@ class RoleProcess:
         self.output = output
         self.id = ""  # a worker's id, once its row was seen
         self._process = process
-        self._keeper: Keeper | None = Keeper(process.pid)
+        self._keeper: Keeper | None = Keeper(process.pid, output.parent)
 
     def __repr__(self) -> str:
         return f"<{self.title} {self.id} pid {self.pid}>"

@@ -101,7 +101,7 @@ def nothing_left_behind() -> Iterator[None]:
     yield
 
     def new() -> list[str]:
-        processes = [str(one) for one in _children() - processes_before if one.is_running()]
+        processes = [str(one) for one in _children() - processes_before if not _belongs_to(one, processes_before)]
         threads = [
             str(one)
             for one in set(threading.enumerate()) - threads_before
@@ -113,6 +113,14 @@ def nothing_left_behind() -> Iterator[None]:
         wait_until(lambda: not new(), 3.0, "the end of what the test started")
     except AssertionError:
         pytest.fail(f"left behind: {new()}", pytrace=False)
+
+
+def _belongs_to(process: psutil.Process, others: set[psutil.Process]) -> bool:
+    """Whether it is gone, or was started by one of `others`: a worker of the module replaces its children."""
+    try:
+        return not process.is_running() or not others.isdisjoint(process.parents())
+    except psutil.Error:
+        return True
 
 
 def _children() -> set[psutil.Process]:

@@ -129,7 +129,7 @@ class Broker:
         """End attempts by their outcomes, and take next jobs in the same step."""
         arguments: list[Argument] = [worker, nonce, int(again), len(ended)]
         for one in ended:
-            outcome = self._put_beside("beside_result", one.held.id, one.outcome, ttl=policy.TIMINGS.ended_ttl_seconds)
+            outcome = self._put_beside("staged_result", f"{one.held.id}:{one.held.fence}", one.outcome)
             arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
         arguments += (0,) if take is None else (1, take.function, len(take.slots), *take.slots)
         words, claimed = self._run("complete", arguments)
@@ -161,7 +161,7 @@ class Broker:
         return Beaten(bool(known), _held(stop), _held(missing))
 
     def leave(self, worker: str, *, final: bool) -> int:
-        """Withdraw the worker's offers; `final`: give back what it holds and remove its rows too (a client's as well)."""
+        """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
         return self._run("leave", [worker, int(final)])
 
     def call_bytes(self, id: str) -> bytes | None:
@@ -197,11 +197,11 @@ class Broker:
         script = self._verbs[verb]
         return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS)
 
-    def _put_beside(self, template: str, id: str, value: bytes, *, ttl: float | None = None) -> bytes:
+    def _put_beside(self, template: str, id: str, value: bytes) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
         if len(value) <= policy.BESIDE_BYTES:
             return value
-        lifetime = round((ttl or policy.TIMINGS.ended_ttl_seconds) * 1000)
+        lifetime = round(policy.TIMINGS.ended_ttl_seconds * 1000)
         self.link.call("SET", self.keys.named(template, id), value, "PX", lifetime, timeout=BIG_TIMEOUT_SECONDS)
         return b""
 

@@ -26,6 +26,7 @@ TEMPLATES: dict[str, str] = {
     "data": "data:{id}",
     "beside_call": "data:{id}:call",
     "beside_result": "data:{id}:result",
+    "staged_result": "data:{id}:staged",
     "reply": "reply:{client}",
 }
 

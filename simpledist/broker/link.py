@@ -4,7 +4,7 @@ redis-py re-sends commands by itself since 6.0 and breaks blocking pops by a 5 s
 or push is silent loss or duplication. So: no library retries, a timeout for each call, and whatever goes wrong between
 the send and the full read drops the connection; the verb is then sent again by its role, with its nonce.
 
-Owned by one thread at a time (roles lock or confine it). Every method raises RedisDown or RedisRefused and nothing else.
+Owned by one thread at a time (roles lock or confine it). Every method raises RedisDown or RedisRefused, nothing else.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ class Link:
         self._make_connection = make_connection or (lambda: _connection(url, name))
         self._connection: Any = None
         self._timeout = COMMAND_TIMEOUT_SECONDS
+        self._unread = 0  # replies that were asked for and not read yet
         self.identity = ""
         self.version = ""
 
@@ -68,17 +69,22 @@ class Link:
         self.close()
         try:
             connection = self._make_connection()
+        except (redis.RedisError, TypeError, ValueError) as error:
+            raise RedisRefused(f"the Redis URL cannot be used: {error}") from error
+        try:
             connection.connect()
         except (redis.RedisError, OSError, ValueError) as error:
             raise _translated(error) from error
         self._connection = connection
         self._timeout = COMMAND_TIMEOUT_SECONDS
+        self._unread = 0
         client_id, info = self.pipeline([("CLIENT", "ID"), ("INFO", "server")])
         facts = _facts(info) if isinstance(info, bytes) else {}
         self.version = facts.get("redis_version", "")
-        if self.version and tuple(int(part) for part in self.version.split(".")[:2]) < OLDEST_SERVER:
+        if _number(self.version) < OLDEST_SERVER:
+            version = self.version
             self.close()
-            raise RedisRefused(f"Redis {self.version} is too old: simpledist needs 6.2 or newer")
+            raise RedisRefused(f"Redis {version} is too old: simpledist needs 6.2 or newer")
         run_id = facts.get("run_id", "")
         self.identity = f"{run_id}:{client_id}" if run_id and isinstance(client_id, int) else ""
 
@@ -106,7 +112,7 @@ class Link:
         self, commands: Sequence[Sequence[Argument]], *, timeout: float = COMMAND_TIMEOUT_SECONDS
     ) -> list[Any]:
         """Send many commands at once; a refused one gives its RedisRefused as its reply."""
-        connection = self._open(timeout)
+        connection = self._open(timeout, to_send=len(commands))
         try:
             connection.send_packed_command(connection.pack_commands(commands))
         except BaseException as error:
@@ -121,7 +127,7 @@ class Link:
 
     def send(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
         """Send one command; its reply must be read by `receive` before anything else is sent."""
-        connection = self._open(timeout)
+        connection = self._open(timeout, to_send=1)
         try:
             connection.send_command(*command)
         except BaseException as error:
@@ -131,8 +137,11 @@ class Link:
         """Read one reply, for at most `timeout` seconds of silence."""
         connection = self._open(timeout)
         try:
-            return connection.read_response()
+            reply = connection.read_response()
+            self._unread -= 1
+            return reply
         except redis.ResponseError as error:
+            self._unread -= 1
             translated = _translated(error)
             if isinstance(translated, RedisDown):
                 self.close()
@@ -149,9 +158,14 @@ class Link:
                 raise
         return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
 
-    def _open(self, timeout: float) -> Any:
+    def _open(self, timeout: float, *, to_send: int = 0) -> Any:
         if self._connection is None:
             raise RedisDown("not connected to Redis")
+        if to_send and self._unread:
+            # An interrupt came between a send and its receive: that reply would answer the next command.
+            self.close()
+            raise RedisDown("a reply on this connection was never read")
+        self._unread += to_send
         if timeout != self._timeout:
             sock = getattr(self._connection, "_sock", None)
             if isinstance(sock, socket.socket):
@@ -197,6 +211,14 @@ def _translated(error: Exception) -> RedisDown | RedisRefused:
             return RedisDown(text)
         return RedisRefused(text)
     return RedisDown(text)
+
+
+def _number(version: str) -> tuple[int, ...]:
+    """A version to compare; one that cannot be read counts as new enough."""
+    try:
+        return tuple(int(part) for part in version.split(".")[:2]) if version else OLDEST_SERVER
+    except ValueError:
+        return OLDEST_SERVER
 
 
 def _facts(info: bytes) -> dict[str, str]:

@@ -26,6 +26,8 @@ VERBS = (
     "reap",
 )
 
+DUTIES = frozenset({"nudge", "reap"})
+
 REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
 
 
@@ -87,8 +89,10 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
             (folder / "_prelude.lua").read_text(),
         ]
     )
+    duties = (folder / "_duties.lua").read_text()
     scripts: dict[str, Script] = {}
     for verb in VERBS:
-        text = prelude + "\n" + (folder / f"{verb}.lua").read_text()
+        parts = (prelude, *((duties,) if verb in DUTIES else ()), (folder / f"{verb}.lua").read_text())
+        text = "\n".join(parts)
         scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return scripts

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 
@@ -34,4 +35,8 @@ def ignore_stop_signals() -> None:
     Python handlers that do nothing, not SIG_IGN: programs that user code starts get the defaults back at exec.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, nothing)
+
+
+def nothing(_number: int, _frame: Any) -> None:
+    """A signal handler that only lets system calls go on."""

@@ -47,7 +47,7 @@ class Template:
         woken, wake = socket.socketpair()
         woken.setblocking(False)
         wake.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGCHLD, lifeline.nothing)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
         while True:
             readable = select.select([self._sock, woken], [], [])[0]

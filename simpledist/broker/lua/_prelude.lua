@@ -39,6 +39,12 @@ local function split_element(element)
   return tonumber(stamp), id
 end
 
+-- How long ago; after a step back of the clock nothing waits for the time to come again.
+local function since(then_ms)
+  local age = now_ms - tonumber(then_ms or 0)
+  return age < 0 and math.huge or age
+end
+
 local function split_held(field) return string.match(field, '^(.+):([^:]+):(%d+)$') end
 
 local function job_of(id)
@@ -93,14 +99,26 @@ local function unhold(fn, id, fence, worker)
   call('HDEL', key_current(fn), id .. ':' .. fence)
 end
 
+-- Pops what the ledger does not know from the head of the list: claimed otherwise, cancelled, or foreign. Returns the
+-- stamp of the first element that it knows (nil: none), and false where there may be more to pop.
+local function trim(fn)
+  for _ = 1, BATCH_ITEMS do
+    local element = call('LINDEX', key_queue(fn), 0)
+    if not element then return nil, true end
+    local stamp, id = split_element(element)
+    local score = id and call('ZSCORE', key_queued(fn), id)
+    if score and tonumber(score) == stamp then return stamp, true end
+    call('LPOP', key_queue(fn))
+  end
+  return nil, false
+end
+
 -- Back to the head of its list, before everything that the ledger knows: order and age stay one number.
 local function requeue(fn, id, job)
   if job.fence then unhold(fn, id, job.fence, job.worker) end
-  local head = call('LINDEX', key_queue(fn), 0)
-  local stamp = head and split_element(head)
+  trim(fn)
   local oldest = call('ZRANGE', key_queued(fn), 0, 0, 'WITHSCORES')
-  if oldest[2] and (not stamp or tonumber(oldest[2]) < stamp) then stamp = tonumber(oldest[2]) end
-  stamp = text(stamp and stamp - 1 or stamps(fn, 1))
+  local stamp = text(oldest[2] and tonumber(oldest[2]) - 1 or stamps(fn, 1))
   call('HDEL', key_job(id), 'fence', 'worker', 'missed')
   call('HSET', key_job(id), 'state', 'queued', 'stamp', stamp)
   call('ZADD', key_queued(fn), stamp, id)
@@ -166,6 +184,22 @@ end
 local function give_up(fn, id, job, why, error)
   finish(fn, id, job, 'failed', { why = why, error = error or '' })
   bump(fn, why)
+end
+
+local function row_connection(row) return string.match(row, '"connection":"([^"]*)"') end
+local function row_dead(row) return string.match(row, '"dead":(%d+)') end
+
+-- The offers of a worker are in its row: names hold neither quotes nor brackets (job.NAME).
+local function withdraw_offers(worker, row)
+  for fn in string.gmatch(string.match(row, '"functions":%[([^%]]*)%]') or '', '"([^"]+)"') do
+    call('HDEL', key_offers(fn), worker)
+  end
+end
+
+-- A worker without a row, or with a dead one, gets no jobs: nobody would miss it, so nobody would take them back.
+local function registered(worker)
+  local row = call('HGET', key_workers(), worker)
+  return row and not row_dead(row)
 end
 
 local function hold(fn, id, fence, worker, slot, attempt, nonce)
@@ -258,136 +292,4 @@ local function release(fn, id, fence)
   call('HSET', key_job(id), 'attempts', math.max(0, tonumber(job.attempts or 1) - 1))
   requeue(fn, id, job)
   return 'requeued'
-end
-
--- Popped and never claimed: whatever in the ledger is older than the head of the list. Found in O(log n) a job.
-local function mend_queue(fn)
-  local meta, queue, queued = key_meta(fn), key_queue(fn), key_queued(fn)
-  if now_ms - tonumber(call('HGET', meta, 'reaped') or 0) < DUTIES_MS then return 0 end
-  call('HDEL', meta, 'reaped')
-  call('HSET', meta, 'reaped', text(now_ms))
-  if call('ZCARD', queued) == 0 then
-    call('DEL', queue)
-    return 0
-  end
-  local head
-  for _ = 1, 100 do
-    local element = call('LINDEX', queue, 0)
-    if not element then break end
-    local stamp, id = split_element(element)
-    local score = id and call('ZSCORE', queued, id)
-    if score and tonumber(score) == stamp then
-      head = stamp
-      break
-    end
-    call('LPOP', queue)
-  end
-  if not head and call('EXISTS', queue) == 1 then return 0 end
-  local lost = call('ZRANGEBYSCORE', queued, '-inf', head and '(' .. text(head) or '+inf', 'LIMIT', 0, 100)
-  local requeued = 0
-  for i = #lost, 1, -1 do
-    local id = lost[i]
-    local job = job_of(id)
-    if not job or job.state ~= 'queued' then
-      call('ZREM', queued, id)
-    elseif not job.missed then
-      call('HSET', key_job(id), 'missed', text(now_ms))
-    elseif now_ms - tonumber(job.missed) >= UNCLAIMED_MS then
-      requeue(fn, id, job)
-      bump(fn, 'lost_pops')
-      requeued = requeued + 1
-    end
-  end
-  return requeued
-end
-
-local function row_connection(row) return string.match(row, '"connection":"([^"]*)"') end
-local function row_dead(row) return string.match(row, '"dead":(%d+)') end
-
--- The offers of a worker are in its row: names hold neither quotes nor brackets (job.NAME).
-local function withdraw_offers(worker, row)
-  for fn in string.gmatch(string.match(row, '"functions":%[([^%]]*)%]') or '', '"([^"]+)"') do
-    call('HDEL', key_offers(fn), worker)
-  end
-end
-
--- A worker is dead: its jobs go back, with one loss each; at the cap they are suspects themselves.
-local function expel(worker, row)
-  call('HDEL', key_suspects(), worker)
-  withdraw_offers(worker, row)
-  for _, field in ipairs(call('HKEYS', key_held(worker))) do
-    local fn, id, fence = split_held(field)
-    local job = job_of(id)
-    if job and job.fence == fence then
-      local losses = call('HINCRBY', key_job(id), 'losses', 1)
-      if losses >= LOSS_CAP then
-        give_up(fn, id, job, 'lost', losses .. ' workers vanished while they ran it')
-      else
-        requeue(fn, id, job)
-      end
-    end
-    call('HDEL', key_current(fn), id .. ':' .. fence)
-  end
-  call('DEL', key_held(worker), key_control(worker))
-  call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. text(now_ms) .. '}')
-end
-
--- Expels a silent worker (true), and forgets one that has been dead for long.
-local function reap_worker(worker)
-  local row = call('HGET', key_workers(), worker)
-  if not row then
-    call('HDEL', key_heartbeats(), worker)
-    return false
-  end
-  local dead = row_dead(row)
-  if dead and now_ms - tonumber(dead) >= FORGET_WORKER_MS then
-    call('HDEL', key_workers(), worker)
-    call('HDEL', key_heartbeats(), worker)
-  elseif not dead and not fresh(call('HGET', key_heartbeats(), worker)) then
-    expel(worker, row)
-    return true
-  end
-  return false
-end
-
--- A closed connection is a suspicion: noted once, cleared by any beat, acted upon after its grace.
-local function suspect(id, connection)
-  local noted = call('HGET', key_suspects(), id)
-  if not noted or string.match(noted, '^%S+') ~= connection then
-    call('HSET', key_suspects(), id, connection .. ' ' .. text(now_ms))
-    call('PEXPIRE', key_suspects(), CONTROL_MS)
-  end
-end
-
--- Acts on every suspicion whose grace is over, if it was noted in this run of Redis and the row still names that
--- connection. Returns the ids of the workers expelled, the number of clients forgotten, whether others still run.
-local function judge(run_id)
-  local expelled, forgotten, closing = {}, 0, 0
-  if run_id == '' then return expelled, forgotten, closing end
-  local flat = call('HGETALL', key_suspects())
-  for i = 1, #flat, 2 do
-    local id = flat[i]
-    local connection, since = string.match(flat[i + 1], '^(%S+) (%d+)$')
-    local age = now_ms - tonumber(since)
-    local worker, client = call('HGET', key_workers(), id), call('HGET', key_clients(), id)
-    if worker and row_connection(worker) == connection and not row_dead(worker) then
-      if age < CLOSED_MS then
-        closing = 1
-      elseif string.sub(connection, 1, #run_id) == run_id then
-        expel(id, worker)
-        table.insert(expelled, id)
-      end
-    elseif client and string.match(client, ' (%S+)$') == connection then
-      if age < CLOSED_CLIENT_MS then
-        closing = 1
-      elseif string.sub(connection, 1, #run_id) == run_id then
-        call('HDEL', key_suspects(), id)
-        call('HDEL', key_clients(), id)
-        forgotten = forgotten + 1
-      end
-    else
-      call('HDEL', key_suspects(), id)
-    end
-  end
-  return expelled, forgotten, closing
 end

@@ -3,6 +3,7 @@
 -- Replies: ok
 
 local client = arg()
+call('HDEL', key_suspects(), client)
 for _ = 1, number() do
   local id = arg()
   if call('HDEL', key_job(id), 'waiting:' .. client) == 1 then
@@ -12,7 +13,6 @@ for _ = 1, number() do
 end
 for _ = 1, number() do
   local fn, why, times = arg(), arg(), arg()
-  call('HDEL', key_suspects(), client)
   bump(fn, 'local:' .. why, times)
 end
 return 'ok'

@@ -47,6 +47,7 @@ for _, field in ipairs(order) do
     table.insert(stop, field)
   end
 end
+call('PEXPIRE', key_held(worker), UNFINISHED_MS)
 local flat = call('HGETALL', key_held(worker))
 for i = 1, #flat, 2 do
   if not named[flat[i]] and now_ms - tonumber(string.match(flat[i + 1], '^%d+')) >= UNHELD_MS then

@@ -1,6 +1,7 @@
 -- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list.
 -- ARGV: worker nonce again(0|1) function n_popped popped... n_slots slots...
 -- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
+-- Nothing for a worker that Redis does not know or holds for dead: it must beat first.
 -- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it.
 
 local worker, nonce, again, fn = arg(), arg(), arg() == '1', arg()
@@ -13,6 +14,7 @@ if again then
   if #out > 0 then return out end
 end
 call('HDEL', key_suspects(), worker)
+if not registered(worker) then return out end
 local filled, size = 0, 0
 for _, element in ipairs(popped) do
   if filled >= #slots then break end

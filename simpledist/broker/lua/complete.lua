@@ -1,7 +1,8 @@
 -- complete: attempts that came to an outcome end their jobs; the worker's next jobs come back in the same step.
 -- The first *value* wins, whoever brings it: the functions are pure. An *error* counts only from the current fence.
 -- ARGV: worker nonce again(0|1) n, then n times: function id fence kind(value|error) run_ms error result
---       ('' = the bytes were SET beside before), then take(0|1) [function n_slots slots...]
+--       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
+--       then take(0|1) [function n_slots slots...]
 -- Replies: words (succeeded | failed | already | stale | gone), then claimed jobs as in claim
 
 local worker, nonce, again, n = arg(), arg(), arg() == '1', number()
@@ -10,6 +11,7 @@ call('HDEL', key_suspects(), worker)
 for i = 1, n do
   local fn, id, fence, kind = arg(), arg(), arg(), arg()
   local run_ms, error, result = arg(), arg(), arg()
+  local staged = key_staged_result(id .. ':' .. fence)
   local job = job_of(id)
   unhold(fn, id, fence, worker)
   if not job then
@@ -19,11 +21,10 @@ for i = 1, n do
   elseif kind == 'error' and job.fence ~= fence then
     words[i] = 'stale'
   else
-    if result == '' then
-      call('HDEL', key_data(id), 'result')
-    else
-      call('DEL', key_beside_result(id))
+    if result ~= '' then
       call('HSET', key_data(id), 'result', result)
+    elseif call('EXISTS', staged) == 1 then
+      call('RENAME', staged, key_beside_result(id))
     end
     words[i] = kind == 'value' and 'succeeded' or 'failed'
     local fields = { worker = worker, run_ms = run_ms }
@@ -31,11 +32,12 @@ for i = 1, n do
     finish(fn, id, job, words[i], fields)
     bump(fn, 'run_ms', run_ms)
   end
+  if result == '' then call('DEL', staged) end
 end
 if arg() == '1' then
   local fn = arg()
   local slots = read_slots()
   if again then repeat_claims(worker, nonce, out) end
-  if #out == 0 then take(fn, worker, nonce, slots, 0, 0, out) end
+  if #out == 0 and registered(worker) then take(fn, worker, nonce, slots, 0, 0, out) end
 end
 return { words, out }

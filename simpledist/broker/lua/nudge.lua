@@ -53,6 +53,13 @@ for i, pair in ipairs(ids) do
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
     call('PEXPIRE', key_data(id), UNFINISHED_MS)
     call('PEXPIRE', key_beside_call(id), UNFINISHED_MS)
+    -- Keys may be deleted by hand or evicted: what nobody holds, and what no ledger has, goes back to its queue.
+    if job.state == 'running' and call('HEXISTS', key_held(job.worker), fn .. ':' .. id .. ':' .. job.fence) == 0 then
+      release(fn, id, job.fence)
+      job.state = 'queued'
+    elseif job.state == 'queued' and not call('ZSCORE', key_queued(fn), id) then
+      requeue(fn, id, job)
+    end
     if job.state == 'running' then
       words[i] = 'running'
     else
@@ -63,12 +70,15 @@ end
 local lives = {}
 for i, fn in ipairs(asked) do lives[i] = alive[fn] and 1 or 0 end
 
+for fn in pairs(fns) do
+  call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+  call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
+  call('PEXPIRE', key_current(fn), UNFINISHED_MS)
+end
 local suspects = {}
 if run_id ~= '' then
   for fn in pairs(fns) do
-    call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
-    call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
-    if now_ms - tonumber(call('HGET', key_meta(fn), 'checked') or 0) >= DUTIES_MS then
+    if since(call('HGET', key_meta(fn), 'checked')) >= DUTIES_MS then
       call('HSET', key_meta(fn), 'checked', text(now_ms))
       for _, worker in ipairs(call('HRANDFIELD', key_offers(fn), SUSPECTS)) do holders[worker] = true end
     end

@@ -14,7 +14,8 @@ for i = 1, n do
   local state = call('HGET', key_job(id), 'state')
   if state == 'queued' or state == 'running' then
     words[i] = 'exists'
-  elseif (state == 'succeeded' or state == 'failed') and call('EXISTS', key_data(id), key_beside_result(id)) > 0 then
+  elseif (state == 'succeeded' or state == 'failed')
+    and (call('EXISTS', key_data(id), key_beside_result(id)) > 0 or call('HEXISTS', key_job(id), 'why') == 1) then
     words[i] = 'done'
   else
     if alive == nil then alive = not require_worker or live(fn) end
@@ -34,8 +35,8 @@ if #fresh_ids > 0 then
   local first = nil
   local elements, scores = {}, {}
   for i, id in ipairs(fresh_ids) do
-    if call('EXISTS', key_job(id)) == 1 then call('DEL', key_job(id), key_data(id)) end
     call('HSET', key_data(id), 'call', fresh_calls[i])
+    call('DEL', key_job(id), key_beside_result(id))
     first = first or stamps(fn, #fresh_ids)
     local stamp = text(first + i - 1)
     call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1')
@@ -55,11 +56,13 @@ if #fresh_ids > 0 then
   call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
   bump(fn, 'submitted', #fresh_ids)
 end
+call('HDEL', key_suspects(), client)
 for i = 1, n do
   if words[i] == 'exists' or words[i] == 'done' then
-    call('HSET', key_job(ARGV[4 + 2 * i + 1]), 'waiting:' .. client, '1')
+    local id = ARGV[4 + 2 * i + 1]
+    call('HSET', key_job(id), 'waiting:' .. client, '1')
+    if words[i] == 'exists' then call('PEXPIRE', key_beside_call(id), UNFINISHED_MS) end
   end
 end
-call('HDEL', key_suspects(), client)
 call('HSET', key_clients(), client, text(now_ms) .. ' ' .. connection)
 return { epoch(), words }

@@ -1,0 +1,45 @@
+# Everything happens in a virtual environment inside the clone; nothing else is touched but pip's cache.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && { echo "$$p"; break; }; done)
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.installed
+PYTEST = $(BIN)/python -m pytest
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lint types clean
+
+help:  ## this list
+	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP)  ## a virtual environment in .venv with everything in it
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "simpledist needs Python 3.10 or newer: none found on the PATH" >&2; exit 2; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## the whole story on real processes, in about a minute
+	@$(BIN)/simpledist demo
+
+test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it)
+	$(PYTEST) $(ARGS)
+
+check: format lint types  ## format, lint, types and the fast tests, in under a minute
+	$(PYTEST) -q tests/unit tests/docs
+
+format: $(STAMP)  ## whether the format is as `ruff format` leaves it
+	$(BIN)/ruff format --check .
+
+lint: $(STAMP)  ## ruff
+	$(BIN)/ruff check .
+
+types: $(STAMP)  ## pyright, strict
+	$(BIN)/pyright
+
+clean:  ## remove the virtual environment and all caches
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

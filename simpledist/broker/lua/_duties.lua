@@ -1,0 +1,113 @@
+-- Stands before `nudge` and `reap`, after the prelude: what keeps queues, workers and clients true. Rate limits and
+-- graces are judged here, by Redis TIME, so that any number of callers may come at any time.
+
+-- Popped and never claimed: whatever in the ledger is older than the head of the list. Found in O(log n) a job.
+local function mend_queue(fn)
+  local meta, queue, queued = key_meta(fn), key_queue(fn), key_queued(fn)
+  if since(call('HGET', meta, 'reaped')) < DUTIES_MS then return 0 end
+  call('HDEL', meta, 'reaped')
+  call('HSET', meta, 'reaped', text(now_ms))
+  if call('ZCARD', queued) == 0 then
+    call('DEL', queue)
+    return 0
+  end
+  local head, trimmed = trim(fn)
+  if not trimmed then return 0 end
+  local lost = call('ZRANGEBYSCORE', queued, '-inf', head and '(' .. text(head) or '+inf', 'LIMIT', 0, BATCH_ITEMS)
+  local requeued = 0
+  for i = #lost, 1, -1 do
+    local id = lost[i]
+    local job = job_of(id)
+    if not job or job.state ~= 'queued' then
+      call('ZREM', queued, id)
+    elseif not job.missed then
+      call('HSET', key_job(id), 'missed', text(now_ms))
+    elseif since(job.missed) >= UNCLAIMED_MS then
+      requeue(fn, id, job)
+      bump(fn, 'lost_pops')
+      requeued = requeued + 1
+    end
+  end
+  return requeued
+end
+
+-- A worker is dead: its jobs go back, with one loss each; at the cap they are suspects themselves.
+local function expel(worker, row)
+  call('HDEL', key_suspects(), worker)
+  withdraw_offers(worker, row)
+  for _, field in ipairs(call('HKEYS', key_held(worker))) do
+    local fn, id, fence = split_held(field)
+    local job = job_of(id)
+    if job and job.fence == fence then
+      local losses = call('HINCRBY', key_job(id), 'losses', 1)
+      if losses >= LOSS_CAP then
+        give_up(fn, id, job, 'lost', losses .. ' workers vanished while they ran it')
+      else
+        requeue(fn, id, job)
+      end
+    end
+    call('HDEL', key_current(fn), id .. ':' .. fence)
+  end
+  call('DEL', key_held(worker), key_control(worker))
+  call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. text(now_ms) .. '}')
+end
+
+-- Expels a silent worker (true), and forgets one that has been dead for long.
+local function reap_worker(worker)
+  local row = call('HGET', key_workers(), worker)
+  if not row then
+    call('HDEL', key_heartbeats(), worker)
+    return false
+  end
+  local dead = row_dead(row)
+  if dead and now_ms - tonumber(dead) >= FORGET_WORKER_MS then
+    call('HDEL', key_workers(), worker)
+    call('HDEL', key_heartbeats(), worker)
+  elseif not dead and not fresh(call('HGET', key_heartbeats(), worker)) then
+    expel(worker, row)
+    return true
+  end
+  return false
+end
+
+-- A closed connection is a suspicion: noted once, cleared by any beat, acted upon after its grace.
+local function suspect(id, connection)
+  local noted = call('HGET', key_suspects(), id)
+  if not noted or string.match(noted, '^%S+') ~= connection then
+    call('HSET', key_suspects(), id, connection .. ' ' .. text(now_ms))
+    call('PEXPIRE', key_suspects(), CONTROL_MS)
+  end
+end
+
+-- Acts on every suspicion whose grace is over, if it was noted in this run of Redis and the row still names that
+-- connection. Returns the ids of the workers expelled, the number of clients forgotten, whether others still run.
+local function judge(run_id)
+  local expelled, forgotten, closing = {}, 0, 0
+  if run_id == '' then return expelled, forgotten, closing end
+  local flat = call('HGETALL', key_suspects())
+  for i = 1, #flat, 2 do
+    local id = flat[i]
+    local connection, since = string.match(flat[i + 1], '^(%S+) (%d+)$')
+    local age = now_ms - tonumber(since)
+    local worker, client = call('HGET', key_workers(), id), call('HGET', key_clients(), id)
+    if worker and row_connection(worker) == connection and not row_dead(worker) then
+      if age < CLOSED_MS then
+        closing = 1
+      elseif string.sub(connection, 1, #run_id) == run_id then
+        expel(id, worker)
+        table.insert(expelled, id)
+      end
+    elseif client and string.match(client, ' (%S+)$') == connection then
+      if age < CLOSED_CLIENT_MS then
+        closing = 1
+      elseif string.sub(connection, 1, #run_id) == run_id then
+        call('HDEL', key_suspects(), id)
+        call('HDEL', key_clients(), id)
+        forgotten = forgotten + 1
+      end
+    else
+      call('HDEL', key_suspects(), id)
+    end
+  end
+  return expelled, forgotten, closing
+end

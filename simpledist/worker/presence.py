@@ -1,0 +1,94 @@
+"""How Redis knows that a worker lives: its row, its offers, its beats.
+
+Used by the loop's one thread, and only while that loop turns: a worker whose loop stands still is dead, and is seen to be.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import time
+from typing import Any
+
+from simpledist import policy
+from simpledist.broker.records import Held
+from simpledist.worker.children import Children
+from simpledist.worker.jobs import Jobs
+from simpledist.worker.links import Links
+
+log = logging.getLogger("simpledist.worker")
+
+MISSING_BEATS = 3  # so often may a held job be unknown to Redis; its client would have submitted it again by then
+
+
+class Presence:
+    """The worker's row and its beats."""
+
+    def __init__(
+        self, worker: str, label: str, links: Links, children: Children, jobs: Jobs, timings: policy.Timings
+    ) -> None:
+        self.registered = False
+        self.offering = True
+        self.next_beat = 0.0
+        self._worker = worker
+        self._label = label
+        self._links = links
+        self._children = children
+        self._jobs = jobs
+        self._timings = timings
+        self._missing: dict[Held, int] = {}
+        self._announced = False
+        self._started_ms = round(time.time() * 1000)
+
+    def again(self) -> None:
+        """The beat connection is a new one: register it at once."""
+        self.registered = False
+        self.next_beat = 0.0
+
+    def beat(self) -> None:
+        """Beat when due, name what is held, and stop what need not go on."""
+        broker = self._links.beat
+        if not broker.link.connected or time.monotonic() < self.next_beat:
+            return
+        beaten = broker.beat(self._worker, self._connection(), list(self._jobs.held), *self._introduction())
+        if not beaten.known:
+            self.registered = False
+            beaten = broker.beat(self._worker, self._connection(), list(self._jobs.held), *self._introduction())
+        self.registered = True
+        if not self._announced:
+            self._announced = True
+            log.info("worker %s is ready", self._worker)
+        self.next_beat = time.monotonic() + self._timings.beat_seconds
+        for held in beaten.stop:
+            self._jobs.call_off(held, "nobody waits for it, or it runs elsewhere")
+        self._missing = {held: self._missing.get(held, 0) + 1 for held in beaten.missing}
+        for held, times in self._missing.items():
+            if times >= MISSING_BEATS:
+                self._jobs.call_off(held, "Redis does not know it, and no client asks for it")
+
+    def leave(self, *, final: bool) -> None:
+        """Withdraw the offers; `final`: and go."""
+        self.offering = False
+        if self._links.command.link.connected:
+            self._links.command.leave(self._worker, final=final)
+
+    def _connection(self) -> str:
+        return self._links.beat.link.identity or "-"
+
+    def _introduction(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The row, while Redis does not have it; a worker that drains offers nothing."""
+        if self.registered:
+            return None, []
+        offers = sorted(self._children.functions) if self.offering else []
+        row = {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "label": self._label,
+            "functions": offers,
+            "slots": len(self._children.slots),
+            "started": self._started_ms,
+            "python": platform.python_version(),
+            "connection": self._connection(),
+        }
+        return row, offers

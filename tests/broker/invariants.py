@@ -1,0 +1,151 @@
+"""Everything in Redis at one moment, and what must hold of it whatever was called before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from simpledist.broker.broker import parse_reply
+from simpledist.broker.records import Reply
+from tests.broker.bench import Bench
+from tests.broker.model import ENDED, Job, Model
+
+Fields = dict[str, str]
+
+
+@dataclass
+class Stored:
+    """One job's keys; `results` are the bytes of every outcome that lies in Redis."""
+
+    fields: Fields
+    calls: int
+    results: list[bytes]
+
+
+@dataclass
+class Snapshot:
+    """`lists` and `ledgers` by function, in order; `holders`: what current:* and held:* say; replies with their client."""
+
+    jobs: dict[str, Stored]
+    lists: dict[str, list[tuple[int, str]]]
+    ledgers: dict[str, dict[str, int]]
+    holders: dict[str, Fields]
+    replies: list[tuple[str, Reply]]
+
+    @classmethod
+    def take(
+        cls, bench: Bench, ids: Sequence[str], functions: Sequence[str], workers: Sequence[str], clients: Sequence[str]
+    ) -> Snapshot:
+        named = bench.keys.named
+        commands: list[tuple[str | int, ...]] = []
+        for id in ids:
+            commands += [("HGETALL", named("job", id)), ("HGETALL", named("data", id))]
+            commands += [("EXISTS", named("beside_call", id)), ("GET", named("beside_result", id))]
+        for function in functions:
+            commands += [("LRANGE", named("queue", function), 0, -1)]
+            commands += [("ZRANGE", named("queued", function), 0, -1, "WITHSCORES")]
+            commands += [("HGETALL", named("current", function))]
+        commands += [("HGETALL", named("held", worker)) for worker in workers]
+        commands += [("LRANGE", named("reply", client), 0, -1) for client in clients]
+        answers = iter(bench.link.pipeline(commands))
+        snapshot = cls({}, {}, {}, {}, [])
+        for id in ids:
+            fields, data = _texts(next(answers)), _pairs(next(answers))
+            beside_call, beside_result = next(answers), next(answers)
+            results = [data[b"result"]] if b"result" in data else []
+            results += [] if beside_result is None else [beside_result]
+            stored = Stored(fields, (b"call" in data) + (not fields and beside_call), results)
+            if fields:
+                snapshot.jobs[id] = stored
+            else:
+                assert not data, f"{id}: bytes without a job"
+        for function in functions:
+            snapshot.lists[function] = [_element(element) for element in next(answers)]
+            snapshot.ledgers[function] = _scores(next(answers))
+            snapshot.holders[f"current:{function}"] = _texts(next(answers))
+        for worker in workers:
+            snapshot.holders[f"held:{worker}"] = _texts(next(answers))
+        for client in clients:
+            snapshot.replies += [(client, parse_reply(element)) for element in next(answers)]
+        return snapshot
+
+    def live_elements(self, function: str) -> list[tuple[int, str]]:
+        """Those elements of the list that the ledger knows."""
+        ledger = self.ledgers[function]
+        return [(stamp, id) for stamp, id in self.lists[function] if ledger.get(id) == stamp]
+
+
+def check(model: Model, snapshot: Snapshot) -> None:
+    """Redis and the model agree, and Redis agrees with itself."""
+    assert set(snapshot.jobs) == set(model.jobs)
+    for id, stored in snapshot.jobs.items():
+        _check_job(model.jobs[id], stored)
+    _check_queues(model, snapshot)
+    _check_holders(model, snapshot)
+    told = Counter((client, one.id, one.state, one.why or "") for client, one in snapshot.replies)
+    assert told == Counter(model.replies), "the wrong clients were told"
+
+
+def _check_job(job: Job, stored: Stored) -> None:
+    fields = stored.fields
+    assert (job.id, fields["state"], fields.get("fence", "")) == (job.id, job.state, job.fence)
+    for name, count in (("attempts", job.attempts), ("crashes", job.crashes), ("losses", job.losses)):
+        assert int(fields.get(name, "0")) == count, f"{job.id}: {name}"
+    assert {name[8:] for name in fields if name.startswith("waiting:")} == job.waiting, job.id
+    assert len(fields["stamp"]) == 16, f"{job.id}: a stamp has 16 digits"
+    if job.state == "running":
+        assert fields["worker"] == job.worker
+    assert stored.calls == (job.state not in ENDED), f"{job.id} ({job.state}): its call's bytes"
+    assert stored.results == ([] if job.outcome is None else [job.outcome]), f"{job.id}: the first outcome wins"
+    assert fields.get("why", "") == job.why
+
+
+def _check_queues(model: Model, snapshot: Snapshot) -> None:
+    for function, ledger in snapshot.ledgers.items():
+        queued = {job.id for job in model.jobs.values() if job.state == "queued" and job.function == function}
+        assert set(ledger) == queued, "the ledger names exactly the queued jobs"
+        assert {id: int(snapshot.jobs[id].fields["stamp"]) for id in ledger} == ledger
+        assert len(set(ledger.values())) == len(ledger), "two jobs with one stamp"
+        elements = snapshot.lists[function]
+        assert elements == sorted(set(elements)), "the list is sorted and names nothing twice"
+
+
+def _check_holders(model: Model, snapshot: Snapshot) -> None:
+    current: Counter[tuple[str, str, str]] = Counter()
+    held: Counter[tuple[str, str, str]] = Counter()
+    for key, fields in snapshot.holders.items():
+        kind, _, owner = key.partition(":")
+        for name, value in fields.items():
+            if kind == "current":
+                current[value.split(" ")[0], owner, name] += 1
+            else:
+                function, _, rest = name.partition(":")
+                held[owner, function, rest] += 1
+    running = Counter(
+        (job.worker, job.function, f"{job.id}:{job.fence}") for job in model.jobs.values() if job.state == "running"
+    )
+    assert current == running
+    assert held == running
+
+
+def _element(element: bytes) -> tuple[int, str]:
+    stamp, _, id = element.decode().partition(".")
+    assert len(stamp) == 16, f"{element!r}: a stamp has 16 digits"
+    return int(stamp), id
+
+
+def _pairs(answer: Any) -> dict[bytes, bytes]:
+    if isinstance(answer, dict):
+        return cast("dict[bytes, bytes]", answer)
+    return dict(zip(answer[::2], answer[1::2], strict=True))
+
+
+def _texts(answer: Any) -> Fields:
+    return {name.decode(): value.decode() for name, value in _pairs(answer).items()}
+
+
+def _scores(answer: Any) -> dict[str, int]:
+    rows = answer if not answer or isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
+    return {id.decode(): round(float(score)) for id, score in rows}

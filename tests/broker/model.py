@@ -1,0 +1,354 @@
+"""What the verbs promise, in plain Python: the model that test_state_machine.py holds against Redis.
+
+It knows no lists, ledgers or stamps: which job comes next is Redis' choice and told to `took`; everything else (states,
+words, caps, who waits, who lives) follows from here. Milliseconds throughout. TTLs do not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from simpledist import policy
+from simpledist.broker.records import Claimed, Ended, Failed, Held
+
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+@dataclass
+class Job:
+    """One accepted job; `fence`, `worker`, `since` and `nonce` belong to its current attempt."""
+
+    id: str
+    function: str
+    call: bytes
+    waiting: set[str]
+    state: str = "queued"
+    attempts: int = 0
+    crashes: int = 0
+    losses: int = 0
+    fence: str = ""
+    worker: str = ""
+    since: int = 0
+    nonce: str = ""
+    why: str = ""
+    outcome: bytes | None = None  # the first that counted; None: none, or acknowledged by all
+
+
+@dataclass
+class Row:
+    """A worker's row; `dead` is when it was expelled."""
+
+    connection: str
+    functions: tuple[str, ...]
+    beat: int
+    offers: bool = True
+    dead: int | None = None
+
+
+@dataclass
+class Model:
+    """All that is true in Redis, but for order."""
+
+    now: int
+    jobs: dict[str, Job] = field(default_factory=dict[str, Job])
+    workers: dict[str, Row] = field(default_factory=dict[str, Row])
+    clients: dict[str, tuple[int, str]] = field(default_factory=dict[str, "tuple[int, str]"])
+    suspects: dict[str, tuple[str, int]] = field(default_factory=dict[str, "tuple[str, int]"])
+    replies: list[tuple[str, str, str, str]] = field(default_factory=list["tuple[str, str, str, str]"])
+
+    # --- who lives -----------------------------------------------------------------------------------------------
+
+    def client_alive(self, client: str) -> bool:
+        return client in self.clients and self.now - self.clients[client][0] < 60_000
+
+    def waited_for(self, job: Job) -> bool:
+        return any(self.client_alive(client) for client in job.waiting)
+
+    def fresh(self, worker: str) -> bool:
+        return self.now - self.workers[worker].beat < 10_000
+
+    def live(self, function: str) -> bool:
+        return any(row.offers and function in row.functions and self.fresh(id) for id, row in self.workers.items())
+
+    def registered(self, worker: str) -> bool:
+        return worker in self.workers and self.workers[worker].dead is None
+
+    def of(self, worker: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state == "running" and job.worker == worker]
+
+    # --- a job's moves -------------------------------------------------------------------------------------------
+
+    def _finish(self, job: Job, state: str, why: str = "", outcome: bytes | None = None) -> None:
+        job.state, job.why, job.outcome, job.fence = state, why, outcome, ""
+        self.replies += [(client, job.id, state, why) for client in job.waiting]
+
+    def _requeue(self, job: Job) -> None:
+        job.state, job.fence, job.worker = "queued", "", ""
+
+    def _release(self, held: Held) -> str:
+        job = self.jobs.get(held.id)
+        if job is None:
+            return "gone"
+        if job.state != "running" or job.fence != held.fence:
+            return "stale"
+        job.attempts -= 1
+        self._requeue(job)
+        return "requeued"
+
+    def _run(self, job: Job, worker: str, fence: str, nonce: str) -> None:
+        job.state, job.worker, job.fence, job.nonce, job.since = "running", worker, fence, nonce, self.now
+        job.attempts += 1
+
+    # --- the client's verbs --------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        function: str,
+        client: str,
+        connection: str,
+        calls: Sequence[tuple[str, bytes]],
+        max_queue: int | None,
+        require: bool,
+    ) -> list[str]:
+        queued = sum(job.state == "queued" and job.function == function for job in self.jobs.values())
+        room = len(calls) if max_queue is None else max_queue - queued
+        words: list[str] = []
+        for id, call in calls:
+            job = self.jobs.get(id)
+            if job and job.state in ("queued", "running"):
+                words.append("exists")
+            elif job and job.state != "cancelled" and (job.why or job.outcome is not None):
+                words.append("done")
+            elif require and not self.live(function):
+                words.append("no_worker")
+            elif words.count("queued") >= room:
+                words.append("full")
+            else:
+                words.append("queued")
+                self.jobs[id] = Job(id, function, call, {client})
+            if words[-1] in ("exists", "done"):
+                self.jobs[id].waiting.add(client)
+        self._client_beats(client, connection)
+        return words
+
+    def _client_beats(self, client: str, connection: str) -> None:
+        self.suspects.pop(client, None)
+        self.clients[client] = (self.now, connection)
+
+    def cancel(self, client: str, ids: Iterable[str]) -> list[str]:
+        words: list[str] = []
+        self.suspects.pop(client, None)
+        for id in ids:
+            job = self.jobs.get(id)
+            words.append("gone" if job is None else "ended" if job.state in ENDED else "cancelled")
+            if job is None or job.state in ENDED:
+                continue
+            job.waiting.discard(client)
+            if not job.waiting and job.state == "queued":
+                del self.jobs[id]
+            elif not job.waiting:
+                job.state, job.fence = "cancelled", ""
+        return words
+
+    def ack(self, client: str, ids: Iterable[str]) -> None:
+        self.suspects.pop(client, None)
+        for id in ids:
+            job = self.jobs.get(id)
+            if job and client in job.waiting:
+                job.waiting.discard(client)
+                job.outcome = job.outcome if job.waiting else None
+
+    def nudge(self, client: str, connection: str, run_id: str, ids: Iterable[str]) -> list[str]:
+        self._client_beats(client, connection)
+        self.judge(run_id)
+        for other in [one for one in self.clients if not self.client_alive(one)]:
+            del self.clients[other]
+        for worker in list(self.workers):
+            self.reap_worker(worker)
+        words: list[str] = []
+        for id in ids:
+            job = self.jobs.get(id)
+            word = "missing" if job is None or job.state == "cancelled" else job.state
+            if job and word == "queued" and not self.live(job.function):
+                word = "no_worker"
+            words.append(word)
+        return words
+
+    # --- the worker's verbs --------------------------------------------------------------------------------------
+
+    def repeated(self, worker: str, nonce: str) -> set[Held]:
+        """What a verb that is sent again must give again."""
+        return {Held(job.function, job.id, job.fence) for job in self.of(worker) if job.nonce == nonce}
+
+    def took(self, worker: str, nonce: str, claimed: Sequence[Claimed], gone: set[str], spent: set[str]) -> None:
+        """What Redis handed out, and the queued jobs that it dropped or ended instead."""
+        for id in gone:
+            job = self.jobs.pop(id)
+            assert job.state == "queued", f"{id} was {job.state} and is gone"
+            assert not self.waited_for(job), f"{id} was forgotten though its client lives"
+        for id in spent:
+            job = self.jobs[id]
+            assert job.attempts == policy.ATTEMPT_CAP, f"{id} was given up after {job.attempts} attempts"
+            self._finish(job, "failed", "lost")
+        for one in claimed:
+            job = self.jobs[one.held.id]
+            assert job.state == "queued", f"{job.id} is {job.state} and was claimed"
+            assert self.waited_for(job), f"{job.id} was claimed and nobody waits"
+            assert job.attempts < policy.ATTEMPT_CAP, f"{job.id} was claimed once too often"
+            self._run(job, worker, one.held.fence, nonce)
+            assert one.attempt == job.attempts
+            assert one.held.function == job.function
+            assert one.call in (job.call, None)
+
+    def complete(self, worker: str, ended: Iterable[Ended]) -> list[str]:
+        words: list[str] = []
+        self.suspects.pop(worker, None)
+        for one in ended:
+            job = self.jobs.get(one.held.id)
+            if job is None:
+                words.append("gone")
+            elif job.state in ENDED:
+                words.append("already")
+            elif one.kind == "error" and job.fence != one.held.fence:
+                words.append("stale")
+            else:
+                words.append("succeeded" if one.kind == "value" else "failed")
+                job.worker = worker
+                self._finish(job, words[-1], outcome=one.outcome)
+        return words
+
+    def fail(self, worker: str, failed: Iterable[Failed]) -> list[str]:
+        words: list[str] = []
+        self.suspects.pop(worker, None)
+        for one in failed:
+            job = self.jobs.get(one.held.id)
+            if job is None:
+                words.append("gone")
+            elif job.state in ENDED:
+                words.append("already")
+            elif job.fence != one.held.fence:
+                words.append("stale")
+            else:
+                job.crashes += one.why == "crashed"
+                again = one.why == "crashed" and job.crashes < policy.CRASH_CAP
+                words.append("requeued" if again else "failed")
+                self._requeue(job) if again else self._finish(job, "failed", one.why)
+        return words
+
+    def release(self, worker: str, held: Iterable[Held]) -> list[str]:
+        self.suspects.pop(worker, None)
+        return [self._release(one) for one in held]
+
+    def beat(
+        self, worker: str, connection: str, held: Sequence[Held], functions: tuple[str, ...] | None
+    ) -> tuple[bool, list[Held], list[Held]]:
+        self.suspects.pop(worker, None)
+        if functions is not None:
+            self.workers[worker] = Row(connection, functions, self.now)
+        elif not self.registered(worker) or self.workers[worker].connection != connection:
+            return False, [], []
+        self.workers[worker].beat = self.now
+        stop: list[Held] = []
+        missing: list[Held] = []
+        for one in held:
+            job = self.jobs.get(one.id)
+            if job is None:
+                missing.append(one)
+            elif job.state in ENDED or not self.waited_for(job):
+                stop.append(one)
+                if job.fence == one.fence:
+                    del self.jobs[job.id]
+            elif job.state == "queued":
+                self._run(job, worker, one.fence, "-")
+            elif job.fence != one.fence:
+                stop.append(one)
+        for job in self.of(worker):
+            one = Held(job.function, job.id, job.fence)
+            if one not in held and self.now - job.since >= 1000:
+                self._release(one)
+        return True, stop, missing
+
+    def leave(self, one: str, final: bool) -> None:
+        self.suspects.pop(one, None)
+        if one in self.workers:
+            self.workers[one].offers = False
+        if final:
+            for job in self.of(one):
+                self._release(Held(job.function, job.id, job.fence))
+            self.workers.pop(one, None)
+            if self.clients.pop(one, None):
+                self.replies = [reply for reply in self.replies if reply[0] != one]
+
+    # --- who is judged -------------------------------------------------------------------------------------------
+
+    def reap_worker(self, worker: str) -> bool:
+        row = self.workers.get(worker)
+        if row is None:
+            return False
+        if row.dead is None and not self.fresh(worker):
+            self._expel(worker)
+            return True
+        if row.dead is not None and self.now - row.dead >= 600_000:
+            del self.workers[worker]
+        return False
+
+    def _expel(self, worker: str) -> None:
+        self.suspects.pop(worker, None)
+        self.workers[worker].dead, self.workers[worker].offers = self.now, False
+        for job in self.of(worker):
+            job.losses += 1
+            lost = job.losses >= policy.LOSS_CAP
+            self._finish(job, "failed", "lost") if lost else self._requeue(job)
+
+    def judge(self, run_id: str) -> tuple[list[str], bool]:
+        """Act on suspicions whose grace is over: the workers expelled, and whether a suspicion still runs."""
+        expelled: list[str] = []
+        closing = False
+        for id, (connection, since) in list(self.suspects.items()):
+            age, ours = self.now - since, connection.startswith(run_id + ":")
+            if self.registered(id) and self.workers[id].connection == connection:
+                closing = closing or age < 500
+                if age >= 500 and ours:
+                    self._expel(id)
+                    expelled.append(id)
+            elif self.clients.get(id, (0, ""))[1] == connection:
+                closing = closing or age < 1000
+                if age >= 1000 and ours:
+                    del self.suspects[id], self.clients[id]
+            else:
+                del self.suspects[id]
+        return expelled, closing
+
+    def reap(
+        self,
+        run_id: str,
+        workers: Iterable[tuple[str, str]],
+        clients: Iterable[tuple[str, str]],
+        orphans: Iterable[str],
+    ) -> tuple[list[str], bool]:
+        expelled: list[str] = []
+        for id, connection in workers:
+            if self.reap_worker(id):
+                expelled.append(id)
+            elif connection:
+                self._suspect(id, connection)
+        for id, connection in clients:
+            if id in self.clients and not self.client_alive(id):
+                del self.clients[id]
+            elif connection:
+                self._suspect(id, connection)
+        judged, closing = self.judge(run_id)
+        for id in orphans:
+            job = self.jobs.get(id)
+            if job and job.state == "queued" and not self.waited_for(job):
+                del self.jobs[id]
+        return expelled + judged, closing
+
+    def _suspect(self, id: str, connection: str) -> None:
+        if self.suspects.get(id, ("", 0))[0] != connection:
+            self.suspects[id] = (connection, self.now)
+
+    def wipe(self) -> None:
+        for everything in (self.jobs, self.workers, self.clients, self.suspects, self.replies):
+            everything.clear()

@@ -1,0 +1,403 @@
+"""All verbs in any order, doubled, late and with lost replies, held against a model and against what must always hold.
+
+`SIMPLEDIST_EXAMPLES=10000` makes the run long; the suite's own is short.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+
+from simpledist.broker.records import Claimed, Ended, Failed, Held, Reply, Take
+from tests.broker.bench import Bench
+from tests.broker.invariants import Snapshot, check
+from tests.broker.model import ENDED, Model
+from tests.key_leaks import key_leaks
+
+EXAMPLES = int(os.environ.get("SIMPLEDIST_EXAMPLES", "60"))
+STEPS = int(os.environ.get("SIMPLEDIST_STEPS", "40"))
+FUNCTIONS = ("fib", "gcd@2")
+CLIENTS = ("c1", "c2")
+WORKERS = ("w1", "w2", "w3")
+MOST_IDS = 24
+
+T = TypeVar("T")
+
+function_names = st.sampled_from(FUNCTIONS)
+client_names = st.sampled_from(CLIENTS)
+worker_names = st.sampled_from(WORKERS)
+masks = st.integers(0, 2**16 - 1)
+sizes = st.sampled_from([3, 3, 3, 5_000, 70_000])
+whys = st.sampled_from(["crashed", "crashed", "worker_error", "undecodable", "too_big"])
+spans = st.sampled_from([1, 100, 200, 500, 500, 1_000, 1_100, 2_500, 5_000, 10_000, 60_000, 120_000])
+
+
+def some(mask: int, items: Sequence[T]) -> list[T]:
+    """Those of the last 16 items whose bit is set."""
+    return [item for i, item in enumerate(items[-16:]) if mask >> i & 1]
+
+
+class Machine(RuleBasedStateMachine):
+    """Clients, workers and time around one broker; `hands` is what each worker believes that it holds."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__()
+        self.bench = bench
+        self.broker = bench.broker
+        bench.begin_again()
+        self.model = Model(bench.now_ms)
+        self.snapshot = Snapshot({}, {}, {}, {}, [])
+        self.functions: dict[str, str] = {}  # every id ever -> its function
+        self.elements: list[tuple[str, bytes]] = []
+        self.hands: dict[str, list[Held]] = {worker: [] for worker in WORKERS}
+        self.past: dict[str, list[Held]] = {worker: [] for worker in WORKERS}
+        self.last_claim: dict[str, Any] = {}
+        self.last_complete: dict[str, Any] = {}
+        self.last_beats: dict[str, list[Any]] = {worker: [] for worker in WORKERS}
+        self.rows: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.connections = 100
+        self.runs = 1
+
+    # --- after each step -----------------------------------------------------------------------------------------
+
+    def look(self) -> Snapshot:
+        self.snapshot = Snapshot.take(self.bench, list(self.functions), FUNCTIONS, WORKERS, CLIENTS)
+        return self.snapshot
+
+    def checked(self) -> None:
+        check(self.model, self.look())
+
+    def new_connection(self) -> str:
+        self.connections += 1
+        return f"{self.bench.link.run_id}:{self.connections}"
+
+    # --- client --------------------------------------------------------------------------------------------------
+
+    @rule(
+        client=client_names,
+        function=function_names,
+        new=st.integers(0, 3),
+        old=masks,
+        max_queue=st.sampled_from([None, None, None, 0, 2, 5]),
+        require=st.booleans(),
+        size=sizes,
+    )
+    def submit(
+        self, client: str, function: str, new: int, old: int, max_queue: int | None, require: bool, size: int
+    ) -> None:
+        ids = some(old & 0b101, [id for id, its in self.functions.items() if its == function])
+        ids += [f"{client}-{len(self.functions) + n}" for n in range(min(new, MOST_IDS - len(self.functions)))]
+        calls = [(id, id.encode() * (size // len(id))) for id in ids]
+        connection = self.new_connection()
+        submitted = self.broker.submit(
+            function, client, connection, calls, max_queue=max_queue, require_worker=require
+        )
+        self.functions.update(dict.fromkeys(ids, function))
+        assert submitted.words == self.model.submit(function, client, connection, calls, max_queue, require)
+        self.checked()
+
+    @rule(client=client_names, mask=masks)
+    def cancel(self, client: str, mask: int) -> None:
+        jobs = [(function, id) for id, function in some(mask, list(self.functions.items()))]
+        jobs = [(function, id) for function, id in jobs]
+        words = self.broker.cancel(client, jobs)
+        assert words == self.model.cancel(client, [id for _, id in jobs])
+        self.checked()
+
+    @rule(client=client_names, mask=masks)
+    def ack(self, client: str, mask: int) -> None:
+        ids = [id for id in some(mask, list(self.functions)) if self.ended(id)]
+        self.broker.ack(client, ids, {("fib", "no_worker"): mask % 3})
+        self.model.ack(client, ids)
+        self.checked()
+
+    def ended(self, id: str) -> bool:
+        job = self.model.jobs.get(id)
+        return job is None or job.state in ENDED
+
+    @rule(client=client_names, mask=masks, asked=masks)
+    def nudge(self, client: str, mask: int, asked: int) -> None:
+        jobs = [(function, id) for id, function in some(mask, list(self.functions.items()))]
+        connection = self.new_connection()
+        nudged = self.broker.nudge(client, connection, jobs, some(asked, FUNCTIONS))
+        expected = self.model.nudge(client, connection, self.bench.link.run_id, [id for _, id in jobs])
+        words = [word.state if isinstance(word, Reply) else word for word in nudged.words]
+        assert words == expected
+        for word, (_, id) in zip(nudged.words, jobs, strict=True):
+            assert not isinstance(word, Reply) or word.id == id
+        assert nudged.live == {function: self.model.live(function) for function in some(asked, FUNCTIONS)}
+        for suspect in nudged.suspects:
+            assert self.model.workers[suspect.id].connection == suspect.connection
+        self.checked()
+
+    @rule(client=client_names)
+    def read_replies(self, client: str) -> None:
+        self.bench.redis("DEL", self.bench.keys.reply(client))
+        self.model.replies = [reply for reply in self.model.replies if reply[0] != client]
+
+    # --- worker --------------------------------------------------------------------------------------------------
+
+    @rule(worker=worker_names, offered=st.sampled_from([FUNCTIONS, FUNCTIONS, FUNCTIONS[:1], FUNCTIONS[1:]]))
+    def register(self, worker: str, offered: tuple[str, ...]) -> None:
+        self.rows[worker] = (self.new_connection(), offered)
+        self._beat(worker, self.rows[worker][0], list(self.hands[worker]), offered)
+
+    @precondition(lambda self: self.rows)
+    @rule(worker=worker_names, mask=st.one_of(st.just(2**16 - 1), st.just(2**16 - 1), masks), stale=masks)
+    def beat(self, worker: str, mask: int, stale: int) -> None:
+        if worker in self.rows:
+            named = [*some(mask, self.hands[worker]), *some(stale & 1, self.past[worker])]
+            self._beat(worker, self.rows[worker][0], named, None)
+
+    @rule(worker=worker_names, which=st.integers(0, 5))
+    def late_beat(self, worker: str, which: int) -> None:
+        if self.last_beats[worker]:
+            self._beat(worker, *self.last_beats[worker][-1 - which % len(self.last_beats[worker])])
+
+    def _beat(self, worker: str, connection: str, held: list[Held], offered: tuple[str, ...] | None) -> None:
+        self.last_beats[worker] = [*self.last_beats[worker][-5:], (connection, held, offered)]
+        row = None if offered is None else {"host": "h", "functions": list(offered), "connection": connection}
+        beaten = self.broker.beat(worker, connection, held, row, offered or ())
+        expected = self.model.beat(worker, connection, held, offered)
+        assert (beaten.known, beaten.stop, beaten.missing) == expected
+        for one in beaten.stop:
+            self._drop(worker, one)
+        self.checked()
+
+    def _drop(self, worker: str, held: Held) -> None:
+        self.past[worker] = [*self.past[worker][-8:], held]
+        if held in self.hands[worker]:
+            self.hands[worker].remove(held)
+
+    @rule(function=function_names)
+    def pop(self, function: str) -> None:
+        if self.snapshot.lists.get(function):
+            self.elements.append((function, self.bench.pop(function)))
+            self.checked()
+
+    @precondition(lambda self: self.elements)
+    @rule(index=st.integers(0, 20))
+    def lose(self, index: int) -> None:
+        self.elements.pop(index % len(self.elements))
+
+    @rule(
+        worker=worker_names,
+        function=function_names,
+        mask=masks,
+        slots=st.integers(0, 4),
+        keep=st.booleans(),
+        lost=st.booleans(),
+    )
+    def claim(self, worker: str, function: str, mask: int, slots: int, keep: bool, lost: bool) -> None:
+        popped = [element for its, element in some(mask, self.elements) if its == function]
+        if not keep:
+            self.elements = [one for one in self.elements if one[1] not in popped]
+        arguments = (self.bench.nonce(), function, popped, range(slots))
+        self.last_claim[worker] = arguments
+        self._claim(worker, *arguments, again=False, lost=lost)
+
+    @precondition(lambda self: self.last_claim)
+    @rule(worker=worker_names, lost=st.booleans())
+    def claim_again(self, worker: str, lost: bool) -> None:
+        if worker in self.last_claim:
+            self._claim(worker, *self.last_claim[worker], again=True, lost=lost)
+
+    def _claim(
+        self, worker: str, nonce: str, function: str, popped: list[bytes], slots: range, *, again: bool, lost: bool
+    ) -> None:
+        repeated = self.model.repeated(worker, nonce) if again else set[Held]()
+        claimed = self.broker.claim(worker, nonce, function, popped, slots, again=again)
+        if not repeated:
+            self.model.suspects.pop(worker, None)
+        self._took(worker, nonce, claimed, repeated, function, slots, lost=lost)
+
+    def _took(
+        self,
+        worker: str,
+        nonce: str,
+        claimed: list[Claimed],
+        repeated: set[Held],
+        function: str,
+        slots: range,
+        *,
+        lost: bool,
+    ) -> None:
+        """Hold what was handed out against the model."""
+        if repeated:
+            assert {one.held for one in claimed} == repeated
+        elif not self.model.registered(worker):
+            assert claimed == []
+        else:
+            queued = {id for id, job in self.model.jobs.items() if job.state == "queued"}
+            after = self.look()
+            gone = {id for id in queued if id not in after.jobs}
+            spent = {id for id in queued - gone if after.jobs[id].fields["state"] == "failed"}
+            self.model.took(worker, nonce, claimed, gone, spent)
+            assert len(claimed) <= len(slots)
+            assert len(claimed) == len(slots) or not after.lists[function], "slots were left free"
+            assert len({one.slot for one in claimed}) == len(claimed)
+        if not lost:
+            self.hands[worker] += [one.held for one in claimed if one.held not in self.hands[worker]]
+        self.checked()
+
+    @rule(
+        worker=worker_names,
+        mask=masks,
+        stale=masks,
+        kinds=masks,
+        size=sizes,
+        taken=st.one_of(st.none(), function_names),
+        slots=st.integers(0, 3),
+        lost=st.booleans(),
+    )
+    def complete(
+        self, worker: str, mask: int, stale: int, kinds: int, size: int, taken: str | None, slots: int, lost: bool
+    ) -> None:
+        ended: list[Ended] = []
+        for i, held in enumerate([*some(mask, self.hands[worker]), *some(stale & 3, self.past[worker])]):
+            kind = "value" if kinds >> i & 1 else "error"
+            nonce = self.bench.nonce()  # in truth all values are the same; here each is told from the others
+            ended.append(Ended(held, kind, nonce.encode().ljust(size, b"."), 1, "" if kind == "value" else "E"))
+        take = None if taken is None else Take(taken, tuple(range(slots)))
+        arguments = (self.bench.nonce(), ended, take)
+        self.last_complete[worker] = arguments
+        self._complete(worker, *arguments, again=False, lost=lost)
+
+    @precondition(lambda self: self.last_complete)
+    @rule(worker=worker_names, lost=st.booleans())
+    def complete_again(self, worker: str, lost: bool) -> None:
+        if worker in self.last_complete:
+            self._complete(worker, *self.last_complete[worker], again=True, lost=lost)
+
+    def _complete(
+        self, worker: str, nonce: str, ended: list[Ended], take: Take | None, *, again: bool, lost: bool
+    ) -> None:
+        words, claimed = self.broker.complete(worker, nonce, ended, take, again=again)
+        assert words == self.model.complete(worker, ended)
+        for one in () if lost else ended:
+            self._drop(worker, one.held)
+        if take is None:
+            assert claimed == []
+            self.checked()
+        else:
+            repeated = self.model.repeated(worker, nonce) if again else set[Held]()
+            self._took(worker, nonce, claimed, repeated, take.function, range(len(take.slots)), lost=lost)
+
+    @rule(worker=worker_names, mask=masks, stale=masks, why=whys, keep=st.booleans())
+    def fail(self, worker: str, mask: int, stale: int, why: str, keep: bool) -> None:
+        held = [*some(mask, self.hands[worker]), *some(stale & 1, self.past[worker])]
+        failed = [Failed(one, why, "no good") for one in held]
+        assert self.broker.fail(worker, failed) == self.model.fail(worker, failed)
+        for one in () if keep else held:
+            self._drop(worker, one)
+        self.checked()
+
+    @rule(worker=worker_names, mask=masks, stale=masks, keep=st.booleans())
+    def release(self, worker: str, mask: int, stale: int, keep: bool) -> None:
+        held = [*some(mask, self.hands[worker]), *some(stale & 1, self.past[worker])]
+        assert self.broker.release(worker, held) == self.model.release(worker, held)
+        for one in () if keep else held:
+            self._drop(worker, one)
+        self.checked()
+
+    @rule(one=st.sampled_from([*WORKERS, *CLIENTS]), final=st.booleans())
+    def leave(self, one: str, final: bool) -> None:
+        self.broker.leave(one, final=final)
+        self.model.leave(one, final)
+        self.checked()
+
+    # --- anybody -------------------------------------------------------------------------------------------------
+
+    @rule(mask=masks, closed=masks, orphans=masks, other_run=st.booleans())
+    def reap(self, mask: int, closed: int, orphans: int, other_run: bool) -> None:
+        def candidates(names: Sequence[str], rows: dict[str, str]) -> list[tuple[str, str]]:
+            return [
+                (name, rows.get(name, "") if closed >> i & 1 else "") for i, name in enumerate(some(mask, names))
+            ]
+
+        run_id = "elsewhere" if other_run and closed & 1 else self.bench.link.run_id
+        workers = candidates(WORKERS, {id: row.connection for id, row in self.model.workers.items()})
+        clients = candidates(CLIENTS, {id: connection for id, (_, connection) in self.model.clients.items()})
+        jobs = [(function, id) for id, function in some(orphans, list(self.functions.items()))]
+        reaped = self.broker.reap(
+            run_id=run_id, workers=workers, clients=clients, functions=FUNCTIONS, orphans=jobs
+        )
+        expelled, closing = self.model.reap(run_id, workers, clients, [id for _, id in jobs])
+        assert sorted(reaped.expelled) == sorted(expelled)
+        assert reaped.closing == closing
+        self.checked()
+
+    @rule()
+    def mend(self) -> None:
+        """Two duties a second apart: whatever was popped and not claimed is back, or stands behind a live head."""
+        for seconds in (0.25, 1.0):
+            self.advance(round(seconds * 1000))
+            self.broker.reap(run_id="", functions=FUNCTIONS)
+        self.checked()
+        for function in FUNCTIONS:
+            elements = self.snapshot.live_elements(function)
+            for id, stamp in self.snapshot.ledgers[function].items():
+                assert (stamp, id) in elements or (elements and elements[0][0] < stamp), f"{id} was popped and lost"
+
+    @rule(ms=spans)
+    def advance(self, ms: int) -> None:
+        self.bench.advance(ms / 1000)
+        self.model.now = self.bench.now_ms
+
+    @rule(really=st.integers(0, 9), new_run=st.booleans())
+    def wipe(self, really: int, new_run: bool) -> None:
+        if really == 0:
+            self.bench.wipe()
+            self.model.wipe()
+            if new_run:
+                self.runs += 1
+                self.bench.link.identity = f"run{self.runs}:1"
+            self.checked()
+
+    @rule(mask=masks)
+    def outlive(self, mask: int) -> None:
+        """The TTL of ended jobs is over."""
+        for id in some(mask, list(self.functions)):
+            if id in self.model.jobs and self.ended(id):
+                for template in ("job", "data", "beside_result"):
+                    self.bench.redis("DEL", self.bench.keys.named(template, id))
+                del self.model.jobs[id]
+        self.checked()
+
+    # --- at the end ----------------------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """One worker and living clients are enough to bring every accepted job to its end."""
+        self.advance(11_000)
+        for client in CLIENTS:
+            self.nudge(client, 0, 0)
+        for _ in range(6):
+            self.hands["w1"].clear()
+            self.register("w1", FUNCTIONS)
+            self.mend()
+            self.reap(0b111, 0, 0, other_run=False)
+            for function in FUNCTIONS:
+                self.claim("w1", function, 0, MOST_IDS, keep=False, lost=False)
+            self.complete("w1", 2**16 - 1, 0, 2**16 - 1, 3, None, 0, lost=False)
+        left = {id: job.state for id, job in self.model.jobs.items() if job.state not in ENDED}
+        assert not left, f"never ended: {left}"
+        leaks = key_leaks(self.bench.link, self.bench.keys)
+        assert not leaks, leaks
+
+
+def test_no_order_of_verbs_breaks_what_must_hold(bench: Bench) -> None:
+    run_state_machine_as_test(
+        lambda: Machine(bench),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,65 @@
+"""Finds keys that would outlive their jobs: whatever is not permanent by list must have a TTL within its bound.
+
+Called after each test, by the fixtures of tests/broker and of the integration tests.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from simpledist import job, policy
+from simpledist.broker import Keys, Link
+from simpledist.broker.keys import PERMANENT
+
+_TIMES = policy.TIMINGS
+BOUND_SECONDS: dict[str, float] = {
+    "queue": _TIMES.unfinished_ttl_seconds,
+    "queued": _TIMES.unfinished_ttl_seconds,
+    "current": _TIMES.unfinished_ttl_seconds,
+    "held": _TIMES.unfinished_ttl_seconds,
+    "job": _TIMES.unfinished_ttl_seconds,
+    "data": _TIMES.unfinished_ttl_seconds,
+    "beside_call": _TIMES.unfinished_ttl_seconds,
+    "control": _TIMES.control_ttl_seconds,
+    "suspects": _TIMES.control_ttl_seconds,
+    "beside_result": _TIMES.ended_ttl_seconds,
+    "staged_result": _TIMES.ended_ttl_seconds,
+    "reply": _TIMES.ended_ttl_seconds,
+}
+OF_A_JOB = ("job", "data", "beside_call")
+
+
+def key_leaks(link: Link, keys: Keys) -> list[str]:
+    """A sentence for each key of this namespace that is unknown, lacks a TTL or has one over its bound."""
+    names = [name for name in _scan(link) if name.startswith(keys.prefix)]
+    ttls = link.pipeline([("PTTL", name) for name in names]) if names else []
+    leaks: list[str] = []
+    for name, ttl in zip(names, ttls, strict=True):
+        template = keys.template_of(name)
+        if template is None:
+            leaks.append(f"{name}: built from no template of keys.py")
+        elif template not in PERMANENT and ttl != -2:
+            bound = BOUND_SECONDS[template]
+            if template in OF_A_JOB and _ended(link, keys, name):
+                bound = _TIMES.ended_ttl_seconds
+            if ttl < 0:
+                leaks.append(f"{name}: has no TTL")
+            elif ttl > bound * 1000:
+                leaks.append(f"{name}: lives {ttl / 1000:.0f} s, {bound:.0f} s at most were right")
+    return leaks
+
+
+def _scan(link: Link) -> list[str]:
+    names: set[bytes] = set()
+    cursor = b"0"
+    while True:
+        cursor, page = cast("tuple[bytes, list[bytes]]", link.call("SCAN", cursor, "COUNT", 1000))
+        names.update(page)
+        if int(cursor) == 0:
+            return sorted(name.decode() for name in names)
+
+
+def _ended(link: Link, keys: Keys, name: str) -> bool:
+    id = name[len(keys.prefix) :].split(":")[1]
+    state: bytes | None = link.call("HGET", keys.named("job", id), "state")
+    return state is not None and state.decode() in job.ENDED
