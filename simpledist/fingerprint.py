@@ -10,41 +10,89 @@ import sys
 from collections.abc import Callable
 from hashlib import blake2b
 from types import CodeType
-from typing import Any
+from typing import Any, cast
 
 _PYTHON = f"py{sys.version_info.major}.{sys.version_info.minor}"
+_MAX_WRAPPERS = 32
+_MAX_DEPTH = 32
+_PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
     """`module:qualname/py3.11/<16 hex digits>`; "" where it cannot be told (builtins, lambdas, `__main__`)."""
-    code = getattr(function, "__code__", None)
     module = getattr(function, "__module__", None)
-    name = getattr(function, "__qualname__", "")
-    if not isinstance(code, CodeType) or not module or module == "__main__" or "<" in name:
+    name = getattr(function, "__qualname__", None)
+    if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or "<" in name:
         return ""
     digest = blake2b(digest_size=8)
-    _add_code(digest, code)
-    digest.update(repr(getattr(function, "__defaults__", None)).encode())
-    return f"{module}:{name}/{_PYTHON}/{digest.hexdigest()}"
+    told = False
+    layer: Any = function
+    # A decorator's wrapper bears the name of what it wraps (functools.wraps, lru_cache): both are the function.
+    for _ in range(_MAX_WRAPPERS):
+        code = getattr(layer, "__code__", None)
+        if isinstance(code, CodeType):
+            told = True
+            _add_code(digest, code)
+            _add(digest, getattr(layer, "__defaults__", None))
+            _add(digest, getattr(layer, "__kwdefaults__", None))
+        layer = getattr(layer, "__wrapped__", None)
+        if layer is None:
+            break
+    return f"{module}:{name}/{_PYTHON}/{digest.hexdigest()}" if told else ""
 
 
 def differs(left: str, right: str) -> bool:
     """Whether two fingerprints are of the same function and Python, and tell different code."""
-    if not left or not right:
-        return False
     left_name, _, left_hash = left.rpartition("/")
     right_name, _, right_hash = right.rpartition("/")
-    return left_name == right_name and left_hash != right_hash
+    return bool(left_name) and left_name == right_name and left_hash != right_hash
 
 
-def _add_code(digest: blake2b, code: CodeType) -> None:
-    digest.update(code.co_code)
-    digest.update(repr((code.co_names, code.co_varnames, code.co_freevars, code.co_flags)).encode())
+def _add_code(digest: blake2b, code: CodeType, depth: int = 0) -> None:
+    # Instructions as the compiler wrote them: the interpreter's own specialising does not show in co_code.
+    _add(digest, code.co_code)
+    _add(digest, getattr(code, "co_exceptiontable", b""))
+    _add(digest, (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars))
+    _add(digest, (code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount))
     for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _add_code(digest, constant)
-        elif isinstance(constant, frozenset):
-            # The order of a set depends on PYTHONHASHSEED.
-            digest.update(repr(sorted(map(repr, constant))).encode())
-        else:
-            digest.update(repr(constant).encode())
+        _add(digest, constant, depth + 1)
+
+
+def _add(digest: blake2b, value: Any, depth: int = 0) -> None:
+    """Constants and defaults by what they say, never by where they lie in memory or in a hash table."""
+    if isinstance(value, CodeType):
+        digest.update(b"code")
+        _add_code(digest, value, depth)
+    elif type(value) in _PLAIN or depth > _MAX_DEPTH:
+        _add_text(digest, repr(value) if type(value) in _PLAIN else type(value).__qualname__)
+    elif isinstance(value, (tuple, list)):
+        items = cast("tuple[Any, ...] | list[Any]", value)
+        _add_text(digest, f"{type(items).__name__} {len(items)}")
+        for item in items:
+            _add(digest, item, depth + 1)
+    elif isinstance(value, (set, frozenset)):
+        members = cast("frozenset[Any]", value)
+        _add_text(digest, f"set {len(members)}")
+        # The order of a set depends on PYTHONHASHSEED.
+        for item in sorted(_of(member, depth + 1) for member in members):
+            digest.update(item)
+    elif isinstance(value, dict):
+        pairs = cast("dict[Any, Any]", value)
+        _add_text(digest, f"dict {len(pairs)}")
+        for pair in pairs.items():
+            _add(digest, pair, depth + 1)
+    else:
+        # The text of other objects may hold their address.
+        _add_text(digest, f"{type(value).__module__}.{type(value).__qualname__}")
+
+
+def _of(value: Any, depth: int) -> bytes:
+    digest = blake2b(digest_size=16)
+    _add(digest, value, depth)
+    return digest.digest()
+
+
+def _add_text(digest: blake2b, text: str) -> None:
+    data = text.encode("utf-8", "surrogatepass")
+    digest.update(b"%d:" % len(data))
+    digest.update(data)

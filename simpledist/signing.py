@@ -1,11 +1,12 @@
 """Keys and message authentication codes: keyed blake2b over bytes that nobody has decoded yet.
 
-Owns the format of secret files. Knows nothing of envelopes (wire.py), which say what is signed.
+Owns the format of secret files. Knows nothing of envelopes (wire/envelope.py), which say what is signed.
 """
 
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 import secrets
 from collections.abc import Iterable
@@ -14,8 +15,11 @@ from pathlib import Path
 
 from simpledist.errors import ConfigurationError, WrongKey
 
+log = logging.getLogger("simpledist.signing")
+
 MAC_BYTES = 32
 KEY_ID_BYTES = 4
+KEY_BYTES = range(32, 65)  # blake2b takes no longer ones
 _SECRET = re.compile(r"[0-9a-fA-F]{64,128}")
 
 
@@ -29,6 +33,9 @@ class Keyring:
 
     def __init__(self, keys: Iterable[bytes] = ()) -> None:
         self._keys = {_key_id(key): key for key in keys}
+        # An empty key would make a code that anybody can make.
+        if any(len(key) not in KEY_BYTES for key in self._keys.values()):
+            raise ConfigurationError("a key has 32 to 64 random bytes; make one with `simpledist secret FILE`")
         self.signing_id = next(iter(self._keys), b"\0" * KEY_ID_BYTES)
 
     def __bool__(self) -> bool:
@@ -45,12 +52,18 @@ class Keyring:
         """
         try:
             lines = Path(path).read_text("ascii").split()
-        except (OSError, UnicodeDecodeError) as error:
+            mode = Path(path).stat().st_mode
+        except UnicodeDecodeError:
+            # Its text would quote the file.
+            lines, mode = [], 0
+        except (OSError, ValueError) as error:
             raise ConfigurationError(f"secret file {path}: {error}; make one with `simpledist secret {path}`") from None
         if not lines or not all(_SECRET.fullmatch(line) and len(line) % 2 == 0 for line in lines):
             raise ConfigurationError(
                 f"secret file {path}: expected lines of 64 hex digits; make one with `simpledist secret FILE`"
             )
+        if mode & 0o077:
+            log.warning("secret file %s can be read by others: chmod 600 it", path)
         return cls(bytes.fromhex(line) for line in lines)
 
     def mac(self, person: bytes, key_id: bytes, *parts: bytes | memoryview) -> bytes:

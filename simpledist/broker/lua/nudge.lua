@@ -3,6 +3,9 @@
 -- Replies: epoch, words (queued | running | missing | no_worker | a reply element), live(0|1)...,
 --          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1)
 
+-- Redis answers with an empty table where the hash is missing, fakeredis with nil.
+local function some_of(hash, n) return call('HRANDFIELD', hash, n) or {} end
+
 local client, connection, run_id = arg(), arg(), arg()
 call('HDEL', key_suspects(), client)
 call('HSET', key_clients(), client, text(now_ms) .. ' ' .. connection)
@@ -28,10 +31,10 @@ for _, pair in ipairs(ids) do
   end
 end
 -- Where no distributor runs, the clients together forget the dead, a few at a time.
-for _, other in ipairs(call('HRANDFIELD', key_clients(), 3)) do
+for _, other in ipairs(some_of(key_clients(), 3)) do
   if not client_alive(other) then call('HDEL', key_clients(), other) end
 end
-for _, worker in ipairs(call('HRANDFIELD', key_workers(), 3)) do reap_worker(worker) end
+for _, worker in ipairs(some_of(key_workers(), 3)) do reap_worker(worker) end
 
 local alive = {}
 for fn in pairs(fns) do
@@ -80,7 +83,7 @@ if run_id ~= '' then
   for fn in pairs(fns) do
     if since(call('HGET', key_meta(fn), 'checked')) >= DUTIES_MS then
       call('HSET', key_meta(fn), 'checked', text(now_ms))
-      for _, worker in ipairs(call('HRANDFIELD', key_offers(fn), SUSPECTS)) do holders[worker] = true end
+      for _, worker in ipairs(some_of(key_offers(fn), SUSPECTS)) do holders[worker] = true end
     end
   end
   for worker in pairs(holders) do

@@ -1,0 +1,73 @@
+"""The distributor's loop: the duties every 0.25 s, over a connection that comes back by itself."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+
+from simpledist import policy
+from simpledist.broker import Broker, Keys, Link
+from simpledist.config import Config
+from simpledist.distributor.duties import Duties
+from simpledist.errors import RedisDown, RedisRefused
+
+log = logging.getLogger("simpledist.distributor")
+
+
+class Daemon:
+    """Does the duties until it is stopped; `run` is one thread's whole work, `stop` may be called from any other."""
+
+    def __init__(self, config: Config, timings: policy.Timings = policy.TIMINGS) -> None:
+        self._link = Link(config.url, name="simpledist-distributor")
+        self._where = config.safe_url
+        self._timings = timings
+        self._duties = Duties(Broker(self._link, Keys(config.namespace)), timings)
+        self._stopped = threading.Event()
+        self._failures = 0
+        self._complained_at = -1e9
+
+    def check(self) -> None:
+        """Connect once, to learn at the start whether Redis refuses us; a Redis that is away is waited for."""
+        try:
+            self._connect()
+        except RedisDown as error:
+            self._away(error)
+
+    def run(self) -> None:
+        due = time.monotonic()
+        while not self._stopped.wait(max(due - time.monotonic(), 0.0)):
+            try:
+                if not self._link.connected:
+                    self._connect()
+                reaped = self._duties.do()
+            except (RedisDown, RedisRefused) as error:
+                self._away(error)
+                due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
+                continue
+            for worker in reaped.expelled:
+                log.warning("worker %s is dead: its jobs went back to their queues", worker)
+            if reaped.requeued or reaped.dropped:
+                log.info("%d lost jobs pushed back, %d jobs of dead clients dropped", reaped.requeued, reaped.dropped)
+            # A pass that took long is not made up for by a burst.
+            due = max(due + self._timings.duties_seconds, time.monotonic())
+        self._link.close()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _connect(self) -> None:
+        self._link.connect()
+        self._failures, self._complained_at = 0, -1e9
+        log.info("connected to Redis %s at %s", self._link.version or "?", self._where)
+
+    def _away(self, error: RedisDown | RedisRefused) -> None:
+        self._link.close()
+        self._failures += 1
+        if time.monotonic() - self._complained_at > 60.0:
+            self._complained_at = time.monotonic()
+            if isinstance(error, RedisRefused):
+                log.error("Redis at %s refuses us: %s", self._where, error)
+            else:
+                log.warning("waiting for Redis at %s: %s", self._where, error)

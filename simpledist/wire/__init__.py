@@ -1,0 +1,28 @@
+"""Bytes that travel: a call and its outcome, each in an envelope that is verified before anything in it is decoded.
+
+`envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what lies in it, for
+the children of a worker and the client; `raised` does that for exceptions. Knows no Redis and no process.
+"""
+
+from simpledist.fingerprint import differs, fingerprint
+from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
+from simpledist.wire.envelope import OpenCall, OpenOutcome, SealedCall, open_call, open_outcome, seal_call, seal_outcome
+from simpledist.wire.raised import encode_error
+
+__all__ = [
+    "OpenCall",
+    "OpenOutcome",
+    "Raised",
+    "SealedCall",
+    "Value",
+    "decode_arguments",
+    "decode_outcome",
+    "differs",
+    "encode_error",
+    "encode_value",
+    "fingerprint",
+    "open_call",
+    "open_outcome",
+    "seal_call",
+    "seal_outcome",
+]

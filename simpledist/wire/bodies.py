@@ -1,0 +1,53 @@
+"""What lies in an envelope: arguments, values and exceptions, as bytes and back.
+
+The children of a worker decode calls and encode outcomes; the client decodes outcomes. Whatever comes here has been
+verified (envelope.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from simpledist import serializers
+from simpledist.errors import Undecodable
+from simpledist.wire.envelope import OpenOutcome
+from simpledist.wire.raised import decode_error
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The function returned this."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The function raised this; its `__cause__` is the remote traceback."""
+
+    exception: BaseException
+
+
+def decode_arguments(codec: str, body: bytes | memoryview) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a verified call. Raises Undecodable."""
+    decoded = serializers.loads(codec, body)
+    try:
+        args, kwargs = (decoded["args"], decoded["kwargs"]) if codec == "json" else decoded
+    except (TypeError, ValueError, KeyError):
+        raise Undecodable("not the arguments of a call") from None
+    if not isinstance(args, (tuple, list)) or not isinstance(kwargs, dict):
+        raise Undecodable("not the arguments of a call")
+    return tuple(cast("list[Any]", args)), cast("dict[str, Any]", kwargs)
+
+
+def encode_value(codec: str, value: Any) -> bytes:
+    """What the function returned. Raises Unserialisable."""
+    return serializers.dumps(codec, value)
+
+
+def decode_outcome(outcome: OpenOutcome) -> Value | Raised:
+    """The outcome of a verified envelope. Raises Undecodable."""
+    if outcome.kind == "error":
+        return Raised(decode_error(outcome.codec, outcome.body))
+    return Value(serializers.loads(outcome.codec, outcome.body))
