@@ -94,9 +94,7 @@ class Machine(RuleBasedStateMachine):
         ids += [f"{client}-{len(self.functions) + n}" for n in range(min(new, MOST_IDS - len(self.functions)))]
         calls = [(id, id.encode() * (size // len(id))) for id in ids]
         connection = self.new_connection()
-        submitted = self.broker.submit(
-            function, client, connection, calls, max_queue=max_queue, require_worker=require
-        )
+        submitted = self.broker.submit(function, client, connection, calls, max_queue=max_queue, require_worker=require)
         self.functions.update(dict.fromkeys(ids, function))
         assert submitted.words == self.model.submit(function, client, connection, calls, max_queue, require)
         self.checked()
@@ -316,17 +314,13 @@ class Machine(RuleBasedStateMachine):
     @rule(mask=masks, closed=masks, orphans=masks, other_run=st.booleans())
     def reap(self, mask: int, closed: int, orphans: int, other_run: bool) -> None:
         def candidates(names: Sequence[str], rows: dict[str, str]) -> list[tuple[str, str]]:
-            return [
-                (name, rows.get(name, "") if closed >> i & 1 else "") for i, name in enumerate(some(mask, names))
-            ]
+            return [(name, rows.get(name, "") if closed >> i & 1 else "") for i, name in enumerate(some(mask, names))]
 
         run_id = "elsewhere" if other_run and closed & 1 else self.bench.link.run_id
         workers = candidates(WORKERS, {id: row.connection for id, row in self.model.workers.items()})
         clients = candidates(CLIENTS, {id: connection for id, (_, connection) in self.model.clients.items()})
         jobs = [(function, id) for id, function in some(orphans, list(self.functions.items()))]
-        reaped = self.broker.reap(
-            run_id=run_id, workers=workers, clients=clients, functions=FUNCTIONS, orphans=jobs
-        )
+        reaped = self.broker.reap(run_id=run_id, workers=workers, clients=clients, functions=FUNCTIONS, orphans=jobs)
         expelled, closing = self.model.reap(run_id, workers, clients, [id for _, id in jobs])
         assert sorted(reaped.expelled) == sorted(expelled)
         assert reaped.closing == closing

@@ -1,0 +1,116 @@
+"""`simpledist-distributor`: the duties in a loop, and the dashboard."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from simpledist.broker import Keys, Link
+from simpledist.cli.options import common_options, run
+from simpledist.config import Config
+from simpledist.distributor.daemon import Daemon
+from simpledist.errors import ConfigurationError
+from simpledist.monitor import Monitor
+
+log = logging.getLogger("simpledist.distributor")
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TOKEN_VARIABLE = "SIMPLEDIST_WEB_TOKEN_FILE"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help=f"Anything off loopback needs ${TOKEN_VARIABLE}.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the dashboard.")
+@click.option("--no-web", is_flag=True, help="Do the duties only.")
+@common_options
+def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
+    """Watch over workers and queues, and serve the dashboard.
+
+    The cluster works without it: it notices dead workers a little sooner, keeps house and shows what happens. Any
+    number may run; none leads. It waits for a Redis that is away. Ctrl-C or SIGTERM ends it at once.
+
+    \b
+        simpledist-distributor
+        SIMPLEDIST_WEB_TOKEN_FILE=token simpledist-distributor --host 0.0.0.0
+    """
+    token = None if no_web else _token(host)
+    listener = None if no_web else _listen(host, port)
+    daemon = Daemon(config)
+    daemon.check()
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stopped.set())
+    duties = threading.Thread(target=daemon.run, name="simpledist-duties")
+    duties.start()
+    server = None if listener is None else _serve(config, listener, host, token)
+    stopped.wait()
+    daemon.stop()
+    duties.join()
+    if server is not None:
+        server.close()
+    return 0
+
+
+def _token(host: str) -> str | None:
+    """What a browser must bring; only a dashboard on loopback may do without."""
+    path = os.environ.get(TOKEN_VARIABLE)
+    if not path:
+        if host in LOOPBACK:
+            return None
+        raise ConfigurationError(
+            f"--host {host} shows the dashboard to others: put a token of 32 characters or more into a file "
+            f"(simpledist secret FILE) and name it in ${TOKEN_VARIABLE}"
+        )
+    try:
+        token = Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"${TOKEN_VARIABLE} {path}: {error}") from None
+    if len(token) < 32:
+        raise ConfigurationError(f"${TOKEN_VARIABLE} {path}: a token has 32 characters or more: simpledist secret FILE")
+    return token
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(
+            f"cannot serve the dashboard on {host} port {port}: {error.strerror}; choose another --port, or --no-web"
+        ) from None
+    return listener
+
+
+def _serve(config: Config, listener: socket.socket, host: str, token: str | None) -> Any:
+    """The dashboard, in threads of its own; loaded by name, so that --no-web needs no Flask."""
+    web: Any = import_module("simpledist_web")
+    waitress: Any = import_module("waitress")
+    monitor = Monitor(Link(config.url, name="simpledist-monitor"), Keys(config.namespace))
+    app = web.create_app(monitor, hosts=[host], token=token)
+    logging.getLogger("waitress").setLevel(logging.ERROR)
+    server = waitress.create_server(app, sockets=[listener], threads=4, ident=None)
+    threading.Thread(target=server.run, name="simpledist-web", daemon=True).start()
+    shown = f"[{host}]" if ":" in host else host
+    log.info("dashboard on http://%s:%d", shown, listener.getsockname()[1])
+    return server
+
+
+def main() -> None:
+    run(distributor, "simpledist-distributor")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
