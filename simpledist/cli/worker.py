@@ -39,8 +39,8 @@ def worker(
         simpledist-worker fns:fib
         simpledist-worker fns work=mathlib:integrate@2 --slots 8
 
-    Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker waits
-    for a Redis that is away.
+    Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
+    waits for a Redis that is away.
     """
     keyring = Keyring.from_file(config.secret_file) if config.secret_file else Keyring()
     one = Worker(

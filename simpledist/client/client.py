@@ -1,7 +1,7 @@
 """The facade: connect, and what a WorkerFunction asks of its client: start calls, end calls, close.
 
-Owns the wiring of session, outcomes and listener, and what happens to it at close and after a fork. Decisions live in the
-parts; see the map in this package's docstring.
+Owns the wiring of session, outcomes and listener, and what happens to it at close and after a fork. Decisions live
+in the parts; see the map in this package's docstring.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The client's one thread: it waits for replies, nudges once a second, and mends what a fault broke.
 
-Owns the blocking reply connection (the one that Redis knows this client by) and the nudge connection. It only moves bytes:
-outcomes are decoded elsewhere. Between two events it sleeps in one `select`: nothing is polled.
+Owns the blocking reply connection (the one that Redis knows this client by) and the nudge connection. It only moves
+bytes: outcomes are decoded elsewhere. Between two events it sleeps in one `select`: nothing is polled.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Replies and reasons become outcomes: decode a result, or run the function here.
 
-Owns the table of calls in flight and every way out of it. Whatever goes wrong on the way of a value ends in a local run,
-which gives the true value or the true exception: that is what purity pays for.
+Owns the table of calls in flight and every way out of it. Whatever goes wrong on the way of a value ends in a local
+run, which gives the true value or the true exception: that is what purity pays for.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A child: runs user code for one slot, one job at a time. Has no key and no connection.
 
-Started by the template, by fork, or as a fresh interpreter (`main`) where forking is unsafe. The frames: in, {job, function,
-codec} with the encoded arguments; out, {ready} once, then {kind, codec, run_ms, error} with the encoded outcome. `kind` is
-"value", "error", or a word of job.Why where the cluster is at fault.
+Started by the template, by fork, or as a fresh interpreter (`main`) where forking is unsafe. The frames: in, {job,
+function, codec} with the encoded arguments; out, {ready} once, then {kind, codec, run_ms, error} with the encoded
+outcome. `kind` is "value", "error", or a word of job.Why where the cluster is at fault.
 """
 
 from __future__ import annotations

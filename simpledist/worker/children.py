@@ -1,7 +1,7 @@
 """The template and the slots, as the parent sees them.
 
-Owns processes and channels, and which job is in which child. Knows no Redis and decodes nothing; the loop (worker.py) asks
-it what happened and decides what that means for jobs.
+Owns processes and channels, and which job is in which child. Knows no Redis and decodes nothing; the loop
+(worker.py) asks it what happened and decides what that means for jobs.
 """
 
 from __future__ import annotations

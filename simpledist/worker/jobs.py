@@ -1,8 +1,8 @@
 """The jobs in a worker's hands: from the claim's reply until Redis has answered for their end.
 
-Owns what is held and every verb that ends or returns a job. What could not be sent is kept in order and sent again, with its
-nonce, until Redis has answered it. Bodies are opaque: envelopes are opened and sealed here, never decoded. Used by the loop's one
-thread (worker.py), which decides when; raises RedisDown and RedisRefused to it.
+Owns what is held and every verb that ends or returns a job. What could not be sent is kept in order and sent again,
+with its nonce, until Redis has answered it. Bodies are opaque: envelopes are opened and sealed here, never decoded.
+Used by the loop's one thread (worker.py), which decides when; raises RedisDown and RedisRefused to it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """How Redis knows that a worker lives: its row, its offers, its beats.
 
-Used by the loop's one thread, and only while that loop turns: a worker whose loop stands still is dead, and is seen to be.
+Used by the loop's one thread, and only while that loop turns: a worker whose loop stands still is dead, and is seen
+to be.
 """
 
 from __future__ import annotations

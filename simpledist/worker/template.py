@@ -1,8 +1,9 @@
 """The template: imports the targets once, forks a child for each slot, reaps them, and tells the parent of each death.
 
-A fresh interpreter: it inherits no socket, key or Redis module from the parent, and so neither do the children. Speaks lines
-of JSON over a Unix socket. In: {start: slot} with the child's socket beside it, {kill: pid}. Out: {functions | error} once,
-then {started: slot, pid} and {ended: pid, status}. It alone reaps, so a pid that it kills is never another process's.
+A fresh interpreter: it inherits no socket, key or Redis module from the parent, and so neither do the children.
+Speaks lines of JSON over a Unix socket. In: {start: slot} with the child's socket beside it, {kill: pid}. Out:
+{functions | error} once, then {started: slot, pid} and {ended: pid, status}. It alone reaps, so a pid that it kills
+is never another process's.
 """
 
 from __future__ import annotations

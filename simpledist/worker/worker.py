@@ -1,8 +1,8 @@
 """The worker's parent: one thread, one loop over Redis, children, signals and time.
 
-Reads top to bottom: what it does in a turn (`_step`), where it sleeps (`_sleep`), how work comes in (`_pops`), what children and
-template say, how it stops. It only decides *when*: jobs.py knows what becomes of a job, presence.py how Redis knows the worker,
-policy.py what is fair. It never decodes a call or runs user code.
+Reads top to bottom: what it does in a turn (`_step`), where it sleeps (`_sleep`), how work comes in (`_pops`), what
+children and template say, how it stops. It only decides *when*: jobs.py knows what becomes of a job, presence.py
+how Redis knows the worker, policy.py what is fair. It never decodes a call or runs user code.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,11 +16,8 @@ import pytest
 import simpledist
 from simpledist.cluster import Cluster
 from simpledist.errors import FunctionCrashed, RemoteTraceback
+from tests.integration.functions import farm
 from tests.waiting import wait_until
-
-sys.path.insert(0, str(Path(__file__).parent / "functions"))
-
-import farm
 
 LOCAL = "local"
 
@@ -111,7 +107,11 @@ def test_arguments_over_the_limit_stay_here(cluster: Cluster) -> None:
 
 def test_lambdas_and_closures_travel(client: simpledist.Client) -> None:
     factor = 3
-    assert offered(client, "echo")(lambda x: x * factor)(5) == 15
+
+    def triple(x: int) -> int:
+        return x * factor
+
+    assert offered(client, "echo")(triple)(5) == 15
 
 
 @pytest.mark.parametrize("size", [0, 4_000, 5_000, 60_000, 70_000, 3_000_000])
@@ -228,7 +228,11 @@ def test_wait_as_completed_and_callbacks_work_on_futures(client: simpledist.Clie
     assert not concurrent.futures.wait(futures, timeout=1).not_done
     called = threading.Event()
     future = offered(client, "sleep").submit(0.1)
-    future.add_done_callback(lambda _: called.set())
+
+    def note(_: concurrent.futures.Future[float]) -> None:
+        called.set()
+
+    future.add_done_callback(note)
     assert called.wait(10)
 
 

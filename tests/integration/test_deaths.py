@@ -1,4 +1,4 @@
-"""What a caller sees when a worker, a child, a client or Redis dies, with default settings and without a distributor."""
+"""What a caller sees when a worker, a child, a client or Redis dies, with default settings."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def test_a_dead_clients_jobs_are_dropped(own_cluster: Cluster, link: Link) -> No
         runs_remotely(client)
 
 
-# --- Redis ---------------------------------------------------------------------------------------------------------------
+# --- Redis -------------------------------------------------------------------------------------------------------
 
 
 def test_without_redis_calls_run_here_and_cost_nothing(own_cluster: Cluster) -> None:
