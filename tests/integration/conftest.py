@@ -10,6 +10,7 @@ import pytest
 import simpledist
 from simpledist.cluster import Cluster
 from tests import standing
+from tests.conftest import leaked_keys
 
 FUNCTIONS = Path(__file__).parent / "functions"
 
@@ -22,6 +23,7 @@ def cluster() -> Iterator[Cluster]:
         standing.roots.update(pids)
         yield one
         standing.roots.difference_update(pids)
+        assert not leaked_keys(one.url), "keys that would stay in Redis for ever"
 
 
 @pytest.fixture
@@ -29,6 +31,8 @@ def own_cluster() -> Iterator[Cluster]:
     """A cluster that a test may break: no worker yet."""
     with Cluster("farm", workers=0, slots=2, folder=FUNCTIONS) as one:
         yield one
+        if one.redis.running:
+            assert not leaked_keys(one.url), "keys that would stay in Redis for ever"
 
 
 @pytest.fixture

@@ -1,0 +1,180 @@
+"""Settings: where they come from, what is refused without a network, and that no password is ever shown."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from simpledist import config
+from simpledist.config import Config, check_url, load, nested, on_this_machine, redacted
+from simpledist.errors import ConfigurationError
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDIS_URL", "NAMESPACE", "SECRET_FILE", "NESTED"):
+        monkeypatch.delenv(f"SIMPLEDIST_{name}", raising=False)
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_anything_it_is_redis_on_this_machine() -> None:
+    assert load() == Config("redis://localhost:6379/0", "simpledist", None, False)
+
+
+def test_arguments_go_before_the_environment_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMPLEDIST_REDIS_URL", "redis://127.0.0.1:1/1")
+    monkeypatch.setenv("SIMPLEDIST_NAMESPACE", "env")
+    monkeypatch.setenv("SIMPLEDIST_SECRET_FILE", "env.key")
+    assert load() == Config("redis://127.0.0.1:1/1", "env", "env.key", False)
+    given_ = load("redis://127.0.0.1:2/2", namespace="arg", secret_file="arg.key", insecure=True)
+    assert given_ == Config("redis://127.0.0.1:2/2", "arg", "arg.key", True)
+
+
+def test_empty_variables_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("REDIS_URL", "NAMESPACE", "SECRET_FILE"):
+        monkeypatch.setenv(f"SIMPLEDIST_{name}", "")
+    assert load() == Config()
+
+
+def test_a_child_knows_that_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not nested()
+    monkeypatch.setenv(config.NESTED_VARIABLE, "1")
+    assert nested()
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["simpledist", "a.b-c_d", "{simpledist}", "{a:b}", "x" * 64])
+def test_namespaces_that_can_be_used(name: str) -> None:
+    assert load(namespace=name).namespace == name
+
+
+@pytest.mark.parametrize("name", ["a b", "a:b", "{a", "a}", "{}", "a{b}", "x" * 65, "ä", "a\n", "*"])
+def test_namespaces_that_cannot_be_used(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="namespace"):
+        load(namespace=name)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://localhost", "redis://localhost:6379", "redis://localhost:6379/15", "rediss://localhost/0", "redis://[::1]:6379/0",
+        "unix:///run/redis.sock", "unix://user:word@/run/redis.sock?db=1", "redis://user:word@localhost:6379/0?socket_timeout=2",
+    ],
+)  # fmt: skip
+def test_urls_that_can_be_used(url: str) -> None:
+    check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:6379", "http://localhost", "redis://", "redis:///0", "redis://h:port/0", "redis://h:99999/0", "redis://h/name",
+     "unix://", "unix:///", "redis://[::1/0", "memory://", "garbage", "//localhost"],
+)  # fmt: skip
+def test_urls_that_cannot_be_used_are_refused_with_a_remedy(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="Redis URL"):
+        check_url(url)
+
+
+# --- trust -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://localhost", "redis://LOCALHOST:1", "redis://localhost.", "redis://127.0.0.1", "redis://127.8.9.1", "redis://[::1]/0",
+     "unix:///run/redis.sock", "redis://u:p@localhost/0"],
+)  # fmt: skip
+def test_addresses_on_this_machine_need_no_key(url: str) -> None:
+    assert on_this_machine(url)
+    assert load(url).url == url
+
+
+ELSEWHERE = [
+    "redis://10.0.0.1", "redis://0.0.0.0", "redis://localhost.example.org", "redis://127.0.0.1.example.org", "redis://redis:6379",
+    "redis://[::]/0", "redis://[fe80::1]/0", "redis://localhost@example.org/0", "redis://127.0.0.1:x@example.org/0", "rediss://example.org",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", ELSEWHERE)
+def test_pickle_to_another_machine_needs_a_key_or_a_word(url: str) -> None:
+    assert not on_this_machine(url)
+    with pytest.raises(ConfigurationError, match="no key is set"):
+        load(url)
+    assert load(url, secret_file="key").secret_file == "key"
+    assert load(url, insecure=True).insecure
+    assert load(url, codec="json").url == url
+
+
+# --- passwords -------------------------------------------------------------------------------------------------------
+
+SECRET = "hunter2"
+
+# A person's password as it is pasted into a URL, right or wrong; each holds SECRET twice, round about something odd.
+WEIRD = [f"{SECRET}{odd}{SECRET}" for odd in ["", "/", "?", "#", "@", ":", "%", "%2F", "[", "]", " ", "&", "=", "\\", "\n", "é", "//", "://", "@@/"]]
+SHAPES = [
+    "redis://:{}@host:6379/0",
+    "redis://user:{}@host/0",
+    "rediss://user:{}@host:port/0",
+    "unix://user:{}@/run/redis.sock",
+    "http://:{}@host",
+    "redis:/user:{}@host",
+    "user:{}@host",
+    "redis://host/0?password={}",
+    "redis://host/0?db=1&password={}&socket_timeout=1",
+    "redis://host/0?PASSWORD={}",
+    "redis://host/0?p%61ssword={}",
+    "rediss://host/0?ssl_password={}",
+]
+
+
+@pytest.mark.parametrize("password", WEIRD)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_no_part_of_a_password_is_ever_shown(shape: str, password: str) -> None:
+    if "?" in shape and "&" in password:
+        password = quote(password)  # there, and only there, it begins the next option
+    url = shape.format(password)
+    assert SECRET not in redacted(url)
+    assert SECRET not in Config(url).safe_url
+    for check in (check_url, load):
+        try:
+            check(url)
+        except ConfigurationError as error:
+            assert SECRET not in str(error)
+            assert error.__cause__ is None
+            assert error.__suppress_context__ or error.__context__ is None
+
+
+@given(st.text(min_size=1, max_size=12))
+def test_whatever_a_password_is_made_of_nothing_of_it_is_shown(text: str) -> None:
+    password = f"{SECRET}{text}{SECRET}"
+    assume("\ud800" not in text)
+    for url in (f"redis://:{password}@host:6379/0", f"redis://u:{quote(password, safe='')}@host:6379/0"):
+        assert SECRET not in redacted(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://localhost:6379/0", "redis://user@localhost:6379/0", "rediss://host:1/2?socket_timeout=5&ssl_cert_reqs=required",
+     "unix:///run/redis.sock?db=1", "redis://[::1]:6379/0", "garbage", ""],
+)  # fmt: skip
+def test_what_holds_no_password_is_shown_as_it_is(url: str) -> None:
+    assert redacted(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:word@host:6379/0", "redis://:***@host:6379/0"),
+        ("redis://user:word@host:6379/0", "redis://user:***@host:6379/0"),
+        ("unix://user:word@/run/redis.sock?db=1", "unix://user:***@/run/redis.sock?db=1"),
+        ("redis://host/0?password=word&db=1", "redis://host/0?password=***&db=1"),
+    ],
+)
+def test_the_rest_of_a_url_stays_readable(url: str, shown: str) -> None:
+    assert redacted(url) == shown

@@ -1,0 +1,91 @@
+"""The numbers and small laws of policy.py, and how they hang together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpledist import policy
+from simpledist.policy import TIMINGS, Timings, backoff_seconds, may_take_next, worker_health
+
+
+@pytest.mark.parametrize(
+    ("age", "dead", "word"),
+    [
+        (0.0, False, "alive"),
+        (-3.0, False, "alive"),  # the clocks of Redis may step
+        (5.0, False, "alive"),
+        (5.1, False, "late"),
+        (10.0, False, "late"),
+        (10.1, False, "silent"),
+        (1e9, False, "silent"),
+        (0.0, True, "dead"),
+        (1e9, True, "dead"),
+    ],
+)
+def test_a_worker_is_called_after_the_age_of_its_beat(age: float, dead: bool, word: str) -> None:
+    assert worker_health(age, dead=dead) == word
+
+
+def test_health_follows_the_timings_given() -> None:
+    fast = dataclasses.replace(TIMINGS, late_seconds=0.1, silent_seconds=0.2)
+    assert [worker_health(age, dead=False, timings=fast) for age in (0.05, 0.15, 0.25)] == ["alive", "late", "silent"]
+
+
+def test_timings_have_their_units_in_their_names_and_are_positive() -> None:
+    for field in dataclasses.fields(Timings):
+        assert field.name.endswith("_seconds")
+        assert getattr(TIMINGS, field.name) > 0
+
+
+def test_one_lost_beat_makes_nobody_late_and_three_lost_beats_are_no_death() -> None:
+    assert TIMINGS.beat_seconds * 2 <= TIMINGS.late_seconds
+    assert TIMINGS.beat_seconds * 4 <= TIMINGS.silent_seconds
+    assert TIMINGS.late_seconds < TIMINGS.silent_seconds
+
+
+def test_the_contract_fixes_these() -> None:
+    assert (TIMINGS.beat_seconds, TIMINGS.late_seconds, TIMINGS.silent_seconds) == (2.5, 5.0, 10.0)
+    assert (TIMINGS.duties_seconds, TIMINGS.nudge_seconds, TIMINGS.redis_grace_seconds) == (0.25, 1.0, 5.0)
+    assert (TIMINGS.closed_grace_seconds, TIMINGS.closed_client_grace_seconds) == (0.5, 1.0)
+    assert (TIMINGS.silent_client_seconds, TIMINGS.unfinished_ttl_seconds, TIMINGS.ended_ttl_seconds) == (
+        60,
+        86400,
+        120,
+    )
+    assert (policy.CRASH_CAP, policy.LOSS_CAP, policy.ATTEMPT_CAP) == (2, 3, 10)
+    assert (policy.BATCH_ITEMS, policy.BATCH_BYTES, policy.BESIDE_BYTES) == (1000, 1 << 20, 64 << 10)
+
+
+def test_what_travels_inline_is_small_and_what_travels_beside_is_big() -> None:
+    assert policy.INLINE_BYTES < policy.BESIDE_BYTES < policy.BATCH_BYTES < policy.MAX_VALUE_BYTES
+
+
+@given(st.floats(0, 10), st.integers(0, 100), st.integers(1, 64))
+def test_a_worker_of_one_function_always_takes_its_next_job(since: float, taken: int, slots: int) -> None:
+    assert may_take_next(others=False, since_pop_seconds=since, taken=taken, slots=slots)
+
+
+@pytest.mark.parametrize(
+    ("since", "taken", "expected"),
+    [(0.05, 3, True), (0.05, 400, True), (0.15, 3, True), (0.15, 4, False), (0.1, 4, False), (9.0, 0, True)],
+)
+def test_a_worker_of_many_goes_back_to_all_queues_after_100_ms_and_a_turn_of_its_slots(
+    since: float, taken: int, expected: bool
+) -> None:
+    assert may_take_next(others=True, since_pop_seconds=since, taken=taken, slots=4) is expected
+
+
+@given(st.integers(0, 10_000), st.floats(0, 1, exclude_max=True))
+def test_waiting_between_connection_attempts_is_short_and_bounded(failures: int, jitter: float) -> None:
+    assert 0.025 <= backoff_seconds(failures, jitter) <= 1.0
+
+
+def test_waiting_grows_with_failures_and_jitter_spreads_it() -> None:
+    waits = [backoff_seconds(failures, 0.0) for failures in range(6)]
+    assert waits == sorted(waits)
+    assert waits[0] < waits[-1]
+    assert backoff_seconds(3, 0.0) < backoff_seconds(3, 0.9)

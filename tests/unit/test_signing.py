@@ -1,0 +1,126 @@
+"""Keys: secret files, codes over bytes, rotation."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpledist.errors import ConfigurationError, WrongKey
+from simpledist.signing import KEY_ID_BYTES, MAC_BYTES, Keyring, new_secret
+
+ONE, OTHER = b"1" * 32, b"2" * 32
+
+
+def secret_file(folder: Path, text: str, mode: int = 0o600) -> str:
+    path = folder / "secret"
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+def test_secrets_are_32_random_bytes_in_hex() -> None:
+    made = {new_secret() for _ in range(50)}
+    assert len(made) == 50
+    assert all(len(bytes.fromhex(secret)) == 32 for secret in made)
+
+
+def test_an_empty_keyring_is_falsy_and_one_with_a_key_is_not() -> None:
+    assert not Keyring()
+    assert Keyring([ONE])
+
+
+def test_a_key_id_is_four_bytes_and_differs_between_keys() -> None:
+    assert len(Keyring([ONE]).signing_id) == KEY_ID_BYTES == 4
+    assert Keyring([ONE]).signing_id != Keyring([OTHER]).signing_id
+    assert ONE not in Keyring([ONE]).signing_id
+
+
+@given(st.lists(st.binary(max_size=100), max_size=4))
+def test_what_a_key_signed_it_verifies_however_it_was_cut_into_parts(parts: list[bytes]) -> None:
+    keyring = Keyring([ONE])
+    mac = keyring.mac(b"p", keyring.signing_id, *parts)
+    assert len(mac) == MAC_BYTES == 32
+    keyring.verify(b"p", keyring.signing_id, mac, memoryview(b"".join(parts)))
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_a_changed_byte_or_code_does_not_verify(data: bytes, draw: st.DataObject) -> None:
+    keyring = Keyring([ONE])
+    mac = keyring.mac(b"p", keyring.signing_id, data)
+    at = draw.draw(st.integers(0, len(data) + MAC_BYTES - 1))
+    changed = bytearray(data + mac)
+    changed[at] ^= draw.draw(st.integers(1, 255))
+    with pytest.raises(WrongKey):
+        keyring.verify(b"p", keyring.signing_id, bytes(changed[len(data) :]), bytes(changed[: len(data)]))
+
+
+def test_a_code_for_calls_is_none_for_results() -> None:
+    keyring = Keyring([ONE])
+    mac = keyring.mac(b"call", keyring.signing_id, b"data")
+    with pytest.raises(WrongKey):
+        keyring.verify(b"result", keyring.signing_id, mac, b"data")
+
+
+def test_the_key_of_another_is_refused() -> None:
+    theirs = Keyring([OTHER])
+    mac = theirs.mac(b"p", theirs.signing_id, b"data")
+    with pytest.raises(WrongKey, match="not ours"):
+        Keyring([ONE]).verify(b"p", theirs.signing_id, mac, b"data")
+    with pytest.raises(WrongKey):
+        Keyring().verify(b"p", theirs.signing_id, mac, b"data")
+
+
+def test_after_a_rotation_the_old_key_still_verifies_and_the_new_one_signs() -> None:
+    old, both = Keyring([OTHER]), Keyring([ONE, OTHER])
+    assert both.signing_id == Keyring([ONE]).signing_id
+    both.verify(b"p", old.signing_id, old.mac(b"p", old.signing_id, b"x"), b"x")
+
+
+def test_a_file_gives_its_keys_first_one_first(tmp_path: Path) -> None:
+    path = secret_file(tmp_path, f"\n{ONE.hex().upper()}\r\n\n  {OTHER.hex()}")
+    keyring = Keyring.from_file(path)
+    assert keyring.signing_id == Keyring([ONE]).signing_id
+    keyring.mac(b"p", Keyring([OTHER]).signing_id, b"x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "secret", "0" * 63, "0" * 62, "0" * 65, "0" * 130, "g" * 64, "0" * 64 + "\nsecret", "0" * 64 + "é"],
+)
+def test_anything_but_keys_in_a_file_is_refused_and_not_quoted(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="simpledist secret") as raised:
+        Keyring.from_file(secret_file(tmp_path, text))
+    assert "0" * 20 not in str(raised.value)
+    assert "ggg" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["absent", ".", "nul\0byte"])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="secret file"):
+        Keyring.from_file(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("key", [b"", b"short", b"x" * 31, b"x" * 65])
+def test_a_key_of_another_length_is_refused(key: bytes) -> None:
+    with pytest.raises(ConfigurationError):
+        Keyring([key])
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_secret_that_others_can_read_is_warned_about(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
+) -> None:
+    with caplog.at_level(logging.WARNING, "simpledist.signing"):
+        assert Keyring.from_file(secret_file(tmp_path, ONE.hex(), mode))
+    assert bool(caplog.records) == warned
+    assert ONE.hex() not in caplog.text
+
+
+def test_a_keyring_does_not_show_its_keys() -> None:
+    keyring = Keyring([b"visible!" * 4])
+    assert "visible" not in repr(keyring)
+    assert "visible" not in str(keyring)
