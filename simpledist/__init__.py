@@ -1,7 +1,7 @@
 """simpledist: call a pure function as if it were local; it runs on whatever worker is free, or here.
 
-The public names: `connect`, `worker_function`, `Client`, `WorkerFunction`, `Future`, `Info`, `errors`. They load when they
-are first used, so that a worker's child pays for nothing that it does not need.
+The public names: `connect`, `worker_function`, `Client`, `WorkerFunction`, `Future`, `Info`, `errors`. They load
+when they are first used, so that a worker's child pays for nothing that it does not need.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from ipaddress import ip_address
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from simpledist.errors import ConfigurationError
 
@@ -19,6 +19,9 @@ DEFAULT_NAMESPACE = "simpledist"
 SCHEMES = ("redis", "rediss", "unix")
 NAMESPACE = re.compile(r"(\{[A-Za-z0-9_.:-]{1,64}\}|[A-Za-z0-9_.-]{1,64})")
 NESTED_VARIABLE = "SIMPLEDIST_NESTED"
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_OPTION = re.compile(r"(?<=[?&])([^=&?#]*)=[^&]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,12 @@ def check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it is the check
-    except ValueError as error:
-        raise ConfigurationError(f"Redis URL {redacted(url)!r}: {error}") from None
+    except ValueError:
+        # The error's own text may quote a part of a password.
+        raise ConfigurationError(
+            f"Redis URL {redacted(url)!r}: its host or port cannot be read; write redis://localhost:6379/0, "
+            "and quote what is odd in a password (%2F for /)"
+        ) from None
     if parts.scheme not in SCHEMES:
         raise ConfigurationError(
             f"Redis URL {redacted(url)!r}: begin it with redis://, rediss:// or unix://, "
@@ -104,17 +111,13 @@ def on_this_machine(url: str) -> bool:
 
 
 def redacted(url: str) -> str:
-    """`url` without its password, fit for logs and pages."""
-    try:
-        parts = urlsplit(url)
-        if parts.password is None and "password=" not in parts.query:
-            return url
-        user, host = parts.username or "", parts.netloc.rpartition("@")[2]
-        query = re.sub(r"(?<![^&])password=[^&]*", "password=***", parts.query)
-        netloc = f"{user}:***@{host}" if parts.password is not None else parts.netloc
-        return urlunsplit((parts.scheme, netloc, parts.path, query, parts.fragment))
-    except ValueError:
-        return url.rpartition("@")[2]
+    """`url` without its passwords, fit for logs and pages; works on the text, for what is mistyped is no URL."""
+    url = _OPTION.sub(lambda option: f"{option[1]}=***" if "password" in unquote(option[1]).lower() else option[0], url)
+    credentials, at, place = url.rpartition("@")
+    scheme = _SCHEME.match(credentials)
+    begin = scheme.end() if scheme else 0
+    user, colon, _ = credentials[begin:].partition(":")
+    return f"{credentials[:begin]}{user}:***@{place}" if at and colon else url
 
 
 def nested() -> bool:

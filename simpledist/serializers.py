@@ -1,8 +1,8 @@
 """Objects to bytes and back: `pickle` (by cloudpickle where pickle cannot) and `json`.
 
-The only file that imports pickle. Whoever calls `loads` has verified the bytes first (wire/envelope.py) or made them itself.
-Whatever goes wrong, in code of ours or of the values, is Unserialisable or Undecodable; only what is no Exception
-(KeyboardInterrupt, SystemExit) passes through.
+The only file that imports pickle. Whoever calls `loads` has verified the bytes first (wire/envelope.py) or made
+them itself. Whatever goes wrong, in code of ours or of the values, is Unserialisable or Undecodable; only what is
+no Exception (KeyboardInterrupt, SystemExit) passes through.
 """
 
 from __future__ import annotations

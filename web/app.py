@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, jsonify, render_template, request
 
-from simpledist.monitor import Monitor, Snapshot, Worker
+from simpledist.monitor import Monitor, Snapshot, WorkerState
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 TOKEN_COOKIE = "simpledist_token"
@@ -62,23 +62,23 @@ def _add_routes(app: Flask, snapshot: Callable[[], Snapshot]) -> None:
 
     def workers() -> tuple[str, int]:
         now = snapshot()
-        return page("workers.html", snapshot=now), 200 if now.ok else 503
+        return page("workers.html", snapshot=now), 200 if now.redis.ok else 503
 
     def worker(id: str) -> tuple[str, int]:
         now = snapshot()
-        if not now.ok:
+        if not now.redis.ok:
             return page("workers.html", snapshot=now), 503
-        found: Worker | None = now.worker(id)
+        found: WorkerState | None = now.worker(id)
         if found is None:
             abort(404)
         return page("worker.html", snapshot=now, worker=found), 200
 
     def healthz() -> tuple[str, int]:
-        return ("ok\n", 200) if snapshot().ok else ("Redis is away\n", 503)
+        return ("ok\n", 200) if snapshot().redis.ok else ("Redis is away\n", 503)
 
     def api() -> tuple[Response, int]:
         now = snapshot()
-        return jsonify(now.as_status()), 200 if now.ok else 503
+        return jsonify(now.as_status()), 200 if now.redis.ok else 503
 
     app.add_url_rule("/", "home", workers)
     app.add_url_rule("/workers", "workers", workers)

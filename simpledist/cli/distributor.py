@@ -14,7 +14,6 @@ from typing import Any
 
 import click
 
-from simpledist.broker import Keys, Link
 from simpledist.cli.options import common_options, run
 from simpledist.config import Config
 from simpledist.distributor.daemon import Daemon
@@ -98,7 +97,7 @@ def _serve(config: Config, listener: socket.socket, host: str, token: str | None
     """The dashboard, in threads of its own; loaded by name, so that --no-web needs no Flask."""
     web: Any = import_module("simpledist_web")
     waitress: Any = import_module("waitress")
-    monitor = Monitor(Link(config.url, name="simpledist-monitor"), Keys(config.namespace))
+    monitor = Monitor.connect(config.url, config.namespace)
     app = web.create_app(monitor, hosts=[host], token=token)
     logging.getLogger("waitress").setLevel(logging.ERROR)
     server = waitress.create_server(app, sockets=[listener], threads=4, ident=None)

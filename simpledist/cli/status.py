@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from simpledist.broker import Keys, Link
-from simpledist.cli.options import OK, WRONG, common_options
+from simpledist.cli.options import OK, WRONG, common_options, complain
 from simpledist.config import Config
+from simpledist.errors import RedisDown, RedisRefused
 from simpledist.monitor import Monitor, Snapshot
 
 
@@ -27,23 +27,25 @@ def status(config: Config, as_json: bool) -> int:
         simpledist status
         simpledist status --json | jq '.functions[] | select(.queued > 100)'
     """
-    monitor = Monitor(Link(config.url, name="simpledist-status"), Keys(config.namespace))
+    monitor = Monitor.connect(config.url, config.namespace)
     snapshot = monitor.snapshot()
     monitor.close()
     if as_json:
         click.echo(json.dumps(snapshot.as_status()))
-    elif snapshot.ok:
+    elif snapshot.redis.ok:
         _show(snapshot)
-    if not snapshot.ok:
-        click.echo(f"simpledist: Redis at {config.safe_url} cannot be used: {snapshot.trouble}", err=True)
-        return WRONG
-    for one in snapshot.unserved():
-        click.echo(
-            f"simpledist: {one.queued} jobs of {one.function} are queued and no live worker offers it: "
+    if snapshot.redis.refused:
+        raise RedisRefused(f"Redis at {config.safe_url} refuses us: {snapshot.redis.error}")
+    if not snapshot.redis.ok:
+        raise RedisDown(f"Redis at {config.safe_url} cannot be reached: {snapshot.redis.error}")
+    stranded = [one for one in snapshot.functions if one.stranded]
+    for one in stranded:
+        complain(
+            "simpledist status",
+            f"{one.queued} jobs of {one.function} are queued and no live worker offers it: "
             f"start one with simpledist-worker MODULE:{one.name}",
-            err=True,
         )
-    return WRONG if snapshot.unserved() else OK
+    return WRONG if stranded else OK
 
 
 def _show(snapshot: Snapshot) -> None:
@@ -58,7 +60,7 @@ def _show(snapshot: Snapshot) -> None:
             one.host,
             str(one.pid),
             f"{one.busy}/{one.slots}",
-            f"{one.beat_age_seconds:.1f}",
+            "-" if one.beat_age_seconds is None else f"{one.beat_age_seconds:.1f}",
             one.health,
         )
         for one in snapshot.workers

@@ -1,7 +1,7 @@
 """One pass over the duties: look for the dead, push back what was lost, drop what nobody waits for.
 
-Everything found here is only a candidate: `reap` judges it again by Redis TIME, so any number of distributors may do the
-same at once. Each pass is bounded: at most 1,000 workers, clients and queued jobs, in rotation.
+Everything found here is only a candidate: `reap` judges it again by Redis TIME, so any number of distributors may
+do the same at once. Each pass is bounded: at most 1,000 workers, clients and queued jobs, in rotation.
 """
 
 from __future__ import annotations

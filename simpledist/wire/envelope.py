@@ -5,7 +5,8 @@
 The MAC (keyed blake2b) covers every byte before it and the function's qualified name. A call's digest is that of its
 function, codec and body; its result carries the same digest, so a result cannot be passed off as another call's, while
 every attempt at the same call gives an interchangeable one. The client compares it with the digest that it made itself,
-with or without a key. Bodies are opaque here, but for that of a new call.
+with or without a key. What callers hold as a digest ends with the call's codec, so that nobody can answer a client that
+speaks JSON with a pickle. Bodies are opaque here, but for that of a new call.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _NOTE_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class SealedCall:
-    """A call ready to travel, and the digest that its result must carry."""
+    """A call ready to travel, and what its result must carry (opaque to callers)."""
 
     data: bytes
     digest: bytes
@@ -70,7 +71,7 @@ def seal_call(
     note = fingerprint.encode("utf-8", "replace")
     # Advisory: better none than half of one.
     note = note if len(note) <= _NOTE_BYTES else b""
-    return SealedCall(_seal(_CALL, function, codec, 0, digest, note, body, keyring), digest)
+    return SealedCall(_seal(_CALL, function, codec, 0, digest, note, body, keyring), digest + _CODEC_IDS[codec])
 
 
 def open_call(function: str, data: bytes, keyring: Keyring) -> OpenCall:
@@ -80,12 +81,12 @@ def open_call(function: str, data: bytes, keyring: Keyring) -> OpenCall:
         raise BadEnvelope("a call of an unknown kind")
     if _digest(function, codec, body) != digest:
         raise BadEnvelope("the call's digest does not fit its body")
-    return OpenCall(codec, body, digest, note)
+    return OpenCall(codec, body, digest + _CODEC_IDS[codec], note)
 
 
 def seal_outcome(function: str, codec: str, kind: Kind, body: bytes, digest: bytes, keyring: Keyring) -> bytes:
     """The envelope of an outcome of the call with this digest."""
-    return _seal(_RESULT, function, codec, _KINDS.index(kind), digest, b"", body, keyring)
+    return _seal(_RESULT, function, codec, _KINDS.index(kind), digest[:_DIGEST_BYTES], b"", body, keyring)
 
 
 def open_outcome(function: str, data: bytes, digest: bytes, keyring: Keyring) -> OpenOutcome:
@@ -93,7 +94,7 @@ def open_outcome(function: str, data: bytes, digest: bytes, keyring: Keyring) ->
     codec, kind, carried, note, body = _open(_RESULT, function, data, keyring)
     if note:
         raise BadEnvelope("a result with a note")
-    if carried != digest:
+    if carried + _CODEC_IDS[codec] != digest:
         raise BadEnvelope("the result is that of another call")
     if kind >= len(_KINDS):
         raise BadEnvelope("neither a value nor an error")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from simpledist.broker import Broker, Keys, Link, scripts
 from simpledist.broker.broker import parse_reply
@@ -112,7 +112,7 @@ class Bench:
         return self.hash(self.keys.named("job", id))
 
     def hash(self, key: str) -> dict[str, str]:
-        answer = self.redis("HGETALL", key)
+        answer = cast("list[bytes] | dict[bytes, bytes]", self.redis("HGETALL", key))
         pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
         return {field.decode(): value.decode() for field, value in pairs}
 

@@ -26,7 +26,7 @@ class Stored:
 
 @dataclass
 class Snapshot:
-    """`lists` and `ledgers` by function, in order; `holders`: what current:* and held:* say; replies with their client."""
+    """`lists` and `ledgers` by function, in order; `holders`: what current and held say; replies by client."""
 
     jobs: dict[str, Stored]
     lists: dict[str, list[tuple[int, str]]]

@@ -55,12 +55,12 @@ def test_the_story_gives_the_values_that_it_prints() -> None:
             elif line.startswith("(start it again"):
                 cluster.start_worker()
             elif comment:
-                value = eval(code, names)  # noqa: S307 - the README's own line
+                value = eval(code, names)
                 seen.append(value)
                 if comment[0].isdigit() or comment[0] == "'":
                     assert value == ast.literal_eval(comment.split(":")[0]), line
             else:
-                exec(code.replace("connect()", f"connect({cluster.url!r})"), names)  # noqa: S102
+                exec(code.replace("connect()", f"connect({cluster.url!r})"), names)
         names["dist"].close()
     assert seen[:3] == [6765, "local", 6765]
     assert seen[3][:8] == [0, 1, 1, 2, 3, 5, 8, 13]

@@ -43,7 +43,7 @@ NAMES = ["plain", "chooses", "careful", "cached"]
 
 def module_of(source: str, name: str = "fns") -> types.ModuleType:
     module = types.ModuleType(name)
-    exec(compile(source, f"{name}.py", "exec"), module.__dict__)
+    exec(compile(source, f"{name}.py", "exec", dont_inherit=True), module.__dict__)
     return module
 
 

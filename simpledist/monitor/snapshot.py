@@ -1,0 +1,125 @@
+"""What a person sees of a cluster at one moment: plain frozen records, printable and short whatever Redis held.
+
+Owns their fields and the schema of `status --json`. Knows nothing of keys, connections or clocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+SCHEMA = 1
+LIVE = ("alive", "late")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisState:
+    """`refused`: it answers, but not to us (password, permission, version); `error` is one line for people."""
+
+    ok: bool
+    version: str | None = None
+    error: str = ""
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionState:
+    """One function in one version; `function` is the qualified name, `workers` counts the live ones that offer it."""
+
+    function: str
+    name: str
+    version: str | None
+    queued: int
+    running: int
+    workers: int
+    oldest_wait_seconds: float
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    @property
+    def stranded(self) -> bool:
+        """Whether jobs wait for it and no live worker could take them."""
+        return self.queued > 0 and self.workers == 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job in a worker's hands; `slot` is None while its worker takes it up again after an absence."""
+
+    function: str
+    id: str
+    worker: str
+    slot: int | None
+    attempt: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """One worker's row; numbers and texts are 0, "" or None where the row does not tell."""
+
+    id: str
+    label: str
+    host: str
+    pid: int
+    slots: int
+    busy: int
+    beat_age_seconds: float | None
+    health: str  # as policy.worker_health: alive, late, silent, dead
+    draining: bool  # lives and offers nothing any more
+    functions: tuple[str, ...]
+    python: str
+    started_seconds: float | None  # ago
+
+    @property
+    def live(self) -> bool:
+        return self.health in LIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All of it at one moment of Redis' clock (`time`, Unix seconds); everything is empty where Redis is away."""
+
+    redis: RedisState
+    time: float = 0.0
+    functions: tuple[FunctionState, ...] = ()
+    workers: tuple[WorkerState, ...] = ()
+    running: tuple[RunningJob, ...] = ()  # longest first
+
+    def worker(self, id: str) -> WorkerState | None:
+        return next((worker for worker in self.workers if worker.id == id), None)
+
+    def running_on(self, worker: str) -> list[RunningJob]:
+        return [one for one in self.running if one.worker == worker]
+
+    def as_status(self) -> dict[str, Any]:
+        """What `simpledist status --json` prints, without dead workers; within a schema fields are only added."""
+        return {
+            "schema": SCHEMA,
+            "redis": {"ok": self.redis.ok, "version": self.redis.version},
+            "functions": [
+                {
+                    "name": one.name,
+                    "version": one.version,
+                    "queued": one.queued,
+                    "running": one.running,
+                    "workers": one.workers,
+                    "oldest_wait_seconds": one.oldest_wait_seconds,
+                }
+                for one in self.functions
+            ],
+            "workers": [
+                {
+                    "id": one.id,
+                    "label": one.label,
+                    "host": one.host,
+                    "pid": one.pid,
+                    "slots": one.slots,
+                    "busy": one.busy,
+                    "beat_age_seconds": one.beat_age_seconds,
+                    "functions": list(one.functions),
+                }
+                for one in self.workers
+                if one.health != "dead"
+            ],
+        }
