@@ -289,7 +289,25 @@ def _free_port(wanted: int) -> int:
 
 def _serve_fake(port: int) -> None:
     fakeredis: Any = import_module("fakeredis")  # an extra, wanted only where no real server is to be had
+    refusal: Any = import_module("redis").ResponseError
     server = fakeredis.TcpFakeServer((HOST, port), server_version=(7, 0))
+
+    class Connection(server.RequestHandlerClass):
+        """One whose client hears of an error and goes on, as with a real server; fakeredis 2.40 hangs up on it."""
+
+        def setup(self) -> None:
+            super().setup()
+            read = self.current_client.read_response
+
+            def read_or_refusal() -> Any:
+                try:
+                    return read()
+                except refusal as error:
+                    return error
+
+            self.current_client.read_response = read_or_refusal
+
+    server.RequestHandlerClass = Connection
     server.daemon_threads = True
     server.serve_forever()
 

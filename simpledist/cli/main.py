@@ -11,8 +11,7 @@ from typing import NoReturn, cast
 
 import click
 
-from simpledist import __version__
-from simpledist.cli.options import run
+from simpledist.cli.options import before_subcommand, run
 
 SUBCOMMANDS = {
     "demo": "The whole story on real processes, in about a minute.",
@@ -40,12 +39,13 @@ class LazyGroup(click.Group):
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@before_subcommand
 def simpledist() -> None:
     """Call a pure function as if it were local: it runs on whatever worker is free, or here.
 
     A worker is started with `simpledist-worker`, the distributor with its dashboard with `simpledist-distributor`; this
-    command holds the rest. Every subcommand has a --help of its own.
+    command holds the rest. Every subcommand has a --help of its own. The options may stand before the subcommand or
+    behind it.
 
     \b
     Example, in three terminals:

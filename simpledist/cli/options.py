@@ -63,7 +63,23 @@ def shared(*, connects: bool = True, log_level: str = "info") -> Callable[[Comma
 common_options = shared()
 
 
-def _options(connects: bool, log_level: str) -> list[Callable[[Command], Command]]:
+def before_subcommand(callback: Callable[[], None]) -> Command:
+    """A decorator that gives a click group the same options: defaults of whatever subcommand follows."""
+
+    @functools.wraps(callback)
+    def pass_on(**given: Any) -> None:
+        context = click.get_current_context()
+        chosen = {name: value for name, value in given.items() if value}
+        context.default_map = {context.invoked_subcommand or "": chosen}
+        callback()
+
+    command: Command = pass_on
+    for option in reversed(_options(True, None)):
+        command = option(command)
+    return command
+
+
+def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], Command]]:
     hidden = not connects
     return [
         click.option(
@@ -98,7 +114,7 @@ def _options(connects: bool, log_level: str) -> list[Callable[[Command], Command
             "--log-level",
             type=click.Choice(LOG_LEVELS, case_sensitive=False),
             default=log_level,
-            show_default=True,
+            show_default=log_level is not None,
             help="What is worth a line on stderr.",
         ),
         click.version_option(__version__, message="%(prog)s %(version)s"),

@@ -259,3 +259,12 @@ def test_ctrl_c_gives_the_call_up(cluster: Cluster, tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=10)
         assert (process.returncode, output, errors.strip()) == (130, "", "")
+
+
+def test_options_before_the_subcommand_count_as_much_as_behind_it() -> None:
+    url = f"redis://{HOST}:{free_port()}"
+    before, behind = run("--redis", url, "status"), run("status", "--redis", url)
+    assert before.returncode == behind.returncode == 1
+    assert complaint(before) == complaint(behind)
+    assert url in complaint(before)
+    assert run("--redis", "http://x", "status", "--redis", url).stderr == behind.stderr, "the nearest counts"

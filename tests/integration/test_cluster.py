@@ -13,7 +13,7 @@ import pytest
 
 from simpledist.client.function import worker_function
 from simpledist.cluster import Cluster
-from simpledist.embedded import EmbeddedRedis
+from simpledist.embedded import FAKE, EmbeddedRedis
 from simpledist.errors import OperatorError
 from tests.waiting import wait_until
 
@@ -22,6 +22,12 @@ from tests.waiting import wait_until
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "cubes.py").write_text("def cube(n):\n    return n**3\n")
     return tmp_path
+
+
+def test_where_there_is_no_server_at_all_fakeredis_will_do(folder: Path) -> None:
+    with EmbeddedRedis(FAKE) as server, Cluster("cubes:cube", slots=2, folder=folder, redis=server) as cluster:
+        cube = worker_function(cluster.connect(), "cube", local_cube)
+        assert list(cube.map(range(20))) == [n**3 for n in range(20)]
 
 
 def local_cube(n: int) -> str:
