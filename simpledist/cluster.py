@@ -80,9 +80,9 @@ class RoleProcess:
         self._dismiss_keeper()
         return code
 
-    def end(self, seconds: float = STOP_SECONDS) -> int:
-        """SIGTERM, and SIGKILL if need be; its exit code."""
-        code = end_process(self._process, seconds=seconds)
+    def end(self, seconds: float = STOP_SECONDS, *, told: bool = False) -> int:
+        """SIGTERM (unless it was `told` already), and SIGKILL if need be; its exit code."""
+        code = end_process(self._process, seconds=seconds, told=told)
         self._dismiss_keeper()
         return code
 
@@ -175,7 +175,7 @@ class Cluster:
             process.send_signal(signal.SIGTERM)
         end = time.monotonic() + STOP_SECONDS
         for process in processes:
-            process.end(max(end - time.monotonic(), 0.1))
+            process.end(max(end - time.monotonic(), 0.1), told=True)
         if self._own_redis is not None:
             self._own_redis.close()
         if self._outputs is not None:

@@ -296,7 +296,8 @@ def _serve_fake(port: int) -> None:
         """One whose client hears of an error and goes on, as with a real server; fakeredis 2.40 hangs up on it."""
 
         def setup(self) -> None:
-            super().setup()
+            handler: Any = super()
+            handler.setup()
             read = self.current_client.read_response
 
             def read_or_refusal() -> Any:

@@ -45,9 +45,12 @@ class Keeper:
             self._process.communicate()
 
 
-def end_process(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS) -> int:
-    """SIGTERM, and SIGKILL to what still runs after so many seconds; its exit code (-9 where it had to be killed)."""
-    if process.poll() is None:
+def end_process(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS, told: bool = False) -> int:
+    """SIGTERM, and SIGKILL to what still runs after so many seconds; its exit code (-9 where it had to be killed).
+
+    `told`: it has its SIGTERM already; to a worker a second one means "at once".
+    """
+    if not told and process.poll() is None:
         process.terminate()
     try:
         return process.wait(seconds)
