@@ -1,7 +1,7 @@
 """simpledist: call a pure function as if it were local; it runs on whatever worker is free, or here.
 
-The public names: `connect`, `worker_function`, `Client`, `WorkerFunction`, `Future`, `Info`, `errors`. They load
-when they are first used, so that a worker's child pays for nothing that it does not need.
+The public names: `connect`, `worker_function`, `function`, `Client`, `WorkerFunction`, `Future`, `Info`, `errors`. They
+load when they are first used, so that a worker's child pays for nothing that it does not need.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simpledist import errors
     from simpledist.client.client import Client, connect
-    from simpledist.client.function import WorkerFunction, worker_function
+    from simpledist.client.function import WorkerFunction, function, worker_function
     from simpledist.client.future import Future
     from simpledist.job import Info
 
@@ -24,6 +24,7 @@ __all__ = [
     "__version__",
     "connect",
     "errors",
+    "function",
     "worker_function",
 ]
 
@@ -33,6 +34,7 @@ _HOMES = {
     "Client": "simpledist.client.client",
     "connect": "simpledist.client.client",
     "WorkerFunction": "simpledist.client.function",
+    "function": "simpledist.client.function",
     "worker_function": "simpledist.client.function",
     "Future": "simpledist.client.future",
     "Info": "simpledist.job",

@@ -34,6 +34,7 @@ Why = Literal[
 WHYS: tuple[str, ...] = get_args(Why)
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
+OFFER = "__simpledist_offer__"  # a decorated function's (qualified name, function): what a worker offers in its place
 VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 

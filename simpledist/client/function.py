@@ -49,6 +49,31 @@ def worker_function(
     return WorkerFunction(client, job.qualified(name, version), local, timeout, max_queue, codec or client.codec)
 
 
+def function(
+    client: Client,
+    name: str | None = None,
+    *,
+    version: str | int | None = None,
+    timeout: float | None = None,
+    max_queue: int | None = None,
+    codec: str | None = None,
+) -> Callable[[Callable[P, R]], WorkerFunction[P, R]]:
+    """`worker_function` as a decorator; the name is by default the function's own.
+
+        @simpledist.function(dist, timeout=60)
+        def fib(n: int) -> int: ...
+
+    A worker whose target is the module (or `module:fib`) offers the function under this name and version. A function
+    that calls itself by its decorated name goes through the cluster each time: let it call an undecorated one.
+    """
+
+    def decorate(local: Callable[P, R]) -> WorkerFunction[P, R]:
+        own = name if name is not None else getattr(local, "__name__", "")
+        return worker_function(client, own, local, version=version, timeout=timeout, max_queue=max_queue, codec=codec)
+
+    return decorate
+
+
 class WorkerFunction(Generic[P, R]):
     """See `worker_function`. Keeps the local function's name, docstring and signature."""
 
@@ -67,6 +92,8 @@ class WorkerFunction(Generic[P, R]):
         self.local = local
         self.timeout = timeout
         self.max_queue = max_queue
+        # A worker that imports a decorated function offers what it stands for.
+        setattr(self, job.OFFER, (function, local))
         self._codec = codec
         self._fingerprint = wire.fingerprint(local)
 

@@ -48,11 +48,18 @@ def _resolve_one(target: str) -> Functions:
             raise TargetError(f"target {target}: module {module_name} has no {attribute}")
         if not callable(function):
             raise TargetError(f"target {target}: {attribute} in module {module_name} is not a function")
-        found = {alias or attribute.rpartition(".")[2]: cast("Callable[..., Any]", function)}
+        found = {attribute.rpartition(".")[2]: cast("Callable[..., Any]", function)}
     try:
-        return {job.qualified(name, version or None): function for name, function in found.items()}
+        return dict(_offer(alias or None, name, version or None, value) for name, value in found.items())
     except ConfigurationError as error:
         raise TargetError(f"target {target}: {error}") from None
+
+
+def _offer(alias: str | None, name: str, version: str | None, value: Any) -> tuple[str, Callable[..., Any]]:
+    """The qualified name, and the function that runs: of a decorated one its own, unless the target says otherwise."""
+    own, function = getattr(value, job.OFFER, (name, value))
+    own_name, _, own_version = own.partition("@")
+    return job.qualified(alias or own_name, version or own_version or None), function
 
 
 def _import(target: str, name: str) -> ModuleType:
@@ -79,7 +86,9 @@ def _public(target: str, module: ModuleType) -> Functions:
         functions = {
             name: value
             for name, value in vars(module).items()
-            if inspect.isfunction(value) and not name.startswith("_") and value.__module__ == module.__name__
+            if (inspect.isfunction(value) or hasattr(value, job.OFFER))
+            and not name.startswith("_")
+            and value.__module__ == module.__name__
         }
     if not functions:
         raise TargetError(f"target {target}: module {module.__name__} has no public function")
