@@ -30,6 +30,7 @@ Why = Literal[
     "nested",
     "key",
     "closed",
+    "called_off",
 ]
 WHYS: tuple[str, ...] = get_args(Why)
 

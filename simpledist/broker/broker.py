@@ -64,9 +64,12 @@ class Broker:
         epoch, words = self._run("submit", arguments)
         return Submitted(epoch.decode(), _texts(words))
 
-    def cancel(self, client: str, jobs: Sequence[tuple[str, str]]) -> list[str]:
-        """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone."""
-        return _texts(self._run("cancel", [client, len(jobs), *_flat(jobs)]))
+    def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]]) -> list[str]:
+        """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
+
+        None is an operator: each job leaves the cluster, and whoever waits for it is told to run it (called_off).
+        """
+        return _texts(self._run("cancel", [client or "", len(jobs), *_flat(jobs)]))
 
     def ack(self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None) -> None:
         """Say that these outcomes were read, and bring the counts of local runs by (function, why)."""

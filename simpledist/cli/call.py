@@ -25,6 +25,7 @@ REASONS: dict[Why, str] = {
     "too_big": "its arguments or its result are too big to travel",
     "timeout": "it took longer than --timeout",
     "nested": "this is a worker's child, where calls are not passed on",
+    "called_off": "an operator called it off (simpledist cancel)",
     "key": "the worker has another key: give both the same --secret-file",
 }
 

@@ -16,7 +16,9 @@ from simpledist.cli.options import before_subcommand, run
 SUBCOMMANDS = {
     "demo": "The whole story on real processes, in about a minute.",
     "redis": "A private Redis on 127.0.0.1, where no server is installed.",
-    "status": "What is queued, what runs, and which workers are there.",
+    "status": "What is queued and what runs, function by function.",
+    "workers": "The workers: how they are, what they offer, how busy they are.",
+    "cancel": "Take jobs off the cluster; whoever waits for one runs it itself.",
     "call": "Call a function on a worker and print what it returns.",
     "secret": "Make the key that signs calls and results.",
 }

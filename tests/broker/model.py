@@ -136,13 +136,16 @@ class Model:
         self.suspects.pop(client, None)
         self.clients[client] = (self.now, connection)
 
-    def cancel(self, client: str, ids: Iterable[str]) -> list[str]:
+    def cancel(self, client: str | None, ids: Iterable[str]) -> list[str]:
         words: list[str] = []
-        self.suspects.pop(client, None)
+        self.suspects.pop(client or "", None)
         for id in ids:
             job = self.jobs.get(id)
             words.append("gone" if job is None else "ended" if job.state in ENDED else "cancelled")
             if job is None or job.state in ENDED:
+                continue
+            if client is None:
+                self._finish(job, "failed", "called_off")
                 continue
             job.waiting.discard(client)
             if not job.waiting and job.state == "queued":

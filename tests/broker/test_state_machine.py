@@ -121,8 +121,8 @@ class Machine(RuleBasedStateMachine):
         assert submitted.words == self.model.submit(function, client, connection, calls, max_queue, require)
         self.checked()
 
-    @rule(client=client_names, mask=masks)
-    def cancel(self, client: str, mask: int) -> None:
+    @rule(client=st.one_of(client_names, client_names, st.none()), mask=masks)
+    def cancel(self, client: str | None, mask: int) -> None:
         jobs = [(function, id) for id, function in some(mask, list(self.functions.items()))]
         jobs = [(function, id) for function, id in jobs]
         words = self.broker.cancel(client, jobs)

@@ -21,7 +21,7 @@ ROWS: dict[str, list[str]] = {
 SECTIONS: dict[str, str] = {
     section.partition("\n")[0]: section.partition("\n")[2] for section in re.split(r"^###? ", PAGE, flags=re.MULTILINE)
 }
-ROLES = {"client", "worker", "distributor"}
+ROLES = {"client", "worker", "distributor", "operator"}
 
 
 def head_of(verb: str) -> str:

@@ -18,11 +18,9 @@ from simpledist.cli.main import SUBCOMMANDS
 from simpledist.cluster import Cluster
 from simpledist.embedded import HOST, PING, EmbeddedRedis, ask
 from simpledist.signing import Keyring
+from tests.commands import DISTRIBUTOR, MAIN, WORKER, complaint, free_port, run
 from tests.waiting import wait_until
 
-WORKER = "simpledist.cli.worker"
-DISTRIBUTOR = "simpledist.cli.distributor"
-MAIN = "simpledist.cli.main"
 FUNCTIONS = """
 import time
 
@@ -34,32 +32,6 @@ def slow(path):
     open(path, "w").close()
     time.sleep(60)
 """
-
-
-def run(*words: str, module: str = MAIN, seconds: float = 30) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMPLEDIST_")}
-    return subprocess.run(
-        [sys.executable, "-m", module, *words],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        env=environment,
-    )
-
-
-def complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line on stderr."""
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert not done.stdout, done.stdout
-    return lines[0]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
 
 
 # --- help ------------------------------------------------------------------------------------------------------

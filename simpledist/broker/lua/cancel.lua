@@ -1,10 +1,17 @@
--- cancel: a client no longer wants these jobs.
+-- cancel: a client no longer wants these jobs; or an operator (client '') takes them off the cluster: whoever waits for
+-- one is told to run it (called_off), for only its caller may give a call up.
 -- ARGV: client n, then n times: function id
 -- Replies: a word each: cancelled (queued: gone; running: its worker is told) | ended | gone
 
 local client, n = arg(), number()
 local words, touched = {}, {}
 call('HDEL', key_suspects(), client)
+
+local function tell_worker(id, job)
+  call('RPUSH', key_control(job.worker), 'cancel ' .. id .. ':' .. job.fence)
+  call('PEXPIRE', key_control(job.worker), CONTROL_MS)
+end
+
 for i = 1, n do
   local fn, id = arg(), arg()
   local job = job_of(id)
@@ -12,6 +19,11 @@ for i = 1, n do
     words[i] = 'gone'
   elseif ended[job.state] then
     words[i] = 'ended'
+  elseif client == '' then
+    words[i] = 'cancelled'
+    touched[fn] = true
+    if job.state == 'running' then tell_worker(id, job) end
+    give_up(fn, id, job, 'called_off', 'called off by an operator')
   else
     words[i] = 'cancelled'
     call('HDEL', key_job(id), 'waiting:' .. client)
@@ -24,8 +36,7 @@ for i = 1, n do
     elseif not others then
       unhold(fn, id, job.fence, job.worker)
       call('DEL', key_data(id), key_beside_call(id))
-      call('RPUSH', key_control(job.worker), 'cancel ' .. id .. ':' .. job.fence)
-      call('PEXPIRE', key_control(job.worker), CONTROL_MS)
+      tell_worker(id, job)
       call('HDEL', key_job(id), 'fence')
       call('HSET', key_job(id), 'state', 'cancelled', 'ended', text(now_ms))
       call('PEXPIRE', key_job(id), ENDED_MS)

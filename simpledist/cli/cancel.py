@@ -1,0 +1,57 @@
+"""`simpledist cancel ID...`: takes jobs off the cluster; whoever waits for one runs it itself."""
+
+from __future__ import annotations
+
+import click
+
+from simpledist.broker import Broker, Keys, Link
+from simpledist.cli.options import OK, WRONG, common_options, complain
+from simpledist.config import Config
+from simpledist.errors import RedisDown
+
+REFUSALS = {
+    "ended": "it has ended already",
+    "gone": "no such job is queued or running (simpledist jobs lists them)",
+}
+
+
+@click.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@common_options
+def cancel(config: Config, ids: tuple[str, ...]) -> int:
+    """Take the jobs ID off the cluster: queued, they are gone; running, their child is stopped within a second.
+
+    No caller loses its call by it, for only a caller may give its call up (future.cancel()): whoever waits for such a
+    job runs it in its own process, and future.info.why says called_off. The exit code is 1 if one of them had ended or
+    is not known.
+
+    \b
+    Examples:
+        simpledist cancel 6f1c0d9be2a34785-17
+        simpledist jobs --function fib --state queued | tail -n +2 | cut -f1 | xargs simpledist cancel
+    """
+    link = Link(config.url, name="simpledist-cancel")
+    broker = Broker(link, Keys(config.namespace))
+    try:
+        link.connect()
+        words = dict.fromkeys(ids, "gone")
+        jobs = [(function, id) for id in words if (function := _function(link, broker.keys, id))]
+        for first in range(0, len(jobs), 1000):
+            batch = jobs[first : first + 1000]
+            words.update(zip((id for _, id in batch), broker.cancel(None, batch), strict=True))
+    except RedisDown as error:
+        raise RedisDown(f"Redis at {config.safe_url} cannot be reached: {error}") from None
+    finally:
+        link.close()
+    for id, word in words.items():
+        if word in REFUSALS:
+            complain("simpledist cancel", f"{id}: {REFUSALS[word]}")
+        else:
+            click.echo(f"{id} is called off")
+    return WRONG if any(word in REFUSALS for word in words.values()) else OK
+
+
+def _function(link: Link, keys: Keys, id: str) -> str | None:
+    """The function of a job that Redis knows."""
+    function = link.call("HGET", keys.named("job", id), "function")
+    return None if function is None else function.decode("utf-8", "replace")
