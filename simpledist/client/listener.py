@@ -53,7 +53,7 @@ class Listener:
         self._turn = 0
         self._failures = 0
         self._down_since: float | None = None
-        self._restart_until = 0.0
+        self._restarted_at = float("-inf")  # when Redis was last seen to come back, or to have been emptied
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="simpledist-listener", daemon=True)
 
@@ -113,8 +113,7 @@ class Listener:
         session.connection = self._reply.identity or "-"
         self._popping_until = None
         if self._down_since is not None or session.epoch:
-            # Workers come back on their own connections, a moment before or after us.
-            self._restart_until = now + self._timings.redis_grace_seconds
+            self._restarted_at = now
         self._down_since, self._failures = None, 0
         session.trouble = None
         session.first_attempt.set()
@@ -251,7 +250,7 @@ class Listener:
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
         session.epoch = nudged.epoch
         if restarted:
-            self._restart_until = time.monotonic() + self._timings.redis_grace_seconds
+            self._restarted_at = time.monotonic()
         self._take_words(futures, nudged)
         for function, live in nudged.live.items():
             if live:
@@ -271,11 +270,16 @@ class Listener:
                     self._outcomes.arrived(word)
             elif word == "missing":
                 missing.append(future)
-            elif word == "no_worker" and time.monotonic() >= self._restart_until:
+            elif word == "no_worker" and not self._crosses_restart(future):
                 nobody.append(future)
         self._submit_again(missing)
         if nobody:
             self._call_off(nobody, "no_worker")
+
+    def _crosses_restart(self, future: Future[Any]) -> bool:
+        """Whether it was in flight when Redis came back a moment ago: workers come back on connections of their own."""
+        over = time.monotonic() >= self._restarted_at + self._timings.redis_grace_seconds
+        return future.call.began < self._restarted_at and not over
 
     def _submit_again(self, futures: list[Future[Any]]) -> None:
         """What Redis forgot, it gets again, under the same ids; a second copy of a job is no harm."""
@@ -295,7 +299,7 @@ class Listener:
                 for future, word in zip(batch, submitted.words, strict=True):
                     if word == "full":
                         self._outcomes.fall_back(future, "queue_full")
-                    elif word == "no_worker" and time.monotonic() >= self._restart_until:
+                    elif word == "no_worker" and not self._crosses_restart(future):
                         self._outcomes.fall_back(future, "no_worker")
 
     def _send_backlog(self, function: str) -> None:

@@ -50,13 +50,16 @@ class Template:
         wake.setblocking(False)
         signal.signal(signal.SIGCHLD, lifeline.nothing)
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        while True:
-            readable = select.select([self._sock, woken], [], [])[0]
-            if woken in readable:
-                woken.recv(4096)
-                self._reap()
-            if self._sock in readable and not self._read():
-                return
+        try:
+            while True:
+                readable = select.select([self._sock, woken], [], [])[0]
+                if woken in readable:
+                    woken.recv(4096)
+                    self._reap()
+                if self._sock in readable and not self._read():
+                    return
+        finally:
+            signal.set_wakeup_fd(-1)  # children that die after us still signal
 
     def stop(self) -> None:
         for pid in self._children:

@@ -177,6 +177,7 @@ def test_a_drain_finishes_what_runs(own_cluster: Cluster) -> None:
         assert future.result(20) == 1.0
         assert future.info.where == "remote"
         assert worker.wait() == 0
+        assert "Exception" not in worker.stderr_text()
 
 
 def test_a_drain_gives_back_what_does_not_finish_in_grace(own_cluster: Cluster, tmp_path: Path) -> None:
@@ -275,6 +276,20 @@ def test_redis_killed_and_restarted_empty_under_waiting_calls(own_cluster: Clust
         assert values == [0.02] * 200
         assert {future.info.where for future in futures} == {"remote"}
         runs_remotely(client)
+
+
+def test_a_worker_killed_just_after_redis_came_back_is_noticed_as_soon_as_any(own_cluster: Cluster) -> None:
+    own_cluster.redis.kill()
+    worker = own_cluster.start_worker(ready=False)
+    with own_cluster.connect() as client:
+        fib = offered(client, "fib")
+        assert fib(20) == LOCAL
+        own_cluster.redis.start()
+        runs_remotely(client)
+        worker.kill()
+        began = time.monotonic()
+        assert fib(20) == LOCAL
+        assert time.monotonic() - began < 2.0
 
 
 def test_redis_gone_for_good_ends_waiting_calls_here_after_its_grace(own_cluster: Cluster) -> None:
