@@ -16,7 +16,8 @@ from simpledist.errors import ConfigurationError
 
 DEFAULT_URL = "redis://localhost:6379/0"
 DEFAULT_NAMESPACE = "simpledist"
-SCHEMES = ("redis", "rediss", "unix")
+MEMORY_URL = "memory://"
+SCHEMES = ("redis", "rediss", "unix", "memory")
 NAMESPACE = re.compile(r"(\{[A-Za-z0-9_.:-]{1,64}\}|[A-Za-z0-9_.-]{1,64})")
 NESTED_VARIABLE = "SIMPLEDIST_NESTED"
 
@@ -45,17 +46,24 @@ def load(
     secret_file: str | None = None,
     insecure: bool = False,
     codec: str = "pickle",
+    memory: bool = False,
 ) -> Config:
     """Settings from arguments, else from the environment, else the defaults.
 
     Raises ConfigurationError: unusable URL or namespace, or pickle without a key where
-    Redis is not on this machine (whoever can write to Redis could run code here).
+    Redis is not on this machine (whoever can write to Redis could run code here). `memory`: whether memory:// will do,
+    which only a client can use: it is seen by nobody else.
     """
     environment = os.environ
     url = url or environment.get("SIMPLEDIST_REDIS_URL") or DEFAULT_URL
     namespace = namespace or environment.get("SIMPLEDIST_NAMESPACE") or DEFAULT_NAMESPACE
     secret_file = secret_file or environment.get("SIMPLEDIST_SECRET_FILE") or None
     check_url(url)
+    if url == MEMORY_URL and not memory:
+        raise ConfigurationError(
+            "memory:// lives inside one program, for its unit tests: only connect() can use it; "
+            "write redis://localhost:6379/0"
+        )
     if not NAMESPACE.fullmatch(namespace):
         raise ConfigurationError(
             f"namespace {namespace!r}: use letters, digits, '_', '.' and '-', if need be all in one pair of braces"
@@ -70,7 +78,7 @@ def load(
 
 
 def check_url(url: str) -> None:
-    """Raise ConfigurationError unless `url` is redis://, rediss:// or unix:// with usable parts."""
+    """Raise ConfigurationError unless `url` is redis://, rediss:// or unix:// with usable parts, or memory://."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it is the check
@@ -85,7 +93,10 @@ def check_url(url: str) -> None:
             f"Redis URL {redacted(url)!r}: begin it with redis://, rediss:// or unix://, "
             "for example redis://localhost:6379/0"
         )
-    if parts.scheme == "unix":
+    if parts.scheme == "memory":
+        if url != MEMORY_URL:
+            raise ConfigurationError(f"Redis URL {redacted(url)!r}: memory:// has no parts; write {MEMORY_URL}")
+    elif parts.scheme == "unix":
         if not parts.path.strip("/"):
             raise ConfigurationError("Redis URL 'unix://' names no socket: write unix:///path/to/redis.sock")
     elif not parts.hostname:
@@ -97,9 +108,9 @@ def check_url(url: str) -> None:
 
 
 def on_this_machine(url: str) -> bool:
-    """Whether `url` is a Unix socket or a loopback address."""
+    """Whether `url` is a Unix socket, a loopback address or this very process."""
     parts = urlsplit(url)
-    if parts.scheme == "unix":
+    if parts.scheme in ("unix", "memory"):
         return True
     host = (parts.hostname or "").rstrip(".")
     if host == "localhost":

@@ -4,4 +4,5 @@ client.py    Client and connect: the facade            function.py  WorkerFuncti
 future.py    Future: one call and its outcome          session.py   who we are in Redis; submit, cancel, fetch
 listener.py  the one thread: replies, nudges           outcomes.py  replies and reasons become outcomes
 local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
+memory.py    memory://: a cluster without Redis, for unit tests
 """

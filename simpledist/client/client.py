@@ -19,6 +19,7 @@ from simpledist import config as configuration
 from simpledist import policy, wire
 from simpledist.client.future import Call, Future
 from simpledist.client.listener import Listener, batches
+from simpledist.client.memory import Memory
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.session import Session
 from simpledist.config import Config
@@ -42,6 +43,7 @@ def connect(
     """A client of the cluster at `url` (else $SIMPLEDIST_REDIS_URL, else redis://localhost:6379/0).
 
     Never blocks and never needs Redis: without one, calls run here. Inside a worker's child it opens nothing.
+    `memory://` is a cluster for unit tests, in this process: no server, no worker, each call run at once.
     `codec` is "pickle" or "json"; `local_slots` how many futures may run here at once; a call or result over
     `max_value_bytes` does not travel. Raises ConfigurationError for what needs no network to be seen: a bad URL or
     name, or no key where Redis is on another machine.
@@ -50,7 +52,9 @@ def connect(
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
     if local_slots < 1:
         raise ConfigurationError(f"local_slots={local_slots}: at least 1")
-    settings = configuration.load(url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec)
+    settings = configuration.load(
+        url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec, memory=True
+    )
     keyring = Keyring.from_file(settings.secret_file) if settings.secret_file else Keyring()
     return Client(settings, keyring, codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes)
 
@@ -79,6 +83,10 @@ class Client:
         self._listener: Listener | None = None
         self._session = Session(self.config)
         self._outcomes = Outcomes(self._session, self._keyring, self._local_slots)
+        self._memory: Memory | None = None
+        if self.config.url == configuration.MEMORY_URL:
+            self._memory = Memory(self._outcomes, self._keyring)
+            self._session.trouble = None
 
     @property
     def id(self) -> str:
@@ -164,6 +172,10 @@ class Client:
 
     def send(self, futures: Sequence[Future[Any]]) -> None:
         """Submit calls of one function, in as few scripts as they fit; those refused run here."""
+        if self._memory is not None:
+            for future in futures:
+                self._memory.run(future)
+            return
         in_flight = self._outcomes.in_flight
         for batch in batches(list(futures)):
             for future in batch:
@@ -192,6 +204,10 @@ class Client:
                     self._listener.watch(future)
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
+        """This call cannot travel: it runs here."""
+        if self._memory is not None:
+            self._outcomes.run_here(future, why)
+            return
         self._outcomes.fall_back(future, why)
 
     def forget(self, futures: Sequence[Future[Any]]) -> None:

@@ -56,7 +56,7 @@ class Outcomes:
             self.session.has_read(reply.id)
         elif reply.why is not None:
             self.session.has_read(reply.id)
-            future.offer(RunHere(_why(reply.why)))
+            future.offer(RunHere(why_of(reply.why)))
         else:
             future.offer(reply)
 
@@ -76,7 +76,7 @@ class Outcomes:
     def settle(self, future: Future[Any], ready: Reply | RunHere) -> None:
         """Bring a taken future to its outcome, in this thread."""
         if isinstance(ready, RunHere):
-            self._run_here(future, ready.why)
+            self.run_here(future, ready.why)
             return
         try:
             self._decode(future, ready)
@@ -115,7 +115,7 @@ class Outcomes:
         if future.take() is None:
             return
         if future.set_running_or_notify_cancel():
-            self._run_here(future, ready.why)
+            self.run_here(future, ready.why)
 
     def _decode(self, future: Future[Any], reply: Reply) -> None:
         call = future.call
@@ -150,7 +150,8 @@ class Outcomes:
             else:
                 future.settle(info, value=outcome.value)
 
-    def _run_here(self, future: Future[Any], why: Why) -> None:
+    def run_here(self, future: Future[Any], why: Why) -> None:
+        """Run the call in this thread; what it gives or raises is the outcome."""
         call = future.call
         self.session.count_local(call.function, why)
         began = time.monotonic()
@@ -185,5 +186,6 @@ class Outcomes:
                 self.session.cancel(jobs[first : first + 1000])
 
 
-def _why(word: str) -> Why:
+def why_of(word: str) -> Why:
+    """The reason that a word from a worker stands for; one of a newer worker is its trouble."""
     return word if word in WHYS else "worker_error"  # type: ignore[return-value]

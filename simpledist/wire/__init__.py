@@ -1,13 +1,15 @@
 """Bytes that travel: a call and its outcome, each in an envelope that is verified before anything in it is decoded.
 
 `envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what lies in it, for
-the children of a worker and the client; `raised` does that for exceptions. Knows no Redis and no process.
+the children of a worker and the client; `raised` does that for exceptions; `running` takes one call from arguments to
+outcome. Knows no Redis and no process.
 """
 
 from simpledist.fingerprint import differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
 from simpledist.wire.envelope import OpenCall, OpenOutcome, SealedCall, open_call, open_outcome, seal_call, seal_outcome
 from simpledist.wire.raised import encode_error
+from simpledist.wire.running import run_call
 
 __all__ = [
     "OpenCall",
@@ -23,6 +25,7 @@ __all__ = [
     "fingerprint",
     "open_call",
     "open_outcome",
+    "run_call",
     "seal_call",
     "seal_outcome",
 ]

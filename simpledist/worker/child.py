@@ -13,15 +13,12 @@ import sys
 import time
 from typing import Any
 
-from simpledist import policy, wire
-from simpledist.errors import TargetError, Undecodable, Unserialisable
+from simpledist import wire
+from simpledist.errors import TargetError
 from simpledist.worker import lifeline
 from simpledist.worker.channel import read_frame, write_frame
 from simpledist.worker.output import Output
 from simpledist.worker.targets import Functions, resolve
-
-# A worker may be short of memory, lack a module or be stopped: that is not what the function would do at home.
-NOT_THE_FUNCTION = (MemoryError, ImportError, KeyboardInterrupt)
 
 
 def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
@@ -43,32 +40,10 @@ def run(functions: Functions, name: str, codec: str, body: bytes) -> tuple[str, 
     if function is None:
         return "worker_error", b"", f"this child does not have {name}"
     try:
-        args, kwargs = wire.decode_arguments(codec, body)
-    except Undecodable as error:
-        return "undecodable", b"", str(error)
-    try:
-        value = function(*args, **kwargs)
-    except NOT_THE_FUNCTION as error:
+        return wire.run_call(function, codec, body)
+    except KeyboardInterrupt as error:
+        # Children ignore SIGINT: the function raised it, and a caller's Ctrl-C must not come from a worker.
         return "worker_error", b"", f"{type(error).__name__}: {error}"
-    except BaseException as error:  # noqa: BLE001 - whatever it raises is its outcome
-        return _raised(codec, error)
-    try:
-        answer = wire.encode_value(codec, value)
-    except Unserialisable as error:
-        return "unserialisable", b"", str(error)
-    if len(answer) > policy.MAX_VALUE_BYTES:
-        return "too_big", b"", f"the result is {len(answer)} bytes"
-    return "value", answer, ""
-
-
-def _raised(codec: str, error: BaseException) -> tuple[str, bytes, str]:
-    try:
-        answer, line = wire.encode_error(codec, error, frames_of_ours=1)
-    except Unserialisable as broken:
-        return "unserialisable", b"", str(broken)
-    except (MemoryError, RecursionError) as broken:
-        return "worker_error", b"", type(broken).__name__
-    return "error", answer, line
 
 
 def begin(sock: socket.socket, functions: Functions, output: Output, template: int) -> None:

@@ -92,7 +92,7 @@ def test_urls_that_can_be_used(url: str) -> None:
         "unix://",
         "unix:///",
         "redis://[::1/0",
-        "memory://",
+        "memory://host",
         "garbage",
         "//localhost",
     ],
