@@ -48,11 +48,15 @@ def tls_url(tmp_path: Path) -> Iterator[str]:
         yield f"rediss://localhost:{port}/0?ssl_ca_certs={made}"
 
 
+def local_cube(n: int) -> int | str:
+    return f"local {n}"
+
+
 def test_calls_travel_over_tls_and_a_killed_worker_is_noticed_there_too(tls_url: str, tmp_path: Path) -> None:
     (tmp_path / "cubes.py").write_text("def cube(n):\n    return n**3\n")
     with Cluster("cubes:cube", slots=2, folder=tmp_path, redis=tls_url) as cluster:
-        cube = worker_function(cluster.connect(), "cube", lambda n: "local")
+        cube = worker_function(cluster.connect(), "cube", local_cube)
         assert list(cube.map(range(50))) == [n**3 for n in range(50)]
         assert cluster.workers[0].stderr_text().count("connected to Redis") == 1
         cluster.workers[0].kill()
-        wait_until(lambda: cube(2) == "local", 3.0, "the fall back to the local function")
+        wait_until(lambda: cube(2) == "local 2", 3.0, "the fall back to the local function")
