@@ -62,7 +62,10 @@ class Children:
         self.start_template()
         assert self._sock is not None
         while b"\n" not in self._line:
-            data = self._sock.recv(65536)
+            try:
+                data = self._sock.recv(65536)
+            except ConnectionResetError:  # its end, with requests of ours unread
+                data = b""
             if not data:
                 raise TargetError(f"importing {' '.join(self._targets)} ended the process ({self.template_end()})")
             self._line += data
@@ -95,6 +98,10 @@ class Children:
         self.slots = [self._new_slot(number) for number in range(self._count)]
         if self.functions:
             ours.setblocking(False)
+
+    @property
+    def template_pid(self) -> int | None:
+        return None if self._process is None else self._process.pid
 
     def template_fileno(self) -> int:
         assert self._sock is not None

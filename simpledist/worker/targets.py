@@ -32,11 +32,13 @@ def resolve(targets: Sequence[str]) -> Functions:
 
 
 def _resolve_one(target: str) -> Functions:
-    text, _, version = target.partition("@")
+    text, at, version = target.partition("@")
     alias, equals, place = text.rpartition("=")
     module_name, colon, attribute = place.partition(":")
-    if not module_name or (colon and not attribute) or (equals and not (alias and colon)):
-        raise TargetError(f"target {target!r}: write module:function, module or name=module:function")
+    if not module_name or (colon and not attribute) or (equals and not (alias and colon)) or (at and not version):
+        raise TargetError(
+            f"target {target!r}: write module:function, module or name=module:function, with @version or without"
+        )
     module = _import(target, module_name)
     if not colon:
         found = _public(target, module)

@@ -21,6 +21,7 @@ from simpledist.broker.records import Take
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.signing import Keyring
+from simpledist.worker import lifeline
 from simpledist.worker.children import Children, Slot, told
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links
@@ -71,11 +72,17 @@ class Worker:
         self._busy_since: float | None = None
         self._template_deaths: deque[float] = deque()
         self._woken, self._wake = socket.socketpair()
+        self._buries = lifeline.adopts_orphans()
 
     # --- start ---------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Import the targets (in the template). Raises TargetError; nothing is registered before."""
+        """Import the targets (in the template). Raises TargetError; nothing is registered before.
+
+        A signal meanwhile ends the process with 0: there is nothing to drain.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end)
         self._children.start()
 
     @property
@@ -143,6 +150,8 @@ class Worker:
             self._refused(error)
         if "template" in ready and self._read_template():
             return 1
+        if self._buries:
+            lifeline.bury_orphans(self._children.template_pid)
         return self._stop_code()
 
     def _sleep(self) -> set[Any]:
@@ -332,6 +341,11 @@ class Worker:
             self._presence.leave(final=True)
         except (RedisDown, RedisRefused) as error:
             log.warning("worker %s could not say that it leaves: %s", self.id, error)
+
+
+def _end(_number: int, _frame: Any) -> None:
+    """Before there is a loop; the template ends with us."""
+    raise SystemExit(0)
 
 
 def _wake_only(_number: int, _frame: Any) -> None:
