@@ -29,6 +29,7 @@ FLOORS = {
     "distributor": 4,
     "metrics": 4,
     "cluster": 5,
+    "testing": 6,
     "web": 6,
     "cli": 7,
 }
