@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types clean
+.PHONY: help install demo test check format lint types bench clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ lint: $(STAMP)  ## ruff
 types: $(STAMP)  ## pyright, strict
 	$(BIN)/pyright
 
+bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
+	$(BIN)/python -m benchmarks.run $(ARGS)
+
 clean:  ## remove the virtual environment and all caches
-	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* benchmarks/.venvs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

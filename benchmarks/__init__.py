@@ -1,0 +1,11 @@
+"""How fast simpledist is, beside its peers and the bare-Redis floor: `make bench`, or `python -m benchmarks.run`.
+
+jobs.py          what every peer runs             peer.py      what a peer can do; the process that is asked to
+peers/           one small adapter a peer         driver.py    that process, as the run sees it
+environments.py  a virtual environment a peer     works.py     what is measured
+run.py           rounds, interleaved              results.py   medians and spread, kept in results.json
+report.py        the table                        plots.py     the pictures
+scale.py         what one machine cannot hold, simulated
+
+Nothing here is installed with the package. A peer's own virtual environment lies in benchmarks/.venvs.
+"""
