@@ -64,12 +64,13 @@ class Broker:
         epoch, words = self._run("submit", arguments)
         return Submitted(epoch.decode(), _texts(words))
 
-    def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]]) -> list[str]:
+    def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
 
         None is an operator: each job leaves the cluster, and whoever waits for it is told to run it (called_off).
+        With `spare_running` what runs goes on, and its word is "running".
         """
-        return _texts(self._run("cancel", [client or "", len(jobs), *_flat(jobs)]))
+        return _texts(self._run("cancel", [client or "", int(spare_running), len(jobs), *_flat(jobs)]))
 
     def ack(self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None) -> None:
         """Say that these outcomes were read, and bring the counts of local runs by (function, why)."""
@@ -170,6 +171,25 @@ class Broker:
     def call_bytes(self, id: str) -> bytes | None:
         """The bytes of a call that lies beside the scripts; None if they are gone."""
         return self.link.call("GET", self.keys.named("beside_call", id), timeout=BIG_TIMEOUT_SECONDS)
+
+    # --- reading, no verb ----------------------------------------------------------------------------------------
+
+    def live_workers(self) -> list[dict[str, Any]]:
+        """The rows of the workers whose heartbeat is fresh, as they registered them."""
+        clock, rows, beats = self.link.pipeline(
+            [("TIME",), ("HGETALL", self.keys.workers), ("HGETALL", self.keys.heartbeats)]
+        )
+        for reply in (clock, rows, beats):
+            if isinstance(reply, Exception):
+                raise reply
+        now_seconds, beat_ms = int(clock[0]), dict(zip(beats[::2], beats[1::2], strict=True))
+        live: list[dict[str, Any]] = []
+        for worker, text in zip(rows[::2], rows[1::2], strict=True):
+            row = json.loads(text)
+            age_seconds = now_seconds - int(beat_ms.get(worker, 0)) / 1000
+            if policy.worker_health(age_seconds, dead="dead" in row) in ("alive", "late"):
+                live.append(row)
+        return live
 
     # --- anybody -----------------------------------------------------------------------------------------------
 

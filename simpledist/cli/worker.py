@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from simpledist import shipped
 from simpledist.cli.options import common_options, run
 from simpledist.config import Config
 from simpledist.signing import Keyring
@@ -15,7 +16,7 @@ from simpledist.worker.worker import Worker
 
 
 @click.command(context_settings={"max_content_width": 100})
-@click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
+@click.argument("targets", metavar="TARGET...", nargs=-1)
 @click.option("--slots", type=click.IntRange(min=1), help="How many jobs may run at once.  [default: the CPUs]")
 @click.option("--name", "label", help="A label for people; need not be unique.  [default: the host's name]")
 @click.option(
@@ -26,9 +27,22 @@ from simpledist.worker.worker import Worker
     help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; what does not finish goes back.",
 )
 @click.option("--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (functions that leak).")
+@click.option(
+    "--any",
+    "any_function",
+    is_flag=True,
+    help="Run functions that travel with their calls, as those of client.executor() do. "
+    "Whoever may send calls can then run any code here.",
+)
 @common_options
 def worker(
-    config: Config, targets: tuple[str, ...], slots: int | None, label: str | None, grace: float, recycle: int | None
+    config: Config,
+    targets: tuple[str, ...],
+    slots: int | None,
+    label: str | None,
+    grace: float,
+    recycle: int | None,
+    any_function: bool,
 ) -> int:
     """Offer functions: run the calls that clients make of them, in child processes, one a slot.
 
@@ -42,6 +56,10 @@ def worker(
     Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
     waits for a Redis that is away.
     """
+    if any_function:
+        targets = (*targets, shipped.TARGET)
+    if not targets:
+        raise click.UsageError("Missing argument 'TARGET...' (or --any).")
     keyring = Keyring.from_file(config.secret_file) if config.secret_file else Keyring()
     one = Worker(
         config,

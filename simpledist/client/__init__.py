@@ -5,4 +5,6 @@ future.py    Future: one call and its outcome          session.py   who we are i
 listener.py  the one thread: replies, nudges           outcomes.py  replies and reasons become outcomes
 local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
 memory.py    memory://: a cluster without Redis, for unit tests
+executor.py  the stdlib's interface to all of it       promises.py  what an executor has taken and must end
+offers.py    what the live workers offer
 """

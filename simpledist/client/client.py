@@ -17,10 +17,13 @@ from typing import Any
 
 from simpledist import config as configuration
 from simpledist import policy, wire
+from simpledist.client.executor import Executor
 from simpledist.client.future import Call, Future
 from simpledist.client.listener import Listener, batches
 from simpledist.client.memory import Memory
+from simpledist.client.offers import Offers
 from simpledist.client.outcomes import Outcomes
+from simpledist.client.promises import Promises
 from simpledist.client.session import Session
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
@@ -74,6 +77,7 @@ class Client:
         self._max_value_bytes = max_value_bytes
         self._closed = False
         self._nested = configuration.nested()
+        self._promises: weakref.WeakSet[Promises] = weakref.WeakSet()
         self._begin()
         _clients.add(self)
 
@@ -87,6 +91,7 @@ class Client:
         if self.config.url == configuration.MEMORY_URL:
             self._memory = Memory(self._outcomes, self._keyring)
             self._session.trouble = None
+        self.offers = Offers(self._live_workers)
 
     @property
     def id(self) -> str:
@@ -126,7 +131,37 @@ class Client:
         self._outcomes.resolvers.close()
         self._session.close()
 
-    # --- what a WorkerFunction asks ------------------------------------------------------------------------------
+    def executor(
+        self,
+        max_workers: int | None = None,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> Executor:
+        """A `concurrent.futures.Executor` whose calls run on the cluster, for programs that know nothing of queues.
+
+        It takes any callable. One that a live worker offers under its own name, with the same code, goes by name, as
+        does a WorkerFunction; any other travels with its call to workers started with `--any` under this Python minor;
+        where there is none, it runs here. `max_workers`: how many of its calls may run in this process at once (by
+        default the client's `local_slots`); the cluster runs as many as it has slots. Closing the client ends no
+        executor: its calls then run here. Raises ValueError for max_workers below 1, and ConfigurationError for an
+        initializer: workers belong to many programs.
+
+            with client.executor() as pool:
+                print(list(pool.map(pow, range(10), range(10))))
+        """
+        if initializer is not None or initargs:
+            raise ConfigurationError(
+                "executor(initializer=...): workers serve many programs and are not initialised by one; "
+                "do it when the function's module is imported, or in the function itself"
+            )
+        if max_workers is not None and max_workers <= 0:
+            raise ValueError("max_workers must be greater than 0")
+        promises = Promises(max_workers or self._local_slots)
+        self._promises.add(promises)
+        return Executor(self, promises)
+
+    # --- what a WorkerFunction or an executor asks ------------------------------------------------------------------
 
     def new_future(
         self,
@@ -140,6 +175,7 @@ class Client:
         codec: str,
         fingerprint: str,
         caller_runs: bool,
+        promises: Promises | None = None,
     ) -> tuple[Future[Any], Why | None]:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
@@ -167,6 +203,7 @@ class Client:
             began=now,
             deadline=None if timeout is None else now + timeout,
             max_queue=max_queue,
+            promises=promises,
         )
         return Future(call, self._outcomes, caller_runs=caller_runs), why
 
@@ -214,6 +251,19 @@ class Client:
         """Cancel what is left of a map."""
         self._outcomes.forget(futures)
 
+    def cancel_waiting(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel those that have not begun."""
+        self._outcomes.cancel_waiting(futures)
+
+    def _live_workers(self) -> list[dict[str, Any]]:
+        if self._closed or self._nested or self._memory is not None or self._trouble() is not None:
+            return []
+        try:
+            return self._session.live_workers()
+        except (RedisDown, RedisRefused) as error:
+            self._session.note_trouble(error)
+            return []
+
     def _trouble(self) -> Why | None:
         """Why Redis cannot be used just now; the first call waits up to a second for the first connection."""
         with self._lock:
@@ -225,10 +275,19 @@ class Client:
 
     # --- fork and exit -------------------------------------------------------------------------------------------
 
+    def at_exit(self) -> None:
+        """The program ends: executors keep the stdlib's promise that what they took is done; the rest is cancelled."""
+        for promises in list(self._promises):
+            promises.close("cannot schedule new futures after interpreter shutdown")
+            promises.join()
+        self.close(wait=False)
+
     def after_fork(self) -> None:
         """In the child of a fork: a new identity; what was in flight belongs to the parent and runs here if asked."""
         inherited = list(self._outcomes.in_flight.values())
         self._begin()
+        for promises in list(self._promises):
+            promises.begin()
         for future in inherited:
             future.fork(self._outcomes)
 
@@ -240,7 +299,7 @@ def _after_fork() -> None:
 
 def _at_exit() -> None:
     for client in list(_clients):
-        client.close(wait=False)
+        client.at_exit()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,13 +8,16 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from simpledist import job, policy, wire
-from simpledist.client.client import Client
 from simpledist.client.future import Future
 from simpledist.errors import ConfigurationError
 from simpledist.job import Why
+
+if TYPE_CHECKING:
+    from simpledist.client.client import Client
+    from simpledist.client.promises import Promises
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,15 +98,15 @@ class WorkerFunction(Generic[P, R]):
         # A worker that imports a decorated function offers what it stands for.
         setattr(self, job.OFFER, (function, local))
         self._codec = codec
-        self._fingerprint = wire.fingerprint(local)
+        self.fingerprint = wire.fingerprint(local)
 
     def __repr__(self) -> str:
         return f"<worker function {self.function} of {self.client!r}>"
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The outcome: the value that the function returns, or the exception that it raises."""
-        future, why = self._future(args, kwargs, caller_runs=True)
-        self._start(future, why)
+        future, why = self.new_future(args, kwargs, caller_runs=True)
+        self.start([(future, why)])
         try:
             return future.result()
         finally:
@@ -112,8 +115,8 @@ class WorkerFunction(Generic[P, R]):
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start the call and return its future."""
-        future, why = self._future(args, kwargs, caller_runs=False)
-        self._start(future, why)
+        future, why = self.new_future(args, kwargs)
+        self.start([(future, why)])
         return future
 
     def map(self, *iterables: Iterable[Any]) -> MapIterator[R]:
@@ -126,22 +129,27 @@ class WorkerFunction(Generic[P, R]):
 
     def submit_many(self, calls: list[tuple[Any, ...]]) -> list[Future[R]]:
         """Start calls together, in as few round trips as they fit; what `map` is made of."""
-        started = [self._future(args, {}, caller_runs=False) for args in calls]
-        self.client.send([future for future, why in started if why is None])
-        for future, why in started:
+        futures = [self.new_future(args, {}) for args in calls]
+        self.start(futures)
+        return [future for future, _ in futures]
+
+    def start(self, futures: list[tuple[Future[R], Why | None]]) -> None:
+        """Send those that can travel; for the others there is a reason why not, and they run here."""
+        if travelling := [future for future, why in futures if why is None]:
+            self.client.send(travelling)
+        for future, why in futures:
             if why is not None:
                 self.client.fall_back(future, why)
-        return [future for future, _ in started]
 
-    def _start(self, future: Future[R], why: Why | None) -> None:
-        if why is None:
-            self.client.send([future])
-        else:
-            self.client.fall_back(future, why)
-
-    def _future(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], *, caller_runs: bool
+    def new_future(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        caller_runs: bool = False,
+        promises: Promises | None = None,
     ) -> tuple[Future[R], Why | None]:
+        """A call that is not started yet, and why it cannot travel, if so."""
         return self.client.new_future(
             self.function,
             self.local,
@@ -150,8 +158,9 @@ class WorkerFunction(Generic[P, R]):
             timeout=self.timeout,
             max_queue=self.max_queue,
             codec=self._codec,
-            fingerprint=self._fingerprint,
+            fingerprint=self.fingerprint,
             caller_runs=caller_runs,
+            promises=promises,
         )
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simpledist.broker.records import Reply
@@ -20,6 +21,7 @@ from simpledist.job import Info, Why
 
 if TYPE_CHECKING:
     from simpledist.client.outcomes import Outcomes
+    from simpledist.client.promises import Promises
 
 R = TypeVar("R")
 
@@ -45,6 +47,11 @@ class Call:
     began: float  # time.monotonic()
     deadline: float | None  # time.monotonic() at which the remote budget is spent
     max_queue: int | None
+    promises: Promises | None = None  # of the executor whose call it is
+
+    def ended(self) -> Call:
+        """Without what was needed to run it: whoever keeps the future does not keep the arguments."""
+        return replace(self, args=(), kwargs={}, sealed=b"")
 
 
 class Future(concurrent.futures.Future[R], Generic[R]):
@@ -55,6 +62,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.call = call
         self.info: Info | None = None
         self.sent = False  # submitted once: before that, Redis need not know it
+        self.on_worker = False  # a worker had it when Redis was last asked
+        self.settled_by = 0  # the thread that made it done and runs its callbacks
         self._outcomes = outcomes
         # A plain call: its own thread waits, decodes and, if need be, runs the function.
         self._caller_runs = caller_runs
@@ -79,9 +88,14 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def cancel(self) -> bool:
         """Give the call up: queued, it is gone; running on a worker, its child is stopped within a second.
 
-        False once the call has ended or runs in this process.
+        False once the call has ended or runs in this process. A future of `client.executor()` keeps the stdlib's rule:
+        False as soon as it runs anywhere.
         """
         return self._outcomes.cancel(self)
+
+    def running(self) -> bool:
+        """Whether the call runs, here or on a worker; of a worker it is known up to a second late."""
+        return super().running() or (self.on_worker and not self.done())
 
     def __await__(self) -> Generator[Any, None, R]:
         return asyncio.wrap_future(self).__await__()
@@ -121,6 +135,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             if self.done():
                 return
             self.info = info
+            self.call = self.call.ended()
+            self.settled_by = threading.get_ident()
         try:
             if error is not None:
                 self.set_exception(error)
@@ -128,15 +144,21 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                 self.set_result(value)
         except concurrent.futures.InvalidStateError:
             return
+        if self.call.promises is not None:
+            self.call.promises.keep(self)
 
     def give_up(self) -> bool:
         """Cancelled for good, if nothing came yet; wakes whoever waits."""
         with self._condition:
             if self._ready is not None or self.done():
                 return False
+            self.settled_by = threading.get_ident()
         cancelled = super().cancel()
         if cancelled:
+            self.call = self.call.ended()
             self.set_running_or_notify_cancel()
+            if self.call.promises is not None:
+                self.call.promises.keep(self)
         return cancelled
 
     def fork(self, outcomes: Outcomes) -> None:

@@ -263,6 +263,7 @@ class Listener:
         missing: list[Future[Any]] = []
         nobody: list[Future[Any]] = []
         for future, word in zip(futures, nudged.words, strict=True):
+            future.on_worker = word == "running"
             if isinstance(word, Reply):
                 if word.place == "none" and word.why is None:
                     missing.append(future)

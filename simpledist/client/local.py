@@ -1,7 +1,8 @@
 """Threads that a client starts only when it needs them: local runs of futures, and decoding where nobody waits.
 
 Local runs go one at a time (`local_slots`), so that a program that submits a thousand calls to a dead cluster does not
-start a thousand computations at once; what waits here goes remote again as soon as a worker returns.
+start a thousand computations at once; what waits here goes remote again as soon as a worker returns. An executor that
+was promised threads of its own has a lane of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from simpledist.client.future import Future, RunHere
@@ -21,66 +23,87 @@ PASSING = frozenset({"no_worker", "redis_down", "redis_refused", "queue_full"})
 IDLE_SECONDS = 5.0
 
 
+@dataclass(eq=False)
+class Lane:
+    """Futures that share a few local slots: the client's, or those of one executor.
+
+    `backlog` and `threads` belong to LocalRuns, under its lock.
+    """
+
+    slots: int
+    backlog: deque[tuple[Future[Any], RunHere]] = field(default_factory=deque[Any])
+    threads: int = 0
+
+
 class LocalRuns:
     """The backlog of futures that run here, and the few threads that work it off."""
 
     def __init__(self, run: Callable[[Future[Any], RunHere], None], slots: int) -> None:
         self._run = run
-        self._slots = slots
         self._lock = threading.Lock()
         self._finished = threading.Condition(self._lock)
-        self._backlog: deque[tuple[Future[Any], RunHere]] = deque()
-        self._threads = 0
+        self._lane = Lane(slots)  # of all futures that name no other
+        self._lanes = {self._lane}  # those with anything in them, and the first one
 
     def put(self, future: Future[Any], ready: RunHere) -> None:
+        lane = future.call.promises.lane if future.call.promises else self._lane
         with self._lock:
-            self._backlog.append((future, ready))
-            if self._threads >= self._slots:
+            self._lanes.add(lane)
+            lane.backlog.append((future, ready))
+            if lane.threads >= lane.slots:
                 return
-            self._threads += 1
-        threading.Thread(target=self._work, name="simpledist-local", daemon=True).start()
+            lane.threads += 1
+        if not started(self._work, lane, name="simpledist-local"):
+            self._work(lane)
 
     def functions_waiting(self) -> set[str]:
         """Functions with futures that would rather run remotely."""
         with self._lock:
-            return {future.call.function for future, ready in self._backlog if ready.why in PASSING}
+            return {
+                future.call.function for lane in self._lanes for future, ready in lane.backlog if ready.why in PASSING
+            }
 
     def take_back(self, function: str, most: int) -> list[Future[Any]]:
         """Up to `most` futures of a function whose worker is back; they are no longer in the backlog."""
         taken: list[Future[Any]] = []
         with self._lock:
-            kept: deque[tuple[Future[Any], RunHere]] = deque()
-            for future, ready in self._backlog:
-                if len(taken) < most and future.call.function == function and ready.why in PASSING:
-                    taken.append(future)
-                else:
-                    kept.append((future, ready))
-            self._backlog = kept
+            for lane in self._lanes:
+                kept: deque[tuple[Future[Any], RunHere]] = deque()
+                for future, ready in lane.backlog:
+                    if len(taken) < most and future.call.function == function and ready.why in PASSING:
+                        taken.append(future)
+                    else:
+                        kept.append((future, ready))
+                lane.backlog = kept
         return taken
 
     def remove(self, future: Future[Any]) -> bool:
         """Whether the future was still waiting here, and no longer is."""
+        lane = future.call.promises.lane if future.call.promises else self._lane
         with self._lock:
-            for entry in self._backlog:
+            for entry in lane.backlog:
                 if entry[0] is future:
-                    self._backlog.remove(entry)
+                    lane.backlog.remove(entry)
                     return True
         return False
 
     def join(self) -> None:
         """Return once nothing waits or runs here."""
         with self._lock:
-            self._finished.wait_for(lambda: not self._threads)
+            self._finished.wait_for(lambda: not any(lane.threads for lane in self._lanes))
 
-    def _work(self) -> None:
+    def _work(self, lane: Lane) -> None:
         while True:
             with self._lock:
-                if not self._backlog:
-                    self._threads -= 1
+                if not lane.backlog:
+                    lane.threads -= 1
+                    if not lane.threads and lane is not self._lane:
+                        self._lanes.discard(lane)
                     self._finished.notify_all()
                     return
-                future, ready = self._backlog.popleft()
+                future, ready = lane.backlog.popleft()
             self._run(future, ready)
+            del future, ready  # a thread that lives on must not keep a result alive
 
 
 class Resolvers:
@@ -122,7 +145,9 @@ class Resolvers:
             if self._threads and not (stuck and not self._idle):
                 return True
             self._threads += 1
-        threading.Thread(target=self._work, name="simpledist-resolve", daemon=True).start()
+        if not started(self._work, name="simpledist-resolve"):
+            with self._condition:
+                self._threads -= 1
         return True
 
     def _work(self) -> None:
@@ -137,3 +162,13 @@ class Resolvers:
                         return
                 future = self._futures.popleft()[1]
             self._resolve(future)
+            del future  # a thread that lives on must not keep a result alive
+
+
+def started(target: Callable[..., None], *args: Any, name: str) -> bool:
+    """Start a daemon thread; False where the interpreter is ending and starts none any more."""
+    try:
+        threading.Thread(target=target, args=args, name=name, daemon=True).start()
+    except RuntimeError:
+        return False
+    return True

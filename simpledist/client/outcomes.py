@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from simpledist import wire
+from simpledist import policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
 from simpledist.client import throwaway
@@ -88,6 +88,9 @@ class Outcomes:
     def cancel(self, future: Future[Any]) -> bool:
         if future.cancelled():
             return True
+        if future.call.promises is not None:
+            self.cancel_waiting([future])
+            return future.cancelled()
         if self.local_runs.remove(future):
             future.put_back(None)
             return future.give_up()
@@ -103,6 +106,28 @@ class Outcomes:
             self.in_flight[future.call.id] = future
             return False
         return future.give_up()
+
+    def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
+        """Cancel those that have not begun anywhere; what runs goes on, and is known to run."""
+        queued: list[Future[Any]] = []
+        for future in futures:
+            if self.local_runs.remove(future):
+                future.put_back(None)
+                future.give_up()
+            elif future.call.id in self.in_flight:
+                queued.append(future)
+        for first in range(0, len(queued), policy.BATCH_ITEMS):
+            batch = queued[first : first + policy.BATCH_ITEMS]
+            try:
+                words = self.session.cancel([(one.call.function, one.call.id) for one in batch], spare_running=True)
+            except (RedisDown, RedisRefused):
+                # Nobody can tell whether they run; a result that still comes is only acknowledged.
+                words = ["gone"] * len(batch)
+            for future, word in zip(batch, words, strict=True):
+                if word == "running":
+                    future.on_worker = True
+                elif word != "ended" and self.in_flight.pop(future.call.id, None) is not None:
+                    future.give_up()
 
     # --- ways to an outcome --------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from simpledist import job, policy
 from simpledist.broker import Broker, Keys, Link
@@ -77,11 +78,18 @@ class Session:
                         raise
         raise AssertionError("unreachable")
 
-    def cancel(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
+    def cancel(self, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         with self._lock:
             if not self._broker.link.connected:
                 self._broker.link.connect()
-            return self._broker.cancel(self.client, jobs)
+            return self._broker.cancel(self.client, jobs, spare_running=spare_running)
+
+    def live_workers(self) -> list[dict[str, Any]]:
+        """The rows of all workers that live."""
+        with self._lock:
+            if not self._broker.link.connected:
+                self._broker.link.connect()
+            return self._broker.live_workers()
 
     def result_bytes(self, reply: Reply) -> bytes | None:
         """The bytes of a result that did not travel in its reply; None if they are gone."""

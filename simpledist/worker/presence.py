@@ -87,6 +87,7 @@ class Presence:
             "pid": os.getpid(),
             "label": self._label,
             "functions": offers,
+            "fingerprints": {name: known for name in offers if (known := self._children.functions[name])},
             "slots": len(self._children.slots),
             "started": self._started_ms,
             "python": platform.python_version(),

@@ -20,6 +20,7 @@ FLOORS = {
     "serializers": 1,
     "fingerprint": 1,
     "keeper": 0,
+    "shipped": 0,
     "embedded": 1,
     "wire": 2,
     "broker": 2,

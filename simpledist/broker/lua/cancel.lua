@@ -1,9 +1,9 @@
 -- cancel: a client no longer wants these jobs; or an operator (client '') takes them off the cluster: whoever waits for
 -- one is told to run it (called_off), for only its caller may give a call up.
--- ARGV: client n, then n times: function id
--- Replies: a word each: cancelled (queued: gone; running: its worker is told) | ended | gone
+-- ARGV: client spare_running(0|1) n, then n times: function id
+-- Replies: a word each: cancelled (queued: gone; running: its worker is told) | running (spared) | ended | gone
 
-local client, n = arg(), number()
+local client, spare_running, n = arg(), arg() == '1', number()
 local words, touched = {}, {}
 call('HDEL', key_suspects(), client)
 
@@ -19,6 +19,8 @@ for i = 1, n do
     words[i] = 'gone'
   elseif ended[job.state] then
     words[i] = 'ended'
+  elseif spare_running and job.state == 'running' then
+    words[i] = 'running'
   elseif client == '' then
     words[i] = 'cancelled'
     touched[fn] = true

@@ -1,0 +1,184 @@
+"""The cluster behind the stdlib's interface: `client.executor()`, a concurrent.futures.Executor in every corner.
+
+Owns the way of a callable (by its name, or with its call) and an executor's life. How a call travels is the client's
+business, what was promised is in promises.py.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import operator
+import sys
+import time
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from simpledist import shipped, wire
+from simpledist.client.function import MAP_BATCH, WorkerFunction
+from simpledist.client.future import Future
+from simpledist.client.promises import Promises
+
+if TYPE_CHECKING:
+    from simpledist.client.client import Client
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of one call
+
+
+class Executor(concurrent.futures.Executor):
+    """See `Client.executor`. Safe to use from many threads.
+
+    Beyond the stdlib's contract: its futures can be awaited and have `.info`, which tells where a call ran, and why.
+    """
+
+    def __init__(self, client: Client, promises: Promises) -> None:
+        self._client = client
+        self._promises = promises
+        self._run = self._function(shipped.FUNCTION, shipped.run)
+        self._named: dict[str, WorkerFunction[..., Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"<executor of {self._client!r}: {len(self._promises.outstanding())} calls to be done>"
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Start `fn(*args, **kwargs)` and return its future; RuntimeError after `shutdown`.
+
+        The future's `cancel` keeps the stdlib's rule: False once the call runs, wherever.
+        """
+        named = self._by_name(fn)
+        if named is not None:
+            return self._start(named, [(args, kwargs)])[0]
+        return self._start(self._run, [_shipped(fn, args, kwargs)])[0]
+
+    def map(
+        self,
+        fn: Callable[..., R],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[R]:
+        """As the stdlib's: outcomes in order, TimeoutError if they are not there `timeout` seconds after the call.
+
+        A function that travels with its calls travels once for `chunksize` of them. The iterables are consumed at
+        once, or with `buffersize` only so many jobs ahead. Closing the iterator cancels what has not begun. Raises
+        ValueError for a size below 1, TypeError for one that is no integer, RuntimeError after `shutdown`.
+        """
+        if chunksize < 1:
+            raise ValueError("chunksize must be >= 1.")
+        if buffersize is not None and operator.index(buffersize) < 1:
+            raise ValueError("buffersize must be None or > 0")
+        end = None if timeout is None else time.monotonic() + timeout
+        calls = zip(*iterables)  # noqa: B905 - as the builtin does
+        named = self._by_name(fn)
+        if named is not None:
+            return self._outcomes(named, ((args, {}) for args in calls), buffersize, end)
+        if chunksize == 1:
+            return self._outcomes(self._run, (_shipped(fn, args, {}) for args in calls), buffersize, end)
+        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
+        jobs = (_shipped(shipped.run_each, (fn, chunk), {}) for chunk in chunks)
+        return _each(self._outcomes(self._run, jobs, buffersize, end))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls; with `wait`, return when those that were taken are done and their callbacks have run.
+
+        `cancel_futures` cancels those that have not begun. May be called more than once; the client stays open.
+        """
+        self._promises.close("cannot schedule new futures after shutdown")
+        if cancel_futures:
+            self._client.cancel_waiting(self._promises.outstanding())
+        if wait:
+            self._promises.join()
+
+    # --- which way a callable goes -------------------------------------------------------------------------------
+
+    def _by_name(self, fn: Callable[..., Any]) -> WorkerFunction[..., Any] | None:
+        """`fn` as the workers know it; None if it must travel with its calls."""
+        if isinstance(fn, WorkerFunction):
+            return cast("WorkerFunction[..., Any]", fn)
+        if not isinstance(fn, types.FunctionType) or not _is_at_home(fn):
+            return None
+        name = self._client.offers.name_of(wire.fingerprint(fn))
+        if name is None:
+            return None
+        named = self._named.get(name)
+        if named is None or named.local is not fn:
+            named = self._named[name] = self._function(name, fn)
+        return named
+
+    def _function(self, name: str, fn: Callable[..., Any]) -> WorkerFunction[..., Any]:
+        return WorkerFunction(self._client, name, fn, timeout=None, max_queue=None, codec="pickle")
+
+    # --- how calls start and end ---------------------------------------------------------------------------------
+
+    def _start(self, function: WorkerFunction[..., Any], calls: Iterable[Arguments]) -> list[Future[Any]]:
+        started = [function.new_future(args, kwargs, promises=self._promises) for args, kwargs in calls]
+        futures = [future for future, _ in started]
+        self._promises.make(futures)
+        function.start(started)
+        return futures
+
+    def _outcomes(
+        self, function: WorkerFunction[..., Any], calls: Iterator[Arguments], buffersize: int | None, end: float | None
+    ) -> Iterator[Any]:
+        """Calls start now; what comes of them is for the iterator."""
+        futures: deque[Future[Any]] = deque()
+        most = sys.maxsize if buffersize is None else buffersize
+        try:
+            while batch := list(itertools.islice(calls, min(MAP_BATCH, most - len(futures)))):
+                futures.extend(self._start(function, batch))
+        except BaseException:
+            self._client.cancel_waiting(list(futures))
+            raise
+        return self._take(function, futures, calls, end)
+
+    def _take(
+        self,
+        function: WorkerFunction[..., Any],
+        futures: deque[Future[Any]],
+        calls: Iterator[Arguments],
+        end: float | None,
+    ) -> Iterator[Any]:
+        try:
+            while futures:
+                if batch := list(itertools.islice(calls, 1)):
+                    futures.extend(self._start(function, batch))
+                # No variable for future or outcome: they live no longer than the caller wants.
+                yield _result(futures.popleft(), end)
+        finally:
+            self._client.cancel_waiting(list(futures))
+
+
+def _shipped(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+    """The arguments with which a worker's `shipped.run` makes this call."""
+    return (fn, args, kwargs), {}
+
+
+def _result(future: Future[Any], end: float | None) -> Any:
+    try:
+        return future.result(None if end is None else end - time.monotonic())
+    except BaseException:
+        future.cancel()
+        raise
+    finally:
+        del future  # an exception's traceback would keep it, and it the exception
+
+
+def _each(lists: Iterator[list[Any]]) -> Iterator[Any]:
+    for outcomes in lists:
+        outcomes.reverse()
+        while outcomes:
+            yield outcomes.pop()
+
+
+def _is_at_home(fn: types.FunctionType) -> bool:
+    """Whether it is what its module has under its name: a closure or a replaced function is only like it."""
+    found: Any = sys.modules.get(fn.__module__)
+    for part in fn.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is fn
