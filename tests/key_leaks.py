@@ -18,15 +18,14 @@ BOUND_SECONDS: dict[str, float] = {
     "current": _TIMES.unfinished_ttl_seconds,
     "held": _TIMES.unfinished_ttl_seconds,
     "job": _TIMES.unfinished_ttl_seconds,
-    "data": _TIMES.unfinished_ttl_seconds,
-    "beside_call": _TIMES.unfinished_ttl_seconds,
+    "call": _TIMES.unfinished_ttl_seconds,
     "control": _TIMES.control_ttl_seconds,
     "suspects": _TIMES.control_ttl_seconds,
-    "beside_result": _TIMES.ended_ttl_seconds,
+    "result": _TIMES.ended_ttl_seconds,
     "staged_result": _TIMES.ended_ttl_seconds,
     "reply": _TIMES.ended_ttl_seconds,
 }
-OF_A_JOB = ("job", "data", "beside_call")
+OF_A_JOB = ("job", "call")
 
 
 def key_leaks(link: Link, keys: Keys) -> list[str]:

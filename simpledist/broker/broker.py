@@ -60,7 +60,7 @@ class Broker:
             len(calls),
         ]
         for id, call in calls:
-            arguments += (id, self._put_beside("beside_call", id, call))
+            arguments += (id, self._put_beside("call", id, call))
         epoch, words = self._run("submit", arguments)
         return Submitted(epoch.decode(), _texts(words))
 
@@ -100,10 +100,8 @@ class Broker:
         )
 
     def result_bytes(self, reply: Reply) -> bytes | None:
-        """The bytes of a reply whose `place` is "hash" or "beside"; None if they are gone."""
-        if reply.place == "hash":
-            return self.link.call("HGET", self.keys.named("data", reply.id), "result", timeout=BIG_TIMEOUT_SECONDS)
-        return self.link.call("GET", self.keys.named("beside_result", reply.id), timeout=BIG_TIMEOUT_SECONDS)
+        """The bytes of a reply whose `place` is "beside"; None if they are gone."""
+        return self.link.call("GET", self.keys.named("result", reply.id), timeout=BIG_TIMEOUT_SECONDS)
 
     # --- worker ------------------------------------------------------------------------------------------------
 
@@ -170,7 +168,7 @@ class Broker:
 
     def call_bytes(self, id: str) -> bytes | None:
         """The bytes of a call that lies beside the scripts; None if they are gone."""
-        return self.link.call("GET", self.keys.named("beside_call", id), timeout=BIG_TIMEOUT_SECONDS)
+        return self.link.call("GET", self.keys.named("call", id), timeout=BIG_TIMEOUT_SECONDS)
 
     # --- reading, no verb ----------------------------------------------------------------------------------------
 

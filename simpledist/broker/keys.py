@@ -23,9 +23,8 @@ TEMPLATES: dict[str, str] = {
     "control": "control:{worker}",
     "suspects": "suspects",
     "job": "job:{id}",
-    "data": "data:{id}",
-    "beside_call": "data:{id}:call",
-    "beside_result": "data:{id}:result",
+    "call": "data:{id}:call",
+    "result": "data:{id}:result",
     "staged_result": "data:{id}:staged",
     "reply": "reply:{client}",
 }

@@ -103,7 +103,7 @@ class Reply:
     """How a job ended, as its client reads it.
 
     `state` is succeeded, failed or cancelled; `why` is set where the call must run at the client; `result` is None
-    where `place` says that the bytes have to be fetched ("hash" or "beside").
+    where `place` says that the bytes have to be fetched ("beside").
     """
 
     id: str

@@ -6,6 +6,7 @@ Called by Broker. `clock` replaces Redis TIME in tests that let time pass; nothi
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 
@@ -26,7 +27,8 @@ VERBS = (
     "reap",
 )
 
-DUTIES = frozenset({"nudge", "reap"})
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
 
@@ -71,10 +73,35 @@ def _key_functions() -> list[str]:
         if brace:
             after = tail.partition("}")[2]
             suffix = f" .. '{after}'" if after else ""
-            lines.append(f"local function key_{name}(x) return ns .. '{head}' .. x{suffix} end")
+            # Built once in a script: to join and intern a key costs more than to look it up again.
+            lines.append(f"local made_{name} = {{}}")
+            lines.append(
+                f"local function key_{name}(x) local key = made_{name}[x] "
+                f"if not key then key = ns .. '{head}' .. x{suffix} made_{name}[x] = key end return key end"
+            )
         else:
             lines.append(f"local function key_{name}() return ns .. '{template}' end")
     return lines
+
+
+def _used(prelude: str, body: str) -> str:
+    """Those definitions of the prelude that `body` needs, directly or through others, in their order.
+
+    A definition begins with `local` at the beginning of a line and ends where the next one begins. To make all of them
+    in each call of a verb would cost more than most verbs.
+    """
+    definitions = [one for one in re.split(r"^(?=local )", prelude, flags=re.MULTILINE) if one.startswith("local ")]
+    needed: list[str] = []
+    words = set(_WORD.findall(body))
+    for definition in reversed(definitions):
+        code = _COMMENT.sub("", definition)
+        head = (
+            code.removeprefix("local ").removeprefix("function ").partition("\n")[0].partition("=")[0].partition("(")[0]
+        )
+        if words.intersection(_WORD.findall(head)):
+            words.update(_WORD.findall(code))
+            needed.append(code)
+    return "".join(reversed(needed))
 
 
 def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -> dict[str, Script]:
@@ -87,12 +114,12 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
             *(f"local {name} = {round(value)}" for name, value in _constants(timings).items()),
             f"local now_us = {clock}",
             (folder / "_prelude.lua").read_text(),
+            (folder / "_duties.lua").read_text(),
         ]
     )
-    duties = (folder / "_duties.lua").read_text()
     scripts: dict[str, Script] = {}
     for verb in VERBS:
-        parts = (prelude, *((duties,) if verb in DUTIES else ()), (folder / f"{verb}.lua").read_text())
-        text = "\n".join(parts)
+        body = (folder / f"{verb}.lua").read_text()
+        text = _used(prelude, body) + body
         scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return scripts

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from simpledist import policy
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
 from tests.broker.bench import Bench
@@ -17,11 +18,11 @@ Fields = dict[str, str]
 
 @dataclass
 class Stored:
-    """One job's keys; `results` are the bytes of every outcome that lies in Redis."""
+    """One job's keys: its hash, how many bytes of its call and what outcome lie in Redis."""
 
     fields: Fields
-    calls: int
-    results: list[bytes]
+    call_bytes: int
+    result: bytes | None
 
 
 @dataclass
@@ -41,8 +42,8 @@ class Snapshot:
         named = bench.keys.named
         commands: list[tuple[str | int, ...]] = []
         for id in ids:
-            commands += [("HGETALL", named("job", id)), ("HGETALL", named("data", id))]
-            commands += [("EXISTS", named("beside_call", id)), ("GET", named("beside_result", id))]
+            commands += [("HGETALL", named("job", id))]
+            commands += [("STRLEN", named("call", id)), ("GET", named("result", id))]
         for function in functions:
             commands += [("LRANGE", named("queue", function), 0, -1)]
             commands += [("ZRANGE", named("queued", function), 0, -1, "WITHSCORES")]
@@ -52,15 +53,13 @@ class Snapshot:
         answers = iter(bench.link.pipeline(commands))
         snapshot = cls({}, {}, {}, {}, [])
         for id in ids:
-            fields, data = _texts(next(answers)), _pairs(next(answers))
-            beside_call, beside_result = next(answers), next(answers)
-            results = [data[b"result"]] if b"result" in data else []
-            results += [] if beside_result is None else [beside_result]
-            stored = Stored(fields, (b"call" in data) + (not fields and beside_call), results)
+            fields, call_bytes, result = _texts(next(answers)), next(answers), next(answers)
             if fields:
-                snapshot.jobs[id] = stored
+                snapshot.jobs[id] = Stored(fields, call_bytes, result)
             else:
-                assert not data, f"{id}: bytes without a job"
+                # A big call is SET before `submit` has its say.
+                assert call_bytes == 0 or call_bytes > policy.BESIDE_BYTES, f"{id}: a call without a job"
+                assert result is None, f"{id}: a result without a job"
         for function in functions:
             snapshot.lists[function] = [_element(element) for element in next(answers)]
             snapshot.ledgers[function] = _scores(next(answers))
@@ -97,8 +96,11 @@ def _check_job(job: Job, stored: Stored) -> None:
     assert len(fields["stamp"]) == 16, f"{job.id}: a stamp has 16 digits"
     if job.state == "running":
         assert fields["worker"] == job.worker
-    assert stored.calls == (job.state not in ENDED), f"{job.id} ({job.state}): its call's bytes"
-    assert stored.results == ([] if job.outcome is None else [job.outcome]), f"{job.id}: the first outcome wins"
+    if job.state not in ENDED:
+        assert stored.call_bytes == len(job.call), f"{job.id} ({job.state}): its call's bytes"
+    else:
+        assert stored.call_bytes == 0 or stored.call_bytes > policy.BESIDE_BYTES, f"{job.id} ended: its call's bytes"
+    assert stored.result == job.outcome, f"{job.id}: the first outcome wins"
     assert fields.get("why", "") == job.why
 
 

@@ -160,7 +160,8 @@ class Model:
             job = self.jobs.get(id)
             if job and client in job.waiting:
                 job.waiting.discard(client)
-                job.outcome = job.outcome if job.waiting else None
+                if not job.waiting and job.state in ENDED:
+                    del self.jobs[id]
 
     def nudge(self, client: str, connection: str, run_id: str, ids: Iterable[str]) -> list[str]:
         self._client_beats(client, connection)

@@ -54,6 +54,7 @@ class Machine(RuleBasedStateMachine):
         self.model = Model(bench.now_ms)
         self.snapshot = Snapshot({}, {}, {}, {}, [])
         self.functions: dict[str, str] = {}  # every id ever -> its function
+        self.calls: dict[str, bytes] = {}
         self.elements: list[tuple[str, bytes]] = []
         self.hands: dict[str, list[Held]] = {worker: [] for worker in WORKERS}
         self.past: dict[str, list[Held]] = {worker: [] for worker in WORKERS}
@@ -114,7 +115,8 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         ids = some(old & 0b101, [id for id, its in self.functions.items() if its == function])
         ids += [f"{client}-{len(self.functions) + n}" for n in range(min(new, MOST_IDS - len(self.functions)))]
-        calls = [(id, id.encode() * (1 + size // len(id))) for id in ids]
+        # Whoever submits a job again has the same call.
+        calls = [(id, self.calls.setdefault(id, id.encode() * (1 + size // len(id)))) for id in ids]
         connection = self.new_connection()
         submitted = self.broker.submit(function, client, connection, calls, max_queue=max_queue, require_worker=require)
         self.functions.update(dict.fromkeys(ids, function))
@@ -391,7 +393,7 @@ class Machine(RuleBasedStateMachine):
         """The TTL of ended jobs is over."""
         for id in some(mask, list(self.functions)):
             if really and id in self.model.jobs and self.ended(id):
-                for template in ("job", "data", "beside_result"):
+                for template in ("job", "call", "result"):
                     self.bench.redis("DEL", self.bench.keys.named(template, id))
                 del self.model.jobs[id]
         self.checked()

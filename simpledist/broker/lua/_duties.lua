@@ -6,7 +6,7 @@ local function mend_queue(fn)
   local meta, queue, queued = key_meta(fn), key_queue(fn), key_queued(fn)
   if since(call('HGET', meta, 'reaped')) < DUTIES_MS then return 0 end
   call('HDEL', meta, 'reaped')
-  call('HSET', meta, 'reaped', text(now_ms))
+  call('HSET', meta, 'reaped', now)
   if call('ZCARD', queued) == 0 then
     call('DEL', queue)
     return 0
@@ -21,7 +21,7 @@ local function mend_queue(fn)
     if not job or job.state ~= 'queued' then
       call('ZREM', queued, id)
     elseif not job.missed then
-      call('HSET', key_job(id), 'missed', text(now_ms))
+      call('HSET', key_job(id), 'missed', now)
     elseif since(job.missed) >= UNCLAIMED_MS then
       requeue(fn, id, job)
       bump(fn, 'lost_pops')
@@ -49,7 +49,7 @@ local function expel(worker, row)
     call('HDEL', key_current(fn), id .. ':' .. fence)
   end
   call('DEL', key_held(worker), key_control(worker))
-  call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. text(now_ms) .. '}')
+  call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. now .. '}')
 end
 
 -- Expels a silent worker (true), and forgets one that has been dead for long.
@@ -74,7 +74,7 @@ end
 local function suspect(id, connection)
   local noted = call('HGET', key_suspects(), id)
   if not noted or string.match(noted, '^%S+') ~= connection then
-    call('HSET', key_suspects(), id, connection .. ' ' .. text(now_ms))
+    call('HSET', key_suspects(), id, connection .. ' ' .. now)
     call('PEXPIRE', key_suspects(), CONTROL_MS)
   end
 end

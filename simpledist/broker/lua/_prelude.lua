@@ -1,4 +1,5 @@
--- Stands before every verb. Above it, scripts.py renders: ns, key_*() for each key template, the timings and caps
+-- Stands before every verb, but only those of its definitions that the verb comes to use (scripts.py): to make them all
+-- costs more than most verbs. Above it, scripts.py renders: ns, key_*() for each key template, the timings and caps
 -- of policy.py as capitals, and now_us (Redis TIME: no process's clock ever counts).
 --
 -- Out-of-memory rule (redis script.c, scriptVerifyOOM): Redis refuses only the *first* memory-taking write of a script.
@@ -13,6 +14,34 @@ local function arg() cursor = cursor + 1; return ARGV[cursor] end
 local function number() return tonumber(arg()) end
 -- Lua prints 14 digits by itself; a stamp has 16.
 local function text(n) return string.format('%.0f', n) end
+local now = text(now_ms)
+
+-- Writes of a batch that meet in one key (held, current, replies, counters) are gathered and go as one command each
+-- when the verb calls `flush`, which it does before it reads such a key and at its end.
+local gathered, in_order, counted, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}, {}
+local function gather(command, key, field, value)
+  local list = gathered[command][key]
+  if not list then
+    list = { command, key }
+    gathered[command][key] = list
+    in_order[#in_order + 1] = list
+  end
+  local n = #list
+  list[n + 1], list[n + 2] = field, value
+end
+
+local function flush()
+  for _, list in ipairs(in_order) do
+    for from = 3, #list, 1000 do
+      call(list[1], list[2], unpack(list, from, math.min(from + 999, #list)))
+    end
+  end
+  for key, fields in pairs(counted) do
+    for field, n in pairs(fields) do call('HINCRBY', key, field, text(n)) end
+  end
+  for key, ms in pairs(lives_on) do call('PEXPIRE', key, ms) end
+  gathered, in_order, counted, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}, {}
+end
 
 local ended = { succeeded = true, failed = true, cancelled = true }
 
@@ -47,6 +76,8 @@ end
 
 local function split_held(field) return string.match(field, '^(.+):([^:]+):(%d+)$') end
 
+local function owner_of(id) return string.match(id, '^[^-]*') end
+
 local function job_of(id)
   local flat = call('HGETALL', key_job(id))
   if #flat == 0 then return nil end
@@ -55,7 +86,20 @@ local function job_of(id)
     local client = string.match(flat[i], '^waiting:(.+)$')
     if client then table.insert(job.waiting, client) else job[flat[i]] = flat[i + 1] end
   end
+  -- The fence of a job that has ended is empty: to set it goes with other writes, to remove it would not.
+  if job.fence == '' then job.fence = nil end
   return job
+end
+
+-- What ends and claims of many jobs need to know of one; a job that several clients wait for is read whole.
+local function glance(id)
+  local owner = owner_of(id)
+  local got = call('HMGET', key_job(id), 'state', 'fence', 'worker', 'attempts', 'queued_ms', 'beside', 'shared',
+    'waiting:' .. owner)
+  if not got[1] then return nil end
+  if got[7] then return job_of(id) end
+  return { state = got[1], fence = got[2] ~= '' and got[2] or nil, worker = got[3] or nil, attempts = got[4] or nil,
+    queued_ms = got[5] or nil, beside = got[6] or nil, waiting = got[8] and { owner } or {} }
 end
 
 local function client_alive(client)
@@ -64,9 +108,11 @@ local function client_alive(client)
   return now_ms - tonumber(string.match(row, '^%d+')) < SILENT_CLIENT_MS
 end
 
+local known_alive = {}
 local function anyone_waits(job)
   for _, client in ipairs(job.waiting) do
-    if client_alive(client) then return true end
+    if known_alive[client] == nil then known_alive[client] = client_alive(client) end
+    if known_alive[client] then return true end
   end
   return false
 end
@@ -92,11 +138,16 @@ local function live(fn)
   return false
 end
 
-local function bump(fn, counter, n) call('HINCRBY', key_meta(fn), counter, n or 1) end
+local function bump(fn, counter, n)
+  local key = key_meta(fn)
+  local fields = counted[key] or {}
+  counted[key] = fields
+  fields[counter] = (fields[counter] or 0) + (n or 1)
+end
 
 local function unhold(fn, id, fence, worker)
-  call('HDEL', key_held(worker), fn .. ':' .. id .. ':' .. fence)
-  call('HDEL', key_current(fn), id .. ':' .. fence)
+  gather('HDEL', key_held(worker), fn .. ':' .. id .. ':' .. fence)
+  gather('HDEL', key_current(fn), id .. ':' .. fence)
 end
 
 -- Pops what the ledger does not know from the head of the list: claimed otherwise, cancelled, or foreign. Returns the
@@ -132,57 +183,57 @@ end
 local function drop(fn, id, job)
   call('ZREM', key_queued(fn), id)
   if job and job.fence then unhold(fn, id, job.fence, job.worker) end
-  call('DEL', key_job(id), key_data(id), key_beside_call(id), key_beside_result(id))
+  call('DEL', key_job(id), key_call(id), key_result(id))
 end
 
 -- How a job ended, as one element of a reply list: "id state why worker attempts queued_ms run_ms place\n<bytes>".
+local function reply_text(id, job, place, bytes)
+  return id .. ' ' .. job.state .. ' ' .. (job.why or '-') .. ' ' .. (job.worker or '-') .. ' ' .. (job.attempts or '0')
+    .. ' ' .. (job.queued_ms or '0') .. ' ' .. (job.run_ms or '0') .. ' ' .. place .. '\n' .. bytes
+end
+
+-- The same for a job that ended before.
 local function reply_element(id, job)
   local place, bytes = 'none', ''
   if job.state == 'succeeded' or job.why == nil then
-    if call('EXISTS', key_beside_result(id)) == 1 then
+    local size = call('STRLEN', key_result(id))
+    if size > INLINE_BYTES then
       place = 'beside'
-    else
-      local size = call('HSTRLEN', key_data(id), 'result')
-      if size > INLINE_BYTES then
-        place = 'hash'
-      elseif size > 0 then
-        place, bytes = 'inline', call('HGET', key_data(id), 'result')
-      end
+    elseif size > 0 then
+      place, bytes = 'inline', call('GET', key_result(id))
     end
   end
-  return table.concat({ id, job.state, job.why or '-', job.worker or '-', job.attempts or '0',
-    job.queued_ms or '0', job.run_ms or '0', place }, ' ') .. '\n' .. bytes
+  return reply_text(id, job, place, bytes)
 end
 
--- The one way to an end: frees the ledger and the holder, tells every client that waits.
-local function finish(fn, id, job, state, fields)
-  call('ZREM', key_queued(fn), id)
+-- The one way to an end: frees the ledger and the holder, tells every client that waits. `result` is the outcome's
+-- bytes ('' where they lie beside under `place`, or where there are none).
+local function finish(fn, id, job, state, fields, place, result)
+  if job.state == 'queued' then call('ZREM', key_queued(fn), id) end
   if job.fence then unhold(fn, id, job.fence, job.worker) end
-  call('DEL', key_beside_call(id))
-  call('HDEL', key_job(id), 'fence', 'missed')
-  local values = { 'state', state, 'ended', text(now_ms) }
+  call('DEL', key_call(id))
+  if result ~= '' then call('SET', key_result(id), result, 'PX', ENDED_MS) end
+  local values = { 'state', state, 'ended', now, 'fence', '' }
   job.state, job.fence = state, nil
   for field, value in pairs(fields) do
     job[field] = value
-    table.insert(values, field)
-    table.insert(values, value)
+    values[#values + 1] = field
+    values[#values + 1] = value
   end
   call('HSET', key_job(id), unpack(values))
   call('PEXPIRE', key_job(id), ENDED_MS)
-  call('HDEL', key_data(id), 'call')
-  call('PEXPIRE', key_data(id), ENDED_MS)
-  call('PEXPIRE', key_beside_result(id), ENDED_MS)
-  local element = reply_element(id, job)
+  if result == '' and place == 'beside' then call('PEXPIRE', key_result(id), ENDED_MS) end
+  local element = reply_text(id, job, place, place == 'inline' and result or '')
   for _, client in ipairs(job.waiting) do
-    call('RPUSH', key_reply(client), element)
-    call('PEXPIRE', key_reply(client), ENDED_MS)
+    gather('RPUSH', key_reply(client), element)
+    lives_on[key_reply(client)] = ENDED_MS
   end
   bump(fn, state)
 end
 
 -- Ends as "run it at the client": why is a word of job.Why.
 local function give_up(fn, id, job, why, error)
-  finish(fn, id, job, 'failed', { why = why, error = error or '' })
+  finish(fn, id, job, 'failed', { why = why, error = error or '' }, 'none', '')
   bump(fn, why)
 end
 
@@ -199,66 +250,102 @@ end
 -- A worker without a row, or with a dead one, gets no jobs: nobody would miss it, so nobody would take them back.
 local function registered(worker)
   local row = call('HGET', key_workers(), worker)
-  return row and not row_dead(row)
+  return row and not row_dead(row) and row
 end
 
 local function hold(fn, id, fence, worker, slot, attempt, nonce)
-  call('HSET', key_current(fn), id .. ':' .. fence, table.concat({ worker, slot, attempt, text(now_ms) }, ' '))
-  call('HSET', key_held(worker), fn .. ':' .. id .. ':' .. fence, text(now_ms) .. ' ' .. nonce)
-  call('PEXPIRE', key_current(fn), UNFINISHED_MS)
-  call('PEXPIRE', key_held(worker), UNFINISHED_MS)
+  gather('HSET', key_current(fn), id .. ':' .. fence, worker .. ' ' .. slot .. ' ' .. attempt .. ' ' .. now)
+  gather('HSET', key_held(worker), fn .. ':' .. id .. ':' .. fence, now .. ' ' .. nonce)
+  lives_on[key_current(fn)] = UNFINISHED_MS
+  lives_on[key_held(worker)] = UNFINISHED_MS
 end
 
 -- The call's bytes: '' where they lie beside, nil where they are gone.
-local function call_bytes(id)
-  local bytes = call('HGET', key_data(id), 'call')
-  if not bytes then return nil end
-  if bytes == '' and call('EXISTS', key_beside_call(id)) == 0 then return nil end
-  return bytes
+local function call_bytes(id, job)
+  if job.beside then return call('EXISTS', key_call(id)) == 1 and '' or nil end
+  return call('GET', key_call(id)) or nil
 end
 
 local function append_claimed(out, fn, id, fence, slot, attempt, queued_ms, bytes)
-  for _, value in ipairs({ fn, id, fence, slot, attempt, queued_ms, bytes }) do table.insert(out, value) end
-  return #bytes
+  local n = #out
+  out[n + 1], out[n + 2], out[n + 3], out[n + 4] = fn, id, fence, slot
+  out[n + 5], out[n + 6], out[n + 7] = attempt, queued_ms, bytes
 end
 
--- One list element becomes one running job, or nothing: stale element, nobody waits, bytes gone, too many attempts.
-local function claim_element(fn, element, worker, nonce, slot, out)
-  local stamp, id = split_element(element)
-  local score = id and call('ZSCORE', key_queued(fn), id)
-  if not score or tonumber(score) ~= stamp then return nil end
-  call('ZREM', key_queued(fn), id)
-  local job = job_of(id)
-  if not job or job.state ~= 'queued' then return nil end
-  local bytes = call_bytes(id)
+-- A job of the ledger becomes a running one, or nothing: nobody waits, bytes gone, too many attempts. `order` is what
+-- the verb was asked: fn, worker, nonce, slots; and what it has: filled, size, out, the next fence.
+local function claim_job(order, id, stamp)
+  local fn = order.fn
+  local job = glance(id)
+  if not job or job.state ~= 'queued' then return end
+  local bytes = call_bytes(id, job)
   if not bytes or not anyone_waits(job) then
     drop(fn, id, job)
-    return nil
+    return
   end
   local attempt = tonumber(job.attempts or 0) + 1
   if attempt > ATTEMPT_CAP then
     give_up(fn, id, job, 'lost', 'no outcome after ' .. ATTEMPT_CAP .. ' attempts')
-    return nil
+    return
   end
-  local fence = text(stamps(fn, 1))
+  local fence = text(order.fence)
+  order.fence, order.filled, order.size = order.fence + 1, order.filled + 1, order.size + #bytes
   local queued_ms = text(math.max(0, now_ms - math.floor(stamp / 1000)))
-  call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', worker, 'attempts', attempt,
+  call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', order.worker, 'attempts', attempt,
     'queued_ms', queued_ms)
-  call('HDEL', key_job(id), 'missed')
-  call('PEXPIRE', key_job(id), UNFINISHED_MS)
-  call('PEXPIRE', key_data(id), UNFINISHED_MS)
-  hold(fn, id, fence, worker, slot, attempt, nonce)
-  return append_claimed(out, fn, id, fence, slot, text(attempt), queued_ms, bytes)
+  local slot = order.slots[order.filled]
+  hold(fn, id, fence, order.worker, slot, attempt, order.nonce)
+  append_claimed(order.out, fn, id, fence, slot, text(attempt), queued_ms, bytes)
 end
 
--- Jobs for each slot left, straight from the list; stops at BATCH_BYTES of calls.
-local function take(fn, worker, nonce, slots, filled, size, out)
-  for _ = 1, BATCH_ITEMS do
-    if filled >= #slots or size > BATCH_BYTES then return end
-    local element = call('LPOP', key_queue(fn))
-    if not element then return end
-    local bytes = claim_element(fn, element, worker, nonce, slots[filled + 1], out)
-    if bytes then filled, size = filled + 1, size + bytes end
+-- List elements become running jobs while there are slots and the calls' bytes fit; gives how many it has dealt with.
+-- An element whose stamp is not the ledger's is a stale one.
+local function claim_elements(order, elements)
+  local fn, ids, stamp_of = order.fn, {}, {}
+  for i, element in ipairs(elements) do
+    stamp_of[i], ids[i] = split_element(element)
+    ids[i] = ids[i] or ''
+  end
+  if #ids == 0 then return 0 end
+  local scores = call('ZMSCORE', key_queued(fn), unpack(ids))
+  order.fence = stamps(fn, #ids)
+  local taken, done = {}, 0
+  for i, id in ipairs(ids) do
+    if order.filled >= order.most or order.size > BATCH_BYTES then break end
+    done = i
+    local stamp = stamp_of[i]
+    if stamp and scores[i] and tonumber(scores[i]) == stamp and not taken[id] then
+      taken[id], taken[#taken + 1] = true, id
+      claim_job(order, id, stamp)
+    end
+  end
+  if #taken > 0 then call('ZREM', key_queued(fn), unpack(taken)) end
+  return done
+end
+
+-- A slot that is named more than once asks for short jobs to be run one after the other. So that a greedy worker leaves
+-- work for idle ones, it gets its slots' share of the queue at most, where more slots than it names offer the function.
+local function share(order, row)
+  local distinct, seen = 0, {}
+  for _, slot in ipairs(order.slots) do
+    if not seen[slot] then seen[slot], distinct = true, distinct + 1 end
+  end
+  order.most = #order.slots
+  if distinct == #order.slots then return end
+  local slots = tonumber(string.match(row, '"slots":(%d+)') or distinct)
+  local all = math.max(distinct, slots * call('HLEN', key_offers(order.fn)))
+  order.most = math.min(order.most, math.max(distinct, math.ceil(call('ZCARD', key_queued(order.fn)) * distinct / all)))
+end
+
+-- Jobs for each slot left, straight from the list; stops at BATCH_BYTES of calls. What was popped beyond goes back.
+local function take(order)
+  local queue, rounds = key_queue(order.fn), 0
+  while order.filled < order.most and order.size <= BATCH_BYTES and rounds < BATCH_ITEMS do
+    local elements = call('LPOP', queue, math.min(order.most - order.filled, BATCH_ITEMS))
+    if not elements or #elements == 0 then return end
+    rounds = rounds + #elements
+    local done = claim_elements(order, elements)
+    for i = #elements, done + 1, -1 do call('LPUSH', queue, elements[i]) end
   end
 end
 
@@ -268,9 +355,10 @@ local function repeat_claims(worker, nonce, out)
   for i = 1, #flat, 2 do
     if string.match(flat[i + 1], ' (.+)$') == nonce then
       local fn, id, fence = split_held(flat[i])
-      local job, bytes = job_of(id), call_bytes(id)
+      local job = job_of(id)
+      local bytes = job and call_bytes(id, job)
       local current = call('HGET', key_current(fn), id .. ':' .. fence)
-      if job and job.fence == fence and bytes and current then
+      if bytes and job.fence == fence and current then
         local slot = string.match(current, '^%S+ (%S+)')
         append_claimed(out, fn, id, fence, slot, job.attempts, job.queued_ms, bytes)
       end

@@ -18,12 +18,12 @@ if row ~= '' then
   for _ = 1, n_functions do
     local fn = arg()
     call('SADD', key_functions(), fn)
-    call('HSET', key_offers(fn), worker, text(now_ms))
+    call('HSET', key_offers(fn), worker, now)
   end
 elseif not old or row_dead(old) or row_connection(old) ~= connection then
   return { 0, {}, {} }
 end
-call('HSET', key_heartbeats(), worker, text(now_ms))
+call('HSET', key_heartbeats(), worker, now)
 epoch()
 
 local stop, missing = {}, {}
@@ -47,6 +47,7 @@ for _, field in ipairs(order) do
     table.insert(stop, field)
   end
 end
+flush()
 call('PEXPIRE', key_held(worker), UNFINISHED_MS)
 local flat = call('HGETALL', key_held(worker))
 for i = 1, #flat, 2 do
@@ -56,4 +57,5 @@ for i = 1, #flat, 2 do
     unhold(fn, id, fence, worker)
   end
 end
+flush()
 return { 1, stop, missing }

@@ -37,10 +37,10 @@ for i = 1, n do
       bump(fn, 'cancelled')
     elseif not others then
       unhold(fn, id, job.fence, job.worker)
-      call('DEL', key_data(id), key_beside_call(id))
+      call('DEL', key_call(id))
       tell_worker(id, job)
       call('HDEL', key_job(id), 'fence')
-      call('HSET', key_job(id), 'state', 'cancelled', 'ended', text(now_ms))
+      call('HSET', key_job(id), 'state', 'cancelled', 'ended', now)
       call('PEXPIRE', key_job(id), ENDED_MS)
       bump(fn, 'cancelled')
     end
@@ -49,4 +49,5 @@ end
 for fn in pairs(touched) do
   if call('ZCARD', key_queued(fn)) == 0 then call('DEL', key_queue(fn)) end
 end
+flush()
 return words

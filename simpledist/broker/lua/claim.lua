@@ -1,4 +1,5 @@
--- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list.
+-- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list. A slot may be
+-- named several times: so many jobs it takes, short ones, at most its share of the queue.
 -- ARGV: worker nonce again(0|1) function n_popped popped... n_slots slots...
 -- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
 -- Nothing for a worker that Redis does not know or holds for dead: it must beat first.
@@ -14,12 +15,11 @@ if again then
   if #out > 0 then return out end
 end
 call('HDEL', key_suspects(), worker)
-if not registered(worker) then return out end
-local filled, size = 0, 0
-for _, element in ipairs(popped) do
-  if filled >= #slots then break end
-  local bytes = claim_element(fn, element, worker, nonce, slots[filled + 1], out)
-  if bytes then filled, size = filled + 1, size + bytes end
-end
-take(fn, worker, nonce, slots, filled, size, out)
+local row = registered(worker)
+if not row then return out end
+local order = { fn = fn, worker = worker, nonce = nonce, slots = slots, filled = 0, size = 0, out = out }
+share(order, row)
+claim_elements(order, popped)
+take(order)
+flush()
 return out

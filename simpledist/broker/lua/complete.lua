@@ -11,8 +11,8 @@ call('HDEL', key_suspects(), worker)
 for i = 1, n do
   local fn, id, fence, kind = arg(), arg(), arg(), arg()
   local run_ms, error, result = arg(), arg(), arg()
-  local staged = key_staged_result(id .. ':' .. fence)
-  local job = job_of(id)
+  local staged = result == '' and key_staged_result(id .. ':' .. fence)
+  local job = glance(id)
   unhold(fn, id, fence, worker)
   if not job then
     words[i] = 'gone'
@@ -21,23 +21,28 @@ for i = 1, n do
   elseif kind == 'error' and job.fence ~= fence then
     words[i] = 'stale'
   else
-    if result ~= '' then
-      call('HSET', key_data(id), 'result', result)
-    elseif call('EXISTS', staged) == 1 then
-      call('RENAME', staged, key_beside_result(id))
+    local place = #result > INLINE_BYTES and 'beside' or 'inline'
+    if staged then
+      place = call('EXISTS', staged) == 1 and 'beside' or 'none'
+      if place == 'beside' then call('RENAME', staged, key_result(id)) end
     end
     words[i] = kind == 'value' and 'succeeded' or 'failed'
     local fields = { worker = worker, run_ms = run_ms }
     if error ~= '' then fields.error = error end
-    finish(fn, id, job, words[i], fields)
+    finish(fn, id, job, words[i], fields, place, result)
     bump(fn, 'run_ms', run_ms)
   end
-  if result == '' then call('DEL', staged) end
+  if staged then call('DEL', staged) end
 end
+flush()
 if arg() == '1' then
-  local fn = arg()
-  local slots = read_slots()
+  local order = { fn = arg(), worker = worker, nonce = nonce, slots = read_slots(), filled = 0, size = 0, out = out }
   if again then repeat_claims(worker, nonce, out) end
-  if #out == 0 and registered(worker) then take(fn, worker, nonce, slots, 0, 0, out) end
+  local row = #out == 0 and registered(worker)
+  if row then
+    share(order, row)
+    take(order)
+    flush()
+  end
 end
 return { words, out }

@@ -25,4 +25,5 @@ for i = 1, n do
   end
   unhold(fn, id, fence, worker)
 end
+flush()
 return words

@@ -17,4 +17,5 @@ call('DEL', key_held(worker), key_control(worker))
 call('HDEL', key_workers(), worker)
 call('HDEL', key_heartbeats(), worker)
 if call('HDEL', key_clients(), worker) == 1 then call('DEL', key_reply(worker)) end
+flush()
 return released

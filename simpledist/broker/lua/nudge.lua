@@ -8,7 +8,7 @@ local function some_of(hash, n) return call('HRANDFIELD', hash, n) or {} end
 
 local client, connection, run_id = arg(), arg(), arg()
 call('HDEL', key_suspects(), client)
-call('HSET', key_clients(), client, text(now_ms) .. ' ' .. connection)
+call('HSET', key_clients(), client, now .. ' ' .. connection)
 local ids, fns, holders, asked = {}, {}, {}, {}
 for i = 1, number() do
   local fn = arg()
@@ -42,6 +42,7 @@ for fn in pairs(fns) do
   alive[fn] = live(fn)
 end
 
+flush()
 local words = {}
 for i, pair in ipairs(ids) do
   local fn, id = pair[1], pair[2]
@@ -54,8 +55,7 @@ for i, pair in ipairs(ids) do
     words[i] = 'missing'
   else
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
-    call('PEXPIRE', key_data(id), UNFINISHED_MS)
-    call('PEXPIRE', key_beside_call(id), UNFINISHED_MS)
+    call('PEXPIRE', key_call(id), UNFINISHED_MS)
     -- Keys may be deleted by hand or evicted: what nobody holds, and what no ledger has, goes back to its queue.
     if job.state == 'running' and call('HEXISTS', key_held(job.worker), fn .. ':' .. id .. ':' .. job.fence) == 0 then
       release(fn, id, job.fence)
@@ -82,7 +82,7 @@ local suspects = {}
 if run_id ~= '' then
   for fn in pairs(fns) do
     if since(call('HGET', key_meta(fn), 'checked')) >= DUTIES_MS then
-      call('HSET', key_meta(fn), 'checked', text(now_ms))
+      call('HSET', key_meta(fn), 'checked', now)
       for _, worker in ipairs(some_of(key_offers(fn), SUSPECTS)) do holders[worker] = true end
     end
   end
@@ -95,4 +95,5 @@ if run_id ~= '' then
     end
   end
 end
+flush()
 return { epoch(), words, lives, suspects, closing }

@@ -40,4 +40,5 @@ for _ = 1, number() do
     dropped = dropped + 1
   end
 end
+flush()
 return { expelled, forgotten + gone, requeued, dropped, closing }

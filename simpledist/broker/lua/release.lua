@@ -10,4 +10,5 @@ for i = 1, n do
   words[i] = release(fn, id, fence)
   unhold(fn, id, fence, worker)
 end
+flush()
 return words

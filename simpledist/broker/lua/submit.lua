@@ -6,16 +6,17 @@
 
 local fn, client, connection = arg(), arg(), arg()
 local max_queue, require_worker, n = number(), arg() == '1', number()
-local words, fresh_ids, fresh_calls = {}, {}, {}
+local words, known, fresh_ids, fresh_calls = {}, {}, {}, {}
 local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(fn))
 local alive = nil
 for i = 1, n do
   local id, bytes = arg(), arg()
   local state = call('HGET', key_job(id), 'state')
+  known[id] = state
   if state == 'queued' or state == 'running' then
     words[i] = 'exists'
   elseif (state == 'succeeded' or state == 'failed')
-    and (call('EXISTS', key_data(id), key_beside_result(id)) > 0 or call('HEXISTS', key_job(id), 'why') == 1) then
+    and (call('EXISTS', key_result(id)) == 1 or call('HEXISTS', key_job(id), 'why') == 1) then
     words[i] = 'done'
   else
     if alive == nil then alive = not require_worker or live(fn) end
@@ -35,14 +36,17 @@ if #fresh_ids > 0 then
   local first = nil
   local elements, scores = {}, {}
   for i, id in ipairs(fresh_ids) do
-    call('HSET', key_data(id), 'call', fresh_calls[i])
-    call('DEL', key_job(id), key_beside_result(id))
+    if fresh_calls[i] ~= '' then call('SET', key_call(id), fresh_calls[i], 'PX', UNFINISHED_MS) end
+    if known[id] then call('DEL', key_job(id), key_result(id)) end
     first = first or stamps(fn, #fresh_ids)
     local stamp = text(first + i - 1)
     call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1')
-    call('PEXPIRE', key_data(id), UNFINISHED_MS)
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
-    if fresh_calls[i] == '' then call('PEXPIRE', key_beside_call(id), UNFINISHED_MS) end
+    if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
+    if fresh_calls[i] == '' then
+      call('HSET', key_job(id), 'beside', '1')
+      call('PEXPIRE', key_call(id), UNFINISHED_MS)
+    end
     table.insert(elements, stamp .. '.' .. id)
     table.insert(scores, stamp)
     table.insert(scores, id)
@@ -61,8 +65,10 @@ for i = 1, n do
   if words[i] == 'exists' or words[i] == 'done' then
     local id = ARGV[4 + 2 * i + 1]
     call('HSET', key_job(id), 'waiting:' .. client, '1')
-    if words[i] == 'exists' then call('PEXPIRE', key_beside_call(id), UNFINISHED_MS) end
+    if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
+    if words[i] == 'exists' then call('PEXPIRE', key_call(id), UNFINISHED_MS) end
   end
 end
-call('HSET', key_clients(), client, text(now_ms) .. ' ' .. connection)
+flush()
+call('HSET', key_clients(), client, now .. ' ' .. connection)
 return { epoch(), words }
