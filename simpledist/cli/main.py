@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "redis": "A private Redis on 127.0.0.1, where no server is installed.",
     "status": "What is queued and what runs, function by function.",
     "workers": "The workers: how they are, what they offer, how busy they are.",
+    "doctor": "Look for what is wrong, and say what to do about each.",
     "cancel": "Take jobs off the cluster; whoever waits for one runs it itself.",
     "call": "Call a function on a worker and print what it returns.",
     "secret": "Make the key that signs calls and results.",

@@ -31,7 +31,11 @@ def show(heads: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) ->
     table = Table(box=None, header_style="dim", pad_edge=False)
     for number, head in enumerate(heads):
         right = all(not isinstance(row[number], str) for row in cells)
-        table.add_column(head, justify="right" if right else "left", overflow="fold")
+        last = number == len(heads) - 1  # the one that may be long is wrapped, and the others are not
+        shown = Text(head.replace("_seconds", " s").replace("_", " "))
+        table.add_column(
+            shown, justify="right" if right else "left", no_wrap=not last, overflow="fold" if last else "ellipsis"
+        )
     for row in cells:
         table.add_row(*(Text(plain(cell)) for cell in row))
     console.print(table)

@@ -18,6 +18,7 @@ from simpledist import job, policy
 from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, RunningJob, Snapshot, WorkerState
 
 TEXT_LIMIT = 200  # no name, label or version that people chose is longer than this on a page
+MISMATCH_SECONDS = 600.0  # so long is a client's other code worth a warning after its last call
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 COUNTERS = frozenset(
     {"submitted", "succeeded", "failed", "cancelled", "requeued", "lost_pops", "unheld", *job.WHYS}
@@ -77,7 +78,9 @@ def assembled(
 def _function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
     name, _, version = printable(function).partition("@")
     stamp = _number(fact.oldest[1]) if fact.oldest else None
-    numbers = {key: _integer(value) for key, value in pairs(fact.meta) if key in COUNTERS}
+    meta = dict(pairs(fact.meta))
+    numbers = {key: _integer(value) for key, value in meta.items() if key in COUNTERS}
+    wanted = _integer(meta.get("wanted"))
     return FunctionState(
         function=printable(function),
         name=name,
@@ -87,6 +90,7 @@ def _function_state(function: str, fact: Facts, workers: int, now: float) -> Fun
         workers=workers,
         oldest_wait_seconds=0.0 if stamp is None else round(max(0.0, now - stamp / 1e6), 3),
         counters={key: number for key, number in numbers.items() if number is not None},
+        wanted_seconds=None if wanted is None else round(max(0.0, now - wanted / 1000), 3),
     )
 
 
@@ -117,6 +121,8 @@ class _Row:
     functions: tuple[str, ...]
     python: str
     started_ms: int | None
+    simpledist: str
+    mismatched: tuple[tuple[str, int], ...]
 
 
 @lru_cache(maxsize=4096)  # rows stay as they are from one second to the next
@@ -137,7 +143,16 @@ def _row(text: str) -> _Row:
         functions=tuple(sorted(printable(name) for name in names if isinstance(name, str))),
         python=printable(facts.get("python")),
         started_ms=_integer(facts.get("started")),
+        simpledist=printable(facts.get("simpledist")),
+        mismatched=_mismatched(facts.get("mismatched")),
     )
+
+
+def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
+    """(function, when a client last came with other code, in ms by the worker's clock)."""
+    noted = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
+    times = {printable(name): _integer(at) for name, at in list(noted.items())[:FUNCTIONS_LIMIT]}
+    return tuple(sorted((name, at) for name, at in times.items() if at is not None))
 
 
 def worker_state(id: str, row: str, beat_ms: str | None, now: float, *, busy: int, offers: bool) -> WorkerState:
@@ -158,6 +173,8 @@ def worker_state(id: str, row: str, beat_ms: str | None, now: float, *, busy: in
         functions=known.functions,
         python=known.python,
         started_seconds=None if known.started_ms is None else max(0.0, now - known.started_ms / 1000),
+        simpledist=known.simpledist,
+        mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
     )
 
 

@@ -35,6 +35,7 @@ class FunctionState:
     workers: int
     oldest_wait_seconds: float
     counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    wanted_seconds: float | None = None  # ago: a call last found no live worker for it
 
     @property
     def stranded(self) -> bool:
@@ -70,6 +71,8 @@ class WorkerState:
     functions: tuple[str, ...]
     python: str
     started_seconds: float | None  # ago
+    simpledist: str = ""  # its version
+    mismatched: tuple[str, ...] = ()  # functions of which a client came with other code, of late
 
     @property
     def live(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Jobs:
         self._recycle = recycle
         self._errands: deque[Errand] = deque()
         self._ended: list[Ended] = []
-        self._warned: set[str] = set()
+        self.mismatched: dict[str, int] = {}  # function -> when a client last came with other code, ms
 
     def work_off(self) -> None:
         """Send what waits for Redis, in order."""
@@ -115,15 +116,17 @@ class Jobs:
         slot.channel.send({"job": held.id, "function": held.function, "codec": call.codec}, call.body)
 
     def _compare(self, function: str, theirs: str) -> None:
-        """Stale code on a worker is the likeliest wrong value in practice: say so, once a function."""
-        if function not in self._warned and wire.differs(self._children.functions.get(function, ""), theirs):
-            self._warned.add(function)
+        """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
+        if not wire.differs(self._children.functions.get(function, ""), theirs):
+            return
+        if function not in self.mismatched:
             log.warning(
                 "function %s: a client holds other code than this worker; restart the one that is stale, "
                 "or give it a version (%s@2)",
                 function,
                 function,
             )
+        self.mismatched[function] = round(time.time() * 1000)
 
     # --- how a job goes ------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import platform
 import time
 from typing import Any
 
-from simpledist import policy
+from simpledist import __version__, policy
 from simpledist.broker.records import Held
 from simpledist.worker.children import Children
 from simpledist.worker.jobs import Jobs
@@ -20,6 +20,7 @@ from simpledist.worker.links import Links
 
 log = logging.getLogger("simpledist.worker")
 
+RETELL_MS = 60_000  # so often does the row say again that clients come with other code
 MISSING_BEATS = 3  # so often may a held job be unknown to Redis; its client would have submitted it again by then
 
 
@@ -40,6 +41,7 @@ class Presence:
         self._timings = timings
         self._missing: dict[Held, int] = {}
         self._announced = False
+        self._told: dict[str, int] = {}  # what the row says of mismatches
         self._started_ms = round(time.time() * 1000)
 
     def again(self) -> None:
@@ -52,6 +54,7 @@ class Presence:
         broker = self._links.beat
         if not broker.link.connected or time.monotonic() < self.next_beat:
             return
+        self.registered = self.registered and not self._mismatch_to_tell()
         beaten = broker.beat(self._worker, self._connection(), list(self._jobs.held), *self._introduction())
         if not beaten.known:
             self.registered = False
@@ -77,11 +80,17 @@ class Presence:
     def _connection(self) -> str:
         return self._links.beat.link.identity or "-"
 
+    def _mismatch_to_tell(self) -> bool:
+        """Whether the row does not say yet, or not of late, for which functions clients hold other code."""
+        news = self._jobs.mismatched.items()
+        return self.offering and any(at - self._told.get(function, 0) >= RETELL_MS for function, at in news)
+
     def _introduction(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The row, while Redis does not have it; a worker that drains offers nothing."""
         if self.registered:
             return None, []
         offers = sorted(self._children.functions) if self.offering else []
+        self._told = dict(self._jobs.mismatched)
         row = {
             "host": platform.node(),
             "pid": os.getpid(),
@@ -91,6 +100,8 @@ class Presence:
             "slots": len(self._children.slots),
             "started": self._started_ms,
             "python": platform.python_version(),
+            "simpledist": __version__,
+            "mismatched": self._told,
             "connection": self._connection(),
         }
         return row, offers

@@ -27,6 +27,9 @@ for from = 1, #gone, 3000 do call('DEL', unpack(gone, from, math.min(from + 2999
 for _ = 1, number() do
   local fn, why, times = arg(), arg(), arg()
   bump(fn, 'local:' .. why, times)
+  call('SADD', key_functions(), fn)
+  -- Asked for and offered by nobody: a version that was forgotten, most often. People should see it.
+  if why == 'no_worker' then call('HSET', key_meta(fn), 'wanted', text(now_ms)) end
 end
 flush()
 return 'ok'

@@ -1,0 +1,189 @@
+"""What `simpledist doctor` asks Redis and this machine: facts, no judgement (checks.py).
+
+Reads text and names of keys, never a call or a result, and asks nothing that the dashboard's user may not: a trial that
+is refused would itself stand in ACL LOG. Only the user `default`, who as a rule may do everything, is asked for more.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from simpledist.broker import Keys, Link
+from simpledist.broker.keys import PERMANENT
+from simpledist.config import Config
+from simpledist.errors import ConfigurationError, OperatorError, RedisRefused
+from simpledist.monitor import Monitor, Snapshot
+from simpledist.signing import Keyring
+
+PINGS = 15
+SCAN_PAGE = 1000
+SCAN_PAGES = 100
+LOG_SECONDS = 3600.0
+BYTES_IN = frozenset({"data", "beside_call", "beside_result", "staged_result", "reply"})
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Keys of our namespace that would stay for ever; `complete` is False where there were too many to look at all."""
+
+    foreign: tuple[str, ...]  # built from no template
+    immortal: tuple[str, ...]  # without the TTL that they should have
+    looked_at: int
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file with a secret; `trouble` is one line where it cannot be used."""
+
+    path: str
+    open_to_others: bool
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """All facts of one visit; None where it could not be told."""
+
+    snapshot: Snapshot
+    info: dict[str, str] = field(default_factory=dict[str, str])
+    latency_seconds: float | None = None
+    skew_seconds: float | None = None  # how far this machine's clock is ahead of Redis'
+    user: str | None = None
+    refusals: tuple[str, ...] = ()  # of ACL LOG, to connections of ours, in the last hour
+    leftovers: Leftovers | None = None
+    key_file: KeyFile | None = None
+    token_file: KeyFile | None = None
+
+
+def examine(config: Config) -> Examination:
+    """Look at Redis and at the files named; never raises for what is wrong with either."""
+    monitor = Monitor.connect(config.url, config.namespace)
+    first = Examination(
+        monitor.snapshot(),
+        key_file=_key_file(config.secret_file),
+        token_file=_token_file(os.environ.get("SIMPLEDIST_WEB_TOKEN_FILE")),
+    )
+    monitor.close()
+    if not first.snapshot.redis.ok:
+        return first
+    link = Link(config.url, name="simpledist-doctor")
+    try:
+        link.connect()
+        user = _text(_try(link, "ACL", "WHOAMI"))
+        return replace(
+            first,
+            info=_info(_try(link, "INFO")),
+            latency_seconds=_latency(link),
+            skew_seconds=_skew(link),
+            user=user,
+            refusals=_refusals(_try(link, "ACL", "LOG", "100")) if user == "default" else (),
+            leftovers=_leftovers(link, Keys(config.namespace), with_bytes=user == "default"),
+        )
+    except OperatorError:  # Redis went away meanwhile
+        return first
+    finally:
+        link.close()
+
+
+def _try(link: Link, *command: str) -> Any:
+    """The reply, None where Redis refuses it."""
+    try:
+        return link.call(*command)
+    except RedisRefused:
+        return None
+
+
+def _latency(link: Link) -> float | None:
+    """The median of some round trips."""
+    seconds: list[float] = []
+    for _ in range(PINGS):
+        began = time.perf_counter()
+        if _try(link, "PING") is None:
+            return None
+        seconds.append(time.perf_counter() - began)
+    return sorted(seconds)[PINGS // 2]
+
+
+def _skew(link: Link) -> float:
+    before = time.time()
+    clock = link.call("TIME")
+    after = time.time()
+    return (before + after) / 2 - (int(clock[0]) + int(clock[1]) / 1e6)
+
+
+def _refusals(log: Any) -> tuple[str, ...]:
+    found: list[str] = []
+    for entry in log or ():
+        values = [_text(value) or "" for value in entry]
+        facts = dict(zip(values[::2], values[1::2], strict=False))
+        if "name=simpledist" in facts.get("client-info", "") and float(facts.get("age-seconds", "0")) < LOG_SECONDS:
+            found.append(f"user {facts.get('username')} may not use {facts.get('reason')} {facts.get('object')}")
+    return tuple(dict.fromkeys(found))
+
+
+def _leftovers(link: Link, keys: Keys, *, with_bytes: bool) -> Leftovers | None:
+    cursor: Any = "0"
+    foreign: list[str] = []
+    immortal: list[str] = []
+    looked_at = 0
+    for _ in range(SCAN_PAGES):
+        reply = _try(link, "SCAN", cursor, "MATCH", f"{keys.prefix}*", "COUNT", str(SCAN_PAGE))
+        if reply is None:
+            return None
+        cursor, page = reply[0], reply[1]
+        looked_at += len(page)
+        mortal: list[str] = []
+        for name in (key.decode("utf-8", "replace") for key in page):
+            template = keys.template_of(name)
+            if template is None:
+                foreign.append(name)
+            elif template not in PERMANENT and (with_bytes or template not in BYTES_IN):
+                mortal.append(name)
+        immortal += _without_ttl(link, mortal)
+        if int(cursor) == 0:
+            return Leftovers(tuple(foreign), tuple(immortal), looked_at, complete=True)
+    return Leftovers(tuple(foreign), tuple(immortal), looked_at, complete=False)
+
+
+def _without_ttl(link: Link, names: Sequence[str]) -> list[str]:
+    ttls = link.pipeline([("PTTL", name) for name in names]) if names else []
+    return [name for name, ttl in zip(names, ttls, strict=True) if ttl == -1]
+
+
+def _key_file(path: str | None) -> KeyFile | None:
+    if not path:
+        return None
+    try:
+        Keyring.from_file(path)
+    except ConfigurationError as error:
+        return KeyFile(path, _open_to_others(path), str(error))
+    return KeyFile(path, _open_to_others(path))
+
+
+def _token_file(path: str | None) -> KeyFile | None:
+    if not path:
+        return None
+    trouble = "" if os.access(path, os.R_OK) else "it cannot be read"
+    return KeyFile(path, _open_to_others(path), trouble)
+
+
+def _open_to_others(path: str) -> bool:
+    try:
+        return bool(stat.S_IMODE(os.stat(path).st_mode) & 0o077)
+    except OSError:
+        return False
+
+
+def _info(reply: Any) -> dict[str, str]:
+    lines = (_text(reply) or "").splitlines()
+    return {key: value for key, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def _text(reply: Any) -> str | None:
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else None if reply is None else str(reply)
