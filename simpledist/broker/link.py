@@ -196,6 +196,8 @@ def _connection(url: str, name: str) -> Any:
     if not issubclass(pool.connection_class, redis.UnixDomainSocketConnection):
         settings["socket_keepalive"] = True
     settings.pop("connection_class", None)
+    # redis-py 8 offers to follow a server that moves, for the pool that we do not use, and demands hiredis for it.
+    settings = {name: value for name, value in settings.items() if not name.startswith("maint_notifications")}
     return pool.connection_class(**settings)
 
 

@@ -1,0 +1,68 @@
+"""CPython's own tests of executors pass against ours; cpython_suite.py says what is run, and what is left out and why.
+
+Not every Python ships its tests, so any Python 3.10+ on this machine that does, and for which our dependencies are
+good, runs them and the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simpledist.embedded import EmbeddedRedis
+from tests.interfaces.conftest import ROOT
+
+SHIPS_ITS_TESTS = (
+    "import test.test_concurrent_futures, test.support.script_helper, simpledist.cluster, cloudpickle, click"
+)
+PATH = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
+AT_LEAST = 30  # tests in Python 3.10 to 3.13
+
+
+def pythons() -> Iterator[str]:
+    yield sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for minor in (13, 12, 11, 10):
+        yield from (str(path) for path in sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python")))
+        if found := shutil.which(f"python3.{minor}"):
+            yield found
+
+
+def python_with_tests() -> str | None:
+    for candidate in pythons():
+        probe = subprocess.run(
+            [candidate, "-c", SHIPS_ITS_TESTS], env={**os.environ, "PYTHONPATH": PATH}, capture_output=True, check=False
+        )
+        if probe.returncode == 0:
+            return candidate
+    return None
+
+
+def test_cpythons_own_tests_pass(redis_server: EmbeddedRedis) -> None:
+    python = python_with_tests()
+    if python is None:
+        message = "no Python 3.10+ here ships test.test_concurrent_futures: install one (pyenv install 3.13)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
+    result = subprocess.run(
+        [python, "-m", "tests.interfaces.cpython_suite", redis_server.url],
+        env={**os.environ, "PYTHONPATH": PATH},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    ran = re.search(r"^Ran (\d+) tests", result.stderr, re.MULTILINE)
+    assert ran
+    assert int(ran[1]) >= AT_LEAST
+    assert "skipped" not in result.stderr
