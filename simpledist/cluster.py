@@ -193,18 +193,20 @@ class Cluster:
         *targets: str,
         slots: int | None = None,
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
         ready: bool = True,
     ) -> RoleProcess:
         """Start one more worker, by default with the cluster's targets and slots; `arguments` are added as they are.
 
-        With `ready` it returns once the worker's row stands in Redis; OperatorError if it ends before.
+        `environment` is added to the cluster's. With `ready` it returns once the worker's row stands in Redis;
+        OperatorError if it ends before.
         """
         slots = slots or self._slots
         title = f"worker-{len(self.workers) + 1}"
         line = [*arguments, *(targets or self.targets)]
         if slots is not None:
             line = ["--slots", str(slots), *line]
-        worker = self._start("simpledist.cli.worker", title, line)
+        worker = self._start("simpledist.cli.worker", title, line, environment)
         self.workers.append(worker)
         if ready:
             self.wait_ready(worker)
@@ -231,7 +233,9 @@ class Cluster:
 
         self._wait(worker, "registered", registered, seconds)
 
-    def _start(self, module: str, title: str, line: Sequence[str]) -> RoleProcess:
+    def _start(
+        self, module: str, title: str, line: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> RoleProcess:
         if self._outputs is None:
             self._outputs = Path(tempfile.mkdtemp(prefix="sd-"))
         output = self._outputs / f"{title}.txt"
@@ -242,7 +246,7 @@ class Cluster:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *settings, *line],
                 cwd=self._folder,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self._environment, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

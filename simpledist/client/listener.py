@@ -24,12 +24,14 @@ from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.faultpoints import point
 from simpledist.job import Why
 
 log = logging.getLogger("simpledist")
 
 SLICE_SECONDS = 10  # one BLPOP of an idle client
 NUDGE_IDS = 100
+DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
 
 
 class Listener:
@@ -179,6 +181,7 @@ class Listener:
             popped = self._reply.receive()
             self._popping_until = None
             if popped is not None:
+                point("client.replied")
                 self._outcomes.take_in(popped[1])
                 while self._outcomes.in_flight:
                     elements = self._reply.call("LPOP", self._reply_key, policy.BATCH_ITEMS)
@@ -240,6 +243,7 @@ class Listener:
 
     def _nudge(self, futures: list[Future[Any]]) -> None:
         session, broker = self._session, self._broker
+        point("client.nudging")
         waiting = sorted(self._outcomes.local_runs.functions_waiting())
         nudged = broker.nudge(
             session.client,
@@ -258,6 +262,14 @@ class Listener:
         self._look_at_connections(nudged)
         if restarted:
             self._ask_all()
+        self._check_hearing(nudged)
+
+    def _check_hearing(self, nudged: Nudged) -> None:
+        """An outcome that a nudge brought stands on our reply list: a pop that stays silent lost its answer."""
+        if self._popping_until is None or not any(isinstance(word, Reply) for word in nudged.words):
+            return
+        if not select.select([self._reply.fileno()], [], [], DEAF_SECONDS)[0]:
+            raise RedisDown("the reply connection is deaf")
 
     def _take_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:
         missing: list[Future[Any]] = []

@@ -19,6 +19,7 @@ from simpledist.broker import Broker, Keys, Link
 from simpledist.broker.records import Reply
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.faultpoints import point
 from simpledist.job import Why
 
 log = logging.getLogger("simpledist")
@@ -71,7 +72,9 @@ class Session:
                 try:
                     if fresh:
                         self._broker.link.connect()
+                    point("client.submitting")
                     submitted = self._broker.submit(function, self.client, self.connection, calls, max_queue=max_queue)
+                    point("client.submitted")
                     return submitted.words
                 except RedisDown:
                     if fresh:

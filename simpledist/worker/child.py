@@ -15,6 +15,7 @@ from typing import Any
 
 from simpledist import wire
 from simpledist.errors import TargetError
+from simpledist.faultpoints import point
 from simpledist.worker import lifeline
 from simpledist.worker.channel import read_frame, write_frame
 from simpledist.worker.output import Output
@@ -27,10 +28,12 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     while (frame := read_frame(sock)) is not None:
         fields, body = frame
         output.job = fields["job"]
+        point("child.begins")
         began = time.perf_counter()
         kind, answer, line = run(functions, fields["function"], fields["codec"], body)
         run_ms = round((time.perf_counter() - began) * 1000)
         output.end_job()
+        point("child.ends")
         write_frame(sock, {"kind": kind, "codec": fields["codec"], "run_ms": run_ms, "error": line}, answer)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from simpledist import wire
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, WrongKey
+from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker.children import Children, Slot
 from simpledist.worker.links import Links
@@ -86,6 +87,8 @@ class Jobs:
         self._errands.append(Errand(send))
 
     def _begin_all(self, claimed: list[Claimed]) -> None:
+        if claimed:
+            point("worker.claimed")
         self.taken += len(claimed)
         for one in claimed:
             self._begin(one)
@@ -114,6 +117,7 @@ class Jobs:
         self.held[held] = slot
         log.debug("job %s (%s, attempt %d) begins", held.id, held.function, claimed.attempt)
         slot.channel.send({"job": held.id, "function": held.function, "codec": call.codec}, call.body)
+        point("worker.begun")
 
     def _compare(self, function: str, theirs: str) -> None:
         """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
@@ -151,7 +155,9 @@ class Jobs:
         nonce = secrets.token_hex(8)
 
         def send(again: bool) -> None:
+            point("worker.ended")
             _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
+            point("worker.completed")
             for one in ended:
                 self.held.pop(one.held, None)
             self._begin_all(claimed)

@@ -14,6 +14,7 @@ from typing import Any
 
 from simpledist import __version__, policy
 from simpledist.broker.records import Held
+from simpledist.faultpoints import point
 from simpledist.worker.children import Children
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links
@@ -55,6 +56,7 @@ class Presence:
         if not broker.link.connected or time.monotonic() < self.next_beat:
             return
         self.registered = self.registered and not self._mismatch_to_tell()
+        point("worker.beat")
         beaten = broker.beat(self._worker, self._connection(), list(self._jobs.held), *self._introduction())
         if not beaten.known:
             self.registered = False

@@ -20,6 +20,7 @@ from simpledist import job, policy
 from simpledist.broker.records import Take
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker import lifeline
 from simpledist.worker.children import Children, Slot, told
@@ -219,6 +220,7 @@ class Worker:
         served = next(i for i, function in enumerate(functions) if self._links.keys.queue(function) == key)
         self._turn.first = (served + 1) % len(functions)
         self._turn.popped_at, self._jobs.taken = time.monotonic(), 0
+        point("worker.popped")
         self._jobs.claim(functions[served], element)
         self._jobs.work_off()
 
@@ -314,6 +316,7 @@ class Worker:
         self._grace_ends = time.monotonic() + self._grace_seconds
         try:
             self._presence.leave(final=False)
+            point("worker.draining")
             if self._links.popping == "queues":
                 self._popped(self._links.end_pop())
         except (RedisDown, RedisRefused) as error:

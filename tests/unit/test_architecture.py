@@ -21,6 +21,7 @@ FLOORS = {
     "fingerprint": 1,
     "keeper": 0,
     "shipped": 0,
+    "faultpoints": 0,
     "embedded": 1,
     "wire": 2,
     "broker": 2,

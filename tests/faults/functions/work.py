@@ -1,0 +1,76 @@
+"""Functions whose runs can be counted: each leaves a line in the log that the environment names."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+from typing import NoReturn
+
+LOG_VARIABLE = "SIMPLEDIST_TEST_RUNS"
+
+
+class Wrong(Exception):
+    """What `work` raises for every seventh number."""
+
+
+def value_of(n: int) -> str:
+    """The one right outcome of `work(n)`: belongs to no other call."""
+    return f"value of {n}"
+
+
+def work(n: int, seconds: float = 0.0) -> str:
+    note("begins", n)
+    time.sleep(seconds)
+    if n % 7 == 6:
+        raise Wrong(n)
+    note("ends", n)
+    return value_of(n)
+
+
+def big(n: int, size: int) -> bytes:
+    note("begins", n)
+    return n.to_bytes(8, "big") + bytes(size)
+
+
+def hold_gil(n: int, seconds: float) -> int:
+    """In C, with the interpreter's lock in hand: no thread of this process runs meanwhile."""
+    note("begins", n)
+    ctypes.PyDLL(None).usleep(round(seconds * 1e6))
+    return n
+
+
+def crash(n: int) -> NoReturn:
+    note("begins", n)
+    os._exit(7)
+
+
+def pid() -> int:
+    return os.getpid()
+
+
+def probe(n: int) -> int:
+    return n * n
+
+
+def note(what: str, n: int) -> None:
+    """One line, written whole: what, which call, which process, when."""
+    path = os.environ.get(LOG_VARIABLE)
+    if path:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, f"{what} {n} {os.getpid()} {time.time()}\n".encode())
+        finally:
+            os.close(descriptor)
+
+
+def runs(path: Path) -> dict[int, int]:
+    """How often each call began."""
+    counted: dict[int, int] = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            what, n, *_ = line.split()
+            if what == "begins":
+                counted[int(n)] = counted.get(int(n), 0) + 1
+    return counted

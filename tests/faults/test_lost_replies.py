@@ -1,0 +1,82 @@
+"""A reply lost on the wire, verb by verb: the job still ends, soon, once, and with its own outcome."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from simpledist.cluster import Cluster
+from tests.faults.conftest import Wires
+from tests.faults.history import probe
+from tests.faults.proxy import Proxy, Spoiling
+from tests.waiting import wait_until
+
+LOSSES: tuple[Spoiling, ...] = ("cut", "swallow", "truncate", "garble", "foreign")
+
+
+@pytest.mark.parametrize(("distributor", "bound"), [(False, 4.0), (True, 3.0)])
+def test_a_pop_lost_on_the_wire_is_found_in_the_ledger(wires: Wires, distributor: bool, bound: float) -> None:
+    lost_pops = wires.counter("lost_pops")
+    if distributor:
+        wires.cluster.start_distributor()
+    wires.worker_proxy.strike("BLPOP", "cut")
+    entry = wires.history.call(wires.client, next(wires.numbers))
+    assert (entry.where, entry.attempts) == ("remote", 1)
+    assert wires.worker_proxy.struck == ["BLPOP"]
+    assert entry.seconds < bound
+    assert wires.counter("lost_pops") == lost_pops + 1
+    wires.history.check(most_runs=1)
+    for process in wires.cluster.distributors:
+        process.end()
+
+
+@pytest.mark.parametrize("verb", ["claim", "complete"])
+def test_a_workers_verb_whose_reply_is_lost_is_said_again(wires: Wires, verb: str) -> None:
+    succeeded = wires.counter("succeeded")
+    for spoiling in LOSSES:
+        wires.worker_proxy.strike(verb, spoiling)
+        entry = wires.history.call(wires.client, next(wires.numbers), 0.05)
+        assert (entry.where, entry.attempts) == ("remote", 1)
+        assert entry.seconds < 4.0
+    wait_until(lambda: wires.worker_proxy.struck == [verb] * 5, 5, "the replies were spoiled")
+    wires.history.check(most_runs=1)
+    probe(wires.client)
+    assert wires.counter("succeeded") == succeeded + 5
+
+
+@pytest.mark.parametrize("verb", ["submit", "nudge", "BLPOP", "ack"])
+def test_a_client_whose_reply_is_lost_asks_again(wires: Wires, verb: str) -> None:
+    for spoiling in LOSSES:
+        wires.client_proxy.strike(verb, spoiling)
+        for _ in range(5):  # an outcome may come by another way than the one that is spoiled
+            entry = wires.history.call(wires.client, next(wires.numbers), 1.1 if verb in ("nudge", "ack") else 0.05)
+            assert entry.where == "remote"
+            assert entry.seconds < 4.0
+            if not wires.client_proxy.planned:
+                break
+        assert not wires.client_proxy.planned, f"the reply to {verb} was never spoiled: {spoiling}"
+    # A job may be over, and its outcome read, before its submission is sent again: then it runs once more, for nobody.
+    wires.history.check(most_runs=2 if verb == "submit" else 1)
+
+
+def test_every_spoiling_is_tried() -> None:
+    assert set(LOSSES) == set(get_args(Spoiling)) - {"delay", "refuse"}
+
+
+def test_a_beat_lost_does_no_harm(wires: Wires) -> None:
+    wires.worker_proxy.strike("beat", "cut")
+    entry = wires.history.call(wires.client, next(wires.numbers), 2.7)
+    assert wires.worker_proxy.struck == ["beat"]
+    assert (entry.where, entry.attempts) == ("remote", 1)
+    wires.history.check(most_runs=1)
+
+
+def test_a_farewell_lost_delays_no_exit(cluster: Cluster, proxy: Proxy) -> None:
+    worker = cluster.start_worker(arguments=["--redis", proxy.url])
+    with cluster.connect() as client:
+        probe(client)
+        proxy.strike("leave", "cut", times=2)
+        assert worker.stop(seconds=4.0) == 0
+        cluster.start_worker()
+        probe(client)
