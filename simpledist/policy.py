@@ -43,6 +43,13 @@ BESIDE_BYTES = 64 * 1024  # a value over this size travels by plain SET beside t
 BATCH_ITEMS = 1000
 BATCH_BYTES = 1024 * 1024
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
+RECENT_CAP = 500  # attempts remembered of a function
+FAILURES_CAP = 40  # groups of failures remembered of a function
+HISTORY_MINUTES = 1500  # 25 h: a day's chart, and the hour that is under way
+SAMPLE_MS = 5000  # how often the length of a queue is looked at
+TRAIL_CHARACTERS = 600  # of a job's earlier attempts
+# Upper bounds of the histograms, of run times and of waits: six a decade, 1 ms to 700 s.
+BOUNDS_MS = (1, 2, 3, 5, 7, *(first * 10**power for power in range(5) for first in (10, 15, 20, 30, 50, 70)))
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 
 

@@ -24,6 +24,10 @@ BOUND_SECONDS: dict[str, float] = {
     "result": _TIMES.ended_ttl_seconds,
     "staged_result": _TIMES.ended_ttl_seconds,
     "reply": _TIMES.ended_ttl_seconds,
+    "history": policy.HISTORY_MINUTES * 60,
+    "recent": policy.HISTORY_MINUTES * 60,
+    "failures": policy.HISTORY_MINUTES * 60,
+    "pulse": policy.HISTORY_MINUTES * 60,
 }
 OF_A_JOB = ("job", "call")
 

@@ -155,11 +155,16 @@ class Broker:
         held: Sequence[Held],
         row: Mapping[str, Any] | None = None,
         functions: Sequence[str] = (),
+        *,
+        vitals: str = "",
     ) -> Beaten:
-        """Say that the worker lives and what it holds; with `row` (and `functions`) it registers."""
+        """Say that the worker lives and what it holds; with `row` (and `functions`) it registers.
+
+        `vitals`: how it is, for people: slots at work, resident KB, jobs done.
+        """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
         arguments: list[Argument] = [worker, connection, len(held), *(one.field for one in held)]
-        known, stop, missing = self._run("beat", [*arguments, text, len(functions), *functions])
+        known, stop, missing = self._run("beat", [*arguments, text, vitals, len(functions), *functions])
         return Beaten(bool(known), _held(stop), _held(missing))
 
     def leave(self, worker: str, *, final: bool) -> int:

@@ -15,6 +15,8 @@ TEMPLATES: dict[str, str] = {
     "epoch": "epoch",
     "offers": "offers:{function}",
     "meta": "meta:{function}",
+    "active": "active",
+    "vitals": "vitals",
     # with a TTL, renewed at each write
     "queue": "queue:{function}",
     "queued": "queued:{function}",
@@ -27,9 +29,13 @@ TEMPLATES: dict[str, str] = {
     "result": "data:{id}:result",
     "staged_result": "data:{id}:staged",
     "reply": "reply:{client}",
+    "history": "history:{function}",
+    "recent": "recent:{function}",
+    "failures": "failures:{function}",
+    "pulse": "pulse:{hour}",
 }
 
-PERMANENT = frozenset({"functions", "workers", "heartbeats", "clients", "epoch", "offers", "meta"})
+PERMANENT = frozenset({"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta"})
 
 
 class Keys:
@@ -44,9 +50,11 @@ class Keys:
         self.clients = self.prefix + TEMPLATES["clients"]
         self.epoch = self.prefix + TEMPLATES["epoch"]
         self.suspects = self.prefix + TEMPLATES["suspects"]
+        self.active = self.prefix + TEMPLATES["active"]
+        self.vitals = self.prefix + TEMPLATES["vitals"]
 
     def named(self, template: str, part: str) -> str:
-        """The key of `template` ("queue", "job", ...) for one function, worker, client or job id."""
+        """The key of `template` ("queue", "job", ...) for one function, worker, client, job id or hour."""
         head, _, tail = TEMPLATES[template].partition("{")
         return self.prefix + head + part + tail.partition("}")[2]
 

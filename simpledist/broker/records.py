@@ -45,7 +45,8 @@ class Ended:
     """One attempt that came to an outcome, for `complete`.
 
     `kind` is "value" (the function returned) or "error" (it raised: counts from the current fence only).
-    `outcome` is the sealed bytes. `error` is one line of text for people, empty for a value.
+    `outcome` is the sealed bytes. `error` is text for people, empty for a value: one line, then, where known, a
+    line with the place and the traceback.
     """
 
     held: Held

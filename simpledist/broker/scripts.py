@@ -63,6 +63,11 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
         "BATCH_ITEMS": policy.BATCH_ITEMS,
         "BATCH_BYTES": policy.BATCH_BYTES,
         "SUSPECTS": 64,
+        "RECENT_CAP": policy.RECENT_CAP,
+        "FAILURES_CAP": policy.FAILURES_CAP,
+        "HISTORY_MINUTES": policy.HISTORY_MINUTES,
+        "SAMPLE_MS": policy.SAMPLE_MS,
+        "TRAIL_CHARACTERS": policy.TRAIL_CHARACTERS,
     }
 
 
@@ -112,7 +117,10 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
             f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",
             *_key_functions(),
             *(f"local {name} = {round(value)}" for name, value in _constants(timings).items()),
+            f"local BOUNDS_MS = {{{', '.join(str(bound) for bound in policy.BOUNDS_MS)}}}",
             f"local now_us = {clock}",
+            "local call = redis.call",
+            (folder / "_stats.lua").read_text(),
             (folder / "_prelude.lua").read_text(),
             (folder / "_duties.lua").read_text(),
         ]

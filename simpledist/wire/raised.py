@@ -7,6 +7,7 @@ causes, contexts) travels as the text of its traceback. Knows nothing of envelop
 from __future__ import annotations
 
 import builtins
+import os
 import struct
 import traceback
 from typing import Any, cast
@@ -16,6 +17,7 @@ from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
 from simpledist.serializers import one_line
 
 TRACEBACK_CHARACTERS = 64 * 1024
+TOLD_CHARACTERS = 2000  # of the text that people see
 _CUT = "\n  [...]\n"
 _COMPARED_DEPTH = 8
 _LENGTH = struct.Struct(">I")
@@ -34,6 +36,22 @@ def encode_error(codec: str, error: BaseException, frames_of_ours: int = 0) -> t
     except Exception as broken:
         raise Unserialisable(f"{type(error).__name__} does not survive the way: {one_line(broken)}") from broken
     return body, one_line(error)
+
+
+def place_and_trace(error: BaseException, frames_of_ours: int = 0) -> str:
+    """Where it was raised, `file:line in function`, and on the lines below the end of its traceback: for people."""
+    text = _traceback_text(error, frames_of_ours)
+    trace, place = error.__traceback__, ""
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"
+        trace = trace.tb_next
+    lines = "\n".join(_printable(line) for line in (place, *text[-TOLD_CHARACTERS:].splitlines()))
+    return lines.encode("utf-8", "replace").decode()
+
+
+def _printable(line: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in line)
 
 
 def decode_error(codec: str, body: bytes | memoryview) -> BaseException:

@@ -11,14 +11,16 @@ from typing import Any
 from simpledist import policy
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.wire.bodies import decode_arguments, encode_value
-from simpledist.wire.raised import encode_error
+from simpledist.wire.raised import encode_error, place_and_trace
 
 # A worker may be short of memory or lack a module: that is not what the function would do at home.
 NOT_THE_FUNCTION = (MemoryError, ImportError)
 
 
 def run_call(function: Callable[..., Any], codec: str, body: bytes | memoryview) -> tuple[str, bytes, str]:
-    """(kind, encoded outcome, one line for people); `kind` is "value", "error", or a word of job.Why.
+    """(kind, encoded outcome, what to tell people: a line, of an error also its place and traceback on lines below).
+
+    `kind` is "value", "error", or a word of job.Why.
 
     KeyboardInterrupt passes through: who was interrupted, the function or its process, is known to the caller.
     """
@@ -50,4 +52,4 @@ def _raised(codec: str, error: BaseException) -> tuple[str, bytes, str]:
         return "unserialisable", b"", str(broken)
     except (MemoryError, RecursionError) as broken:
         return "worker_error", b"", type(broken).__name__
-    return "error", answer, line
+    return "error", answer, f"{line}\n{place_and_trace(error, frames_of_ours=1)}"

@@ -38,7 +38,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
 
 
 def run(functions: Functions, name: str, codec: str, body: bytes) -> tuple[str, bytes, str]:
-    """One call: (kind, encoded outcome, one line for people)."""
+    """One call: (kind, encoded outcome, what to tell people: a line, for an error also its place and traceback)."""
     function = functions.get(name)
     if function is None:
         return "worker_error", b"", f"this child does not have {name}"

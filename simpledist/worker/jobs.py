@@ -26,6 +26,7 @@ from simpledist.worker.links import Links
 log = logging.getLogger("simpledist.worker")
 
 ERROR_CHARACTERS = 300
+TOLD_CHARACTERS = 3000  # of an error with its traceback
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Jobs:
     def __init__(self, worker: str, links: Links, children: Children, keyring: Keyring, recycle: int | None) -> None:
         self.held: dict[Held, Slot] = {}
         self.stopping = False  # what is claimed from now on goes straight back
+        self.done = 0  # jobs that a child brought to an end
         self.taken = 0  # jobs begun since the loop last set it to 0
         self._worker = worker
         self._links = links
@@ -139,11 +141,12 @@ class Jobs:
         assert slot.job is not None
         held, slot.job = slot.job.held, None
         slot.jobs_done += 1
+        self.done += 1
         kind, codec, error = fields["kind"], fields["codec"], fields["error"]
         log.debug("job %s (%s): %s in %d ms", held.id, held.function, kind, fields["run_ms"])
         if kind in ("value", "error"):
             outcome = wire.seal_outcome(held.function, codec, kind, body, slot.digest, self._keyring)
-            self._ended.append(Ended(held, kind, outcome, fields["run_ms"], error[:ERROR_CHARACTERS]))
+            self._ended.append(Ended(held, kind, outcome, fields["run_ms"], error[:TOLD_CHARACTERS]))
         else:
             self.fail(held, kind, error)
         if self._recycle and slot.jobs_done >= self._recycle:

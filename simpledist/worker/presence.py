@@ -13,11 +13,12 @@ import time
 from typing import Any
 
 from simpledist import __version__, policy
-from simpledist.broker.records import Held
+from simpledist.broker.records import Beaten, Held
 from simpledist.faultpoints import point
 from simpledist.worker.children import Children
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links
+from simpledist.worker.vitals import vitals
 
 log = logging.getLogger("simpledist.worker")
 
@@ -57,10 +58,10 @@ class Presence:
             return
         self.registered = self.registered and not self._mismatch_to_tell()
         point("worker.beat")
-        beaten = broker.beat(self._worker, self._connection(), list(self._jobs.held), *self._introduction())
+        beaten = self._beat()
         if not beaten.known:
             self.registered = False
-            beaten = broker.beat(self._worker, self._connection(), list(self._jobs.held), *self._introduction())
+            beaten = self._beat()
         self.registered = True
         if not self._announced:
             self._announced = True
@@ -72,6 +73,12 @@ class Presence:
         for held, times in self._missing.items():
             if times >= MISSING_BEATS:
                 self._jobs.call_off(held, "Redis does not know it, and no client asks for it")
+
+    def _beat(self) -> Beaten:
+        pids = [os.getpid(), *(slot.pid for slot in self._children.slots if slot.pid is not None)]
+        state = vitals(pids, at_work=len(self._jobs.running()), done=self._jobs.done)
+        held = list(self._jobs.held)
+        return self._links.beat.beat(self._worker, self._connection(), held, *self._introduction(), vitals=state)
 
     def leave(self, *, final: bool) -> None:
         """Withdraw the offers; `final`: and go."""

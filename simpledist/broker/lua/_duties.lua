@@ -1,10 +1,22 @@
 -- Stands before `nudge` and `reap`, after the prelude: what keeps queues, workers and clients true. Rate limits and
 -- graces are judged here, by Redis TIME, so that any number of callers may come at any time.
 
+-- How long the queue is, for the charts: every SAMPLE_MS, each function at a time of its own, and the minute's most.
+local function sample(fn, last_ms)
+  local phase = string.byte(fn, -1) * 997
+  if math.floor((last_ms + phase) / SAMPLE_MS) == math.floor((now_ms + phase) / SAMPLE_MS) then return end
+  local oldest = call('ZRANGE', key_queued(fn), 0, 0, 'WITHSCORES')
+  gauge(fn, 'max_running', call('HLEN', key_current(fn)))
+  gauge(fn, 'max_queued', call('ZCARD', key_queued(fn)))
+  if oldest[2] then gauge(fn, 'max_wait_ms', math.floor(now_ms - oldest[2] / 1000)) end
+end
+
 -- Popped and never claimed: whatever in the ledger is older than the head of the list. Found in O(log n) a job.
 local function mend_queue(fn)
   local meta, queue, queued = key_meta(fn), key_queue(fn), key_queued(fn)
-  if since(call('HGET', meta, 'reaped')) < DUTIES_MS then return 0 end
+  local reaped = call('HGET', meta, 'reaped')
+  if since(reaped) < DUTIES_MS then return 0 end
+  sample(fn, tonumber(reaped or 0))
   call('HDEL', meta, 'reaped')
   call('HSET', meta, 'reaped', now)
   if call('ZCARD', queued) == 0 then
@@ -20,6 +32,7 @@ local function mend_queue(fn)
     local job = job_of(id)
     if not job or job.state ~= 'queued' then
       call('ZREM', queued, id)
+      tally(fn)
     elseif not job.missed then
       call('HSET', key_job(id), 'missed', now)
     elseif since(job.missed) >= UNCLAIMED_MS then
@@ -43,7 +56,7 @@ local function expel(worker, row)
       if losses >= LOSS_CAP then
         give_up(fn, id, job, 'lost', losses .. ' workers vanished while they ran it')
       else
-        requeue(fn, id, job)
+        requeue(fn, id, job, 'lost')
       end
     end
     call('HDEL', key_current(fn), id .. ':' .. fence)
@@ -63,6 +76,7 @@ local function reap_worker(worker)
   if dead and now_ms - tonumber(dead) >= FORGET_WORKER_MS then
     call('HDEL', key_workers(), worker)
     call('HDEL', key_heartbeats(), worker)
+    call('HDEL', key_vitals(), worker)
   elseif not dead and not fresh(call('HGET', key_heartbeats(), worker)) then
     expel(worker, row)
     return true

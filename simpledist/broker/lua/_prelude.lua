@@ -1,13 +1,10 @@
 -- Stands before every verb, but only those of its definitions that the verb comes to use (scripts.py): to make them all
 -- costs more than most verbs. Above it, scripts.py renders: ns, key_*() for each key template, the timings and caps
--- of policy.py as capitals, and now_us (Redis TIME: no process's clock ever counts).
+-- of policy.py as capitals, and now_us (Redis TIME: no process's clock ever counts); then _stats.lua.
 --
 -- Out-of-memory rule (redis script.c, scriptVerifyOOM): Redis refuses only the *first* memory-taking write of a script.
 -- `submit` therefore begins with its largest write, to be refused whole; every other verb begins with a freeing write,
 -- so that results, beats and cancels go through while Redis is full.
-
-local call = redis.call
-local now_ms = math.floor(now_us / 1000)
 
 local cursor = 0
 local function arg() cursor = cursor + 1; return ARGV[cursor] end
@@ -16,9 +13,9 @@ local function number() return tonumber(arg()) end
 local function text(n) return string.format('%.0f', n) end
 local now = text(now_ms)
 
--- Writes of a batch that meet in one key (held, current, replies, counters) are gathered and go as one command each
+-- Writes of a batch that meet in one key (held, current, replies) are gathered and go as one command each
 -- when the verb calls `flush`, which it does before it reads such a key and at its end.
-local gathered, in_order, counted, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}, {}
+local gathered, in_order, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}
 local function gather(command, key, field, value)
   local list = gathered[command][key]
   if not list then
@@ -36,11 +33,9 @@ local function flush()
       call(list[1], list[2], unpack(list, from, math.min(from + 999, #list)))
     end
   end
-  for key, fields in pairs(counted) do
-    for field, n in pairs(fields) do call('HINCRBY', key, field, text(n)) end
-  end
+  flush_tallies()
   for key, ms in pairs(lives_on) do call('PEXPIRE', key, ms) end
-  gathered, in_order, counted, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}, {}
+  gathered, in_order, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}
 end
 
 local ended = { succeeded = true, failed = true, cancelled = true }
@@ -95,11 +90,12 @@ end
 local function glance(id)
   local owner = owner_of(id)
   local got = call('HMGET', key_job(id), 'state', 'fence', 'worker', 'attempts', 'queued_ms', 'beside', 'shared',
-    'waiting:' .. owner)
+    'waiting:' .. owner, 'slot', 'stamp', 'submitted')
   if not got[1] then return nil end
   if got[7] then return job_of(id) end
   return { state = got[1], fence = got[2] ~= '' and got[2] or nil, worker = got[3] or nil, attempts = got[4] or nil,
-    queued_ms = got[5] or nil, beside = got[6] or nil, waiting = got[8] and { owner } or {} }
+    queued_ms = got[5] or nil, beside = got[6] or nil, waiting = got[8] and { owner } or {}, slot = got[9] or nil,
+    stamp = got[10] or nil, submitted = got[11] or nil }
 end
 
 local function client_alive(client)
@@ -138,13 +134,6 @@ local function live(fn)
   return false
 end
 
-local function bump(fn, counter, n)
-  local key = key_meta(fn)
-  local fields = counted[key] or {}
-  counted[key] = fields
-  fields[counter] = (fields[counter] or 0) + (n or 1)
-end
-
 local function unhold(fn, id, fence, worker)
   gather('HDEL', key_held(worker), fn .. ':' .. id .. ':' .. fence)
   gather('HDEL', key_current(fn), id .. ':' .. fence)
@@ -164,14 +153,26 @@ local function trim(fn)
   return nil, false
 end
 
--- Back to the head of its list, before everything that the ledger knows: order and age stay one number.
-local function requeue(fn, id, job)
-  if job.fence then unhold(fn, id, job.fence, job.worker) end
+-- An attempt is over and its job is not: remembered for the job's page.
+local function note_requeued(fn, id, job, how)
+  note_attempt(fn, id, job, 'requeued', job.worker, text(now_ms - tonumber(job.fence) / 1000), how)
+  local line = string.format('%s %s %.0f %.0f %s;', job.worker, job.slot or '-', job.fence / 1000, now_ms, how)
+  call('HSET', key_job(id), 'trail', string.sub((job.trail or '') .. line, -TRAIL_CHARACTERS))
+end
+
+-- Back to the head of its list, before everything that the ledger knows: order and age stay one number. `how` says
+-- what took it from its worker: released, unheld, crashed, lost.
+local function requeue(fn, id, job, how)
+  if job.fence then
+    unhold(fn, id, job.fence, job.worker)
+    note_requeued(fn, id, job, how)
+  end
   trim(fn)
   local oldest = call('ZRANGE', key_queued(fn), 0, 0, 'WITHSCORES')
   local stamp = text(oldest[2] and tonumber(oldest[2]) - 1 or stamps(fn, 1))
   call('HDEL', key_job(id), 'fence', 'worker', 'missed')
-  call('HSET', key_job(id), 'state', 'queued', 'stamp', stamp)
+  call('HSET', key_job(id), 'state', 'queued', 'stamp', stamp, 'submitted',
+    job.submitted or text(math.floor(job.stamp / 1000)))
   call('ZADD', key_queued(fn), stamp, id)
   call('LPUSH', key_queue(fn), stamp .. '.' .. id)
   call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
@@ -181,6 +182,7 @@ end
 
 -- Forget a job that nobody waits for.
 local function drop(fn, id, job)
+  tally(fn)
   call('ZREM', key_queued(fn), id)
   if job and job.fence then unhold(fn, id, job.fence, job.worker) end
   call('DEL', key_job(id), key_call(id), key_result(id))
@@ -213,6 +215,7 @@ local function finish(fn, id, job, state, fields, place, result)
   if job.fence then unhold(fn, id, job.fence, job.worker) end
   call('DEL', key_call(id))
   if result ~= '' then call('SET', key_result(id), result, 'PX', ENDED_MS) end
+  note_attempt(fn, id, job, state, fields.worker or job.worker, fields.run_ms, fields.why)
   local values = { 'state', state, 'ended', now, 'fence', '' }
   job.state, job.fence = state, nil
   for field, value in pairs(fields) do
@@ -235,6 +238,7 @@ end
 local function give_up(fn, id, job, why, error)
   finish(fn, id, job, 'failed', { why = why, error = error or '' }, 'none', '')
   bump(fn, why)
+  note_failure(fn, id, why, string.gsub(string.sub(error or '', 1, 100), '%d+', '#'), '')
 end
 
 local function row_connection(row) return string.match(row, '"connection":"([^"]*)"') end
@@ -244,6 +248,7 @@ local function row_dead(row) return string.match(row, '"dead":(%d+)') end
 local function withdraw_offers(worker, row)
   for fn in string.gmatch(string.match(row, '"functions":%[([^%]]*)%]') or '', '"([^"]+)"') do
     call('HDEL', key_offers(fn), worker)
+    tally(fn)
   end
 end
 
@@ -291,9 +296,10 @@ local function claim_job(order, id, stamp)
   local fence = text(order.fence)
   order.fence, order.filled, order.size = order.fence + 1, order.filled + 1, order.size + #bytes
   local queued_ms = text(math.max(0, now_ms - math.floor(stamp / 1000)))
-  call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', order.worker, 'attempts', attempt,
-    'queued_ms', queued_ms)
   local slot = order.slots[order.filled]
+  call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', order.worker, 'slot', slot,
+    'attempts', attempt, 'queued_ms', queued_ms)
+  count_ms(fn, 'wait', queued_ms)
   hold(fn, id, fence, order.worker, slot, attempt, order.nonce)
   append_claimed(order.out, fn, id, fence, slot, text(attempt), queued_ms, bytes)
 end
@@ -373,11 +379,11 @@ local function read_slots()
 end
 
 -- Back to its queue, blaming nobody.
-local function release(fn, id, fence)
+local function release(fn, id, fence, how)
   local job = job_of(id)
   if not job then return 'gone' end
   if job.state ~= 'running' or job.fence ~= fence then return 'stale' end
   call('HSET', key_job(id), 'attempts', math.max(0, tonumber(job.attempts or 1) - 1))
-  requeue(fn, id, job)
+  requeue(fn, id, job, how or 'released')
   return 'requeued'
 end

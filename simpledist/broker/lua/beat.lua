@@ -1,6 +1,7 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
 -- with a reply on the wire: back to the queue, blaming nobody.
--- ARGV: worker connection n_held held... (function:id:fence), row ('' or JSON: registers) n_functions functions...
+-- ARGV: worker connection n_held held... (function:id:fence), row ('' or JSON: registers),
+--       vitals (text: slots at work, resident KB, jobs done), n_functions functions...
 -- Replies: known(0|1), n_stop stop..., n_missing missing...
 
 local worker, connection = arg(), arg()
@@ -9,7 +10,7 @@ for i = 1, number() do
   order[i] = arg()
   named[order[i]] = true
 end
-local row, n_functions = arg(), number()
+local row, vitals, n_functions = arg(), arg(), number()
 call('HDEL', key_suspects(), worker)
 local old = call('HGET', key_workers(), worker)
 if row ~= '' then
@@ -19,11 +20,19 @@ if row ~= '' then
     local fn = arg()
     call('SADD', key_functions(), fn)
     call('HSET', key_offers(fn), worker, now)
+    tally(fn)
   end
 elseif not old or row_dead(old) or row_connection(old) ~= connection then
   return { 0, {}, {} }
 end
 call('HSET', key_heartbeats(), worker, now)
+call('HSET', key_vitals(), worker, vitals)
+local pulse = key_pulse(math.floor(minute / 60))
+local slots = string.match(row ~= '' and row or old, '"slots":(%d+)') or 0
+for name, n in pairs({ beats = 1, slots = slots, held = #order }) do
+  call('HINCRBY', pulse, minute % 60 .. ':' .. name, n)
+end
+call('PEXPIRE', pulse, HISTORY_MINUTES * 60000)
 epoch()
 
 local stop, missing = {}, {}
@@ -40,8 +49,9 @@ for _, field in ipairs(order) do
     call('ZREM', key_queued(fn), id)
     local attempt = tonumber(job.attempts or 0) + 1
     call('HDEL', key_job(id), 'missed')
-    call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', worker, 'attempts', attempt,
+    call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', worker, 'slot', '-', 'attempts', attempt,
       'queued_ms', job.queued_ms or '0')
+    tally(fn)
     hold(fn, id, fence, worker, '-', attempt, '-')
   elseif job.fence ~= fence then
     table.insert(stop, field)
@@ -53,7 +63,7 @@ local flat = call('HGETALL', key_held(worker))
 for i = 1, #flat, 2 do
   if not named[flat[i]] and now_ms - tonumber(string.match(flat[i + 1], '^%d+')) >= UNHELD_MS then
     local fn, id, fence = split_held(flat[i])
-    if release(fn, id, fence) == 'requeued' then bump(fn, 'unheld') end
+    if release(fn, id, fence, 'unheld') == 'requeued' then bump(fn, 'unheld') end
     unhold(fn, id, fence, worker)
   end
 end

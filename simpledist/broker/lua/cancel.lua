@@ -37,6 +37,7 @@ for i = 1, n do
       bump(fn, 'cancelled')
     elseif not others then
       unhold(fn, id, job.fence, job.worker)
+      note_attempt(fn, id, job, 'cancelled', job.worker, text(now_ms - job.fence / 1000), nil)
       call('DEL', key_call(id))
       tell_worker(id, job)
       call('HDEL', key_job(id), 'fence')

@@ -1,6 +1,7 @@
 -- complete: attempts that came to an outcome end their jobs; the worker's next jobs come back in the same step.
 -- The first *value* wins, whoever brings it: the functions are pure. An *error* counts only from the current fence.
 -- ARGV: worker nonce again(0|1) n, then n times: function id fence kind(value|error) run_ms error result
+--       (error: a line for people, then, where there are any, a line with its place and the traceback)
 --       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
 --       then take(0|1) [function n_slots slots...]
 -- Replies: words (succeeded | failed | already | stale | gone), then claimed jobs as in claim
@@ -28,9 +29,13 @@ for i = 1, n do
     end
     words[i] = kind == 'value' and 'succeeded' or 'failed'
     local fields = { worker = worker, run_ms = run_ms }
-    if error ~= '' then fields.error = error end
+    if error ~= '' then
+      local where, trace
+      fields.error, where, trace = string.match(error .. '\n\n', '^([^\n]*)\n([^\n]*)\n(.-)\n*$')
+      note_failure(fn, id, string.match(fields.error, '^[^:%s]+') or 'error', where, trace)
+    end
     finish(fn, id, job, words[i], fields, place, result)
-    bump(fn, 'run_ms', run_ms)
+    count_ms(fn, 'run', run_ms)
   end
   if staged then call('DEL', staged) end
 end

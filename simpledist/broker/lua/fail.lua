@@ -16,7 +16,8 @@ for i = 1, n do
   elseif job.fence ~= fence then
     words[i] = 'stale'
   elseif why == 'crashed' and call('HINCRBY', key_job(id), 'crashes', 1) < CRASH_CAP then
-    requeue(fn, id, job)
+    requeue(fn, id, job, 'crashed')
+    note_failure(fn, id, 'crashed', string.gsub(string.sub(error, 1, 100), '%d+', '#'), '')
     bump(fn, 'child_deaths')
     words[i] = 'requeued'
   else

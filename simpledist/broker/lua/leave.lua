@@ -6,7 +6,13 @@ local worker, final = arg(), arg() == '1'
 call('HDEL', key_suspects(), worker)
 local row = call('HGET', key_workers(), worker)
 if row then withdraw_offers(worker, row) end
-if not final then return 0 end
+if not final then
+  if row and not string.match(row, '"draining":') then
+    call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"draining":' .. now .. '}')
+  end
+  flush()
+  return 0
+end
 local released = 0
 for _, field in ipairs(call('HKEYS', key_held(worker))) do
   local fn, id, fence = split_held(field)
@@ -16,6 +22,7 @@ end
 call('DEL', key_held(worker), key_control(worker))
 call('HDEL', key_workers(), worker)
 call('HDEL', key_heartbeats(), worker)
+call('HDEL', key_vitals(), worker)
 if call('HDEL', key_clients(), worker) == 1 then call('DEL', key_reply(worker)) end
 flush()
 return released

@@ -58,7 +58,7 @@ for i, pair in ipairs(ids) do
     call('PEXPIRE', key_call(id), UNFINISHED_MS)
     -- Keys may be deleted by hand or evicted: what nobody holds, and what no ledger has, goes back to its queue.
     if job.state == 'running' and call('HEXISTS', key_held(job.worker), fn .. ':' .. id .. ':' .. job.fence) == 0 then
-      release(fn, id, job.fence)
+      release(fn, id, job.fence, 'unheld')
       job.state = 'queued'
     elseif job.state == 'queued' and not call('ZSCORE', key_queued(fn), id) then
       requeue(fn, id, job)

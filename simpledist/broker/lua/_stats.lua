@@ -1,0 +1,144 @@
+-- Stands before the prelude: what a script counts, kept in a table while it runs and written once a function when it
+-- flushes (`flush_tallies`), so that a batch of a hundred jobs costs hardly more than one. An event is counted by the
+-- verb that makes it happen and by nobody else: any number of distributors may run, or none.
+--
+-- Counters only rise and stand in meta:<fn>. When the first event of a new minute comes, what the last one added goes
+-- as a row into history:<fn>, a ring of HISTORY_MINUTES; its field `mark` holds the counters as that row left them.
+
+local now_ms = math.floor(now_us / 1000)
+local minute = math.floor(now_ms / 60000)
+local tallies = {}
+
+-- Also says that something about fn has changed: readers look again at what `active` names.
+local function tally(fn)
+  local one = tallies[fn]
+  if not one then
+    one = { counts = {}, gauges = {}, recent = {}, failures = {} }
+    tallies[fn] = one
+  end
+  return one
+end
+
+local function bump(fn, counter, n)
+  local counts = tally(fn).counts
+  counts[counter] = (counts[counter] or 0) + (tonumber(n or 1) or 0)
+end
+
+-- The number of the first bound that ms does not exceed; one more than there are if it exceeds them all.
+local function bucket(ms)
+  local low, high = 1, #BOUNDS_MS + 1
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if ms <= BOUNDS_MS[middle] then high = middle else low = middle + 1 end
+  end
+  return low
+end
+
+-- A duration under `run` or `wait`: its sum, and its place in the histogram.
+local function count_ms(fn, what, ms)
+  ms = tonumber(ms) or 0
+  bump(fn, what .. '_ms', ms)
+  bump(fn, what .. ':' .. bucket(ms))
+end
+
+local function gauge(fn, name, value)
+  if value > 0 then tally(fn).gauges[name] = value end
+end
+
+-- One attempt that is over, for the stream and for the page of a job whose keys are gone. `how`: a state, or requeued.
+local function note_attempt(fn, id, job, how, worker, run_ms, why)
+  local mine = job.fence and job.worker == worker
+  local claimed = mine and tonumber(job.fence) / 1000 or now_ms - (tonumber(run_ms) or 0)
+  table.insert(tally(fn).recent, string.format('%s %s %s %s %s %.0f %.0f %.0f %s %s', id, how, worker or '-',
+    mine and job.slot or '-', job.attempts or '0', tonumber(job.submitted or job.stamp / 1000), claimed, now_ms,
+    run_ms or '0', why or '-'))
+end
+
+-- Failures are grouped by what failed (a type, a word of job.Why) and where; one text stands for all of a group.
+local function note_failure(fn, id, kind, place, told)
+  local groups = tally(fn).failures
+  local field = string.sub(kind .. ' ' .. place, 1, 200)
+  local group = groups[field] or { number = 0, told = told }
+  group.number, group.id = group.number + 1, id
+  groups[field] = group
+end
+
+local function packed(values)
+  local words = {}
+  for name, value in pairs(values) do table.insert(words, string.format('%s=%.0f', name, value)) end
+  return table.concat(words, ' ')
+end
+
+local not_counted = { stamp = true, reaped = true, checked = true, witness = true, wanted = true, minute = true }
+
+local function roll(fn)
+  local meta, history = key_meta(fn), key_history(fn)
+  local counting = call('HGET', meta, 'minute')
+  if counting and tonumber(counting) == minute then return end
+  local totals, gauges = {}, {}
+  local flat = call('HGETALL', meta)
+  for i = 1, #flat, 2 do
+    local name, value = flat[i], tonumber(flat[i + 1])
+    if string.sub(name, 1, 4) == 'max_' then
+      gauges[name] = value
+      call('HDEL', meta, name)
+    elseif value and not not_counted[name] then
+      totals[name] = value
+    end
+  end
+  local mark = call('HGET', history, 'mark')
+  if counting and mark then
+    local row = gauges
+    for name, value in pairs(totals) do row[name] = value end
+    for name, value in string.gmatch(mark, '(%S+)=(%d+)') do
+      if row[name] then row[name] = row[name] > tonumber(value) and row[name] - tonumber(value) or nil end
+    end
+    call('HSET', history, counting % HISTORY_MINUTES, counting .. ' ' .. packed(row))
+  end
+  call('HSET', history, 'mark', packed(totals))
+  call('PEXPIRE', history, HISTORY_MINUTES * 60000)
+  call('HSET', meta, 'minute', minute)
+end
+
+local function flush_recent(fn, attempts)
+  local first = math.max(1, #attempts - RECENT_CAP + 1)
+  call('LPUSH', key_recent(fn), unpack(attempts, first))
+  call('LTRIM', key_recent(fn), 0, RECENT_CAP - 1)
+  call('PEXPIRE', key_recent(fn), HISTORY_MINUTES * 60000)
+end
+
+-- "<times> <first ms> <last ms> <last job>\n<text>"
+local function flush_failures(fn, groups)
+  local key = key_failures(fn)
+  for field, group in pairs(groups) do
+    local old = call('HGET', key, field)
+    if not old and call('HLEN', key) >= FAILURES_CAP then
+      field, group.told = 'others -', ''
+      old = call('HGET', key, field)
+    end
+    local times, first, told = string.match(old or '', '^(%d+) (%d+) %d+ %S+\n(.*)$')
+    call('HSET', key, field, string.format('%.0f %s %.0f %s\n%s', (times or 0) + group.number,
+      first or string.format('%.0f', now_ms), now_ms, group.id, told or group.told))
+  end
+  call('PEXPIRE', key, HISTORY_MINUTES * 60000)
+end
+
+local function flush_tallies()
+  local changed = {}
+  for fn, one in pairs(tallies) do
+    local meta = key_meta(fn)
+    if next(one.counts) or next(one.gauges) then roll(fn) end
+    for counter, n in pairs(one.counts) do call('HINCRBY', meta, counter, string.format('%.0f', n)) end
+    for name, value in pairs(one.gauges) do
+      if value > tonumber(call('HGET', meta, name) or 0) then call('HSET', meta, name, value) end
+    end
+    if #one.recent > 0 then flush_recent(fn, one.recent) end
+    if next(one.failures) then flush_failures(fn, one.failures) end
+    table.insert(changed, string.format('%.0f', now_us))
+    table.insert(changed, fn)
+  end
+  for first = 1, #changed, 1000 do
+    call('ZADD', key_active(), unpack(changed, first, math.min(first + 999, #changed)))
+  end
+  tallies = {}
+end

@@ -1,0 +1,232 @@
+"""What the verbs count: once, in the script that makes it happen, by the minute, within bounds."""
+
+from __future__ import annotations
+
+from simpledist import policy
+from simpledist.broker.records import Ended, Failed
+from tests.broker.bench import Bench
+
+ERROR = "ValueError: no\nfns.py:31 in throw\nTraceback (most recent call last):\n  ...\nValueError: no"
+
+
+def meta(bench: Bench, function: str = "fib") -> dict[str, int]:
+    """The function's counters."""
+    fields = bench.hash(bench.keys.named("meta", function))
+    return {name: int(value) for name, value in fields.items() if name not in ("stamp", "witness", "minute", "reaped")}
+
+
+def rows(bench: Bench, function: str = "fib") -> dict[int, dict[str, int]]:
+    """minute -> what it added."""
+    history = bench.hash(bench.keys.named("history", function))
+    found: dict[int, dict[str, int]] = {}
+    for slot, row in history.items():
+        if slot != "mark":
+            minute, *words = row.split(" ")
+            assert int(slot) == int(minute) % policy.HISTORY_MINUTES
+            found[int(minute)] = {name: int(value) for name, value in (word.split("=") for word in words if word)}
+    return found
+
+
+def recent(bench: Bench, function: str = "fib") -> list[list[str]]:
+    key = bench.keys.named("recent", function)
+    return [line.decode().split(" ") for line in bench.redis("LRANGE", key, 0, -1)]
+
+
+def failures(bench: Bench, function: str = "fib") -> dict[str, str]:
+    return bench.hash(bench.keys.named("failures", function))
+
+
+def run(bench: Bench, *ids: str, seconds: float = 0.1, error: str = "") -> None:
+    """Submit, claim and end these jobs, after so long."""
+    bench.submit(*ids)
+    claimed = bench.claim(len(ids))
+    bench.advance(seconds)
+    kind = "error" if error else "value"
+    ended = [Ended(one.held, kind, b"outcome", round(seconds * 1000), error) for one in claimed]
+    bench.broker.complete("w1", bench.nonce(), ended)
+
+
+def test_a_batch_counts_each_job_once_in_totals_and_histograms(bench: Bench) -> None:
+    bench.worker()
+    run(bench, "c1-1", "c1-2", "c1-3")
+    run(bench, "c1-4", error=ERROR)
+    counted = meta(bench)
+    assert (counted["submitted"], counted["succeeded"], counted["failed"]) == (4, 3, 1)
+    interval = policy.BOUNDS_MS.index(100) + 1
+    assert (counted["run_ms"], counted[f"run:{interval}"]) == (400, 4)
+    assert (counted["wait_ms"], counted["wait:1"]) == (0, 4)
+
+
+def test_intervals_begin_above_the_bound_before_and_end_with_their_own(bench: Bench) -> None:
+    bench.worker()
+    for number, ms in enumerate((0, 1, 2, 100, 101, 700_000, 700_001)):
+        run(bench, f"c1-{number}", seconds=ms / 1000)
+        bench.broker.nudge("c1", "run1:200", [])
+        bench.worker()
+    hundred, last = policy.BOUNDS_MS.index(100) + 1, len(policy.BOUNDS_MS)
+    counted = meta(bench)
+    found = {name: number for name, number in counted.items() if name.startswith("run:")}
+    assert found == {
+        "run:1": 2,
+        "run:2": 1,
+        f"run:{hundred}": 1,
+        f"run:{hundred + 1}": 1,
+        f"run:{last}": 1,
+        f"run:{last + 1}": 1,
+    }
+
+
+def test_a_verb_sent_again_counts_nothing_twice(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    bench.submit("c1-1")
+    claimed = bench.broker.claim("w1", "n", "fib", [], [0])
+    bench.broker.claim("w1", "n", "fib", [], [0], again=True)
+    ended = [Ended(claimed[0].held, "value", b"value", 5)]
+    for again in (False, True):
+        bench.broker.complete("w1", "m", ended, again=again)
+    counted = meta(bench)
+    assert (counted["submitted"], counted["succeeded"], counted["run_ms"], counted["wait:1"]) == (1, 1, 5, 1)
+    assert len(recent(bench)) == 1
+
+
+def test_a_minute_becomes_a_row_when_the_next_one_counts_something(bench: Bench) -> None:
+    bench.worker()
+    first = bench.now_ms // 60_000
+    run(bench, "c1-1", "c1-2")
+    assert rows(bench) == {}
+    bench.advance(180)
+    bench.worker()
+    run(bench, "c1-3", error=ERROR)
+    assert list(rows(bench)) == [first]
+    assert rows(bench)[first]["succeeded"] == 2
+    bench.advance(60)
+    bench.broker.ack("c1", [], {("fib", "no_worker"): 7})
+    assert set(rows(bench)) == {first, first + 3}
+    assert rows(bench)[first + 3]["failed"] == 1
+    assert "succeeded" not in rows(bench)[first + 3], "only what that minute added"
+    assert meta(bench)["local:no_worker"] == 7
+
+
+def test_a_history_that_is_gone_does_not_come_back_as_one_huge_minute(bench: Bench) -> None:
+    bench.worker()
+    run(bench, "c1-1", "c1-2")
+    bench.redis("DEL", bench.keys.named("history", "fib"))
+    for minutes in (1, 1):
+        bench.advance(60 * minutes)
+        bench.broker.ack("c1", [], {("fib", "closed"): 1})
+    assert [row.get("succeeded", 0) for row in rows(bench).values()] == [0]
+    assert meta(bench)["succeeded"] == 2
+
+
+def test_the_ring_holds_a_day_and_no_more(bench: Bench) -> None:
+    for _ in range(policy.HISTORY_MINUTES + 20):
+        bench.advance(60)
+        bench.broker.ack("c1", [], {("fib", "no_worker"): 1})
+    assert len(rows(bench)) == policy.HISTORY_MINUTES
+    assert {row["local:no_worker"] for row in rows(bench).values()} == {1}
+
+
+def test_the_longest_queue_of_a_minute_is_kept_however_many_look(bench: Bench) -> None:
+    bench.worker()
+    bench.submit(*[f"c1-{number}" for number in range(5)])
+    for _ in range(24):
+        bench.advance(0.25)
+        bench.reap()
+        bench.reap()
+    assert meta(bench)["max_queued"] == 5
+    assert meta(bench)["max_wait_ms"] > 1000
+    bench.claim(5)
+    for _ in range(24):
+        bench.advance(0.25)
+        bench.broker.reap(run_id="", functions=("fib",))
+    assert (meta(bench)["max_queued"], meta(bench)["max_running"]) == (5, 5)
+
+
+def test_an_attempt_is_remembered_with_its_lane_and_times(bench: Bench) -> None:
+    bench.worker()
+    begin = bench.now_ms
+    bench.submit("c1-1")
+    bench.advance(2)
+    claimed = bench.broker.claim("w1", bench.nonce(), "fib", [], [3])
+    bench.advance(1)
+    bench.broker.complete("w1", bench.nonce(), [Ended(claimed[0].held, "value", b"value", 950)])
+    times = [str(begin), str(begin + 2000), str(begin + 3000)]
+    assert recent(bench) == [["c1-1", "succeeded", "w1", "3", "1", *times, "950", "-"]]
+
+
+def test_lost_and_crashed_attempts_are_remembered_and_the_trail_names_them(bench: Bench) -> None:
+    bench.worker("w1")
+    bench.submit("c1-1")
+    submitted = str(bench.now_ms)
+    claimed = bench.claim()[0]
+    bench.broker.fail("w1", [Failed(claimed.held, "crashed", "the child died: signal 11")])
+    bench.claim()
+    bench.advance(10.5)
+    bench.broker.nudge("c1", "run1:200", [("fib", "c1-1")])
+    bench.worker("w2")
+    bench.claim(worker="w2")
+    assert [(line[1], line[2], line[9]) for line in recent(bench)] == [
+        ("requeued", "w1", "lost"),
+        ("requeued", "w1", "crashed"),
+    ]
+    assert {line[5] for line in recent(bench)} == {submitted}, "submitted once, however often requeued"
+    trail = bench.job("c1-1")["trail"].strip(";").split(";")
+    assert [(line.split(" ")[0], line.split(" ")[4]) for line in trail] == [("w1", "crashed"), ("w1", "lost")]
+    assert list(failures(bench)) == ["crashed the child died: signal #"]
+
+
+def test_recent_attempts_are_capped_in_one_batch_and_over_many(bench: Bench) -> None:
+    bench.worker()
+    for batch in range(2):
+        run(bench, *[f"c1-{batch * 600 + number}" for number in range(600)])
+    lines = recent(bench)
+    assert len(lines) == policy.RECENT_CAP
+    assert lines[0][0] == "c1-1199", "newest first"
+
+
+def test_failures_are_grouped_with_one_traceback_and_capped(bench: Bench) -> None:
+    bench.worker()
+    run(bench, "c1-1", error=ERROR)
+    first = bench.now_ms
+    bench.advance(5)
+    run(bench, "c1-2", "c1-3", error=ERROR)
+    head, _, told = failures(bench)["ValueError fns.py:31 in throw"].partition("\n")
+    assert head == f"3 {first} {bench.now_ms} c1-3"
+    assert told.startswith("Traceback")
+    assert bench.job("c1-1")["error"] == "ValueError: no", "a job keeps the line alone"
+    for number in range(60):
+        run(bench, f"c1-{10 + number}", seconds=0, error=f"E{number}: x\nplace\ntrace")
+    groups = failures(bench)
+    assert len(groups) == policy.FAILURES_CAP + 1
+    assert groups["others -"].split(" ")[0] == "21"
+
+
+def test_readers_are_told_what_changed(bench: Bench) -> None:
+    bench.worker("w1", "fib", "gcd@2")
+    began = bench.now_us
+    bench.advance(1)
+    bench.submit("c1-1")
+    stamps = bench.redis("ZRANGE", bench.keys.active, 0, -1, "WITHSCORES")
+    flat = [part for one in stamps for part in one] if isinstance(stamps[0], list | tuple) else stamps
+    times = {name.decode(): int(float(score)) for name, score in zip(flat[::2], flat[1::2], strict=True)}
+    assert times == {"gcd@2": began, "fib": bench.now_us}
+
+
+def test_beats_bring_vitals_and_add_up_to_a_pulse(bench: Bench) -> None:
+    row = {"host": "here", "functions": ["fib"], "slots": 4, "connection": "run1:1"}
+    bench.broker.beat("w1", "run1:1", [], row, ["fib"], vitals="0 1000 0")
+    bench.broker.beat("w1", "run1:1", [], vitals="2 1200 7")
+    assert bench.hash(bench.keys.vitals) == {"w1": "2 1200 7"}
+    minute = bench.now_ms // 60_000
+    pulse = bench.hash(bench.keys.named("pulse", str(minute // 60)))
+    assert pulse == {f"{minute % 60}:beats": "2", f"{minute % 60}:slots": "8", f"{minute % 60}:held": "0"}
+    bench.broker.leave("w1", final=True)
+    assert bench.hash(bench.keys.vitals) == {}
+
+
+def test_a_worker_that_drains_says_so_in_its_row(bench: Bench) -> None:
+    bench.worker()
+    for _ in range(2):
+        bench.broker.leave("w1", final=False)
+    assert bench.hash(bench.keys.workers)["w1"].count('"draining":') == 1
