@@ -36,6 +36,7 @@ TEMPLATES: dict[str, str] = {
 }
 
 PERMANENT = frozenset({"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta"})
+SEALED = frozenset({"call", "result", "staged_result", "reply"})  # calls and results: who only looks may not read them
 
 
 class Keys:

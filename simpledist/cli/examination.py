@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simpledist.broker import Keys, Link
-from simpledist.broker.keys import PERMANENT
+from simpledist.broker.keys import PERMANENT, SEALED
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused
 from simpledist.monitor import Monitor, Snapshot
@@ -24,7 +24,6 @@ PINGS = 15
 SCAN_PAGE = 1000
 SCAN_PAGES = 100
 LOG_SECONDS = 3600.0
-BYTES_IN = frozenset({"data", "beside_call", "beside_result", "staged_result", "reply"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def examine(config: Config) -> Examination:
             skew_seconds=_skew(link),
             user=user,
             refusals=_refusals(_try(link, "ACL", "LOG", "100")) if user == "default" else (),
-            leftovers=_leftovers(link, Keys(config.namespace), with_bytes=user == "default"),
+            leftovers=_leftovers(link, Keys(config.namespace), sealed=user == "default"),
         )
     except OperatorError:  # Redis went away meanwhile
         return first
@@ -127,7 +126,7 @@ def _refusals(log: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _leftovers(link: Link, keys: Keys, *, with_bytes: bool) -> Leftovers | None:
+def _leftovers(link: Link, keys: Keys, *, sealed: bool) -> Leftovers | None:
     cursor: Any = "0"
     foreign: list[str] = []
     immortal: list[str] = []
@@ -143,7 +142,7 @@ def _leftovers(link: Link, keys: Keys, *, with_bytes: bool) -> Leftovers | None:
             template = keys.template_of(name)
             if template is None:
                 foreign.append(name)
-            elif template not in PERMANENT and (with_bytes or template not in BYTES_IN):
+            elif template not in PERMANENT and (sealed or template not in SEALED):
                 mortal.append(name)
         immortal += _without_ttl(link, mortal)
         if int(cursor) == 0:
