@@ -10,13 +10,16 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import struct
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, Literal, cast
 from weakref import WeakSet
 
 from simpledist import policy
 from simpledist.errors import Undecodable, Unserialisable
+from simpledist.pieces import BIG_BYTES, Data, Part, Pieces, Reader
 
 Codec = Literal["pickle", "json"]
 CODECS: tuple[Codec, ...] = ("pickle", "json")
@@ -25,14 +28,28 @@ JSON_DEPTH = 100
 JSON_NODES = policy.MAX_VALUE_BYTES // 2  # each takes two bytes at least: more would be too big in any case
 LINE_CHARACTERS = 300
 
-_BY_VALUE = b"c"  # in front of what cloudpickle made; a plain pickle begins with b"\x80"
+# In front of what is not a plain pickle, which begins with b"\x80".
+_BY_VALUE = b"c"  # what cloudpickle made
+_BUFFERS = b"b"  # how many buffers, the length of each and whether it is read-only, then the pickle's; then all of them
+_COUNT, _BUFFER, _LENGTH = struct.Struct(">I"), struct.Struct(">Q?"), struct.Struct(">Q")
+_NUMBERS = (int, float, bool, type(None))
+_SMALL_BYTES, _SMALL_ITEMS = 1024, 8
+_NAMES_BYTES = 2 * BIG_BYTES  # names stand in frames, which are shorter; a longer piece is a value
 
 
 def dumps(codec: str, value: Any) -> bytes:
     """`value` as bytes; Unserialisable, with the reason, where it cannot be."""
+    return bytes(dump(codec, value))
+
+
+def dump(codec: str, value: Any, *, lend: bool = False) -> Data:
+    """`dumps` for what may be big: the bytes in it are not copied.
+
+    Nor are arrays and other buffers that can change, with `lend`: they must not, until what is made of them has left.
+    """
     try:
         if codec == "pickle":
-            return _to_pickle(value)
+            return _to_pickle(value, lend)
         if codec == "json":
             return _to_json(value)
     except Unserialisable:
@@ -42,13 +59,13 @@ def dumps(codec: str, value: Any) -> bytes:
     raise Unserialisable(f"unknown codec {codec!r}")
 
 
-def loads(codec: str, data: bytes | memoryview) -> Any:
-    """The object that `data` stands for; Undecodable, with the reason, where it cannot be made here."""
+def loads(codec: str, data: Data | memoryview) -> Any:
+    """The object that `data` stands for; Undecodable, with the reason, where it cannot be made here. Uses up Pieces."""
     try:
         if codec == "pickle":
-            return _from_pickle(data)
+            return _from_pieces(data) if isinstance(data, Pieces) else _from_pickle(data)
         if codec == "json":
-            return json.loads(str(data, "utf-8", "surrogatepass"))
+            return json.loads(str(bytes(data), "utf-8", "surrogatepass"))
     except Exception as error:
         raise Undecodable(one_line(error)) from error
     raise Undecodable(f"unknown codec {codec!r}")
@@ -68,28 +85,120 @@ def one_line(error: BaseException) -> str:
 # --- pickle ----------------------------------------------------------------------------------------------------------
 
 
-def _to_pickle(value: Any) -> bytes:
+def _to_pickle(value: Any, lend: bool) -> Data:
     try:
-        data = pickle.dumps(value, protocol=5)
+        if _is_small(value):
+            data = pickle.dumps(value, protocol=5)
+            return data if b"__main__" not in data else _by_value(value)
+        parts, buffers = _pickled(value, lend)
     except Exception:  # noqa: BLE001 - whatever it is, there is a second way
         # Lambdas, closures, local classes: cloudpickle says what is really wrong, if it cannot either.
         return _by_value(value)
     # What names __main__ would be looked for in the __main__ of another program.
-    return _by_value(value) if b"__main__" in data else data
+    if any(b"__main__" in part for part in parts if len(part) <= _NAMES_BYTES):
+        return _by_value(value)
+    return _with_buffers(parts, buffers) if buffers else _data(parts)
 
 
-def _by_value(value: Any) -> bytes:
-    file = io.BytesIO()
-    file.write(_BY_VALUE)
+def _is_small(value: Any, depth: int = 3) -> bool:
+    """Whether a look at the surface shows that a value holds nothing big: a pickler of its own takes 5 us to make."""
+    kind = cast("type[object]", type(value))
+    if kind in _NUMBERS:
+        return True
+    if kind is str or kind is bytes:
+        return len(value) < _SMALL_BYTES
+    if kind is dict:
+        value = value.values()
+    elif kind is not tuple and kind is not list:
+        return False
+    if not depth or len(value) > _SMALL_ITEMS:
+        return False
+    for item in value:  # noqa: SIM110
+        # A generator, or a call a number, would take longer than the pickle.
+        if type(item) not in _NUMBERS and not _is_small(item, depth - 1):
+            return False
+    return True
+
+
+def _pickled(value: Any, lend: bool) -> tuple[list[Part], list[tuple[Part, bool]]]:
+    """A pickle in pieces, and the big buffers that lie beside it; the big bytes in it are those of the value itself."""
+    parts: list[Part] = []
+    buffers: list[tuple[Part, bool]] = []
+
+    def write(part: bytes | bytearray) -> None:
+        parts.append(part if type(part) is bytes else memoryview(part) if lend else bytes(part))
+
+    def in_band(buffer: pickle.PickleBuffer) -> bool:
+        view = memoryview(buffer)
+        if view.nbytes < BIG_BYTES or not view.contiguous:
+            return True
+        raw = buffer.raw()
+        buffers.append((raw if lend else bytes(raw), raw.readonly))
+        return False
+
+    # A pickler that writes to a file hands over big bytes objects as they are.
+    pickle.Pickler(cast(Any, SimpleNamespace(write=write)), 5, buffer_callback=in_band).dump(value)
+    return parts, buffers
+
+
+def _data(parts: list[Part]) -> Data:
+    pieces = Pieces(parts)
+    return pieces if len(pieces) > BIG_BYTES else bytes(pieces)
+
+
+def _with_buffers(parts: list[Part], buffers: list[tuple[Part, bool]]) -> Data:
+    table = b"".join(_BUFFER.pack(len(buffer), readonly) for buffer, readonly in buffers)
+    head = _BUFFERS + _COUNT.pack(len(buffers)) + table + _LENGTH.pack(sum(len(part) for part in parts))
+    return Pieces([head, *parts, *(buffer for buffer, _ in buffers)])
+
+
+def _by_value(value: Any) -> Data:
+    parts: list[Part] = [_BY_VALUE]
     # Loaded only when plain pickle does not do: most programs and children never need it.
-    import_module("cloudpickle").dump(value, file, protocol=5)
-    return file.getvalue()
+    import_module("cloudpickle").dump(value, SimpleNamespace(write=parts.append), protocol=5)
+    return _data(parts)
 
 
 def _from_pickle(data: bytes | memoryview) -> Any:
-    if data[:1] != _BY_VALUE:
-        return pickle.loads(data)  # noqa: S301 - verified by wire/envelope.py before it comes here
-    return _ByValueUnpickler(io.BytesIO(memoryview(data)[1:])).load()
+    kind = data[:1]
+    if kind == _BY_VALUE:
+        return _ByValueUnpickler(io.BytesIO(memoryview(data)[1:])).load()
+    if kind == _BUFFERS:
+        return _from_pieces(Pieces([data]))
+    return pickle.loads(data)  # noqa: S301 - verified by wire/envelope.py before it comes here
+
+
+def _from_pieces(data: Pieces) -> Any:
+    """What the pieces stand for; each goes once it is read, so that it never lies whole beside what is made of it."""
+    kind = bytes(data.cut(0, 1))
+    reader = Reader(data)
+    if kind not in (_BY_VALUE, _BUFFERS):
+        return pickle.Unpickler(cast(Any, reader)).load()  # noqa: S301 - as above
+    reader.read(1)
+    if kind == _BY_VALUE:
+        return _ByValueUnpickler(cast(Any, reader)).load()
+    (count,) = _COUNT.unpack(reader.read(_COUNT.size))
+    table = [_BUFFER.unpack(reader.read(_BUFFER.size)) for _ in range(count)]
+    (length,) = _LENGTH.unpack(reader.read(_LENGTH.size))
+    pickled = reader.read(length)
+    buffers = (_buffer(reader, size, readonly) for size, readonly in table)
+    return pickle.loads(pickled, buffers=buffers)  # noqa: S301 - as above
+
+
+def _buffer(reader: Reader, size: int, readonly: bool) -> bytes | bytearray:
+    if not readonly:
+        buffer = bytearray(size)
+        if reader.readinto(buffer) < size:
+            raise EOFError("cut short")
+        return buffer
+    # The bytes that a BytesIO holds can be filled in place.
+    file = io.BytesIO()
+    file.seek(size - 1)
+    file.write(b"\0")
+    with file.getbuffer() as room:
+        if reader.readinto(room) < size:
+            raise EOFError("cut short")
+    return file.getvalue()
 
 
 class _ByValueUnpickler(pickle.Unpickler):

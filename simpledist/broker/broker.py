@@ -14,7 +14,7 @@ from typing import Any
 from simpledist import policy
 from simpledist.broker import scripts
 from simpledist.broker.keys import Keys
-from simpledist.broker.link import BIG_TIMEOUT_SECONDS, COMMAND_TIMEOUT_SECONDS, Argument, Link
+from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS, Argument, Link
 from simpledist.broker.records import (
     Beaten,
     Claimed,
@@ -28,6 +28,7 @@ from simpledist.broker.records import (
     Suspect,
     Take,
 )
+from simpledist.pieces import Data
 
 
 class Broker:
@@ -45,7 +46,7 @@ class Broker:
         function: str,
         client: str,
         connection: str,
-        calls: Sequence[tuple[str, bytes]],
+        calls: Sequence[tuple[str, Data]],
         *,
         max_queue: int | None = None,
         require_worker: bool = True,
@@ -99,9 +100,9 @@ class Broker:
             closing=bool(closing),
         )
 
-    def result_bytes(self, reply: Reply) -> bytes | None:
+    def result_bytes(self, reply: Reply) -> Data | None:
         """The bytes of a reply whose `place` is "beside"; None if they are gone."""
-        return self.link.call("GET", self.keys.named("result", reply.id), timeout=BIG_TIMEOUT_SECONDS)
+        return self.link.fetch(self.keys.named("result", reply.id))
 
     # --- worker ------------------------------------------------------------------------------------------------
 
@@ -171,9 +172,9 @@ class Broker:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
         return self._run("leave", [worker, int(final)])
 
-    def call_bytes(self, id: str) -> bytes | None:
+    def call_bytes(self, id: str) -> Data | None:
         """The bytes of a call that lies beside the scripts; None if they are gone."""
-        return self.link.call("GET", self.keys.named("call", id), timeout=BIG_TIMEOUT_SECONDS)
+        return self.link.fetch(self.keys.named("call", id))
 
     # --- reading, no verb ----------------------------------------------------------------------------------------
 
@@ -223,12 +224,11 @@ class Broker:
         script = self._verbs[verb]
         return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS)
 
-    def _put_beside(self, template: str, id: str, value: bytes) -> bytes:
+    def _put_beside(self, template: str, id: str, value: Data) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
         if len(value) <= policy.BESIDE_BYTES:
-            return value
-        lifetime = round(policy.TIMINGS.ended_ttl_seconds * 1000)
-        self.link.call("SET", self.keys.named(template, id), value, "PX", lifetime, timeout=BIG_TIMEOUT_SECONDS)
+            return bytes(value)
+        self.link.put(self.keys.named(template, id), value, round(policy.TIMINGS.ended_ttl_seconds * 1000))
         return b""
 
 

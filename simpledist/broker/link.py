@@ -10,6 +10,7 @@ Owned by one thread at a time (roles lock or confine it). Every method raises Re
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.pieces import BIG_BYTES, Data, Filling, parts_of
 
 COMMAND_TIMEOUT_SECONDS = 2.0
 BIG_TIMEOUT_SECONDS = 10.0
@@ -35,6 +37,8 @@ _PASSING = (
     "TRYAGAIN",
     "NOREPLICAS",
 )
+
+_LINE_BYTES = 32  # the longest line in front of a value
 
 Argument = str | bytes | memoryview | int | float
 
@@ -149,6 +153,48 @@ class Link:
         except BaseException as error:
             raise self._broken(error) from error
 
+    def put(self, key: str, value: Data, lifetime_ms: int) -> None:
+        """SET a big value that is forgotten after so long; it is sent as it lies, the library would copy it twice."""
+        connection = self._open(BIG_TIMEOUT_SECONDS, to_send=1)
+        sock = getattr(connection, "_sock", None)
+        try:
+            if not isinstance(sock, socket.socket):
+                connection.send_command("SET", key, bytes(value), "PX", lifetime_ms)
+            else:
+                name, lifetime = key.encode(), str(lifetime_ms).encode()
+                sock.sendall(b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name, len(value)))
+                for part in parts_of(value):
+                    sock.sendall(part)
+                sock.sendall(b"\r\n$2\r\nPX\r\n$%d\r\n%b\r\n" % (len(lifetime), lifetime))
+        except BaseException as error:
+            raise self._broken(error) from error
+        self.receive(timeout=BIG_TIMEOUT_SECONDS)
+
+    def fetch(self, key: str) -> Data | None:
+        """GET a value, which lands in pieces if it is big."""
+        self.send("GET", key, timeout=BIG_TIMEOUT_SECONDS)
+        connection = self._open(BIG_TIMEOUT_SECONDS)
+        sock = getattr(connection, "_sock", None)
+        # What is no big value (an error, nothing, a small one; TLS, where one cannot peek) is the library's to read.
+        if not isinstance(sock, socket.socket) or isinstance(sock, ssl.SSLSocket):
+            return self.receive(timeout=BIG_TIMEOUT_SECONDS)
+        try:
+            line, end, _ = sock.recv(_LINE_BYTES, socket.MSG_PEEK).partition(b"\r\n")
+            if not end or not line.startswith(b"$") or int(line[1:]) <= BIG_BYTES:
+                return self.receive(timeout=BIG_TIMEOUT_SECONDS)
+            sock.recv(len(line) + len(end))
+            value = Filling(int(line[1:]))
+            while not value.full:
+                value.filled(_some(sock.recv_into(value.rest())))
+            for _ in end:
+                _some(len(sock.recv(1)))
+            self._unread -= 1
+            return value.pieces()
+        except (RedisDown, RedisRefused):
+            raise
+        except BaseException as error:
+            raise self._broken(error) from error
+
     def evaluate(self, sha: str, text: str, key: str, arguments: Sequence[Argument], *, timeout: float) -> Any:
         """Run a script by its SHA-1; sends the text only to a server that does not have it."""
         try:
@@ -177,6 +223,12 @@ class Link:
         """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
         self.close()
         return _translated(error) if isinstance(error, Exception) else error
+
+
+def _some(count: int) -> int:
+    if not count:
+        raise ConnectionError("the connection ended within a value")
+    return count
 
 
 def _connection(url: str, name: str) -> Any:

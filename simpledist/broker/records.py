@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from simpledist.pieces import Data
+
 
 class Held(NamedTuple):
     """One job in a worker's hands: what a beat names and what ends an attempt."""
@@ -51,7 +53,7 @@ class Ended:
 
     held: Held
     kind: str
-    outcome: bytes
+    outcome: Data
     run_ms: int
     error: str = ""
 

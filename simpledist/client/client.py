@@ -28,6 +28,7 @@ from simpledist.client.session import Session
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
 from simpledist.job import Why
+from simpledist.pieces import Data
 from simpledist.signing import Keyring
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -180,13 +181,14 @@ class Client:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
         why: Why | None = "closed" if self._closed else "nested" if self._nested else None
-        sealed, digest = b"", b""
+        sealed: Data = b""
+        digest = b""
         if why is None and self._session.trouble is not None:
             why = self._trouble()
         # A future that waits for its local slot goes remote when Redis is back; a plain call runs here at once.
         if why is None or (not caller_runs and why in ("redis_down", "redis_refused")):
             try:
-                envelope = wire.seal_call(function, codec, args, kwargs, self._keyring, fingerprint)
+                envelope = wire.seal_call(function, codec, args, kwargs, self._keyring, fingerprint, lend=caller_runs)
                 sealed, digest = envelope.data, envelope.digest
                 if len(sealed) > self._max_value_bytes:
                     why, sealed = "too_big", b""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simpledist.broker.records import Reply
 from simpledist.job import Info, Why
+from simpledist.pieces import Data
 
 if TYPE_CHECKING:
     from simpledist.client.outcomes import Outcomes
@@ -42,7 +43,7 @@ class Call:
     local: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    sealed: bytes
+    sealed: Data
     digest: bytes
     began: float  # time.monotonic()
     deadline: float | None  # time.monotonic() at which the remote budget is spent

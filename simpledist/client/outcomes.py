@@ -152,7 +152,9 @@ class Outcomes:
                 self.in_flight[call.id] = future
                 return
             self.session.has_read(call.id)
-            outcome = wire.decode_outcome(wire.open_outcome(call.function, data, call.digest, self._keyring))
+            opened = wire.open_outcome(call.function, data, call.digest, self._keyring)
+            data = None  # what is decoded lets go of it, piece by piece
+            outcome = wire.decode_outcome(opened)
         except RedisDown:
             future.put_back(RunHere("redis_down"))
         except RedisRefused:

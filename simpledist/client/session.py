@@ -21,6 +21,7 @@ from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
 from simpledist.job import Why
+from simpledist.pieces import Data
 
 log = logging.getLogger("simpledist")
 
@@ -62,7 +63,7 @@ class Session:
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 
-    def submit(self, function: str, calls: Sequence[tuple[str, bytes]], max_queue: int | None) -> list[str]:
+    def submit(self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None) -> list[str]:
         """One word a call; a connection that broke since its last use is made anew once.
 
         Raises RedisDown or RedisRefused: none of these calls is known to be queued.
@@ -94,7 +95,7 @@ class Session:
                 self._broker.link.connect()
             return self._broker.live_workers()
 
-    def result_bytes(self, reply: Reply) -> bytes | None:
+    def result_bytes(self, reply: Reply) -> Data | None:
         """The bytes of a result that did not travel in its reply; None if they are gone."""
         if reply.result is not None:
             return reply.result

@@ -126,7 +126,7 @@ def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...],
             kind, body = _ERROR, wire.encode_error("pickle", error)[0]
     except Unserialisable:
         kind, body = _UNSENDABLE, b""
-    answers.write(_KIND.pack(kind) + body)
+    answers.write(_KIND.pack(kind) + bytes(body))
     answers.flush()
 
 

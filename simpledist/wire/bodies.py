@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from simpledist import serializers
 from simpledist.errors import Undecodable
+from simpledist.pieces import Data, Pieces
 from simpledist.wire.envelope import OpenOutcome
 from simpledist.wire.raised import decode_error
 
@@ -29,7 +30,7 @@ class Raised:
     exception: BaseException
 
 
-def decode_arguments(codec: str, body: bytes | memoryview) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def decode_arguments(codec: str, body: Data | memoryview) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a verified call. Raises Undecodable."""
     decoded = serializers.loads(codec, body)
     try:
@@ -41,13 +42,14 @@ def decode_arguments(codec: str, body: bytes | memoryview) -> tuple[tuple[Any, .
     return tuple(cast("list[Any]", args)), cast("dict[str, Any]", kwargs)
 
 
-def encode_value(codec: str, value: Any) -> bytes:
-    """What the function returned. Raises Unserialisable."""
-    return serializers.dumps(codec, value)
+def encode_value(codec: str, value: Any) -> Data:
+    """What the function returned; nothing else happens to it before it has left. Raises Unserialisable."""
+    return serializers.dump(codec, value, lend=True)
 
 
 def decode_outcome(outcome: OpenOutcome) -> Value | Raised:
     """The outcome of a verified envelope. Raises Undecodable."""
     if outcome.kind == "error":
-        return Raised(decode_error(outcome.codec, outcome.body))
+        body = outcome.body
+        return Raised(decode_error(outcome.codec, bytes(body) if isinstance(body, Pieces) else body))
     return Value(serializers.loads(outcome.codec, outcome.body))

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from simpledist import serializers
 from simpledist.errors import BadEnvelope, WrongKey
+from simpledist.pieces import Data, Pieces, parts_of
 from simpledist.signing import MAC_BYTES, Keyring
 
 Kind = Literal["value", "error"]
@@ -38,7 +39,7 @@ _NOTE_BYTES = 1024
 class SealedCall:
     """A call ready to travel, and what its result must carry (opaque to callers)."""
 
-    data: bytes
+    data: Data
     digest: bytes
 
 
@@ -47,7 +48,7 @@ class OpenCall:
     """A call whose envelope holds; `body` is still encoded, `fingerprint` is its client's."""
 
     codec: str
-    body: memoryview
+    body: memoryview | Pieces
     digest: bytes
     fingerprint: str
 
@@ -58,15 +59,25 @@ class OpenOutcome:
 
     kind: Kind
     codec: str
-    body: bytes | memoryview
+    body: bytes | memoryview | Pieces
 
 
 def seal_call(
-    function: str, codec: str, args: tuple[Any, ...], kwargs: dict[str, Any], keyring: Keyring, fingerprint: str = ""
+    function: str,
+    codec: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    keyring: Keyring,
+    fingerprint: str = "",
+    *,
+    lend: bool = False,
 ) -> SealedCall:
-    """A call's envelope; `fingerprint` is that of the client's function. Raises Unserialisable."""
+    """A call's envelope; `fingerprint` is that of the client's function. Raises Unserialisable.
+
+    `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
+    """
     arguments: Any = {"args": list(args), "kwargs": kwargs} if codec == "json" else (args, kwargs)
-    body = serializers.dumps(codec, arguments)
+    body = serializers.dump(codec, arguments, lend=lend)
     digest = _digest(function, codec, body)
     note = fingerprint.encode("utf-8", "replace")
     # Advisory: better none than half of one.
@@ -74,7 +85,7 @@ def seal_call(
     return SealedCall(_seal(_CALL, function, codec, 0, digest, note, body, keyring), digest + _CODEC_IDS[codec])
 
 
-def open_call(function: str, data: bytes, keyring: Keyring) -> OpenCall:
+def open_call(function: str, data: Data, keyring: Keyring) -> OpenCall:
     """Verify a call of `function`; WrongKey or BadEnvelope before anything is decoded."""
     codec, kind, digest, note, body = _open(_CALL, function, data, keyring)
     if kind != 0:
@@ -84,12 +95,12 @@ def open_call(function: str, data: bytes, keyring: Keyring) -> OpenCall:
     return OpenCall(codec, body, digest + _CODEC_IDS[codec], note)
 
 
-def seal_outcome(function: str, codec: str, kind: Kind, body: bytes, digest: bytes, keyring: Keyring) -> bytes:
+def seal_outcome(function: str, codec: str, kind: Kind, body: Data, digest: bytes, keyring: Keyring) -> Data:
     """The envelope of an outcome of the call with this digest."""
     return _seal(_RESULT, function, codec, _KINDS.index(kind), digest[:_DIGEST_BYTES], b"", body, keyring)
 
 
-def open_outcome(function: str, data: bytes, digest: bytes, keyring: Keyring) -> OpenOutcome:
+def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring) -> OpenOutcome:
     """Verify an outcome of the call with this digest; WrongKey or BadEnvelope before anything is decoded."""
     codec, kind, carried, note, body = _open(_RESULT, function, data, keyring)
     if note:
@@ -101,10 +112,11 @@ def open_outcome(function: str, data: bytes, digest: bytes, keyring: Keyring) ->
     return OpenOutcome(_KINDS[kind], codec, body)
 
 
-def _digest(function: str, codec: str, body: bytes | memoryview) -> bytes:
+def _digest(function: str, codec: str, body: Data | memoryview) -> bytes:
     digest = blake2b(digest_size=_DIGEST_BYTES, person=b"sd1-digest")
     digest.update(_length_first(function) + _length_first(codec))
-    digest.update(body)
+    for part in parts_of(body):
+        digest.update(part)
     return digest.digest()
 
 
@@ -114,46 +126,54 @@ def _length_first(text: str) -> bytes:
 
 
 def _seal(
-    direction: bytes, function: str, codec: str, kind: int, digest: bytes, note: bytes, body: bytes, keyring: Keyring
-) -> bytes:
+    direction: bytes, function: str, codec: str, kind: int, digest: bytes, note: bytes, body: Data, keyring: Keyring
+) -> Data:
     algorithm = _BLAKE2B if keyring else _UNSIGNED
     header = _HEADER.pack(
         _MAGIC, _VERSION, algorithm, keyring.signing_id, direction, _CODEC_IDS[codec], kind, digest, len(note)
     )
-    if not keyring:
-        return b"".join((header, note, body))
-    mac = keyring.mac(_PERSON[direction], keyring.signing_id, _length_first(function), header, note, body)
-    return b"".join((header, note, body, mac))
+    parts = [header, note, *parts_of(body)]
+    if keyring:
+        parts.append(keyring.mac(_PERSON[direction], keyring.signing_id, _length_first(function), *parts))
+    return Pieces(parts) if isinstance(body, Pieces) else b"".join(parts)
 
 
-def _open(direction: bytes, function: str, data: bytes, keyring: Keyring) -> tuple[str, int, bytes, str, memoryview]:
+def _open(
+    direction: bytes, function: str, data: Data, keyring: Keyring
+) -> tuple[str, int, bytes, str, memoryview | Pieces]:
     if len(data) < _HEADER.size:
         raise BadEnvelope("too short to be an envelope of ours")
-    magic, version, algorithm, key_id, towards, codec_id, kind, digest, length = _HEADER.unpack_from(data)
+    header = _cut(data, 0, _HEADER.size)
+    magic, version, algorithm, key_id, towards, codec_id, kind, digest, length = _HEADER.unpack(bytes(header))
     if magic != _MAGIC or version != _VERSION:
         raise BadEnvelope("not an envelope of this version of simpledist")
-    view = memoryview(data)
+    end = len(data)
     if algorithm == _BLAKE2B:
         if len(data) < _HEADER.size + length + MAC_BYTES:
             raise BadEnvelope("cut short")
         if not keyring:
             raise WrongKey("signed, and this process has no key: give it the same --secret-file")
-        signed, mac = view[:-MAC_BYTES], bytes(view[-MAC_BYTES:])
-        keyring.verify(_PERSON[direction], key_id, mac, _length_first(function), signed)
+        end -= MAC_BYTES
+        mac = bytes(_cut(data, end, len(data)))
+        keyring.verify(_PERSON[direction], key_id, mac, _length_first(function), *parts_of(_cut(data, 0, end)))
     elif algorithm == _UNSIGNED:
         if keyring:
             raise WrongKey("not signed, and this process has a key: give the other side the same --secret-file")
-        signed = view
     else:
         raise BadEnvelope("signed by an unknown algorithm")
     if towards != direction:
         raise BadEnvelope("a call where a result is due, or the other way round")
     if codec_id not in _CODECS:
         raise BadEnvelope("an unknown codec")
-    if len(signed) < _HEADER.size + length:
+    begin = _HEADER.size + length
+    if end < begin:
         raise BadEnvelope("cut short")
     try:
-        note = bytes(signed[_HEADER.size : _HEADER.size + length]).decode()
+        note = bytes(_cut(data, _HEADER.size, begin)).decode()
     except UnicodeDecodeError:
         raise BadEnvelope("the note is not text") from None
-    return _CODECS[codec_id], kind, digest, note, signed[_HEADER.size + length :]
+    return _CODECS[codec_id], kind, digest, note, _cut(data, begin, end)
+
+
+def _cut(data: Data, start: int, stop: int) -> memoryview | Pieces:
+    return data.cut(start, stop) if isinstance(data, Pieces) else memoryview(data)[start:stop]

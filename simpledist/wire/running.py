@@ -10,6 +10,7 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.errors import Undecodable, Unserialisable
+from simpledist.pieces import Data
 from simpledist.wire.bodies import decode_arguments, encode_value
 from simpledist.wire.raised import encode_error, place_and_trace
 
@@ -17,7 +18,7 @@ from simpledist.wire.raised import encode_error, place_and_trace
 NOT_THE_FUNCTION = (MemoryError, ImportError)
 
 
-def run_call(function: Callable[..., Any], codec: str, body: bytes | memoryview) -> tuple[str, bytes, str]:
+def run_call(function: Callable[..., Any], codec: str, body: Data | memoryview) -> tuple[str, Data, str]:
     """(kind, encoded outcome, what to tell people: a line, of an error also its place and traceback on lines below).
 
     `kind` is "value", "error", or a word of job.Why.

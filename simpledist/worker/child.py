@@ -16,6 +16,7 @@ from typing import Any
 from simpledist import wire
 from simpledist.errors import TargetError
 from simpledist.faultpoints import point
+from simpledist.pieces import Data
 from simpledist.worker import lifeline
 from simpledist.worker.channel import read_frame, write_frame
 from simpledist.worker.output import Output
@@ -37,7 +38,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         write_frame(sock, {"kind": kind, "codec": fields["codec"], "run_ms": run_ms, "error": line}, answer)
 
 
-def run(functions: Functions, name: str, codec: str, body: bytes) -> tuple[str, bytes, str]:
+def run(functions: Functions, name: str, codec: str, body: Data) -> tuple[str, Data, str]:
     """One call: (kind, encoded outcome, what to tell people: a line, for an error also its place and traceback)."""
     function = functions.get(name)
     if function is None:

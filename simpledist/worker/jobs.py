@@ -19,6 +19,7 @@ from simpledist import wire
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, WrongKey
 from simpledist.faultpoints import point
+from simpledist.pieces import Data
 from simpledist.signing import Keyring
 from simpledist.worker.children import Children, Slot
 from simpledist.worker.links import Links
@@ -114,6 +115,7 @@ class Jobs:
         except BadEnvelope as error:
             self.fail(held, "undecodable", str(error))
             return
+        data = None  # the channel lets go of it, piece by piece
         self._compare(held.function, call.fingerprint)
         slot.job, slot.digest = claimed, call.digest
         self.held[held] = slot
@@ -136,7 +138,7 @@ class Jobs:
 
     # --- how a job goes ------------------------------------------------------------------------------------------
 
-    def end(self, slot: Slot, fields: dict[str, Any], body: bytes) -> None:
+    def end(self, slot: Slot, fields: dict[str, Any], body: Data) -> None:
         """A child brought its job to an end; `complete` brings it to Redis."""
         assert slot.job is not None
         held, slot.job = slot.job.held, None

@@ -219,7 +219,7 @@ class Model:
             else:
                 words.append("succeeded" if one.kind == "value" else "failed")
                 job.worker = worker
-                self._finish(job, words[-1], outcome=one.outcome)
+                self._finish(job, words[-1], outcome=bytes(one.outcome))
         return words
 
     def fail(self, worker: str, failed: Iterable[Failed]) -> list[str]:

@@ -1,0 +1,127 @@
+"""Bytes in pieces: a big value on its way, never joined, and given back to the system as it is read.
+
+A value of 100 MB that is joined, copied or kept a moment too long costs each process 100 MB more. So what is big
+travels as the pieces that it was made of, lands in mappings of a few MB (malloc would keep them), and its reader lets
+each of them go once it is read: the bytes and what is made of them never lie whole beside each other.
+Knows nothing of envelopes, pickles or Redis; small values stay plain `bytes`.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterable, Sequence
+
+BIG_BYTES = 64 * 1024  # from here on it pays
+_MAPPING_BYTES = 4 * 1024 * 1024
+
+Part = bytes | memoryview
+
+
+class Pieces:
+    """One value, in order. Reading it (`Reader`) uses it up; everything else leaves it as it is."""
+
+    __slots__ = ("_size", "parts")
+
+    def __init__(self, parts: Iterable[Part]) -> None:
+        self.parts: list[Part] = [part for part in parts if len(part)]
+        self._size = sum(len(part) for part in self.parts)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.parts)
+
+    def cut(self, start: int, stop: int) -> Pieces:
+        """What lies between two places, as views: nothing is copied."""
+        views: list[Part] = []
+        for part in self.parts:
+            if stop <= 0:
+                break
+            length = len(part)
+            if start < length:
+                views.append(memoryview(part)[max(start, 0) : min(stop, length)])
+            start, stop = start - length, stop - length
+        return Pieces(views)
+
+
+Data = bytes | Pieces
+
+
+def parts_of(data: Data | memoryview) -> Sequence[Part]:
+    return data.parts if isinstance(data, Pieces) else (data,)
+
+
+class Filling:
+    """Room for a value that is about to arrive: fill `rest()`, tell `filled`, and take `pieces` once it is `full`."""
+
+    def __init__(self, size: int) -> None:
+        self._missing = size
+        self._views: list[Part] = []
+        self._rest = memoryview(b"")
+
+    @property
+    def full(self) -> bool:
+        return not self._missing
+
+    def rest(self) -> memoryview:
+        """The room to fill next."""
+        if not len(self._rest):
+            # A mapping goes back to the system with its last view.
+            self._rest = memoryview(mmap.mmap(-1, _MAPPING_BYTES))[: min(_MAPPING_BYTES, self._missing)]
+            self._views.append(self._rest)
+        return self._rest
+
+    def filled(self, count: int) -> None:
+        self._rest = self._rest[count:]
+        self._missing -= count
+
+    def put(self, data: memoryview) -> int:
+        """Copy what arrived with something else; how much of it was ours."""
+        taken = 0
+        while taken < len(data) and self._missing:
+            room = self.rest()
+            count = min(len(room), len(data) - taken)
+            room[:count] = data[taken : taken + count]
+            self.filled(count)
+            taken += count
+        return taken
+
+    def pieces(self) -> Pieces:
+        views, self._views, self._rest = self._views, [], memoryview(b"")
+        return Pieces(views)
+
+
+class Reader:
+    """Reads Pieces as a file, once: what is read is let go."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._parts = pieces.parts
+        self._parts.reverse()  # the next one is the last: popping it is cheap
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        room = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(room) and self._parts:
+            part = memoryview(self._parts.pop())
+            count = min(len(part), len(room) - filled)
+            room[filled : filled + count] = part[:count]
+            filled += count
+            if count < len(part):
+                self._parts.append(part[count:])
+        return filled
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0:
+            data = b"".join(reversed(self._parts))
+            self._parts.clear()
+            return data
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.readinto(buffer)])
+
+    def readline(self) -> bytes:
+        """Only pickles of protocol 0 have lines; ours have none."""
+        line = b""
+        while not line.endswith(b"\n") and (byte := self.read(1)):
+            line += byte
+        return line
