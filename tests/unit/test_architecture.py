@@ -31,13 +31,14 @@ FLOORS = {
     "monitor": 3,
     "distributor": 4,
     "metrics": 4,
+    "joblib": 4,
     "cluster": 5,
     "testing": 6,
     "web": 6,
     "cli": 7,
 }
 WEB_MAY_IMPORT = {"monitor", "metrics", "errors", "web"}
-ALONE = {"redis": "broker", "pickle": "serializers", "cloudpickle": "serializers", "flask": "web"}
+ALONE = {"redis": "broker", "pickle": "serializers", "cloudpickle": "serializers", "flask": "web", "joblib": "joblib"}
 
 
 def files() -> list[tuple[str, Path]]:
