@@ -53,6 +53,10 @@ class Unserialisable(OperatorError):
     """A value cannot be turned into bytes, or would not survive the way back."""
 
 
+class Unkeyable(Unserialisable):
+    """A value has no canonical form: a call with it is neither joined nor cached, and runs as any other."""
+
+
 # --- outcome of the job ----------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,10 @@ BOUND_SECONDS: dict[str, float] = {
     "recent": policy.HISTORY_MINUTES * 60,
     "failures": policy.HISTORY_MINUTES * 60,
     "pulse": policy.HISTORY_MINUTES * 60,
+    "join": _TIMES.unfinished_ttl_seconds,
+    "kept": policy.CACHED_SECONDS,
+    "cached": policy.CACHED_SECONDS,
+    "cached_bytes": policy.CACHED_SECONDS,
 }
 OF_A_JOB = ("job", "call")
 

@@ -51,7 +51,10 @@ class Broker:
         max_queue: int | None = None,
         require_worker: bool = True,
     ) -> Submitted:
-        """Enter jobs of one function, (id, call) each; idempotent by id."""
+        """Enter jobs of one function, (label, call) each; idempotent by id.
+
+        A label is the job's id, or `job_label` of it where the call is to be joined or its value kept.
+        """
         arguments: list[Argument] = [
             function,
             client,
@@ -60,10 +63,18 @@ class Broker:
             int(require_worker),
             len(calls),
         ]
-        for id, call in calls:
-            arguments += (id, self._put_beside("call", id, call))
+        for label, call in calls:
+            arguments += (label, self._put_beside("call", label.partition(" ")[0], call))
         epoch, words = self._run("submit", arguments)
-        return Submitted(epoch.decode(), _texts(words))
+        return Submitted(epoch.decode(), [parse_reply(word) if b"\n" in word else word.decode() for word in words])
+
+    def clear(self, function: str) -> int:
+        """Forget the cached values of a function; how many there were."""
+        forgotten, more = 0, 1
+        while more:
+            number, more = self._run("clear", [function])
+            forgotten += number
+        return forgotten
 
     def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
@@ -245,8 +256,13 @@ def parse_reply(element: bytes) -> Reply:
         queued_ms=int(queued_ms),
         run_ms=int(run_ms),
         place=place,
-        result=result if place == "inline" else None,
+        result=result if place in ("inline", "cached") else None,
     )
+
+
+def job_label(id: str, address: str, *, join: bool, cache_seconds: float) -> str:
+    """How `submit` names a job that shares its outcome: `address` is that of its call; 0 seconds: not to be kept."""
+    return f"{id} {address} {int(join)} {round(cache_seconds * 1000)}"
 
 
 def _texts(values: Sequence[bytes]) -> list[str]:

@@ -33,10 +33,14 @@ TEMPLATES: dict[str, str] = {
     "recent": "recent:{function}",
     "failures": "failures:{function}",
     "pulse": "pulse:{hour}",
+    "join": "join:{address}",
+    "kept": "data:{address}:cached",
+    "cached": "cached:{function}",
+    "cached_bytes": "cached_bytes",
 }
 
 PERMANENT = frozenset({"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta"})
-SEALED = frozenset({"call", "result", "staged_result", "reply"})  # calls and results: who only looks may not read them
+SEALED = frozenset({"call", "result", "staged_result", "reply", "kept"})  # bytes: who only looks may not read them
 
 
 class Keys:

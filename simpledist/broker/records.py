@@ -73,10 +73,12 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """Reply of `submit`: one word a call (queued, exists, done, no_worker, full)."""
+    """Reply of `submit`, for each call: queued, exists, done, no_worker, full; `joined <id>`: it waits for that job;
+    a Reply with the cached value; or `again`: the cached values of this reply are many bytes, submit it once more.
+    """
 
     epoch: str
-    words: list[str]
+    words: list[str | Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ class Reply:
     """How a job ended, as its client reads it.
 
     `state` is succeeded, failed or cancelled; `why` is set where the call must run at the client; `result` is None
-    where `place` says that the bytes have to be fetched ("beside").
+    where `place` says that the bytes have to be fetched ("beside"). `place` "cached": a value that was kept.
     """
 
     id: str

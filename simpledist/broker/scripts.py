@@ -25,6 +25,7 @@ VERBS = (
     "leave",
     "nudge",
     "reap",
+    "clear",
 )
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -62,6 +63,8 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
         "INLINE_BYTES": policy.INLINE_BYTES,
         "BATCH_ITEMS": policy.BATCH_ITEMS,
         "BATCH_BYTES": policy.BATCH_BYTES,
+        "CACHED_BYTES": policy.CACHED_BYTES,
+        "CACHED_RESULT_BYTES": policy.CACHED_RESULT_BYTES,
         "SUSPECTS": 64,
         "RECENT_CAP": policy.RECENT_CAP,
         "FAILURES_CAP": policy.FAILURES_CAP,
@@ -123,6 +126,7 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
             (folder / "_stats.lua").read_text(),
             (folder / "_prelude.lua").read_text(),
             (folder / "_duties.lua").read_text(),
+            (folder / "_content.lua").read_text(),
         ]
     )
     scripts: dict[str, Script] = {}

@@ -63,7 +63,7 @@ class Session:
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 
-    def submit(self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None) -> list[str]:
+    def submit(self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None) -> list[str | Reply]:
         """One word a call; a connection that broke since its last use is made anew once.
 
         Raises RedisDown or RedisRefused: none of these calls is known to be queued.

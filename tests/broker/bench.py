@@ -84,7 +84,7 @@ class Bench:
     ) -> list[str]:
         """Submit calls whose bytes are their ids."""
         calls = [(id, id.encode()) for id in ids]
-        return self.broker.submit(function, client, connection, calls).words
+        return [str(word) for word in self.broker.submit(function, client, connection, calls).words]
 
     def nonce(self) -> str:
         self._nonces += 1

@@ -34,10 +34,17 @@ class Snapshot:
     ledgers: dict[str, dict[str, int]]
     holders: dict[str, Fields]
     replies: list[tuple[str, Reply]]
+    joins: dict[str, str]
 
     @classmethod
     def take(
-        cls, bench: Bench, ids: Sequence[str], functions: Sequence[str], workers: Sequence[str], clients: Sequence[str]
+        cls,
+        bench: Bench,
+        ids: Sequence[str],
+        functions: Sequence[str],
+        workers: Sequence[str],
+        clients: Sequence[str],
+        addresses: Sequence[str],
     ) -> Snapshot:
         named = bench.keys.named
         commands: list[tuple[str | int, ...]] = []
@@ -50,8 +57,9 @@ class Snapshot:
             commands += [("HGETALL", named("current", function))]
         commands += [("HGETALL", named("held", worker)) for worker in workers]
         commands += [("LRANGE", named("reply", client), 0, -1) for client in clients]
+        commands += [("GET", named("join", address)) for address in addresses]
         answers = iter(bench.link.pipeline(commands))
-        snapshot = cls({}, {}, {}, {}, [])
+        snapshot = cls({}, {}, {}, {}, [], {})
         for id in ids:
             fields, call_bytes, result = _texts(next(answers)), next(answers), next(answers)
             if fields:
@@ -68,6 +76,10 @@ class Snapshot:
             snapshot.holders[f"held:{worker}"] = _texts(next(answers))
         for client in clients:
             snapshot.replies += [(client, parse_reply(element)) for element in next(answers)]
+        for address in addresses:
+            id = next(answers)
+            if id is not None:
+                snapshot.joins[address] = id.decode()
         return snapshot
 
     def live_elements(self, function: str) -> list[tuple[int, str]]:
@@ -83,6 +95,8 @@ def check(model: Model, snapshot: Snapshot) -> None:
         _check_job(model.jobs[id], stored)
     _check_queues(model, snapshot)
     _check_holders(model, snapshot)
+    in_flight = {job.id for job in model.jobs.values() if job.state in ("queued", "running")}
+    assert snapshot.joins == {address: id for address, id in model.joins.items() if id in in_flight}
     told = Counter((client, one.id, one.state, one.why or "") for client, one in snapshot.replies)
     assert told == Counter(model.replies), "the wrong clients were told"
 

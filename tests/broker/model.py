@@ -15,6 +15,15 @@ from simpledist.broker.records import Claimed, Ended, Failed, Held
 ENDED = ("succeeded", "failed", "cancelled")
 
 
+@dataclass(frozen=True)
+class Content:
+    """What the caller of a call shares: its address, whether it is joined, whether its value is kept."""
+
+    address: str
+    join: bool
+    cache: bool
+
+
 @dataclass
 class Job:
     """One accepted job; `fence`, `worker`, `since` and `nonce` belong to its current attempt."""
@@ -32,6 +41,9 @@ class Job:
     since: int = 0
     nonce: str = ""
     why: str = ""
+    content: Content | None = None
+    cache: bool = False  # some caller wants the value kept
+    generation: int = 0
     outcome: bytes | None = None  # the first that counted; None: none, or acknowledged by all
 
 
@@ -55,6 +67,9 @@ class Model:
     workers: dict[str, Row] = field(default_factory=dict[str, Row])
     clients: dict[str, tuple[int, str]] = field(default_factory=dict[str, "tuple[int, str]"])
     suspects: dict[str, tuple[str, int]] = field(default_factory=dict[str, "tuple[str, int]"])
+    joins: dict[str, str] = field(default_factory=dict[str, str])  # address -> job id
+    kept: dict[str, tuple[str, bytes]] = field(default_factory=dict[str, "tuple[str, bytes]"])  # by address
+    cleared: dict[str, int] = field(default_factory=dict[str, int])
     replies: list[tuple[str, str, str, str]] = field(default_factory=list["tuple[str, str, str, str]"])
 
     # --- who lives -----------------------------------------------------------------------------------------------
@@ -107,30 +122,53 @@ class Model:
         function: str,
         client: str,
         connection: str,
-        calls: Sequence[tuple[str, bytes]],
+        calls: Sequence[tuple[str, bytes, Content | None]],
         max_queue: int | None,
         require: bool,
     ) -> list[str]:
         queued = sum(job.state == "queued" and job.function == function for job in self.jobs.values())
         room = len(calls) if max_queue is None else max_queue - queued
         words: list[str] = []
-        for id, call in calls:
+        for id, call, content in calls:
             job = self.jobs.get(id)
+            leader = self._leader(content)
             if job and job.state in ("queued", "running"):
                 words.append("exists")
             elif job and job.state != "cancelled" and (job.why or job.outcome is not None):
                 words.append("done")
+            elif content and content.cache and content.address in self.kept:
+                words.append("cached")
             elif require and not self.live(function):
                 words.append("no_worker")
+            elif leader:
+                words.append(f"joined {leader.id}")
+                leader.waiting.add(client)
+                leader.cache = leader.cache or bool(content and content.cache)
             elif words.count("queued") >= room:
                 words.append("full")
             else:
                 words.append("queued")
-                self.jobs[id] = Job(id, function, call, {client})
+                self.jobs[id] = Job(id, function, call, {client}, content=content)
+                if content:
+                    self.jobs[id].cache = content.cache
+                    self.jobs[id].generation = self.cleared.get(function, 0)
+                if content and content.join:
+                    self.joins[content.address] = id
             if words[-1] in ("exists", "done"):
                 self.jobs[id].waiting.add(client)
         self._client_beats(client, connection)
         return words
+
+    def _leader(self, content: Content | None) -> Job | None:
+        job = self.jobs.get(self.joins.get(content.address, "")) if content and content.join else None
+        return job if job and job.state in ("queued", "running") else None
+
+    def clear(self, function: str) -> int:
+        addresses = [address for address, (its, _) in self.kept.items() if its == function]
+        for address in addresses:
+            del self.kept[address]
+        self.cleared[function] = self.cleared.get(function, 0) + 1
+        return len(addresses)
 
     def _client_beats(self, client: str, connection: str) -> None:
         self.suspects.pop(client, None)
@@ -219,6 +257,9 @@ class Model:
             else:
                 words.append("succeeded" if one.kind == "value" else "failed")
                 job.worker = worker
+                kept = job.cache and one.kind == "value" and job.generation == self.cleared.get(job.function, 0)
+                if kept and job.content:
+                    self.kept[job.content.address] = (job.function, bytes(one.outcome))
                 self._finish(job, words[-1], outcome=bytes(one.outcome))
         return words
 
@@ -355,4 +396,6 @@ class Model:
 
     def wipe(self) -> None:
         for everything in (self.jobs, self.workers, self.clients, self.suspects, self.replies):
+            everything.clear()
+        for everything in (self.joins, self.kept, self.cleared):
             everything.clear()

@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from simpledist.broker.broker import job_label
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Reply, Take
 from tests.broker.bench import Bench
 from tests.broker.invariants import Snapshot, check
-from tests.broker.model import ENDED, Model
+from tests.broker.model import ENDED, Content, Model
 from tests.key_leaks import key_leaks
 
 EXAMPLES = int(os.environ.get("SIMPLEDIST_EXAMPLES", "60"))
@@ -35,12 +36,20 @@ masks = st.integers(0, 2**16 - 1)
 sizes = st.sampled_from([3, 3, 3, 5_000, 70_000])
 whys = st.sampled_from(["crashed", "crashed", "worker_error", "undecodable", "too_big"])
 spans = st.sampled_from([1, 100, 200, 500, 500, 500, 1_000, 1_000, 1_100, 2_500, 5_000, 10_000, 60_000, 120_000])
+contents = st.sampled_from([None, ("a", True, False), ("a", False, True), ("a", True, True), ("b", True, True)])
+CACHE_SECONDS = 86_400.0
 chance = st.integers(0, 11).map(lambda n: n == 0)
 
 
 def some(mask: int, items: Sequence[T]) -> list[T]:
     """Those of the last 16 items whose bit is set."""
     return [item for i, item in enumerate(items[-16:]) if mask >> i & 1]
+
+
+def label(id: str, content: Content | None) -> str:
+    if content is None:
+        return id
+    return job_label(id, content.address, join=content.join, cache_seconds=CACHE_SECONDS * content.cache)
 
 
 class Machine(RuleBasedStateMachine):
@@ -52,9 +61,10 @@ class Machine(RuleBasedStateMachine):
         self.broker = bench.broker
         bench.begin_again()
         self.model = Model(bench.now_ms)
-        self.snapshot = Snapshot({}, {}, {}, {}, [])
+        self.snapshot = Snapshot({}, {}, {}, {}, [], {})
         self.functions: dict[str, str] = {}  # every id ever -> its function
         self.calls: dict[str, bytes] = {}
+        self.contents: dict[str, Content | None] = {}
         self.elements: list[tuple[str, bytes]] = []
         self.hands: dict[str, list[Held]] = {worker: [] for worker in WORKERS}
         self.past: dict[str, list[Held]] = {worker: [] for worker in WORKERS}
@@ -69,7 +79,9 @@ class Machine(RuleBasedStateMachine):
     # --- after each step -----------------------------------------------------------------------------------------
 
     def look(self) -> Snapshot:
-        self.snapshot = Snapshot.take(self.bench, list(self.functions), FUNCTIONS, WORKERS, CLIENTS)
+        self.snapshot = Snapshot.take(
+            self.bench, list(self.functions), FUNCTIONS, WORKERS, CLIENTS, list(self.model.joins)
+        )
         return self.snapshot
 
     def checked(self) -> None:
@@ -84,12 +96,14 @@ class Machine(RuleBasedStateMachine):
         workers = [worker for worker in WORKERS if self.hands[worker]] or WORKERS
         return workers[index % len(workers)]
 
-    @initialize(function=function_names, count=st.integers(1, 6), workers=st.integers(0, 3))
-    def begin(self, function: str, count: int, workers: int) -> None:
+    @initialize(function=function_names, count=st.integers(1, 6), workers=st.integers(0, 3), content=contents)
+    def begin(self, function: str, count: int, workers: int, content: tuple[str, bool, bool] | None) -> None:
         """Most lives begin with workers that offer everything, and with something to do."""
         for worker in WORKERS[:workers]:
             self.register(worker, FUNCTIONS)
-        self.submit("c1", function, count, 0, None, require=False, size=3)
+        self.submit("c1", function, count, 0, None, None, require=False, size=3)
+        for client in CLIENTS if content else ():
+            self.submit(client, function, 1, 0, None, content, require=False, size=3)
 
     @rule(stale=masks)
     def live_on(self, stale: int) -> None:
@@ -107,21 +121,53 @@ class Machine(RuleBasedStateMachine):
         new=st.integers(0, 4),
         old=masks,
         max_queue=st.sampled_from([None, None, None, None, 0, 2, 5]),
+        content=contents,
         require=chance,
         size=sizes,
     )
     def submit(
-        self, client: str, function: str, new: int, old: int, max_queue: int | None, *, require: bool, size: int
+        self,
+        client: str,
+        function: str,
+        new: int,
+        old: int,
+        max_queue: int | None,
+        content: tuple[str, bool, bool] | None,
+        *,
+        require: bool,
+        size: int,
     ) -> None:
         ids = some(old & 0b101, [id for id, its in self.functions.items() if its == function])
         ids += [f"{client}-{len(self.functions) + n}" for n in range(min(new, MOST_IDS - len(self.functions)))]
+        shared = Content(f"{content[0]}-{function}", *content[1:]) if content else None
         # Whoever submits a job again has the same call.
-        calls = [(id, self.calls.setdefault(id, id.encode() * (1 + size // len(id)))) for id in ids]
+        calls = [
+            (
+                id,
+                self.calls.setdefault(id, id.encode() * (1 + size // len(id))),
+                self.contents.setdefault(id, shared),
+            )
+            for id in ids
+        ]
         connection = self.new_connection()
-        submitted = self.broker.submit(function, client, connection, calls, max_queue=max_queue, require_worker=require)
+        labelled = [(label(id, content), call) for id, call, content in calls]
+        submitted = self.broker.submit(
+            function, client, connection, labelled, max_queue=max_queue, require_worker=require
+        )
+        for (_, _, its), word in zip(calls, submitted.words, strict=True):
+            if isinstance(word, Reply):
+                assert its is not None
+                assert (word.place, word.result) == ("cached", self.model.kept[its.address][1])
+        words = ["cached" if isinstance(word, Reply) else word for word in submitted.words]
         self.functions.update(dict.fromkeys(ids, function))
-        assert submitted.words == self.model.submit(function, client, connection, calls, max_queue, require)
+        assert words == self.model.submit(function, client, connection, calls, max_queue, require)
         self.checked()
+
+    @rule(function=function_names, really=chance)
+    def clear(self, function: str, *, really: bool) -> None:
+        if really:
+            assert self.broker.clear(function) == self.model.clear(function)
+            self.checked()
 
     @rule(client=st.one_of(client_names, client_names, st.none()), mask=masks)
     def cancel(self, client: str | None, mask: int) -> None:

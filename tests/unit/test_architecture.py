@@ -20,6 +20,7 @@ FLOORS = {
     "signing": 1,
     "serializers": 1,
     "fingerprint": 1,
+    "canonical": 1,
     "keeper": 0,
     "shipped": 0,
     "faultpoints": 0,

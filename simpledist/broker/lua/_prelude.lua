@@ -180,9 +180,15 @@ local function requeue(fn, id, job, how)
   bump(fn, 'requeued')
 end
 
+-- A job that is over is joined by nobody any more.
+local function unjoin(id, job)
+  if call('GET', key_join(job.address)) == id then call('DEL', key_join(job.address)) end
+end
+
 -- Forget a job that nobody waits for.
 local function drop(fn, id, job)
   tally(fn)
+  if job and job.address then unjoin(id, job) end
   call('ZREM', key_queued(fn), id)
   if job and job.fence then unhold(fn, id, job.fence, job.worker) end
   call('DEL', key_job(id), key_call(id), key_result(id))
@@ -214,6 +220,7 @@ local function finish(fn, id, job, state, fields, place, result)
   if job.state == 'queued' then call('ZREM', key_queued(fn), id) end
   if job.fence then unhold(fn, id, job.fence, job.worker) end
   call('DEL', key_call(id))
+  if job.address then unjoin(id, job) end
   if result ~= '' then call('SET', key_result(id), result, 'PX', ENDED_MS) end
   note_attempt(fn, id, job, state, fields.worker or job.worker, fields.run_ms, fields.why)
   local values = { 'state', state, 'ended', now, 'fence', '' }

@@ -39,6 +39,7 @@ for i = 1, n do
       unhold(fn, id, job.fence, job.worker)
       note_attempt(fn, id, job, 'cancelled', job.worker, text(now_ms - job.fence / 1000), nil)
       call('DEL', key_call(id))
+      if job.address then unjoin(id, job) end
       tell_worker(id, job)
       call('HDEL', key_job(id), 'fence')
       call('HSET', key_job(id), 'state', 'cancelled', 'ended', now)

@@ -34,6 +34,7 @@ for i = 1, n do
       fields.error, where, trace = string.match(error .. '\n\n', '^([^\n]*)\n([^\n]*)\n(.-)\n*$')
       note_failure(fn, id, string.match(fields.error, '^[^:%s]+') or 'error', where, trace)
     end
+    if job.cache and kind == 'value' then keep(fn, id, job, result) end
     finish(fn, id, job, words[i], fields, place, result)
     count_ms(fn, 'run', run_ms)
   end

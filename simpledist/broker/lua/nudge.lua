@@ -56,6 +56,7 @@ for i, pair in ipairs(ids) do
   else
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
     call('PEXPIRE', key_call(id), UNFINISHED_MS)
+    if job.address then call('PEXPIRE', key_join(job.address), UNFINISHED_MS) end
     -- Keys may be deleted by hand or evicted: what nobody holds, and what no ledger has, goes back to its queue.
     if job.state == 'running' and call('HEXISTS', key_held(job.worker), fn .. ':' .. id .. ':' .. job.fence) == 0 then
       release(fn, id, job.fence, 'unheld')

@@ -1,33 +1,54 @@
 -- submit: jobs of one function enter its queue.
--- ARGV: function client connection max_queue(-1: none) require_worker(0|1) n, then n times: id call
---       (call '' = the bytes were SET beside before)
--- Replies: epoch, then a word a job: queued | exists | done | no_worker | full
+-- ARGV: function client connection max_queue(-1: none) require_worker(0|1) n, then n times: label call
+--       (label: "id", or "id address join(0|1) cache_ms"; call '' = the bytes were SET beside before)
+-- Replies: epoch, then a word a job: queued | exists | done | no_worker | full | joined <id> (it waits for that job)
+--          | again (the cached values of this reply are many bytes: submit this call once more) | a reply element
+--          whose place is `cached`
 -- First write: the calls' bytes, so that a full Redis refuses the whole batch cleanly.
 
 local fn, client, connection = arg(), arg(), arg()
 local max_queue, require_worker, n = number(), arg() == '1', number()
 local words, known, fresh_ids, fresh_calls = {}, {}, {}, {}
+local waits, addresses, leaders, cached_for, cached_bytes = {}, {}, {}, {}, 0
 local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(fn))
 local alive = nil
 for i = 1, n do
-  local id, bytes = arg(), arg()
+  local id, address, join, cache_ms = split_label(arg())
+  local bytes = arg()
   local state = call('HGET', key_job(id), 'state')
+  local hit, leader
   known[id] = state
+  if address and state ~= 'queued' and state ~= 'running' then
+    hit = cache_ms > 0 and call('GET', key_kept(address))
+    leader = join and (leaders[address] or joinable(address))
+  end
   if state == 'queued' or state == 'running' then
-    words[i] = 'exists'
+    words[i], waits[#waits + 1] = 'exists', id
   elseif (state == 'succeeded' or state == 'failed')
     and (call('EXISTS', key_result(id)) == 1 or call('HEXISTS', key_job(id), 'why') == 1) then
-    words[i] = 'done'
+    words[i], waits[#waits + 1] = 'done', id
+  elseif hit and cached_bytes > 0 and cached_bytes + #hit > BATCH_BYTES then
+    words[i] = 'again'
+  elseif hit then
+    words[i] = reply_text(id, { state = 'succeeded' }, 'cached', hit)
+    cached_bytes = cached_bytes + #hit
+    bump(fn, 'cached')
   else
     if alive == nil then alive = not require_worker or live(fn) end
     if not alive then
       words[i] = 'no_worker'
+    elseif leader and leader ~= id then
+      words[i], waits[#waits + 1] = 'joined ' .. leader, leader
+      cached_for[leader] = math.max(cached_for[leader] or 0, cache_ms)
+      bump(fn, 'joined')
     elseif #fresh_ids >= room then
       words[i] = 'full'
     else
       words[i] = 'queued'
       table.insert(fresh_ids, id)
       table.insert(fresh_calls, bytes)
+      if address then addresses[id], cached_for[id] = address, cache_ms end
+      if join then leaders[address] = id end
     end
   end
 end
@@ -43,6 +64,10 @@ if #fresh_ids > 0 then
     call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1')
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
     if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
+    if addresses[id] then
+      call('HSET', key_job(id), 'shared', '1', 'address', addresses[id], 'generation', generation(fn))
+      if leaders[addresses[id]] == id then call('SET', key_join(addresses[id]), id, 'PX', UNFINISHED_MS) end
+    end
     if fresh_calls[i] == '' then
       call('HSET', key_job(id), 'beside', '1')
       call('PEXPIRE', key_call(id), UNFINISHED_MS)
@@ -61,13 +86,14 @@ if #fresh_ids > 0 then
   bump(fn, 'submitted', #fresh_ids)
 end
 call('HDEL', key_suspects(), client)
-for i = 1, n do
-  if words[i] == 'exists' or words[i] == 'done' then
-    local id = ARGV[4 + 2 * i + 1]
-    call('HSET', key_job(id), 'waiting:' .. client, '1')
-    if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
-    if words[i] == 'exists' then call('PEXPIRE', key_call(id), UNFINISHED_MS) end
-  end
+for _, id in ipairs(waits) do
+  call('HSET', key_job(id), 'waiting:' .. client, '1')
+  if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
+  call('PEXPIRE', key_call(id), UNFINISHED_MS)
+end
+-- Of several callers, one is enough that wants the value kept.
+for id, cache_ms in pairs(cached_for) do
+  if cache_ms > 0 then call('HSET', key_job(id), 'cache', text(cache_ms)) end
 end
 flush()
 call('HSET', key_clients(), client, now .. ' ' .. connection)
