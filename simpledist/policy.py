@@ -42,6 +42,10 @@ INLINE_BYTES = 4096  # a result up to this size travels in the reply itself
 BESIDE_BYTES = 64 * 1024  # a value over this size travels by plain SET beside the script
 BATCH_ITEMS = 1000
 BATCH_BYTES = 1024 * 1024
+BATCH_SECONDS = 0.005  # a child is given so much work at once, if its jobs are that short
+CHILD_JOBS = 200  # ... and at most so many jobs
+SLOW_SECONDS = 0.05  # a job in front that has run for so long: those behind it go back
+REST_SECONDS = 0.002  # answers of short jobs are read together, so long after the first at the latest
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
 RECENT_CAP = 500  # attempts remembered of a function
 FAILURES_CAP = 40  # groups of failures remembered of a function
@@ -75,6 +79,26 @@ def may_take_next(
     the others waiting for more than their turn (threadmill#48, resque#117).
     """
     return not others or since_pop_seconds < timings.claim_more_seconds or taken < slots
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a function's jobs are on one worker, and how many of them a child is given at once."""
+
+    batch: int = 1
+    mean_seconds: float | None = None
+
+    def ran(self, seconds: float) -> Pace:
+        """One more job has run: a moving average over about the last eight."""
+        mean = seconds if self.mean_seconds is None else self.mean_seconds + (seconds - self.mean_seconds) / 8
+        return Pace(self.batch, mean)
+
+    def next_batch(self, most: int = CHILD_JOBS) -> Pace:
+        """The batch for the next asking: aims at a duration, grows at most twofold, shrinks at once (joblib's law)."""
+        if self.mean_seconds is None:
+            return Pace(1, None)
+        aim = int(BATCH_SECONDS / max(self.mean_seconds, 1e-6))
+        return Pace(max(1, min(aim, 2 * self.batch, most)), self.mean_seconds)
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:

@@ -215,7 +215,12 @@ class Client:
             for future in futures:
                 self._memory.run(future)
             return
-        in_flight = self._outcomes.in_flight
+        in_flight, listener = self._outcomes.in_flight, self._listener
+        if len(futures) == 1 and not futures[0].caller_runs and listener is not None:
+            # Nobody waits for it yet: it goes with whatever else is submitted in this moment.
+            in_flight[futures[0].call.id] = futures[0]
+            listener.outbox.put(futures[0], listener.wake)
+            return
         for batch in batches(list(futures)):
             for future in batch:
                 in_flight[future.call.id] = future
@@ -233,14 +238,9 @@ class Client:
                 if self._listener is not None:
                     self._listener.wake()
                 continue
-            for future, word in zip(batch, words, strict=True):
-                future.sent = True
-                if word == "no_worker":
-                    self._outcomes.fall_back(future, "no_worker")
-                elif word == "full":
-                    self._outcomes.fall_back(future, "queue_full")
-                elif self._listener is not None:
-                    self._listener.watch(future)
+            self._outcomes.entered(batch, words)
+            if self._listener is not None:
+                self._listener.watch(batch)
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
         """This call cannot travel: it runs here."""

@@ -67,7 +67,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.settled_by = 0  # the thread that made it done and runs its callbacks
         self._outcomes = outcomes
         # A plain call: its own thread waits, decodes and, if need be, runs the function.
-        self._caller_runs = caller_runs
+        self.caller_runs = caller_runs
         self._ready: Reply | RunHere | None = None
         self._settling = False
         self._getters = 0
@@ -109,7 +109,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             if self.done() or self._ready is not None:
                 return
             self._ready = ready
-            if self._caller_runs or (self._getters and isinstance(ready, Reply)):
+            if self.caller_runs or (self._getters and isinstance(ready, Reply)):
                 self._condition.notify_all()
                 return
         self._outcomes.settle_elsewhere(self, ready)
@@ -169,7 +169,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._outcomes = outcomes
         self._getters = 0
         self._settling = False
-        self._caller_runs = True
+        self.caller_runs = True
         self._ready = RunHere("closed")
 
     def _settle(self, timeout: float | None) -> None:
@@ -179,7 +179,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                 self._getters += 1
                 try:
                     while not self.done():
-                        mine = self._caller_runs or isinstance(self._ready, Reply)
+                        mine = self.caller_runs or isinstance(self._ready, Reply)
                         if self._ready is not None and mine and not self._settling:
                             break
                         remaining = None if end is None else end - time.monotonic()

@@ -14,13 +14,14 @@ import select
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from simpledist import policy
 from simpledist.broker import Broker, suspicion
 from simpledist.broker.records import Nudged, Reply
 from simpledist.client.future import Future
+from simpledist.client.outbox import Outbox
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused
@@ -35,12 +36,13 @@ DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a 
 
 
 class Listener:
-    """The thread and its two connections; `wake`, `watch` and `close` are called from other threads."""
+    """The thread and its two connections; `wake`, `watch`, `close` and the outbox's `put` come from other threads."""
 
     def __init__(self, session: Session, outcomes: Outcomes, timings: policy.Timings = policy.TIMINGS) -> None:
         self._session = session
         self._outcomes = outcomes
         self._timings = timings
+        self.outbox = Outbox()
         self._reply = session.link("reply")
         self._broker = Broker(session.link("nudge"), session.keys)
         self._reply_key = session.keys.reply(session.client)
@@ -68,13 +70,14 @@ class Listener:
         except OSError:
             return  # full: it wakes anyway; closed: it is gone
 
-    def watch(self, future: Future[Any]) -> None:
-        """A call went out: see to it that the thread is up in time for its nudge and its deadline."""
+    def watch(self, futures: Sequence[Future[Any]]) -> None:
+        """Calls went out: see to it that the thread is up in time for their nudge and their deadlines."""
         due = time.monotonic() + self._timings.nudge_seconds
-        if future.call.deadline is not None:
-            with self._deadlines_lock:
-                heapq.heappush(self._deadlines, (future.call.deadline, future.call.id))
-            due = min(due, future.call.deadline)
+        for future in futures:
+            if future.call.deadline is not None:
+                with self._deadlines_lock:
+                    heapq.heappush(self._deadlines, (future.call.deadline, future.call.id))
+                due = min(due, future.call.deadline)
         if self._sleeps_until > due + 0.05:
             self.wake()
 
@@ -94,6 +97,7 @@ class Listener:
                     if not self._reply.connected or not self._broker.link.connected:
                         self._connect()
                     self._listen()
+                    self._send()
                     self._duties()
                 except (RedisDown, RedisRefused) as error:
                     self._lost(error)
@@ -131,6 +135,9 @@ class Listener:
             log.info("Redis at %s is away: %s", self._session.config.safe_url, error)
         trouble = self._session.note_trouble(error)
         self._session.first_attempt.set()
+        for group in self.outbox.take():
+            for future in group:
+                future.sent = True  # they began while Redis was there: like those in flight, they wait for its return
         over = now - self._down_since >= self._timings.redis_grace_seconds
         for future in list(self._outcomes.in_flight.values()):
             if over or trouble == "redis_refused":
@@ -158,6 +165,34 @@ class Listener:
     def _drain_wakes(self, readable: Iterable[Any]) -> None:
         if self._wake_read in readable:
             os.read(self._wake_read, 4096)
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        """Submit what waits in the outbox."""
+        groups = self.outbox.take()
+        for group in groups:
+            for future in group:
+                future.sent = True  # if we fail here, it may be in Redis, or not: it is asked after
+            self.watch(group)
+        for group in groups:
+            for batch in batches(group):
+                self._send_batch(batch)
+
+    def _send_batch(self, batch: list[Future[Any]]) -> None:
+        session, call = self._session, batch[0].call
+        submitted = self._broker.submit(
+            call.function,
+            session.client,
+            session.connection,
+            [(future.call.id, future.call.sealed) for future in batch],
+            max_queue=call.max_queue,
+        )
+        self._outcomes.entered(batch, submitted.words)
+        # Cancelled when they were not in Redis yet: now they are.
+        gone = [future for future in batch if future.cancelled()]
+        if gone:
+            self._broker.cancel(session.client, [(future.call.function, future.call.id) for future in gone])
 
     # --- replies -------------------------------------------------------------------------------------------------
 

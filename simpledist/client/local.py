@@ -130,11 +130,12 @@ class Resolvers:
             self._condition.notify_all()
 
     def put(self, future: Future[Any]) -> None:
-        with self._condition:
-            self._futures.append((time.monotonic(), future))
-            if self._idle:
+        # A thread that goes idle looks once more after it has said so: what it does not see then is seen here.
+        self._futures.append((time.monotonic(), future))
+        if self._idle or not self._threads:
+            with self._condition:
                 self._condition.notify()
-        self.relieve()
+            self.relieve()
 
     def relieve(self) -> bool:
         """Start a thread where one is missing; whether anything waits (then ask again in `STUCK_SECONDS`)."""

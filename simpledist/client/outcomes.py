@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from simpledist import policy, wire
@@ -64,6 +64,15 @@ class Outcomes:
         """This call will be run here."""
         self.in_flight.pop(future.call.id, None)
         future.offer(RunHere(why))
+
+    def entered(self, futures: Sequence[Future[Any]], words: Sequence[str | Reply]) -> None:
+        """What `submit` said of each: on its way, or to be run here."""
+        for future, word in zip(futures, words, strict=True):
+            future.sent = True
+            if word == "no_worker":
+                self.fall_back(future, "no_worker")
+            elif word == "full":
+                self.fall_back(future, "queue_full")
 
     # --- from futures --------------------------------------------------------------------------------------------
 

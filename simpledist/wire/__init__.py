@@ -7,16 +7,28 @@ outcome. Knows no Redis and no process.
 
 from simpledist.fingerprint import differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
-from simpledist.wire.envelope import OpenCall, OpenOutcome, SealedCall, open_call, open_outcome, seal_call, seal_outcome
+from simpledist.wire.envelope import (
+    CODECS,
+    OpenCall,
+    OpenOutcome,
+    SealedCall,
+    codec_id,
+    open_call,
+    open_outcome,
+    seal_call,
+    seal_outcome,
+)
 from simpledist.wire.raised import encode_error
 from simpledist.wire.running import run_call
 
 __all__ = [
+    "CODECS",
     "OpenCall",
     "OpenOutcome",
     "Raised",
     "SealedCall",
     "Value",
+    "codec_id",
     "decode_arguments",
     "decode_outcome",
     "differs",

@@ -29,7 +29,7 @@ _UNSIGNED, _BLAKE2B = 0, 1
 _CALL, _RESULT = b"C", b"R"
 _PERSON = {_CALL: b"sd1-call", _RESULT: b"sd1-result"}
 _CODEC_IDS: dict[str, bytes] = {"pickle": b"p", "json": b"j"}
-_CODECS = {id: codec for codec, id in _CODEC_IDS.items()}
+CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
 _KINDS: tuple[Kind, Kind] = ("value", "error")
 _DIGEST_BYTES = 16
 _NOTE_BYTES = 1024
@@ -95,7 +95,9 @@ def open_call(function: str, data: Data, keyring: Keyring) -> OpenCall:
     return OpenCall(codec, body, digest + _CODEC_IDS[codec], note)
 
 
-def seal_outcome(function: str, codec: str, kind: Kind, body: Data, digest: bytes, keyring: Keyring) -> Data:
+def seal_outcome(
+    function: str, codec: str, kind: Kind, body: Data | memoryview, digest: bytes, keyring: Keyring
+) -> Data:
     """The envelope of an outcome of the call with this digest."""
     return _seal(_RESULT, function, codec, _KINDS.index(kind), digest[:_DIGEST_BYTES], b"", body, keyring)
 
@@ -112,6 +114,11 @@ def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring) -> 
     return OpenOutcome(_KINDS[kind], codec, body)
 
 
+def codec_id(codec: str) -> bytes:
+    """The byte that stands for a codec."""
+    return _CODEC_IDS[codec]
+
+
 def _digest(function: str, codec: str, body: Data | memoryview) -> bytes:
     digest = blake2b(digest_size=_DIGEST_BYTES, person=b"sd1-digest")
     digest.update(_length_first(function) + _length_first(codec))
@@ -126,7 +133,14 @@ def _length_first(text: str) -> bytes:
 
 
 def _seal(
-    direction: bytes, function: str, codec: str, kind: int, digest: bytes, note: bytes, body: Data, keyring: Keyring
+    direction: bytes,
+    function: str,
+    codec: str,
+    kind: int,
+    digest: bytes,
+    note: bytes,
+    body: Data | memoryview,
+    keyring: Keyring,
 ) -> Data:
     algorithm = _BLAKE2B if keyring else _UNSIGNED
     header = _HEADER.pack(
@@ -163,7 +177,7 @@ def _open(
         raise BadEnvelope("signed by an unknown algorithm")
     if towards != direction:
         raise BadEnvelope("a call where a result is due, or the other way round")
-    if codec_id not in _CODECS:
+    if codec_id not in CODECS:
         raise BadEnvelope("an unknown codec")
     begin = _HEADER.size + length
     if end < begin:
@@ -172,7 +186,7 @@ def _open(
         note = bytes(_cut(data, _HEADER.size, begin)).decode()
     except UnicodeDecodeError:
         raise BadEnvelope("the note is not text") from None
-    return _CODECS[codec_id], kind, digest, note, _cut(data, begin, end)
+    return CODECS[codec_id], kind, digest, note, _cut(data, begin, end)
 
 
 def _cut(data: Data, start: int, stop: int) -> memoryview | Pieces:

@@ -1,28 +1,103 @@
-"""Frames between a worker's parent and one child: a line of JSON and a body of bytes.
+"""Frames between a worker's parent and one child: a fixed head, two short texts and a body of bytes.
 
-The parent's side never blocks (it has other children to look after), the child's side does. Bodies are opaque.
+One job, answer or word is one frame; many travel in one system call. The parent's side never blocks (it has other
+children to look after), the child's side may. Bodies are opaque, and a big one is received in place.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 import struct
 from collections import deque
-from typing import Any
+from typing import NamedTuple
 
-from simpledist.pieces import BIG_BYTES, Data, Filling, Part, Pieces, parts_of
+from simpledist.pieces import BIG_BYTES, Data, Filling, Part, parts_of
 
-_HEAD = struct.Struct(">IQ")
-_CHUNK = 1 << 20
+READY = b"r"  # child: it has begun
+JOB = b"j"  # parent: run this behind what you have; first and second are the job's id and function
+RECALL = b"x"  # parent: this job and those behind it go back, as far as they have not begun
+ANSWER = b"a"  # child: how a call ended; first is a line for people, second the codec
 
-Frame = tuple[dict[str, Any], Data]
+_HEAD = struct.Struct(">ccIIQIHQ")
+_READ_BYTES = 1 << 18
 
 
-def pack(fields: dict[str, Any], body: Data | memoryview = b"") -> list[Part]:
-    """The pieces of one frame, in order; the body is not copied."""
-    text = json.dumps(fields).encode()
-    return [_HEAD.pack(len(text), len(body)) + text, *parts_of(body)]
+class Frame(NamedTuple):
+    """`job` counts those of a child, `part` the calls of a chunk; `number` is microseconds or a count."""
+
+    kind: bytes
+    code: bytes = b"-"
+    job: int = 0
+    part: int = 0
+    number: int = 0
+    first: str = ""
+    second: str = ""
+    body: Data | memoryview = b""
+
+    def head(self) -> bytes:
+        """What goes before the body."""
+        first, second = self.first.encode("utf-8", "replace"), self.second.encode()
+        head = _HEAD.pack(
+            self.kind, self.code, self.job, self.part, self.number, len(first), len(second), len(self.body)
+        )
+        return head + first + second
+
+
+class _Inbox:
+    """Whole frames out of a stream of bytes."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._bytes = bytearray()
+        self._arriving: tuple[Frame, Filling] | None = None  # a frame with a big body
+        self._whole: list[Frame] = []
+
+    def receive(self, flags: int = 0) -> bool:
+        """One read from the socket; False at its end."""
+        if self._arriving is not None:
+            frame, filling = self._arriving
+            count = self._sock.recv_into(filling.rest(), 0, flags)
+            filling.filled(count)
+            if filling.full:
+                self._arriving = None
+                self._whole.append(frame._replace(body=filling.pieces()))
+            return count > 0
+        data = self._sock.recv(_READ_BYTES, flags)
+        self._bytes += data
+        self._cut()
+        return bool(data)
+
+    def frames(self) -> list[Frame]:
+        """Every frame that has become whole since the last time."""
+        whole, self._whole = self._whole, []
+        return whole
+
+    def _cut(self) -> None:
+        """Take whole frames, and the beginning of one with a big body, out of what has arrived."""
+        at = 0
+        with memoryview(self._bytes) as view:
+            while self._arriving is None and len(view) - at >= _HEAD.size:
+                kind, code, job, part, number, length1, length2, length = _HEAD.unpack_from(view, at)
+                first = at + _HEAD.size
+                second = first + length1
+                body = second + length2
+                end = body + length
+                big = length > BIG_BYTES
+                if len(view) < (body if big else end):
+                    break
+                texts = str(view[first:second], "utf-8"), str(view[second:body], "utf-8")
+                frame = Frame(kind, code, job, part, number, *texts, b"" if big else bytes(view[body:end]))
+                if big:
+                    filling = Filling(length)
+                    end = body + filling.put(view[body:])
+                    if filling.full:
+                        frame = frame._replace(body=filling.pieces())
+                    else:
+                        self._arriving = frame, filling
+                if self._arriving is None:
+                    self._whole.append(frame)
+                at = end
+        del self._bytes[:at]
 
 
 class Channel:
@@ -32,8 +107,7 @@ class Channel:
         sock.setblocking(False)
         self._sock = sock
         self._out: deque[memoryview] = deque()
-        self._in = bytearray()
-        self._arriving: tuple[dict[str, Any], Filling] | None = None  # a frame with a big body
+        self._inbox = _Inbox(sock)
         self.closed = False
 
     def fileno(self) -> int:
@@ -43,8 +117,9 @@ class Channel:
     def wants_to_write(self) -> bool:
         return bool(self._out)
 
-    def send(self, fields: dict[str, Any], body: Data | memoryview = b"") -> None:
-        self._out.extend(memoryview(piece) for piece in pack(fields, body) if len(piece))
+    def send(self, frames: list[Frame]) -> None:
+        """Send frames in order, small ones together."""
+        self._out.extend(memoryview(piece) for piece in _joined(frames))
         self.flush()
 
     def flush(self) -> None:
@@ -62,93 +137,60 @@ class Channel:
 
     def receive(self) -> list[Frame]:
         """Every whole frame that has arrived; `closed` is set at the end of the channel."""
-        frames: list[Frame] = []
+        found: list[Frame] = []
         try:
-            while not self.closed:
-                if self._arriving is not None:
-                    self._receive_big(frames)
-                    continue
-                data = self._sock.recv(_CHUNK)
-                self.closed = not data
-                self._in += data
-                self._cut(frames)
+            while self._inbox.receive():
+                found += self._inbox.frames()
+            self.closed = True
         except BlockingIOError:
             pass
         except OSError:
             self.closed = True
-        return frames
-
-    def _receive_big(self, frames: list[Frame]) -> None:
-        assert self._arriving is not None
-        fields, body = self._arriving
-        count = self._sock.recv_into(body.rest())
-        self.closed = not count
-        body.filled(count)
-        if body.full:
-            self._arriving = None
-            frames.append((fields, body.pieces()))
-
-    def _cut(self, frames: list[Frame]) -> None:
-        """Take whole frames, and the beginning of one with a big body, out of what has arrived."""
-        while len(self._in) >= _HEAD.size and self._arriving is None:
-            text_length, body_length = _HEAD.unpack_from(self._in)
-            begin = _HEAD.size + text_length
-            end = begin + body_length
-            big = body_length > BIG_BYTES
-            if len(self._in) < (begin if big else end):
-                return
-            with memoryview(self._in) as view:
-                fields = json.loads(bytes(view[_HEAD.size : begin]))
-                if big:
-                    body = Filling(body_length)
-                    end = begin + body.put(view[begin:])
-                    if body.full:
-                        frames.append((fields, body.pieces()))
-                    else:
-                        self._arriving = fields, body
-                else:
-                    frames.append((fields, bytes(view[begin:end])))
-            del self._in[:end]
+        return found
 
     def close(self) -> None:
         self.closed = True
         self._sock.close()
 
 
-def read_frame(sock: socket.socket) -> Frame | None:
-    """The child's side: the next frame, or None at the end of the channel."""
-    head = _read(sock, _HEAD.size)
-    if head is None:
-        return None
-    text_length, body_length = _HEAD.unpack(head)
-    text = _read(sock, text_length)
-    body = _read(sock, body_length) if body_length <= BIG_BYTES else _read_big(sock, body_length)
-    if text is None or body is None:
-        return None
-    return json.loads(text), body
+class ChildChannel:
+    """The child's side: reads may wait, writes do."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._inbox = _Inbox(sock)
+        self.ended = False
+
+    def read(self, *, wait: bool) -> list[Frame]:
+        """The frames that have come; with `wait` at least one, or none and `ended` is set."""
+        found: list[Frame] = []
+        try:
+            while wait and not found and not self.ended:
+                self.ended = not self._inbox.receive()
+                found = self._inbox.frames()
+            if not wait:
+                self.ended = not self._inbox.receive(socket.MSG_DONTWAIT)
+                found = self._inbox.frames()
+        except BlockingIOError:
+            pass
+        return found
+
+    def write(self, frame: Frame) -> None:
+        for piece in _joined([frame]):
+            self._sock.sendall(piece)
 
 
-def write_frame(sock: socket.socket, fields: dict[str, Any], body: Data | memoryview = b"") -> None:
-    for piece in pack(fields, body):
-        sock.sendall(piece)
-
-
-def _read(sock: socket.socket, size: int) -> bytes | None:
-    buffer = bytearray(size)
-    view = memoryview(buffer)
-    while len(view):
-        got = sock.recv_into(view)
-        if not got:
-            return None
-        view = view[got:]
-    return bytes(buffer)
-
-
-def _read_big(sock: socket.socket, size: int) -> Pieces | None:
-    body = Filling(size)
-    while not body.full:
-        got = sock.recv_into(body.rest())
-        if not got:
-            return None
-        body.filled(got)
-    return body.pieces()
+def _joined(frames: list[Frame]) -> list[Part]:
+    """The bytes of frames, in order: small ones together, big bodies as they are."""
+    joined: list[Part] = []
+    small: list[Part] = []
+    for frame in frames:
+        small.append(frame.head())
+        if len(frame.body) <= BIG_BYTES:
+            small += parts_of(frame.body)
+        else:
+            joined += (b"".join(small), *parts_of(frame.body))
+            small = []
+    if small:
+        joined.append(b"".join(small))
+    return joined

@@ -1,8 +1,8 @@
 """A child: runs user code for one slot, one job at a time. Has no key and no connection.
 
-Started by the template, by fork, or as a fresh interpreter (`main`) where forking is unsafe. The frames: in, {job,
-function, codec} with the encoded arguments; out, {ready} once, then {kind, codec, run_ms, error} with the encoded
-outcome. `kind` is "value", "error", or a word of job.Why where the cluster is at fault.
+Started by the template, by fork, or as a fresh interpreter (`main`) where forking is unsafe. The frames (channel.py):
+in, jobs with their encoded arguments, and recalls; out, `READY` once, then an answer a job with its encoded outcome. An
+answer's kind is "value", "error", or a word of job.Why where the cluster is at fault.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import time
+from collections import deque
 from typing import Any
 
 from simpledist import wire
@@ -18,27 +19,42 @@ from simpledist.errors import TargetError
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
 from simpledist.worker import lifeline
-from simpledist.worker.channel import read_frame, write_frame
+from simpledist.worker.channel import ANSWER, READY, RECALL, ChildChannel, Frame
 from simpledist.worker.output import Output
 from simpledist.worker.targets import Functions, resolve
 
 
 def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
-    """Run jobs until the parent closes the channel."""
-    write_frame(sock, {"ready": True})
-    while (frame := read_frame(sock)) is not None:
-        fields, body = frame
-        output.job = fields["job"]
-        point("child.begins")
-        began = time.perf_counter()
-        kind, answer, line = run(functions, fields["function"], fields["codec"], body)
-        run_ms = round((time.perf_counter() - began) * 1000)
-        output.end_job()
-        point("child.ends")
-        write_frame(sock, {"kind": kind, "codec": fields["codec"], "run_ms": run_ms, "error": line}, answer)
+    """Run jobs, in order, until the parent closes the channel.
+
+    Every answer is written as soon as it is there: what has been answered survives the child. What the parent recalls
+    and has not begun is forgotten: it has gone elsewhere by then.
+    """
+    channel = ChildChannel(sock)
+    channel.write(Frame(READY))
+    jobs: deque[Frame] = deque()
+    while True:
+        for frame in channel.read(wait=not jobs):
+            if frame.kind == RECALL:
+                jobs = deque(job for job in jobs if job.job < frame.job)
+            else:
+                jobs.append(frame)
+        if channel.ended:
+            return
+        if jobs:
+            job = jobs.popleft()
+            output.job = job.first
+            point("child.begins")
+            began = time.perf_counter()
+            kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
+            run_us = round((time.perf_counter() - began) * 1e6)
+            output.end_job()
+            point("child.ends")
+            channel.write(Frame(ANSWER, job=job.job, number=run_us, first=line, second=kind, body=answer))
+            del job, answer  # a big value must not stay until the next one comes
 
 
-def run(functions: Functions, name: str, codec: str, body: Data) -> tuple[str, Data, str]:
+def run(functions: Functions, name: str, codec: str, body: Data | memoryview) -> tuple[str, Data, str]:
     """One call: (kind, encoded outcome, what to tell people: a line, for an error also its place and traceback)."""
     function = functions.get(name)
     if function is None:

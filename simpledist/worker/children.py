@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.broker.records import Claimed
+from simpledist.broker.records import Held
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import TargetError
 from simpledist.worker.channel import Channel
@@ -24,22 +24,47 @@ from simpledist.worker.channel import Channel
 _SECRETS = ("SIMPLEDIST_SECRET_FILE", "SIMPLEDIST_REDIS_URL", "SIMPLEDIST_WEB_TOKEN_FILE")
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A job that was given to a child, and what its outcome is sealed with."""
+
+    held: Held
+    codec: str
+    digest: bytes
+
+
 @dataclass(eq=False)
 class Slot:
-    """One place of the worker: a child and the job that it runs."""
+    """One place of the worker: a child and the jobs that it was given, by index; it runs them in this order."""
 
     number: int
     channel: Channel
     pid: int | None = None
     ready: bool = False
-    job: Claimed | None = None
-    digest: bytes = b""
+    jobs: dict[int, Placed] = field(default_factory=dict[int, Placed])
+    given: int = 0  # the index of the next job
     jobs_done: int = 0
+    front_since: float = 0.0  # when the first of `jobs` came to the front, at the earliest
+    rests_until: float = 0.0  # answers are coming in fast: they are read together, not before this time
     ends_at: float | None = field(default=None)  # the channel ended: the wait status is due until then
 
     @property
     def free(self) -> bool:
-        return self.ready and self.job is None and self.ends_at is None
+        return self.ready and not self.jobs and self.ends_at is None
+
+    def place(self, placed: Placed) -> int:
+        """Note a job as the last of this slot; its index."""
+        index, self.given = self.given, self.given + 1
+        self.jobs[index] = placed
+        return index
+
+    def front(self) -> tuple[int, Placed] | None:
+        """The job that runs, or is about to."""
+        return next(iter(self.jobs.items()), None)
+
+    def take_from(self, first: int) -> list[Held]:
+        """No longer this slot's: its jobs from index `first` on."""
+        return [self.jobs.pop(index).held for index in list(self.jobs) if index >= first]
 
 
 class Children:
@@ -186,9 +211,6 @@ class Children:
 
     def free(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.free]
-
-    def busy(self) -> list[Slot]:
-        return [slot for slot in self.slots if slot.job is not None]
 
     def of_pid(self, pid: int) -> Slot | None:
         return next((slot for slot in self.slots if slot.pid == pid), None)

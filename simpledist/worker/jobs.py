@@ -10,18 +10,17 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from simpledist import wire
+from simpledist import policy, wire
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, WrongKey
 from simpledist.faultpoints import point
-from simpledist.pieces import Data
 from simpledist.signing import Keyring
-from simpledist.worker.children import Children, Slot
+from simpledist.worker.channel import JOB, RECALL, Frame
+from simpledist.worker.children import Children, Placed, Slot
 from simpledist.worker.links import Links
 
 log = logging.getLogger("simpledist.worker")
@@ -54,6 +53,7 @@ class Jobs:
         self._errands: deque[Errand] = deque()
         self._ended: list[Ended] = []
         self.mismatched: dict[str, int] = {}  # function -> when a client last came with other code, ms
+        self._paces: defaultdict[str, policy.Pace] = defaultdict(policy.Pace)
 
     def work_off(self) -> None:
         """Send what waits for Redis, in order."""
@@ -72,14 +72,19 @@ class Jobs:
         return self._ended[-1].held.function if self._ended else None
 
     def running(self) -> list[Held]:
-        return [slot.job.held for slot in self._children.slots if slot.job is not None]
+        return [placed.held for slot in self._children.slots for placed in slot.jobs.values()]
+
+    def wanted(self, function: str, free: Sequence[Slot]) -> list[int]:
+        """What to ask for: each free slot, as often as a child may be given jobs of this function, in turns."""
+        pace = self._paces[function] = self._paces[function].next_batch(1 if self._recycle else policy.CHILD_JOBS)
+        return ([slot.number for slot in free] * pace.batch)[: max(len(free), policy.BATCH_ITEMS)]
 
     # --- how a job comes -----------------------------------------------------------------------------------------
 
     def claim(self, function: str, element: bytes) -> None:
         """Claim a popped element, and more of the same function for every other free slot."""
         # While the worker drains, what was popped in the last moment is claimed only to be given back at once.
-        slots = [slot.number for slot in self._children.free()] or [0]
+        slots = self.wanted(function, self._children.free()) or [0]
         nonce = secrets.token_hex(8)
 
         def send(again: bool) -> None:
@@ -90,38 +95,46 @@ class Jobs:
         self._errands.append(Errand(send))
 
     def _begin_all(self, claimed: list[Claimed]) -> None:
+        """Claimed jobs go to the slots that were named for them; what cannot be begun goes back, or fails, at once."""
         if claimed:
             point("worker.claimed")
         self.taken += len(claimed)
+        free = {slot.number: slot for slot in self._children.free()}
+        frames: defaultdict[int, list[Frame]] = defaultdict(list)
+        back: list[Held] = []
         for one in claimed:
-            self._begin(one)
+            number = one.slot if one.slot in free else next(iter(free), -1)
+            if self.stopping or number < 0:
+                back.append(one.held)
+            elif (frame := self._place(free[number], one)) is not None:
+                frames[number].append(frame)
+        for number, some in frames.items():
+            free[number].front_since = time.monotonic()
+            free[number].channel.send(some)
+            point("worker.begun")
+        if back:
+            self.release(back)
 
-    def _begin(self, claimed: Claimed) -> None:
-        """A claimed job goes to a free slot; what cannot be begun is given back or failed at once."""
+    def _place(self, slot: Slot, claimed: Claimed) -> Frame | None:
         held = claimed.held
-        free = self._children.free()
-        data = None
-        if free and not self.stopping:
-            data = claimed.call if claimed.call is not None else self._links.command.call_bytes(held.id)
+        data = claimed.call if claimed.call is not None else self._links.command.call_bytes(held.id)
         if data is None:
             self.release([held])
-            return
-        slot = next((one for one in free if one.number == claimed.slot), free[0])
+            return None
         try:
             call = wire.open_call(held.function, data, self._keyring)
         except WrongKey as error:
             self.fail(held, "key", str(error))
-            return
+            return None
         except BadEnvelope as error:
             self.fail(held, "undecodable", str(error))
-            return
+            return None
         data = None  # the channel lets go of it, piece by piece
         self._compare(held.function, call.fingerprint)
-        slot.job, slot.digest = claimed, call.digest
+        index = slot.place(Placed(held, call.codec, call.digest))
         self.held[held] = slot
-        log.debug("job %s (%s, attempt %d) begins", held.id, held.function, claimed.attempt)
-        slot.channel.send({"job": held.id, "function": held.function, "codec": call.codec}, call.body)
-        point("worker.begun")
+        log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, held.function, claimed.attempt, slot.number)
+        return Frame(JOB, wire.codec_id(call.codec), index, first=held.id, second=held.function, body=call.body)
 
     def _compare(self, function: str, theirs: str) -> None:
         """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
@@ -138,25 +151,66 @@ class Jobs:
 
     # --- how a job goes ------------------------------------------------------------------------------------------
 
-    def end(self, slot: Slot, fields: dict[str, Any], body: Data) -> None:
-        """A child brought its job to an end; `complete` brings it to Redis."""
-        assert slot.job is not None
-        held, slot.job = slot.job.held, None
+    def end(self, slot: Slot, answer: Frame) -> None:
+        """A child brought a job to an end; `complete` brings it to Redis. What was recalled meanwhile is not ours."""
+        placed = slot.jobs.pop(answer.job, None)
+        if placed is None:
+            return
+        held, kind, run_seconds = placed.held, answer.second, answer.number / 1e6
         slot.jobs_done += 1
         self.done += 1
-        kind, codec, error = fields["kind"], fields["codec"], fields["error"]
-        log.debug("job %s (%s): %s in %d ms", held.id, held.function, kind, fields["run_ms"])
+        slot.front_since = time.monotonic()
+        pace = self._paces[held.function] = self._paces[held.function].ran(run_seconds)
+        # So long a part of the rest will take at least: there is no hurry to read the first of it.
+        left = len(slot.jobs) * (pace.mean_seconds or 0.0)
+        slot.rests_until = slot.front_since + min(left, policy.REST_SECONDS) if left > policy.REST_SECONDS / 4 else 0.0
+        log.debug("job %s (%s): %s in %.3f ms", held.id, held.function, kind, run_seconds * 1000)
         if kind in ("value", "error"):
-            outcome = wire.seal_outcome(held.function, codec, kind, body, slot.digest, self._keyring)
-            self._ended.append(Ended(held, kind, outcome, fields["run_ms"], error[:TOLD_CHARACTERS]))
+            outcome = wire.seal_outcome(held.function, placed.codec, kind, answer.body, placed.digest, self._keyring)
+            run_ms = round(run_seconds * 1000)
+            self._ended.append(Ended(held, kind, outcome, run_ms, answer.first[:TOLD_CHARACTERS]))
         else:
-            self.fail(held, kind, error)
-        if self._recycle and slot.jobs_done >= self._recycle:
+            self.fail(held, kind, answer.first)
+        if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
             self._children.replace(slot, kill=False)
 
+    def child_died(self, slot: Slot, how: str) -> None:
+        """The job in front is to blame, the others are not: they had not begun."""
+        front = slot.front()
+        if front is None:
+            return
+        index, placed = front
+        behind = slot.take_from(index + 1)
+        del slot.jobs[index]
+        self.fail(placed.held, "crashed", f"the child died: {how}")
+        if behind:
+            self.release(behind)
+
+    def recall_slow(self, now: float) -> None:
+        """Nothing waits behind a job that turned out slow: what has not begun goes back, blaming nobody."""
+        for slot in self._children.slots:
+            if len(slot.jobs) > 1 and now >= slot.front_since + policy.SLOW_SECONDS:
+                index, placed = slot.front() or (0, None)
+                if placed is not None:
+                    self._paces[placed.held.function] = policy.Pace()
+                self._recall(slot, index + 1)
+
+    def _recall(self, slot: Slot, first: int) -> None:
+        slot.channel.send([Frame(RECALL, job=first)])
+        behind = slot.take_from(first)
+        log.debug("slot %d: %d jobs go back, not begun", slot.number, len(behind))
+        if behind:
+            self.release(behind)
+
     def complete(self, take: Take | None) -> None:
-        """Bring every outcome of this turn to Redis, and take next jobs in the same step."""
+        """Bring every outcome of this turn to Redis, and take next jobs in the same step as the last of them."""
         ended, self._ended = self._ended, []
+        batches = _cut(ended)
+        for batch in batches[:-1]:
+            self._complete(batch, None)
+        self._complete(batches[-1], take)
+
+    def _complete(self, ended: list[Ended], take: Take | None) -> None:
         nonce = secrets.token_hex(8)
 
         def send(again: bool) -> None:
@@ -190,14 +244,21 @@ class Jobs:
         self._errands.append(Errand(send))
 
     def call_off(self, held: Held, reason: str) -> None:
-        """Stop a running job at once: its child is killed, the slot gets a fresh one."""
+        """Stop a job at once: if it runs, its child is killed and the slot gets a fresh one; others are not harmed."""
         slot = self.held.get(held)
-        if slot is None or slot.job is None or slot.job.held != held:
+        index = next((i for i, placed in slot.jobs.items() if placed.held == held), None) if slot is not None else None
+        if slot is None or index is None:
             return
         log.info("job %s (%s) is stopped: %s", held.id, held.function, reason)
-        del self.held[held]
-        slot.job = None
+        front = index == next(iter(slot.jobs))
+        del self.held[held], slot.jobs[index]
+        if not front:
+            self._recall(slot, index)
+            return
+        behind = slot.take_from(index)
         self._children.replace(slot, kill=True)
+        if behind:
+            self.release(behind)
 
     def control(self, word: str) -> None:
         """A word from the control list: `cancel <job id>:<fence>`."""
@@ -205,3 +266,16 @@ class Jobs:
         for held in list(self.held):
             if verb == "cancel" and name == f"{held.id}:{held.fence}":
                 self.call_off(held, "cancelled")
+
+
+def _cut(ended: list[Ended]) -> list[list[Ended]]:
+    """Outcomes cut to what one script may carry."""
+    batches: list[list[Ended]] = [[]]
+    size = 0
+    for one in ended:
+        if batches[-1] and (size + len(one.outcome) > policy.BATCH_BYTES or len(batches[-1]) >= policy.BATCH_ITEMS):
+            batches.append([])
+            size = 0
+        batches[-1].append(one)
+        size += len(one.outcome)
+    return batches

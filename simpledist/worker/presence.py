@@ -76,7 +76,7 @@ class Presence:
 
     def _beat(self) -> Beaten:
         pids = [os.getpid(), *(slot.pid for slot in self._children.slots if slot.pid is not None)]
-        state = vitals(pids, at_work=len(self._jobs.running()), done=self._jobs.done)
+        state = vitals(pids, at_work=sum(bool(slot.jobs) for slot in self._children.slots), done=self._jobs.done)
         held = list(self._jobs.held)
         return self._links.beat.beat(self._worker, self._connection(), held, *self._introduction(), vitals=state)
 

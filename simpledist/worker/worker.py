@@ -8,11 +8,13 @@ how Redis knows the worker, policy.py what is fair. It never decodes a call or r
 from __future__ import annotations
 
 import logging
-import selectors
+import math
+import select
 import signal
 import socket
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker import lifeline
+from simpledist.worker.channel import READY
 from simpledist.worker.children import Children, Slot, told
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links
@@ -164,17 +167,29 @@ class Worker:
         for slot in self._children.slots:
             if slot.ends_at is not None:
                 due = min(due, slot.ends_at)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._woken, selectors.EVENT_READ, self._woken)
-            selector.register(self._children.template_fileno(), selectors.EVENT_READ, "template")
-            for slot in self._children.channels():
-                events = selectors.EVENT_READ | (selectors.EVENT_WRITE if slot.channel.wants_to_write else 0)
-                selector.register(slot.channel, events, slot)
-            if self._links.pop.connected and self._links.popping:
-                selector.register(self._links.pop, selectors.EVENT_READ, "pop")
-            if self._links.beat.link.connected:
-                selector.register(self._links.beat.link, selectors.EVENT_READ, "beat")
-            return {key.data for key, _ in selector.select(max(due - now, 0.0))}
+            if len(slot.jobs) > 1:
+                due = min(due, slot.front_since + policy.SLOW_SECONDS)
+            if slot.rests_until > now:
+                due = min(due, slot.rests_until)
+        # Made anew each time: a poll object has no descriptor of its own to be kept in step.
+        poll, sources = select.poll(), dict[int, Any]()
+        for fileno, source in self._sources(now):
+            sources[fileno] = source
+            writes = isinstance(source, Slot) and source.channel.wants_to_write
+            poll.register(fileno, select.POLLIN | (select.POLLOUT if writes else 0))
+        seconds = max(due - now, 0.0)
+        return {sources[fileno] for fileno, _ in poll.poll(math.ceil(seconds * 1000) if seconds < 1e6 else None)}
+
+    def _sources(self, now: float) -> Iterator[tuple[int, Any]]:
+        yield self._woken.fileno(), self._woken
+        yield self._children.template_fileno(), "template"
+        for slot in self._children.channels():
+            if slot.rests_until <= now:
+                yield slot.channel.fileno(), slot
+        if self._links.pop.connected and self._links.popping:
+            yield self._links.pop.fileno(), "pop"
+        if self._links.beat.link.connected:
+            yield self._links.beat.link.fileno(), "beat"
 
     def _refused(self, error: RedisRefused) -> None:
         """Redis answers and will not: full, or its rights were changed. What waits is tried again after a pause."""
@@ -230,7 +245,7 @@ class Worker:
             self._jobs.complete(self._next_take(function))
 
     def _next_take(self, function: str) -> Take | None:
-        free = [slot.number for slot in self._children.free()]
+        free = self._children.free()
         if self._links.popping == "queues":
             free = free[1:]  # one is promised to the pop
         fair = policy.may_take_next(
@@ -240,7 +255,9 @@ class Worker:
             slots=len(self._children.slots),
             timings=self._timings,
         )
-        return Take(function, tuple(free)) if free and fair and not self._signals else None
+        if not free or not fair or self._signals:
+            return None
+        return Take(function, tuple(self._jobs.wanted(function, free)))
 
     # --- children and template -----------------------------------------------------------------------------------
 
@@ -252,22 +269,22 @@ class Worker:
         for slot in list(self._children.slots):
             if slot.ends_at is not None and now >= slot.ends_at:
                 self._child_died(slot, "it closed its channel")
+        self._jobs.recall_slow(now)
 
     def _read_slot(self, slot: Slot) -> None:
         if slot.channel.closed:
             return
-        for fields, body in slot.channel.receive():
-            if "ready" in fields:
+        for frame in slot.channel.receive():
+            if frame.kind == READY:
                 slot.ready = True
-            elif slot.job is not None:
-                self._jobs.end(slot, fields, body)
+            else:
+                self._jobs.end(slot, frame)
         if slot.channel.closed:
             slot.ends_at = time.monotonic() + STATUS_SECONDS
 
     def _child_died(self, slot: Slot, how: str) -> None:
-        if slot.job is not None:
-            held, slot.job = slot.job.held, None
-            self._jobs.fail(held, "crashed", f"the child died: {how}")
+        if slot.jobs:
+            self._jobs.child_died(slot, how)
         else:
             log.info("an idle child of worker %s died: %s", self.id, how)
         self._children.replace(slot, kill=True)

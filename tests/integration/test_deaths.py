@@ -101,7 +101,7 @@ def test_a_killed_workers_job_runs_again_on_another(
         own_cluster.start_distributor()
     with own_cluster.connect() as client:
         runs_remotely(client)
-        future = offered(client, "log_run").submit(str(tmp_path), "runs", 0.5)
+        future = offered(client, "log_run").submit(str(tmp_path), "runs", 2.0)
         wait_until(lambda: (tmp_path / "runs").exists(), 5, "it runs on the first worker")
         own_cluster.start_worker()
         first.kill()
@@ -183,7 +183,7 @@ def test_a_drain_finishes_what_runs(own_cluster: Cluster) -> None:
 def test_a_drain_gives_back_what_does_not_finish_in_grace(own_cluster: Cluster, tmp_path: Path) -> None:
     worker = own_cluster.start_worker(arguments=["--grace", "0.3"])
     with own_cluster.connect() as client:
-        future = offered(client, "log_run").submit(str(tmp_path), "runs", 1.0)
+        future = offered(client, "log_run").submit(str(tmp_path), "runs", 3.0)
         wait_until(lambda: (tmp_path / "runs").exists(), 5, "it runs")
         own_cluster.start_worker()
         assert worker.stop() == 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpledist import policy
-from simpledist.policy import TIMINGS, Timings, backoff_seconds, may_take_next, worker_health
+from simpledist.policy import TIMINGS, Pace, Timings, backoff_seconds, may_take_next, worker_health
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,35 @@ def test_waiting_grows_with_failures_and_jitter_spreads_it() -> None:
     assert waits == sorted(waits)
     assert waits[0] < waits[-1]
     assert backoff_seconds(3, 0.0) < backoff_seconds(3, 0.9)
+
+
+# --- how many short jobs a child is given --------------------------------------------------------------------------
+
+
+def test_a_function_that_has_never_run_goes_one_job_at_a_time() -> None:
+    assert Pace().next_batch() == Pace(1, None)
+
+
+@given(st.lists(st.floats(0, 1000), max_size=30), st.integers(1, 500))
+def test_a_batch_never_more_than_doubles_and_never_is_empty(runs: list[float], most: int) -> None:
+    pace = Pace()
+    for seconds in runs:
+        pace = pace.ran(seconds)
+        grown = pace.next_batch(most)
+        assert 1 <= grown.batch <= max(1, min(2 * pace.batch, most))
+        pace = grown
+
+
+def test_batches_of_quick_jobs_grow_to_the_aim_and_shrink_at_once() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace = pace.ran(0.0005).next_batch()
+    assert pace.batch == round(policy.BATCH_SECONDS / 0.0005)
+    assert pace.ran(1.0).next_batch().batch == 1
+
+
+def test_jobs_longer_than_the_aim_are_never_batched() -> None:
+    pace = Pace()
+    for _ in range(20):
+        pace = pace.ran(policy.BATCH_SECONDS * 1.01).next_batch()
+    assert pace.batch == 1
