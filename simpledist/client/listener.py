@@ -6,6 +6,7 @@ bytes: outcomes are decoded elsewhere. Between two events it sleeps in one `sele
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 import os
@@ -49,6 +50,9 @@ class Listener:
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
+        self._wake_lock = threading.Lock()
+        self._gone = False
+        session.wake = self.wake
         self._deadlines_lock = threading.Lock()
         self._deadlines: list[tuple[float, str]] = []
         self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
@@ -65,10 +69,10 @@ class Listener:
         self._thread.start()
 
     def wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"x")
-        except OSError:
-            return  # full: it wakes anyway; closed: it is gone
+        with self._wake_lock:  # a closed descriptor's number may be another file's by now
+            if not self._gone:
+                with contextlib.suppress(BlockingIOError):  # full: it wakes anyway
+                    os.write(self._wake_write, b"x")
 
     def watch(self, futures: Sequence[Future[Any]]) -> None:
         """Calls went out: see to it that the thread is up in time for their nudge and their deadlines."""
@@ -109,8 +113,10 @@ class Listener:
         finally:
             self._reply.close()
             self._broker.link.close()
-            os.close(self._wake_read)
-            os.close(self._wake_write)
+            with self._wake_lock:
+                self._gone = True
+                os.close(self._wake_read)
+                os.close(self._wake_write)
 
     def _connect(self) -> None:
         self._reply.connect()
@@ -150,6 +156,7 @@ class Listener:
     def _depart(self) -> None:
         try:
             if self._broker.link.connected:
+                self._session.tell_given_up(self._broker)
                 self._session.tell(self._broker)
                 self._broker.leave(self._session.client, final=True)
         except (RedisDown, RedisRefused):
@@ -247,6 +254,7 @@ class Listener:
     def _duties(self) -> None:
         now = time.monotonic()
         self._end_budgets(now)
+        self._session.tell_given_up(self._broker)
         if now >= self._next_due(now) and now >= self._next_nudge and self._busy():
             self._next_nudge = now + self._timings.nudge_seconds
             self._session.tell(self._broker)

@@ -110,7 +110,7 @@ class Resolvers:
     """Threads that decode what nobody waits for.
 
     One is enough until a callback blocks in it, perhaps for a future that stands behind it: whenever the first in line
-    has waited for `STUCK_SECONDS`, there is one more.
+    has waited for `STUCK_SECONDS` and none was taken in that time, there is one more.
     """
 
     STUCK_SECONDS = 0.05
@@ -121,6 +121,7 @@ class Resolvers:
         self._futures: deque[tuple[float, Future[Any]]] = deque()
         self._threads = 0
         self._idle = 0
+        self._taken = 0.0
         self._closed = False
 
     def close(self) -> None:
@@ -142,7 +143,7 @@ class Resolvers:
         with self._condition:
             if not self._futures:
                 return False
-            stuck = time.monotonic() - self._futures[0][0] > self.STUCK_SECONDS
+            stuck = time.monotonic() - max(self._futures[0][0], self._taken) > self.STUCK_SECONDS
             if self._threads and not (stuck and not self._idle):
                 return True
             self._threads += 1
@@ -162,6 +163,7 @@ class Resolvers:
                         self._threads -= 1
                         return
                 future = self._futures.popleft()[1]
+                self._taken = time.monotonic()
             self._resolve(future)
             del future  # a thread that lives on must not keep a result alive
 

@@ -6,7 +6,6 @@ run, which gives the true value or the true exception: that is what purity pays 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterable, Sequence
@@ -100,21 +99,8 @@ class Outcomes:
         if future.call.promises is not None:
             self.cancel_waiting([future])
             return future.cancelled()
-        if self.local_runs.remove(future):
-            future.put_back(None)
-            return future.give_up()
-        if self.in_flight.pop(future.call.id, None) is None:
-            return False
-        try:
-            word = self.session.cancel([(future.call.function, future.call.id)])[0]
-        except (RedisDown, RedisRefused):
-            # Nobody can tell us more now; a result that still comes is only acknowledged.
-            return future.give_up()
-        if word == "ended":
-            # Its reply is under way, or was lost: the listener's next nudge brings it.
-            self.in_flight[future.call.id] = future
-            return False
-        return future.give_up()
+        self.forget([future])
+        return future.cancelled()
 
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel those that have not begun anywhere; what runs goes on, and is known to run."""
@@ -127,11 +113,12 @@ class Outcomes:
                 queued.append(future)
         for first in range(0, len(queued), policy.BATCH_ITEMS):
             batch = queued[first : first + policy.BATCH_ITEMS]
-            try:
-                words = self.session.cancel([(one.call.function, one.call.id) for one in batch], spare_running=True)
-            except (RedisDown, RedisRefused):
-                # Nobody can tell whether they run; a result that still comes is only acknowledged.
-                words = ["gone"] * len(batch)
+            words = ["gone"] * len(batch)  # while nobody can tell; a result that still comes is only acknowledged
+            if self.session.trouble is None:
+                try:
+                    words = self.session.cancel_waiting([(one.call.function, one.call.id) for one in batch])
+                except (RedisDown, RedisRefused) as error:
+                    self.session.note_trouble(error)
             for future, word in zip(batch, words, strict=True):
                 if word == "running":
                     future.on_worker = True
@@ -209,7 +196,7 @@ class Outcomes:
         future.settle(info, value=value, error=error)
 
     def forget(self, futures: Iterable[Future[Any]]) -> None:
-        """Cancel many at once (a closed map, a closed client)."""
+        """Cancel these for good; what has run in vain is only acknowledged. Returns at once: an event loop may ask."""
         jobs: list[tuple[str, str]] = []
         for future in futures:
             if self.local_runs.remove(future):
@@ -217,9 +204,8 @@ class Outcomes:
                 future.give_up()
             elif self.in_flight.pop(future.call.id, None) is not None and future.give_up():
                 jobs.append((future.call.function, future.call.id))
-        for first in range(0, len(jobs), 1000):
-            with contextlib.suppress(RedisDown, RedisRefused):
-                self.session.cancel(jobs[first : first + 1000])
+        if jobs:
+            self.session.has_given_up(jobs)
 
 
 def why_of(word: str) -> Why:

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpledist import job, policy
@@ -43,6 +43,8 @@ class Session:
         self._counts: Counter[tuple[str, str]] = Counter()
         self._counts_lock = threading.Lock()
         self._read: list[str] = []
+        self._given_up: list[tuple[str, str]] = []
+        self.wake: Callable[[], None] = _nobody  # the listener's, once there is one
         self._last_complaint = -1e9
 
     def link(self, purpose: str) -> Link:
@@ -82,11 +84,12 @@ class Session:
                         raise
         raise AssertionError("unreachable")
 
-    def cancel(self, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
+    def cancel_waiting(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
+        """Cancel those of these (function, id) that do not run; a word each, as of Broker.cancel."""
         with self._lock:
             if not self._broker.link.connected:
                 self._broker.link.connect()
-            return self._broker.cancel(self.client, jobs, spare_running=spare_running)
+            return self._broker.cancel(self.client, jobs, spare_running=True)
 
     def live_workers(self) -> list[dict[str, Any]]:
         """The rows of all workers that live."""
@@ -117,9 +120,27 @@ class Session:
         with self._counts_lock:
             self._counts[function, why] += 1
 
+    def has_given_up(self, jobs: Sequence[tuple[str, str]]) -> None:
+        """Nobody waits for these (function, id) any more: Redis hears it at once, from the listener."""
+        with self._counts_lock:
+            self._given_up += jobs
+        self.wake()
+
     def leisure(self) -> int:
         """How much waits to be told."""
-        return len(self._read) + len(self._counts)
+        return len(self._read) + len(self._counts) + len(self._given_up)
+
+    def tell_given_up(self, broker: Broker) -> None:
+        """Cancel what was given up; what cannot be told now is told later."""
+        while self._given_up:
+            with self._counts_lock:
+                jobs, self._given_up = self._given_up[: policy.BATCH_ITEMS], self._given_up[policy.BATCH_ITEMS :]
+            try:
+                broker.cancel(self.client, jobs)
+            except (RedisDown, RedisRefused):
+                with self._counts_lock:
+                    self._given_up = jobs + self._given_up
+                raise
 
     def tell(self, broker: Broker) -> None:
         """Acknowledge what was read and bring the counts, in batches; what cannot be told now is told later."""
@@ -140,3 +161,7 @@ class Session:
     def close(self) -> None:
         with self._lock:
             self._broker.link.close()
+
+
+def _nobody() -> None:
+    """There is no listener yet."""
