@@ -1,27 +1,24 @@
-"""The Flask application: routes, and the headers and refusals that every answer gets."""
+"""The Flask application: puts guard, pages and API together, and answers for what goes wrong."""
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Iterable
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, jsonify, render_template, request
+from flask import Flask, render_template
+from werkzeug.exceptions import HTTPException
 
-from simpledist.monitor import Monitor, Snapshot, WorkerState
+from simpledist.monitor import Monitor
 
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-TOKEN_COOKIE = "simpledist_token"
+from . import api, human, pages
+from .guard import guard
 
-HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
+ADVICE = {
+    401: "It asks for its token: a browser opens /?token=... once, a script sends Authorization: Bearer ...",
+    404: "There is nothing of this name. Ended jobs are remembered for a day, the last 500 of each function.",
+    405: "The dashboard only shows: GET and HEAD. What changes something is done with the simpledist command.",
 }
 
 
@@ -29,75 +26,30 @@ def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), tok
     """The dashboard over `monitor` (by default one of the environment's Redis).
 
     `hosts`: names beside loopback under which it may be asked (against DNS rebinding). `token`: what every request must
-    bring, as `Authorization: Bearer` or as the cookie `simpledist_token`.
+    bring, as `Authorization: Bearer`, as the cookie `simpledist_token`, or once as `?token=`, which sets that cookie.
     """
     app = Flask("simpledist_web")
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    words: Any = app.jinja_env
+    words.filters.update(human.FILTERS)
+    words.globals["assets"] = _fingerprint(Path(app.static_folder or "."))
+    guard(app, hosts=hosts, token=token)
     source = monitor or Monitor.connect()
-    allowed = LOOPBACK_HOSTS | {host.strip("[]").lower() for host in hosts}
+    pages.add_to(app, source)
+    api.add_to(app, source)
 
-    def refuse() -> None:
-        if request.method not in ("GET", "HEAD"):
-            abort(405)
-        if not _host_allowed(request.host, allowed, anywhere=token is not None):
-            abort(403, "this host name is not one of ours")
-        if token is not None and not _has_token(token):
-            abort(401)
+    @app.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> tuple[str, int]:  # pyright: ignore[reportUnusedFunction]
+        code = error.code or 500
+        said = ADVICE.get(code) or error.description or ""
+        return render_template("refused.html", code=code, title=error.name, said=said), code
 
-    def mark(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers[name] = value
-        return response
-
-    app.before_request(refuse)
-    app.after_request(mark)
-    _add_routes(app, source.snapshot)
     return app
 
 
-def _add_routes(app: Flask, snapshot: Callable[[], Snapshot]) -> None:
-    def page(template: str, **values: Any) -> str:
-        # The script asks for what is inside <main> alone.
-        part = request.args.get("part") == "1"
-        return render_template("part.html" if part else "page.html", inner=template, **values)
-
-    def workers() -> tuple[str, int]:
-        now = snapshot()
-        return page("workers.html", snapshot=now), 200 if now.redis.ok else 503
-
-    def worker(id: str) -> tuple[str, int]:
-        now = snapshot()
-        if not now.redis.ok:
-            return page("workers.html", snapshot=now), 503
-        found: WorkerState | None = now.worker(id)
-        if found is None:
-            abort(404)
-        return page("worker.html", snapshot=now, worker=found), 200
-
-    def healthz() -> tuple[str, int]:
-        return ("ok\n", 200) if snapshot().redis.ok else ("Redis is away\n", 503)
-
-    def api() -> tuple[Response, int]:
-        now = snapshot()
-        return jsonify(now.as_status()), 200 if now.redis.ok else 503
-
-    app.add_url_rule("/", "home", workers)
-    app.add_url_rule("/workers", "workers", workers)
-    app.add_url_rule("/workers/<id>", "worker", worker)
-    app.add_url_rule("/healthz", "healthz", healthz)
-    app.add_url_rule("/api/snapshot.json", "snapshot", api)
-
-
-def _host_allowed(host: str, allowed: frozenset[str], *, anywhere: bool) -> bool:
-    """With a token a foreign page gains nothing by rebinding; without one only our own names are answered."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return anywhere or name.lower() in allowed
-
-
-def _has_token(token: str) -> bool:
-    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        given = request.cookies.get(TOKEN_COOKIE, "")
-    return hmac.compare_digest(given.encode(), token.encode())
+def _fingerprint(folder: Path) -> str:
+    """Changes with the files, so that no browser mixes a page with the script of an older one."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]

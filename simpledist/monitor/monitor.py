@@ -1,34 +1,53 @@
-"""Reads the cluster's state from Redis in two round trips, at most once in a while however many ask.
+"""The cluster's state, read from Redis at most once in a while however many ask.
 
 Reads only keys with text, never a call or a result, and never writes. A Redis that is away gives a Snapshot that says
-so, not an exception. Called by pages, metrics and `simpledist status`.
+so and otherwise empty answers, not exceptions. Called by pages, metrics and the command lines, from any thread.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from simpledist import config
 from simpledist.broker import Keys, Link
 from simpledist.errors import OperatorError, RedisRefused
-from simpledist.monitor.rows import Facts, assembled, decoded, pairs, printable
-from simpledist.monitor.snapshot import RedisState, Snapshot
+from simpledist.monitor import attempts
+from simpledist.monitor.attempts import Attempt, Failure, JobState, QueuedJob
+from simpledist.monitor.history import DAY, HOUR, Histories, Pulse, pulses
+from simpledist.monitor.measures import Bin, Tally, added, bins
+from simpledist.monitor.reader import Reader
+from simpledist.monitor.rows import assembled, decoded, pairs, printable
+from simpledist.monitor.snapshot import Measure, RedisState, Snapshot
+from simpledist.monitor.stream import Stream
+
+PAGE = 100
+RECENT_OF_JOB = 20  # functions whose memory is searched for a job that nothing else is known of
+
+T = TypeVar("T")
+
+
+@dataclass
+class _Kept:
+    value: Any
+    taken: float
 
 
 class Monitor:
-    """Takes snapshots through a Link of its own; any thread may ask, Redis is asked once in `keep_seconds`."""
+    """Answers from what a Reader read; Redis is asked for each kind of answer once in `keep_seconds`."""
 
     def __init__(self, link: Link, keys: Keys, *, keep_seconds: float = 0.0) -> None:
-        self._link = link
         self._keys = keys
         self._keep_seconds = keep_seconds
-        # Guards the link and the two below: whoever comes while another reads waits for the same snapshot.
-        self._lock = threading.Lock()
-        self._snapshot: Snapshot | None = None
-        self._taken = 0.0
+        # Guards all below: whoever comes while another reads waits for the same answer.
+        self._lock = threading.RLock()
+        self._reader = Reader(link, keys)
+        self._histories = Histories()
+        self._stream = Stream()
+        self._kept: dict[str, _Kept] = {}
 
     @classmethod
     def connect(cls, url: str | None = None, namespace: str | None = None, *, keep_seconds: float = 0.9) -> Monitor:
@@ -39,44 +58,164 @@ class Monitor:
 
     def close(self) -> None:
         with self._lock:
-            self._link.close()
+            self._reader.link.close()
+
+    # --- now -----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
         """The state of the cluster, at most `keep_seconds` old. Never raises for what Redis does."""
-        with self._lock:
-            if self._snapshot is None or time.monotonic() - self._taken >= self._keep_seconds:
-                self._snapshot = self._take()
-                self._taken = time.monotonic()
-            return self._snapshot
+        return self._keep("snapshot", self._snapshot)
 
-    def _take(self) -> Snapshot:
+    def stream(self) -> tuple[Attempt, ...]:
+        """The attempts that ended in the last minute, oldest first; where very many end, a part of them."""
+        return self._keep("stream", lambda: self._answer((), lambda: self._stream.look(self._reader)))
+
+    def measures(self, functions: Iterable[str]) -> Mapping[str, Measure]:
+        """Rates and durations of the last hour; functions of which nothing is known miss."""
+        names = tuple(functions)
+        return self._keep(f"measures {names}", lambda: self._answer({}, lambda: self._measures(names)))
+
+    # --- history -------------------------------------------------------------------------------------------------
+
+    def series(self, function: str, *, minutes: int = HOUR, width: int = 1) -> tuple[Bin, ...]:
+        """The last `minutes` of a function, in bins of `width` minutes, the newest last."""
+
+        def read() -> tuple[Bin, ...]:
+            rows = self._histories.minutes(self._reader, [function], minutes + width).get(function, {})
+            return bins(rows, self._reader.minute, minutes // width, width)
+
+        return self._keep(f"series {function} {minutes} {width}", lambda: self._answer((), read))
+
+    def day(self, function: str) -> tuple[Bin, ...]:
+        """The last day of a function by 15 minutes."""
+        return self.series(function, minutes=DAY, width=15)
+
+    def hour(self) -> tuple[tuple[Bin, ...], tuple[Pulse, ...]]:
+        """The last hour of all functions together, and of all workers, by the minute."""
+
+        def read() -> tuple[tuple[Bin, ...], tuple[Pulse, ...]]:
+            together = bins(self._histories.together(self._reader), self._reader.minute, HOUR, 1)
+            return together, tuple(pulses(self._reader).values())
+
+        return self._keep("hour", lambda: self._answer(((), ()), read))
+
+    # --- jobs and failures ---------------------------------------------------------------------------------------
+
+    def recent(self, function: str, limit: int = PAGE) -> tuple[Attempt, ...]:
+        """The last attempts of a function that are over, newest first; at most 500 are remembered."""
+
+        def read() -> tuple[Attempt, ...]:
+            lines = self._reader.ask([("LRANGE", self._keys.named("recent", function), 0, limit - 1)])[0]
+            return tuple(one for line in lines or () if (one := attempts.attempt(function, decoded(line))))
+
+        return self._keep(f"recent {function} {limit}", lambda: self._answer((), read))
+
+    def failures(self, function: str | None = None) -> tuple[Failure, ...]:
+        """The groups of failures of a function, or of all, the latest first."""
+
+        def read() -> tuple[Failure, ...]:
+            known = self._reader.facts
+            names = [name for name, facts in known.items() if function is None and _has_failed(facts.tally)]
+            names = names if function is None else [function]
+            replies = self._reader.ask(("HGETALL", self._keys.named("failures", name)) for name in names)
+            found = (
+                attempts.failure(name, field, value)
+                for name, reply in zip(names, replies, strict=True)
+                for field, value in pairs(reply)
+            )
+            return tuple(sorted((one for one in found if one), key=lambda one: -one.last))
+
+        return self._keep(f"failures {function}", lambda: self._answer((), read))
+
+    def queued(self, function: str | None = None, *, first: int = 0, limit: int = PAGE) -> tuple[QueuedJob, ...]:
+        """A page of the ledger of a function, or of all ledgers one after the other, oldest jobs first."""
+
+        def read() -> tuple[QueuedJob, ...]:
+            lengths = {name: facts.queued or 0 for name, facts in sorted(self._reader.facts.items())}
+            names = [name for name in lengths if function in (None, name)]
+            asked: list[tuple[str, int, int]] = []
+            skip, room = first, limit
+            for name in names:
+                begin, skip = min(skip, lengths[name]), max(0, skip - lengths[name])
+                number = min(room, lengths[name] - begin)
+                if number > 0:
+                    asked.append((name, begin, begin + number - 1))
+                    room -= number
+            replies = self._reader.ask(
+                ("ZRANGE", self._keys.named("queued", name), begin, last, "WITHSCORES") for name, begin, last in asked
+            )
+            return tuple(
+                QueuedJob(printable(name), printable(id), begin + i, max(0.0, self._reader.now - float(stamp) / 1e6))
+                for (name, begin, _), reply in zip(asked, replies, strict=True)
+                for i, (id, stamp) in enumerate(pairs(reply))
+            )
+
+        return self._answer((), read)
+
+    def job(self, id: str, function: str | None = None) -> JobState | None:
+        """One job, from its hash; after that has gone, from what is remembered of `function` (else of the busiest)."""
+
+        def read() -> JobState | None:
+            fields = dict(pairs(self._reader.ask([("HGETALL", self._keys.named("job", id))])[0]))
+            if fields:
+                return attempts.job_state(id, fields)
+            known = sorted(self._reader.facts, key=lambda name: -self._reader.changed.get(name, 0.0))
+            names = [function] if function else known[:RECENT_OF_JOB]
+            replies = self._reader.ask(("LRANGE", self._keys.named("recent", name), 0, -1) for name in names)
+            begin = f"{id} ".encode()
+            mine = [
+                one
+                for name, lines in zip(names, replies, strict=True)
+                for line in lines or ()
+                if line.startswith(begin) and (one := attempts.attempt(name, decoded(line)))
+            ]
+            return attempts.remembered(mine) if mine else None
+
+        return self._answer(None, read)
+
+    # --- how it asks ---------------------------------------------------------------------------------------------
+
+    def _keep(self, name: str, read: Callable[[], T]) -> T:
+        with self._lock:
+            kept, now = self._kept.get(name), time.monotonic()
+            if kept is None or now - kept.taken >= self._keep_seconds:
+                self._kept = {key: one for key, one in self._kept.items() if now - one.taken < self._keep_seconds}
+                kept = self._kept[name] = _Kept(read(), time.monotonic())
+            return kept.value
+
+    def _answer(self, otherwise: T, read: Callable[[], T]) -> T:
+        """What `read` finds after a snapshot that is fresh enough; `otherwise` where Redis is away."""
+        with self._lock:
+            if not self.snapshot().redis.ok:
+                return otherwise
+            try:
+                self._reader.connect()
+                return read()
+            except OperatorError:
+                return otherwise
+
+    def _snapshot(self) -> Snapshot:
+        reader = self._reader
         try:
-            if not self._link.connected:
-                self._link.connect()
-            return self._read()
+            reader.look()
         except OperatorError as error:
             return Snapshot(RedisState(ok=False, error=printable(str(error)), refused=isinstance(error, RedisRefused)))
+        version = printable(reader.link.version) or None
+        redis = RedisState(ok=True, version=version, error=reader.errors[0] if reader.errors else "")
+        return assembled(redis, reader.now, reader.facts, reader.workers)
 
-    def _read(self) -> Snapshot:
-        keys, errors = self._keys, list[str]()
-        clock, names, rows, beats = self._ask(
-            [("TIME",), ("SMEMBERS", keys.functions), ("HGETALL", keys.workers), ("HGETALL", keys.heartbeats)], errors
-        )
-        if clock is None:
-            raise RedisRefused(errors[0])
-        functions = sorted(decoded(name) for name in names or ())
-        commands = [
-            (command, keys.named(template, function), *rest)
-            for function in functions
-            for command, template, *rest in Facts.COMMANDS
-        ]
-        replies, width = self._ask(commands, errors), len(Facts.COMMANDS)
-        facts = {name: Facts(*replies[width * i : width * (i + 1)]) for i, name in enumerate(functions)}
-        redis = RedisState(ok=True, version=printable(self._link.version) or None, error=errors[0] if errors else "")
-        return assembled(redis, int(clock[0]) + int(clock[1]) / 1e6, facts, pairs(rows), dict(pairs(beats)))
+    def _measures(self, names: tuple[str, ...]) -> dict[str, Measure]:
+        reader = self._reader
+        found = self._histories.minutes(reader, names, HOUR)
+        return {name: _measure(name, rows, reader.now) for name, rows in found.items()}
 
-    def _ask(self, commands: Sequence[Sequence[str]], errors: list[str]) -> list[Any]:
-        """Their replies; None, and a line in `errors`, for what we may not read or what is not of our type."""
-        replies = self._link.pipeline(commands) if commands else []
-        errors += [printable(str(reply)) for reply in replies if isinstance(reply, Exception)]
-        return [None if isinstance(reply, Exception) else reply for reply in replies]
+
+def _measure(name: str, rows: Mapping[int, Tally], now: float) -> Measure:
+    """The rate is that of the last 60 s: the minute under way, and of the one before the part that is not older."""
+    last, passed = int(now // 60), now % 60
+    under_way, before = rows.get(last, Tally()).ended, rows.get(last - 1, Tally()).ended
+    return Measure(printable(name), (under_way + before * (1 - passed / 60)) / 60, added(rows.values()))
+
+
+def _has_failed(tally: Tally) -> bool:
+    return bool(tally["failed"] or tally["child_deaths"])

@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar, cast
 
-from simpledist import job, policy
+from simpledist import policy
+from simpledist.monitor.measures import Tally
 from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, RunningJob, Snapshot, WorkerState
 
 TEXT_LIMIT = 200  # no name, label or version that people chose is longer than this on a page
 MISMATCH_SECONDS = 600.0  # so long is a client's other code worth a warning after its last call
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
-COUNTERS = frozenset(
-    {"submitted", "succeeded", "failed", "cancelled", "requeued", "lost_pops", "unheld", *job.WHYS}
-    | {f"local:{why}" for why in job.WHYS}
-)
+RUNNING_LIMIT = 1000  # running jobs shown of one function
+NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,64 +31,89 @@ class Facts:
 
     queued: int | None
     oldest: list[bytes] | None
-    current: list[bytes] | None
-    offers: list[bytes] | None
+    running: int | None
+    current: list[Any] | None  # of HSCAN: a cursor and a page, which is all where there are few
+    offers: int | None
     meta: list[bytes] | None
 
     COMMANDS: ClassVar = (
         ("ZCARD", "queued"),
         ("ZRANGE", "queued", "0", "0", "WITHSCORES"),
-        ("HGETALL", "current"),
-        ("HKEYS", "offers"),
+        ("HLEN", "current"),
+        ("HSCAN", "current", "0", "COUNT", str(RUNNING_LIMIT)),
+        ("HLEN", "offers"),
         ("HGETALL", "meta"),
     )
+
+    @property
+    def minute(self) -> int | None:
+        """The minute in which its counters stand."""
+        return next((integer(value) for name, value in pairs(self.meta) if name == "minute"), None)
+
+    @property
+    def tally(self) -> Tally:
+        """All its counters, ever."""
+        found = {name: integer(value) for name, value in pairs(self.meta) if name not in NOT_COUNTERS}
+        return Tally({name: number for name, number in found.items() if number is not None})
 
 
 def assembled(
     redis: RedisState,
     now: float,
     facts: Mapping[str, Facts],
-    rows: Sequence[tuple[str, str]],
-    beats: Mapping[str, str],
+    workers: Workers,
 ) -> Snapshot:
     running = [
         one
         for function, fact in facts.items()
-        for name, value in pairs(fact.current)
+        for name, value in pairs(fact.current[1] if fact.current else ())
         if (one := running_job(function, name, value, now)) is not None
     ]
-    offers = {function: {_text(worker) for worker in fact.offers or ()} for function, fact in facts.items()}
-    offering = set[str]().union(*offers.values())
+    complete = sum(fact.running or 0 for fact in facts.values()) <= len(running)
     busy = Counter(one.worker for one in running)
-    workers = [
-        worker_state(id, row, beats.get(id), now, busy=busy[printable(id)], offers=printable(id) in offering)
-        for id, row in rows
+    states = [
+        worker_state(
+            id, row, workers.beats.get(id), workers.vitals.get(id), now, busy=busy[printable(id)], exact=complete
+        )
+        for id, row in workers.rows
     ]
-    live = {worker.id for worker in workers if worker.live}
+    # A silent worker's offers stand until somebody has reaped it: they count for nothing.
+    silent = Counter(name for one in states if one.health == "silent" and not one.draining for name in one.functions)
     return Snapshot(
         redis=redis,
         time=now,
-        functions=tuple(_function_state(name, fact, len(offers[name] & live), now) for name, fact in facts.items()),
-        workers=tuple(sorted(workers, key=lambda one: (one.health == "dead", one.label, one.host, one.id))),
+        functions=tuple(
+            function_state(name, fact, max(0, (fact.offers or 0) - silent[printable(name)]), now)
+            for name, fact in sorted(facts.items())
+        ),
+        workers=tuple(sorted(states, key=lambda one: (one.health == "dead", one.label, one.host, one.id))),
         running=tuple(sorted(running, key=lambda one: -one.seconds)),
     )
 
 
-def _function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What Redis says of all workers: rows as they registered, last beats, vitals."""
+
+    rows: Sequence[tuple[str, str]]
+    beats: Mapping[str, str]
+    vitals: Mapping[str, str]
+
+
+def function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
     name, _, version = printable(function).partition("@")
     stamp = _number(fact.oldest[1]) if fact.oldest else None
-    meta = dict(pairs(fact.meta))
-    numbers = {key: _integer(value) for key, value in meta.items() if key in COUNTERS}
-    wanted = _integer(meta.get("wanted"))
+    tally = fact.tally
+    wanted = integer(dict(pairs(fact.meta)).get("wanted"))
     return FunctionState(
         function=printable(function),
         name=name,
         version=version or None,
         queued=fact.queued or 0,
-        running=len(fact.current or ()) // 2,
+        running=fact.running or 0,
         workers=workers,
         oldest_wait_seconds=0.0 if stamp is None else round(max(0.0, now - stamp / 1e6), 3),
-        counters={key: number for key, number in numbers.items() if number is not None},
+        counters=tally.numbers,
         wanted_seconds=None if wanted is None else round(max(0.0, now - wanted / 1000), 3),
     )
 
@@ -97,14 +121,14 @@ def _function_state(function: str, fact: Facts, workers: int, now: float) -> Fun
 def running_job(function: str, name: str, value: str, now: float) -> RunningJob | None:
     """One field of current:<function>: `<job>:<fence>` -> `<worker> <slot> <attempt> <started ms>`; else None."""
     words = value.split(" ")
-    if len(words) != 4 or (started := _integer(words[3])) is None:
+    if len(words) != 4 or (started := integer(words[3])) is None:
         return None
     return RunningJob(
         function=printable(function),
         id=printable(name.rpartition(":")[0]),
         worker=printable(words[0]),
-        slot=_integer(words[1]),
-        attempt=_integer(words[2]) or 1,
+        slot=integer(words[1]),
+        attempt=integer(words[2]) or 1,
         seconds=round(max(0.0, now - started / 1000), 3),
     )
 
@@ -114,6 +138,7 @@ class _Row:
     """What a worker says of itself, as far as it can be read."""
 
     dead: bool
+    draining: bool
     label: str
     host: str
     pid: int
@@ -136,13 +161,14 @@ def _row(text: str) -> _Row:
     names = cast("list[Any]", listed)[:FUNCTIONS_LIMIT] if isinstance(listed, list) else []
     return _Row(
         dead="dead" in facts,
+        draining="draining" in facts,
         label=printable(facts.get("label")),
         host=printable(facts.get("host")),
-        pid=max(0, _integer(facts.get("pid")) or 0),
-        slots=max(0, _integer(facts.get("slots")) or 0),
+        pid=max(0, integer(facts.get("pid")) or 0),
+        slots=max(0, integer(facts.get("slots")) or 0),
         functions=tuple(sorted(printable(name) for name in names if isinstance(name, str))),
         python=printable(facts.get("python")),
-        started_ms=_integer(facts.get("started")),
+        started_ms=integer(facts.get("started")),
         simpledist=printable(facts.get("simpledist")),
         mismatched=_mismatched(facts.get("mismatched")),
     )
@@ -151,13 +177,19 @@ def _row(text: str) -> _Row:
 def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
     """(function, when a client last came with other code, in ms by the worker's clock)."""
     noted = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
-    times = {printable(name): _integer(at) for name, at in list(noted.items())[:FUNCTIONS_LIMIT]}
+    times = {printable(name): integer(at) for name, at in list(noted.items())[:FUNCTIONS_LIMIT]}
     return tuple(sorted((name, at) for name, at in times.items() if at is not None))
 
 
-def worker_state(id: str, row: str, beat_ms: str | None, now: float, *, busy: int, offers: bool) -> WorkerState:
-    """A worker from its row and its last heartbeat, whatever stands in them."""
-    known, beat = _row(row), _integer(beat_ms)
+def worker_state(
+    id: str, row: str, beat_ms: str | None, vitals: str | None, now: float, *, busy: int, exact: bool
+) -> WorkerState:
+    """A worker from its row, last heartbeat and vitals, whatever stands in them.
+
+    `busy` counts its running jobs; where not all are known (`exact` is False), its own word counts if it is higher.
+    """
+    known, beat = _row(row), integer(beat_ms)
+    at_work, kilobytes, done = (*(integer(word) for word in (vitals or "").split(" ")), None, None, None)[:3]
     age = None if beat is None else round(max(0.0, now - beat / 1000), 3)
     health = policy.worker_health(math.inf if age is None else age, dead=known.dead)
     return WorkerState(
@@ -166,13 +198,15 @@ def worker_state(id: str, row: str, beat_ms: str | None, now: float, *, busy: in
         host=known.host,
         pid=known.pid,
         slots=known.slots,
-        busy=busy,
+        busy=busy if exact else max(busy, at_work or 0),
         beat_age_seconds=age,
         health=health,
-        draining=health in LIVE and not offers,
+        draining=health in LIVE and (known.draining or not known.functions),
         functions=known.functions,
         python=known.python,
         started_seconds=None if known.started_ms is None else max(0.0, now - known.started_ms / 1000),
+        memory_bytes=None if kilobytes is None else kilobytes * 1024,
+        jobs_done=done,
         simpledist=known.simpledist,
         mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
     )
@@ -192,10 +226,6 @@ def decoded(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _text(value: object) -> str:
-    return printable(decoded(value))
-
-
 def pairs(flat: Sequence[object] | None) -> list[tuple[str, str]]:
     """The fields of an HGETALL reply."""
     values = [decoded(value) for value in flat or ()]
@@ -211,6 +241,7 @@ def _number(value: Any) -> float | None:
     return number if abs(number) <= 1e18 else None
 
 
-def _integer(value: Any) -> int | None:
+def integer(value: Any) -> int | None:
+    """A whole number, or None for what is none."""
     number = _number(value)
     return None if number is None else int(number)

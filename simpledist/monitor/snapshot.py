@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simpledist.monitor.measures import Histogram, Tally
+
 SCHEMA = 1
 LIVE = ("alive", "late")
 
@@ -34,13 +36,35 @@ class FunctionState:
     running: int
     workers: int
     oldest_wait_seconds: float
-    counters: Mapping[str, int] = field(default_factory=dict[str, int])
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])  # all there are, since the beginning
     wanted_seconds: float | None = None  # ago: a call last found no live worker for it
+
+    @property
+    def tally(self) -> Tally:
+        """Its counters, to reckon with: totals, local runs by why, histograms of runs and waits."""
+        return Tally(self.counters)
 
     @property
     def stranded(self) -> bool:
         """Whether jobs wait for it and no live worker could take them."""
         return self.queued > 0 and self.workers == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A function's last hour: calls that ended a second (over the last 60 s), and what all its minutes added."""
+
+    function: str
+    calls_per_second: float
+    hour: Tally
+
+    @property
+    def run(self) -> Histogram:
+        return self.hour.histogram("run")
+
+    @property
+    def wait(self) -> Histogram:
+        return self.hour.histogram("wait")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +97,8 @@ class WorkerState:
     started_seconds: float | None  # ago
     simpledist: str = ""  # its version
     mismatched: tuple[str, ...] = ()  # functions of which a client came with other code, of late
+    memory_bytes: int | None = None  # parent and children, resident
+    jobs_done: int | None = None  # since it started
 
     @property
     def live(self) -> bool:
@@ -87,7 +113,10 @@ class Snapshot:
     time: float = 0.0
     functions: tuple[FunctionState, ...] = ()
     workers: tuple[WorkerState, ...] = ()
-    running: tuple[RunningJob, ...] = ()  # longest first
+    running: tuple[RunningJob, ...] = ()  # longest first; at most 1,000 of a function
+
+    def function(self, name: str) -> FunctionState | None:
+        return next((one for one in self.functions if one.function == name), None)
 
     def worker(self, id: str) -> WorkerState | None:
         return next((worker for worker in self.workers if worker.id == id), None)

@@ -1,0 +1,124 @@
+"""The minutes of functions and of all workers, read once: a minute that is over does not change any more.
+
+Fills from history:<function> and pulse:<hour> through a Reader; owns what was read so far. Monitor's lock guards it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from simpledist import policy
+from simpledist.monitor.measures import Tally, minute_row, numbers, summed_gauges
+from simpledist.monitor.reader import Reader
+from simpledist.monitor.rows import Facts, decoded, integer, pairs
+
+HOUR = 60
+DAY = 24 * HOUR
+
+
+@dataclass
+class _Minutes:
+    """One function's: rows of minutes in [since, counting) are read; `mark` is where minute `counting` began."""
+
+    since: int
+    counting: int
+    mark: Tally | None
+    rows: dict[int, Tally] = field(default_factory=dict[int, Tally])
+
+
+@dataclass
+class Histories:
+    """What every minute added, by function."""
+
+    _functions: dict[str, _Minutes] = field(default_factory=dict[str, _Minutes])
+    _together: dict[int, Tally] = field(default_factory=dict[int, Tally])
+
+    def minutes(self, reader: Reader, names: Iterable[str], span: int) -> dict[str, dict[int, Tally]]:
+        """function -> minute -> what it added, of the last `span` minutes; minutes in which nothing happened miss."""
+        first, facts = reader.minute - span + 1, reader.facts
+        counting = {name: minute for name in names if name in facts and (minute := facts[name].minute) is not None}
+        self._read(reader, first, counting)
+        self._functions = {name: one for name, one in self._functions.items() if name in facts}
+        return {name: self._of(name, facts[name], first) for name in counting if name in self._functions}
+
+    def together(self, reader: Reader, span: int = HOUR) -> dict[int, Tally]:
+        """minute -> what all functions added in it; queues and running jobs summed."""
+        last = reader.minute
+        if last - span + 1 not in self._together:
+            self._together.clear()
+        missing = [minute for minute in range(last - span + 1, last + 1) if minute not in self._together]
+        # The minute under way, and the one whose rows may not all be written, are summed up each time.
+        names = [
+            name for name in reader.facts if reader.changed.get(name, 0.0) >= (min(missing, default=last) - 1) * 60
+        ]
+        found = self.minutes(reader, names, span)
+        for minute in {*missing, last - 1, last}:
+            self._together[minute] = summed_gauges(rows[minute] for rows in found.values() if minute in rows)
+        result = {minute: self._together[minute] for minute in range(last - span + 1, last + 1)}
+        self._together = {minute: tally for minute, tally in result.items() if minute < last - 1}
+        return result
+
+    def _read(self, reader: Reader, first: int, counting: dict[str, int]) -> None:
+        wanted: dict[str, range] = {}
+        for name, minute in counting.items():
+            known = self._functions.get(name)
+            if known is None or known.since > first:
+                wanted[name] = range(max(first, minute - policy.HISTORY_MINUTES + 1), minute)
+            elif known.counting != minute:
+                wanted[name] = range(max(first, known.counting), minute)
+        replies = reader.ask(
+            ("HMGET", reader.keys.named("history", name), "mark", *(m % policy.HISTORY_MINUTES for m in minutes))
+            for name, minutes in wanted.items()
+        )
+        for (name, minutes), reply in zip(wanted.items(), replies, strict=True):
+            mark, *rows = reply or [None]
+            known = self._functions.get(name)
+            if known is None or known.since > first:
+                known = self._functions[name] = _Minutes(first, 0, None)
+            known.counting = counting[name]
+            known.mark = None if mark is None else numbers(decoded(mark))
+            for minute, row in zip(minutes, rows, strict=False):
+                read = minute_row(decoded(row)) if row is not None else None
+                if read is not None and read[0] == minute:
+                    known.rows[minute] = read[1]
+            if len(known.rows) > policy.HISTORY_MINUTES + HOUR:
+                known.rows = dict(sorted(known.rows.items())[-policy.HISTORY_MINUTES :])
+
+    def _of(self, name: str, facts: Facts, first: int) -> dict[int, Tally]:
+        known = self._functions[name]
+        found = {minute: row for minute, row in known.rows.items() if minute >= first}
+        if known.mark is not None and known.counting >= first:
+            found[known.counting] = Tally(
+                {
+                    counter: number if counter.startswith("max_") else number - known.mark[counter]
+                    for counter, number in facts.tally.numbers.items()
+                    if number > known.mark[counter]
+                }
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """The workers of one minute on average: how many lived, their slots, and how many of those were busy."""
+
+    workers: float
+    slots: float
+    busy: float
+
+
+def pulses(reader: Reader, span: int = HOUR) -> dict[int, Pulse]:
+    """minute -> the pulse of all workers, of the last `span` minutes."""
+    first, last = reader.minute - span + 1, reader.minute
+    hours = range(first // 60, last // 60 + 1)
+    replies = reader.ask(("HGETALL", reader.keys.named("pulse", str(hour))) for hour in hours)
+    found: dict[int, Pulse] = {}
+    for hour, reply in zip(hours, replies, strict=True):
+        fields = {name: integer(number) or 0 for name, number in pairs(reply)}
+        for minute in range(max(first, hour * 60), min(last, hour * 60 + 59) + 1):
+            seen = reader.now - minute * 60 if minute == last else 60.0
+            beats = max(seen, policy.TIMINGS.beat_seconds) / policy.TIMINGS.beat_seconds
+            n, slots, held = (fields.get(f"{minute % 60}:{what}", 0) for what in ("beats", "slots", "held"))
+            found[minute] = Pulse(n / beats, slots / beats, held / beats)
+    return found

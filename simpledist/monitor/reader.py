@@ -1,0 +1,110 @@
+"""Asks Redis, and asks only what may have changed: a function is read again when a verb has touched it (`active`).
+
+Owns the Link and what was read of each function so far; knows no page. One thread at a time (Monitor's lock). Raises
+RedisDown and RedisRefused; a single command that is refused, or a key that is not of our type, is a line in `errors`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from simpledist.broker import Keys, Link
+from simpledist.errors import RedisRefused
+from simpledist.monitor.rows import Facts, Workers, decoded, pairs, printable
+
+FUNCTIONS_MOST = 2000
+REFRESH_SECONDS = 30.0  # so often everything is read anew, changed or not: keys expire, hands meddle
+
+
+@dataclass
+class _Known:
+    """What is known of one function: as of which change, and until when that is believed."""
+
+    changed: str
+    until: float
+    facts: Facts
+
+
+@dataclass
+class Reader:
+    """What Redis said, at one moment of its clock (`now`, Unix seconds)."""
+
+    link: Link
+    keys: Keys
+    now: float = 0.0
+    errors: list[str] = field(default_factory=list[str])
+    workers: Workers = field(default_factory=lambda: Workers((), {}, {}))
+    changed: dict[str, float] = field(default_factory=dict[str, float])  # function -> when, Unix seconds
+    _known: dict[str, _Known] = field(default_factory=dict[str, _Known])
+
+    @property
+    def facts(self) -> dict[str, Facts]:
+        return {name: one.facts for name, one in self._known.items()}
+
+    @property
+    def minute(self) -> int:
+        return int(self.now // 60)
+
+    def connect(self) -> None:
+        if not self.link.connected:
+            self.link.connect()
+
+    def look(self) -> None:
+        """Read what is new."""
+        self.connect()
+        keys, self.errors = self.keys, []
+        clock, names, active, *workers = self.ask(
+            [
+                ("TIME",),
+                ("SMEMBERS", keys.functions),
+                ("ZREVRANGE", keys.active, 0, FUNCTIONS_MOST - 1, "WITHSCORES"),
+                ("HGETALL", keys.workers),
+                ("HGETALL", keys.heartbeats),
+                ("HGETALL", keys.vitals),
+            ]
+        )
+        if clock is None:
+            raise RedisRefused(self.errors[0])
+        self.now = int(clock[0]) + int(clock[1]) / 1e6
+        rows, beats, vitals = (pairs(one) for one in workers)
+        self.workers = Workers(rows, dict(beats), dict(vitals))
+        scores = dict(pairs(active))
+        scores.update({name: "" for one in names or () if (name := decoded(one)) not in scores})
+        self.changed = {name: _micros(score) for name, score in scores.items()}
+        self._read_functions(dict(list(scores.items())[:FUNCTIONS_MOST]))
+
+    def _read_functions(self, scores: dict[str, str]) -> None:
+        clock = time.monotonic()
+        self._known = {name: known for name, known in self._known.items() if name in scores}
+        asked = [name for name, score in scores.items() if self._outdated(name, score, clock)]
+        width = len(Facts.COMMANDS)
+        replies = self.ask(
+            (command, self.keys.named(template, name), *rest)
+            for name in asked
+            for command, template, *rest in Facts.COMMANDS
+        )
+        for i, name in enumerate(asked):
+            # Not all at once: what is read together now is not read together again.
+            until = clock + REFRESH_SECONDS * (0.5 + hash(name) % 1000 / 1000)
+            self._known[name] = _Known(scores[name], until, Facts(*replies[width * i : width * (i + 1)]))
+
+    def _outdated(self, name: str, changed: str, clock: float) -> bool:
+        known = self._known.get(name)
+        return known is None or known.changed != changed or clock >= known.until
+
+    def ask(self, commands: Iterable[Sequence[str | int]]) -> list[Any]:
+        """Their replies; None, and a line in `errors`, for what we may not read or what is not of our type."""
+        asked = list(commands)
+        replies = self.link.pipeline(asked) if asked else []
+        self.errors += [printable(str(reply)) for reply in replies if isinstance(reply, Exception)]
+        return [None if isinstance(reply, Exception) else reply for reply in replies]
+
+
+def _micros(score: str) -> float:
+    try:
+        return float(score) / 1e6
+    except ValueError:
+        return 0.0

@@ -1,0 +1,131 @@
+"""What scripts and our own pages read as JSON: docs/api.md says each field. Within a schema fields are only added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from flask import Flask, Response
+
+from simpledist.monitor import Monitor, Snapshot, WorkerState
+
+from .human import clip, colour
+
+SCHEMA = 1
+LANES_MOST = 256
+
+
+def add_to(app: Flask, monitor: Monitor) -> None:
+    """Routes under /api, and /healthz."""
+
+    def healthz() -> tuple[Response, int]:
+        ok = monitor.snapshot().redis.ok
+        return Response("ok\n" if ok else "Redis is away\n", mimetype="text/plain"), 200 if ok else 503
+
+    def route(path: str, build: Callable[[Snapshot], dict[str, Any]]) -> None:
+        kept = _Kept()
+
+        def answer() -> tuple[Response, int]:
+            now = monitor.snapshot()
+            body = kept.of(now, build)
+            return Response(body, mimetype="application/json"), 200 if now.redis.ok else 503
+
+        app.add_url_rule(path, path, answer)
+
+    app.add_url_rule("/healthz", "healthz", healthz)
+    route("/api/snapshot.json", lambda now: snapshot(now, monitor))
+    route("/api/stream.json", lambda now: stream(now, monitor))
+
+
+class _Kept:
+    """The text of the last answer: made once a snapshot, however many ask."""
+
+    def __init__(self) -> None:
+        self._made: tuple[Snapshot, str] | None = None
+
+    def of(self, now: Snapshot, build: Callable[[Snapshot], dict[str, Any]]) -> str:
+        made = self._made
+        if made is None or made[0] is not now:
+            made = self._made = (now, json.dumps(build(now), separators=(",", ":")))
+        return made[1]
+
+
+def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
+    """The state of the cluster: what `simpledist status --json` prints, and more beside it."""
+    answer = now.as_status()
+    answer["redis"] |= {"error": now.redis.error}
+    states = {one.function: one for one in now.functions}
+    for row in answer["functions"]:
+        function = row["name"] if row["version"] is None else f"{row['name']}@{row['version']}"
+        tally = states[function].tally
+        row |= {
+            "function": function,
+            "submitted": tally["submitted"],
+            "succeeded": tally["succeeded"],
+            "raised": tally.raised,
+            "local": tally.local,
+        }
+    by_id = {one.id: one for one in now.workers}
+    for row in answer["workers"]:
+        worker = by_id[row["id"]]
+        row |= {"health": worker.health, "draining": worker.draining, "memory_bytes": worker.memory_bytes}
+        row |= {"jobs_done": worker.jobs_done, "python": worker.python}
+    answer["time"] = now.time
+    answer["running"] = [asdict(one) for one in now.running]
+    return answer
+
+
+def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
+    """The attempts of the last minute on their lanes, one a slot; the Now page draws it."""
+    attempts = [one for one in monitor.stream() if one.worker is not None and one.claimed is not None]
+    lanes: dict[tuple[str, int], int] = {}
+    workers = [one for one in now.workers if one.live]
+    for worker in workers:
+        for slot in range(worker.slots):
+            if len(lanes) < LANES_MOST:
+                lanes[worker.id, slot] = len(lanes)
+    gone = {one.id: one for one in now.workers if not one.live}
+    # Workers that have left keep the lanes of what they did.
+    seen = {(one.worker or "", one.slot or 0) for one in attempts} | {
+        (one.worker, one.slot or 0) for one in now.running
+    }
+    for lane in sorted(seen):
+        if lane not in lanes and len(lanes) < LANES_MOST:
+            lanes[lane] = len(lanes)
+    known = {one.id: one for one in workers} | gone
+    functions = sorted({one.function for one in attempts} | {one.function for one in now.running})
+    place = {name: i for i, name in enumerate(functions)}
+    bars = [
+        [
+            lanes[lane],
+            place[one.function],
+            one.id,
+            round(one.claimed or 0, 3),
+            round(one.ended, 3),
+            one.state,
+            one.attempt,
+        ]
+        for one in attempts
+        if (lane := (one.worker or "", one.slot or 0)) in lanes
+    ]
+    bars += [
+        [lanes[lane], place[one.function], one.id, round(now.time - one.seconds, 3), None, "running", one.attempt]
+        for one in now.running
+        if (lane := (one.worker, one.slot or 0)) in lanes
+    ]
+    return {
+        "schema": SCHEMA,
+        "ok": now.redis.ok,
+        "time": now.time,
+        "functions": [{"name": clip(name), "function": name, "colour": colour(name)} for name in functions],
+        "lanes": [_lane(known.get(worker), worker, slot) for worker, slot in lanes],
+        "lanes_left_out": max(0, sum(one.slots for one in workers) - LANES_MOST),
+        "bars": bars,
+    }
+
+
+def _lane(worker: WorkerState | None, id: str, slot: int) -> list[Any]:
+    """Worker id, label, slot, and whether it lives."""
+    return [id, clip(worker.label if worker else id, 32), slot, bool(worker and worker.live)]

@@ -1,0 +1,86 @@
+"""Who may ask, under which name, and what every answer says to the browser. Knows no page.
+
+Read only: GET and HEAD. Without a token only our own names are answered, so that no foreign page can rebind its name to
+this address; with one, a browser brings it once as `/?token=...` and then as a cookie that scripts cannot read.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from urllib.parse import quote, urlsplit
+
+from flask import Flask, Response, abort, request
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+ANY_HOSTS = frozenset({"0.0.0.0", "::"})
+TOKEN_COOKIE = "simpledist_token"
+TOKEN_SECONDS = 30 * 86_400
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def guard(app: Flask, *, hosts: Iterable[str], token: str | None) -> None:
+    """Have every request of `app` judged, and every answer marked."""
+    named = {host.strip("[]").lower() for host in hosts}
+    allowed = LOOPBACK_HOSTS | named
+    # Bound to every address, we cannot know our names; then the token alone keeps strangers out.
+    anywhere = token is not None and bool(named & ANY_HOSTS)
+
+    def judge() -> Response | None:
+        if request.method not in ("GET", "HEAD"):
+            abort(405)
+        if not anywhere and not _host_allowed(request.host, allowed):
+            abort(403, "This host name is not one of ours: ask for http://127.0.0.1.")
+        if token is None or _has_token(token):
+            return None
+        if _same(request.args.get("token", ""), token):
+            return _remembered(token)
+        abort(401)
+
+    def mark(response: Response) -> Response:
+        for name, value in HEADERS.items():
+            response.headers[name] = value
+        return response
+
+    app.before_request(judge)
+    app.after_request(mark)
+
+
+def _host_allowed(host: str, allowed: Iterable[str]) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return name.lower() in allowed
+
+
+def _has_token(token: str) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        given = request.cookies.get(TOKEN_COOKIE, "")
+    return _same(given, token)
+
+
+def _same(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), token.encode())
+
+
+def _remembered(token: str) -> Response:
+    """The token moves from the address, which is shown and stored, into a cookie."""
+    answer = Response(status=303, headers={"Location": "/" + quote(request.path.lstrip("/\\"))})
+    answer.set_cookie(
+        TOKEN_COOKIE, token, max_age=TOKEN_SECONDS, httponly=True, samesite="Strict", secure=request.is_secure
+    )
+    return answer
