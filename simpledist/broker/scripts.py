@@ -29,6 +29,7 @@ VERBS = (
 )
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_PART = re.compile(r"^(?=---)", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
@@ -92,7 +93,19 @@ def _key_functions() -> list[str]:
     return lines
 
 
-def _used(prelude: str, body: str) -> str:
+def _composed(prelude: str, body: str) -> str:
+    """The verb with what it needs of the prelude in front; a line that begins with `---` parts a body whose first part
+    may return early: what only the second one needs stands, and is made, between them."""
+    given: list[str] = []
+    text = ""
+    for part in _PART.split(body):
+        needed = [one for one in _used(prelude, part) if one not in given]
+        given += needed
+        text += "".join(needed) + part
+    return text
+
+
+def _used(prelude: str, body: str) -> list[str]:
     """Those definitions of the prelude that `body` needs, directly or through others, in their order.
 
     A definition begins with `local` at the beginning of a line and ends where the next one begins. To make all of them
@@ -109,7 +122,7 @@ def _used(prelude: str, body: str) -> str:
         if words.intersection(_WORD.findall(head)):
             words.update(_WORD.findall(code))
             needed.append(code)
-    return "".join(reversed(needed))
+    return needed[::-1]
 
 
 def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -> dict[str, Script]:
@@ -132,6 +145,6 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
     scripts: dict[str, Script] = {}
     for verb in VERBS:
         body = (folder / f"{verb}.lua").read_text()
-        text = _used(prelude, body) + body
+        text = _composed(prelude, body)
         scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return scripts

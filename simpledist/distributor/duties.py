@@ -1,18 +1,22 @@
 """One pass over the duties: look for the dead, push back what was lost, drop what nobody waits for.
 
 Everything found here is only a candidate: `reap` judges it again by Redis TIME, so any number of distributors may
-do the same at once. Each pass is bounded: at most 1,000 workers, clients and queued jobs, in rotation.
+do the same at once. Each pass is bounded, in rotation, whatever the size of the cluster: a tick of 0.25 s has other
+things to do (docs/scale.md).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from simpledist import job, policy
 from simpledist.broker import Broker, suspicion
 from simpledist.broker.records import Reaped, Suspect
 
-FUNCTIONS_A_PASS = 300
+ROWS_A_PASS = 500  # workers, and as many clients: their connections are asked for in one CLIENT LIST
+FUNCTIONS_A_PASS = 75
+QUEUED_A_PASS = 1000
 
 
 @dataclass
@@ -22,7 +26,7 @@ class _Rotation:
     workers: bytes | int = 0
     clients: bytes | int = 0
     functions: int = 0
-    ledger: dict[str, int] = field(default_factory=dict[str, int])
+    ledger: tuple[str, int] = ("", 0)  # the function and the place in its ledger
 
 
 class Duties:
@@ -38,21 +42,19 @@ class Duties:
         link, keys = self._broker.link, self._broker.keys
         self._rotation.workers, workers = self._page("workers", keys.workers, self._rotation.workers)
         self._rotation.clients, clients = self._page("clients", keys.clients, self._rotation.clients)
-        busy = self._busy([one.id for one in workers])
-        workers.sort(key=lambda one: one.id not in busy)  # those that hold jobs first
-        closed = {one.id: one.connection for one in suspicion.closed(link, (workers + clients)[: policy.BATCH_ITEMS])}
-        functions = self._functions()
+        closed = {one.id: one.connection for one in suspicion.closed(link, workers + clients)}
+        names = sorted(name.decode() for name in link.call("SMEMBERS", keys.functions))
         return self._broker.reap(
             run_id=link.run_id,
             workers=[(one.id, closed.get(one.id, "")) for one in workers],
             clients=[(one.id, closed.get(one.id, "")) for one in clients],
-            functions=functions,
-            orphans=self._orphans(functions),
+            functions=self._functions(names),
+            orphans=self._orphans(names),
         )
 
     def _page(self, kind: str, key: str, cursor: bytes | int) -> tuple[bytes | int, list[Suspect]]:
-        """The next thousand rows of a hash, with the connection that each names."""
-        cursor, flat = self._broker.link.call("HSCAN", key, cursor, "COUNT", policy.BATCH_ITEMS)
+        """The next rows of a hash, with the connection that each names."""
+        cursor, flat = self._broker.link.call("HSCAN", key, cursor, "COUNT", ROWS_A_PASS)
         rows = zip(flat[::2], flat[1::2], strict=True)
         found: list[Suspect] = []
         for id, row in rows:
@@ -64,37 +66,19 @@ class Duties:
             found.append(Suspect(kind, id.decode("utf-8", "replace"), connection))
         return cursor, found
 
-    def _busy(self, workers: list[str]) -> set[str]:
-        keys = self._broker.keys
-        held = self._broker.link.pipeline([("EXISTS", keys.named("held", worker)) for worker in workers])
-        return {worker for worker, one in zip(workers, held, strict=True) if one == 1}
-
-    def _functions(self) -> list[str]:
-        names = sorted(name.decode() for name in self._broker.link.call("SMEMBERS", self._broker.keys.functions))
+    def _functions(self, names: list[str]) -> list[str]:
         first = self._rotation.functions % max(len(names), 1)
         self._rotation.functions = first + FUNCTIONS_A_PASS
         return (names[first:] + names[:first])[:FUNCTIONS_A_PASS]
 
-    def _orphans(self, functions: list[str]) -> list[tuple[str, str]]:
-        """Queued jobs whose client has no row any more, out of the next thousand of each ledger."""
+    def _orphans(self, names: list[str]) -> list[tuple[str, str]]:
+        """Queued jobs whose client has no row any more, out of the next thousand of the ledgers."""
         link, keys = self._broker.link, self._broker.keys
-        lengths = link.pipeline([("ZCARD", keys.named("queued", function)) for function in functions])
-        waiting = [
-            function for function, length in zip(functions, lengths, strict=True) if isinstance(length, int) and length
-        ]
-        page = policy.BATCH_ITEMS
-        firsts = [self._rotation.ledger.get(function, 0) for function in waiting]
-        pages = link.pipeline(
-            [
-                ("ZRANGE", keys.named("queued", function), first, first + page - 1)
-                for function, first in zip(waiting, firsts, strict=True)
-            ]
-        )
-        queued: list[tuple[str, str]] = []
-        self._rotation.ledger = {}
-        for function, first, ids in zip(waiting, firsts, pages, strict=True):
-            self._rotation.ledger[function] = first + page if len(ids) == page else 0
-            queued += [(function, id.decode()) for id in ids]
+        lengths = link.pipeline([("ZCARD", keys.named("queued", function)) for function in names])
+        pages = _pages(dict(zip(names, lengths, strict=True)), *self._rotation.ledger)
+        found = link.pipeline([("ZRANGE", keys.named("queued", page[0]), page[1], page[2] - 1) for page in pages])
+        queued = [(page[0], id.decode()) for page, ids in zip(pages, found, strict=True) for id in ids]
+        self._rotation.ledger = (pages[-1][0], pages[-1][2]) if pages else ("", 0)
         clients = sorted({job.client_of(id) for _, id in queued})
         if not clients:
             return []
@@ -102,5 +86,24 @@ class Duties:
         gone = {client for client, row in zip(clients, rows, strict=True) if row is None}
         orphans = [(function, id) for function, id in queued if job.client_of(id) in gone]
         if orphans:
-            self._rotation.ledger = {}  # the pages move up when these go
-        return orphans[:page]
+            self._rotation.ledger = pages[0][:2]  # what comes behind moves up when these go
+        return orphans
+
+
+def _pages(lengths: dict[str, Any], function: str, place: int) -> list[tuple[str, int, int]]:
+    """The next QUEUED_A_PASS jobs behind a place of a function's ledger, and on from ledger to ledger: at most once
+    around."""
+    names = [name for name, length in lengths.items() if isinstance(length, int) and length]
+    behind = [name for name in names if name > function]
+    order = [*([function] if function in names else []), *behind, *(name for name in names if name <= function)]
+    pages: list[tuple[str, int, int]] = []
+    room = QUEUED_A_PASS
+    for turn, name in enumerate(order):
+        first = place if turn == 0 and name == function else 0
+        last = min(lengths[name], first + room)
+        if turn and name == function:
+            last = min(last, place)  # once around
+        if last > first and room:
+            pages.append((name, first, last))
+            room -= last - first
+    return pages
