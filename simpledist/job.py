@@ -76,6 +76,11 @@ def version_of(function: str) -> str | None:
     return version if at else None
 
 
+def why_of(word: str) -> Why:
+    """The reason that a word from a worker stands for; one of a newer worker is its trouble."""
+    return word if word in WHYS else "worker_error"  # type: ignore[return-value]
+
+
 def new_client_id() -> str:
     """A client's id: 64 random bits as 16 hex digits; its job ids begin with it."""
     return secrets.token_hex(8)

@@ -46,6 +46,14 @@ BATCH_SECONDS = 0.005  # a child is given so much work at once, if its jobs are 
 CHILD_JOBS = 200  # ... and at most so many jobs
 SLOW_SECONDS = 0.05  # a job in front that has run for so long: those behind it go back
 REST_SECONDS = 0.002  # answers of short jobs are read together, so long after the first at the latest
+CHUNK_SECONDS = 0.02  # so much work is aimed at for a chunk of a map
+CHUNK_CALLS = 1000  # ... which has at most so many calls
+CHUNK_BYTES = 256 * 1024  # ... of so many bytes
+CHUNK_BYTES_MOST = 8 * 1024 * 1024  # outcomes of a chunk that have grown to so much are handed back
+CHUNK_SLOW_SECONDS = 0.1  # a call of a chunk that has run for so long: the others are handed back
+PROBES = 64  # so many calls of a function that was never seen go out by themselves first
+PROBE_SECONDS = 0.01  # ... and for so long a map waits to see whether they are short
+IN_FLIGHT_CHUNKED = 20_000  # calls of one map that may be under way at once in chunks
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
 RECENT_CAP = 500  # attempts remembered of a function
 FAILURES_CAP = 40  # groups of failures remembered of a function
@@ -99,6 +107,30 @@ class Pace:
             return Pace(1, None)
         aim = int(BATCH_SECONDS / max(self.mean_seconds, 1e-6))
         return Pace(max(1, min(aim, 2 * self.batch, most)), self.mean_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Experience:
+    """What a client has seen of a function: how many calls have run elsewhere, and how long one takes."""
+
+    calls: int = 0
+    mean_seconds: float | None = None
+
+    def ran(self, calls: int, seconds: float) -> Experience:
+        """So many more calls took so long together. Slower ones count at once, quicker ones by and by."""
+        if calls < 1:
+            return self
+        mean = seconds / calls
+        if self.mean_seconds is not None:
+            mean = self.mean_seconds + (mean - self.mean_seconds) * (0.5 if mean > self.mean_seconds else 0.25)
+        return Experience(self.calls + calls, mean)
+
+    def chunk_calls(self) -> int:
+        """How many calls of a map shall travel as one job: aims at a duration, at most twice what was ever seen."""
+        if self.mean_seconds is None:
+            return 1
+        aim = int(CHUNK_SECONDS / max(self.mean_seconds, 1e-7))
+        return max(1, min(aim, 2 * self.calls, CHUNK_CALLS))
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:

@@ -50,8 +50,9 @@ class Broker:
         *,
         max_queue: int | None = None,
         require_worker: bool = True,
+        crashes: int = 0,
     ) -> Submitted:
-        """Enter jobs of one function, (label, call) each; idempotent by id.
+        """Enter jobs of one function, (label, call) each; idempotent by id. They have killed `crashes` children.
 
         A label is the job's id, or `job_label` of it where the call is to be joined or its value kept.
         """
@@ -61,6 +62,7 @@ class Broker:
             connection,
             -1 if max_queue is None else max_queue,
             int(require_worker),
+            crashes,
             len(calls),
         ]
         for label, call in calls:

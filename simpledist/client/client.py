@@ -13,10 +13,11 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simpledist import config as configuration
 from simpledist import policy, wire
+from simpledist.client.chunks import run_all
 from simpledist.client.executor import Executor
 from simpledist.client.future import Call, Future
 from simpledist.client.listener import Listener, batches
@@ -30,6 +31,9 @@ from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unser
 from simpledist.job import Why
 from simpledist.pieces import Data
 from simpledist.signing import Keyring
+
+if TYPE_CHECKING:
+    from simpledist.client.function import WorkerFunction
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -177,6 +181,7 @@ class Client:
         fingerprint: str,
         caller_runs: bool,
         promises: Promises | None = None,
+        crashes: int = 0,
     ) -> tuple[Future[Any], Why | None]:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
@@ -206,8 +211,48 @@ class Client:
             deadline=None if timeout is None else now + timeout,
             max_queue=max_queue,
             promises=promises,
+            crashes=crashes,
         )
         return Future(call, self._outcomes, caller_runs=caller_runs), why
+
+    def new_chunk(
+        self, function: WorkerFunction[..., Any], calls: Sequence[tuple[Any, ...]]
+    ) -> tuple[Future[Any], Why | None] | None:
+        """A future for many calls as one job; None where they are not to travel so."""
+        if self._closed or self._nested or self._session.trouble is not None:
+            return None
+        try:
+            bodies = [wire.encode_arguments(function.codec, args) for args in calls]
+        except Unserialisable:
+            return None
+        if sum(len(body) for body in bodies) > policy.CHUNK_BYTES:
+            return None
+        body = wire.join_calls([bytes(body) for body in bodies])
+        envelope = wire.seal_chunk(function.function, function.codec, body, self._keyring, function.fingerprint)
+        now = time.monotonic()
+        call = Call(
+            id=self._session.new_id(),
+            function=function.function,
+            local=run_all,
+            args=(function.local, calls),
+            kwargs={},
+            sealed=envelope.data,
+            digest=envelope.digest,
+            began=now,
+            deadline=None if function.timeout is None else now + function.timeout,
+            max_queue=function.max_queue,
+            calls=len(calls),
+        )
+        return Future(call, self._outcomes, caller_runs=False), None
+
+    @property
+    def chunks(self) -> bool:
+        """Whether it pays to let several calls travel together."""
+        return self._memory is None
+
+    def seen(self, function: str) -> policy.Experience:
+        """What this client knows of a function's run times on workers."""
+        return self._outcomes.experience.get(function, policy.Experience())
 
     def send(self, futures: Sequence[Future[Any]]) -> None:
         """Submit calls of one function, in as few scripts as they fit; those refused run here."""
@@ -230,6 +275,7 @@ class Client:
                     call.function,
                     [(future.call.id, future.call.sealed) for future in batch],
                     call.max_queue,
+                    call.crashes,
                 )
             except (RedisDown, RedisRefused) as error:
                 why = self._session.note_trouble(error)

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from simpledist import shipped, wire
-from simpledist.client.function import MAP_BATCH, WorkerFunction
+from simpledist.client.function import WorkerFunction
 from simpledist.client.future import Future
+from simpledist.client.mapping import MAP_BATCH
 from simpledist.client.promises import Promises
 
 if TYPE_CHECKING:

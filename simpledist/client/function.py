@@ -6,12 +6,13 @@ Called by users. Owns names, options and the order of a map; how a call travels 
 from __future__ import annotations
 
 import functools
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
-from simpledist import job, policy, wire
+from simpledist import job, wire
+from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
+from simpledist.client.mapping import MapIterator
 from simpledist.errors import ConfigurationError
 from simpledist.job import Why
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-MAP_BATCH = 500
 
 
 def worker_function(
@@ -97,7 +96,7 @@ class WorkerFunction(Generic[P, R]):
         self.max_queue = max_queue
         # A worker that imports a decorated function offers what it stands for.
         setattr(self, job.OFFER, (function, local))
-        self._codec = codec
+        self.codec = codec
         self.fingerprint = wire.fingerprint(local)
 
     def __repr__(self) -> str:
@@ -119,19 +118,33 @@ class WorkerFunction(Generic[P, R]):
         self.start([(future, why)])
         return future
 
-    def map(self, *iterables: Iterable[Any]) -> MapIterator[R]:
+    def map(self, *iterables: Iterable[Any], chunksize: int | Literal["auto"] = "auto") -> MapIterator[R]:
         """The outcomes of the calls over the iterables, in order, as `map` gives them.
 
-        Calls go out at once, up to 2,000 in flight, the rest as outcomes are taken. An exception is raised at its
-        place. Closing the iterator (or dropping it) cancels what is left.
+        Calls go out at once, up to 2,000 in flight (20,000 if they are short), the rest as outcomes are taken. An
+        exception is raised at its place. Closing the iterator (or dropping it) cancels what is left.
+
+        `chunksize`: how many calls travel as one job. "auto" sends each by itself until it has seen that they take a
+        few milliseconds or less. Each call keeps its own outcome: one that is slow or kills its process is sent again
+        alone. Raises ValueError for a size below 1.
         """
-        return MapIterator(self, zip(*iterables))  # noqa: B905 - as the builtin does
+        if chunksize != "auto" and chunksize < 1:
+            raise ValueError(f"chunksize={chunksize}: use 1 or more, or 'auto'")
+        return MapIterator(self, zip(*iterables), chunksize)  # noqa: B905 - as the builtin does
 
     def submit_many(self, calls: list[tuple[Any, ...]]) -> list[Future[R]]:
         """Start calls together, in as few round trips as they fit; what `map` is made of."""
         futures = [self.new_future(args, {}) for args in calls]
         self.start(futures)
         return [future for future, _ in futures]
+
+    def submit_chunk(self, calls: Sequence[tuple[Any, ...]]) -> Chunk | None:
+        """Start many calls as one job; None where one of them cannot travel so."""
+        future_and_why = self.client.new_chunk(self, calls)
+        if future_and_why is None:
+            return None
+        self.start([future_and_why])
+        return Chunk(self, calls, future_and_why[0])
 
     def start(self, futures: list[tuple[Future[R], Why | None]]) -> None:
         """Send those that can travel; for the others there is a reason why not, and they run here."""
@@ -148,6 +161,7 @@ class WorkerFunction(Generic[P, R]):
         *,
         caller_runs: bool = False,
         promises: Promises | None = None,
+        crashes: int = 0,
     ) -> tuple[Future[R], Why | None]:
         """A call that is not started yet, and why it cannot travel, if so."""
         return self.client.new_future(
@@ -157,61 +171,9 @@ class WorkerFunction(Generic[P, R]):
             kwargs,
             timeout=self.timeout,
             max_queue=self.max_queue,
-            codec=self._codec,
+            codec=self.codec,
             fingerprint=self.fingerprint,
             caller_runs=caller_runs,
             promises=promises,
+            crashes=crashes,
         )
-
-
-class MapIterator(Iterator[R], Generic[R]):
-    """Outcomes in order; at most `policy.IN_FLIGHT` calls are under way or waiting to be taken."""
-
-    def __init__(self, function: WorkerFunction[Any, R], calls: Iterator[tuple[Any, ...]]) -> None:
-        self._function = function
-        self._calls = calls
-        self._futures: deque[Future[R]] = deque()
-        self._exhausted = False
-        while not self._exhausted and len(self._futures) < policy.IN_FLIGHT:
-            self._fill()
-
-    def __iter__(self) -> MapIterator[R]:
-        return self
-
-    def __next__(self) -> R:
-        if not self._exhausted and len(self._futures) <= policy.IN_FLIGHT - MAP_BATCH:
-            self._fill()
-        if not self._futures:
-            raise StopIteration
-        future = self._futures.popleft()
-        try:
-            return future.result()
-        except BaseException:
-            if not future.done():
-                self._futures.appendleft(future)
-            raise
-
-    def close(self) -> None:
-        """Cancel every call whose outcome was not taken."""
-        self._exhausted = True
-        futures, self._futures = list(self._futures), deque()
-        self._function.client.forget(futures)
-
-    def __del__(self) -> None:
-        if getattr(self, "_futures", None):
-            self.close()
-
-    def _fill(self) -> None:
-        calls: list[tuple[Any, ...]] = []
-        try:
-            for args in self._calls:
-                calls.append(args)
-                if len(calls) >= MAP_BATCH:
-                    break
-            else:
-                self._exhausted = True
-        except BaseException:
-            # The caller's iterable raised: what was started before it is given up, as its outcome is not to be had.
-            self.close()
-            raise
-        self._futures.extend(self._function.submit_many(calls))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -49,6 +50,8 @@ class Call:
     deadline: float | None  # time.monotonic() at which the remote budget is spent
     max_queue: int | None
     promises: Promises | None = None  # of the executor whose call it is
+    crashes: int = 0  # children that it has killed before it was sent
+    calls: int = 1  # of a chunk: how many
 
     def ended(self) -> Call:
         """Without what was needed to run it: whoever keeps the future does not keep the arguments."""
@@ -82,9 +85,11 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._settle(timeout)
         return super().exception(0)
 
-    def wait_done(self) -> None:
-        """Return once the call has its outcome, whatever it is."""
-        self._settle(None)
+    def wait_done(self, timeout: float | None = None) -> bool:
+        """Return once the call has its outcome, whatever it is, or after `timeout` seconds; whether it has."""
+        with contextlib.suppress(concurrent.futures.TimeoutError):
+            self._settle(timeout)
+        return self.done()
 
     def cancel(self) -> bool:
         """Give the call up: queued, it is gone; running on a worker, its child is stopped within a second.

@@ -194,6 +194,7 @@ class Listener:
             session.connection,
             [(future.call.id, future.call.sealed) for future in batch],
             max_queue=call.max_queue,
+            crashes=call.crashes,
         )
         self._outcomes.entered(batch, submitted.words)
         # Cancelled when they were not in Redis yet: now they are.
@@ -339,17 +340,18 @@ class Listener:
 
     def _submit_again(self, futures: list[Future[Any]]) -> None:
         """What Redis forgot, it gets again, under the same ids; a second copy of a job is no harm."""
-        by_function: dict[str, list[Future[Any]]] = defaultdict(list)
+        by_function: dict[tuple[str, int], list[Future[Any]]] = defaultdict(list)
         for future in futures:
             if future.call.id in self._outcomes.in_flight:
-                by_function[future.call.function].append(future)
-        for function, group in by_function.items():
+                by_function[future.call.function, future.call.crashes].append(future)
+        for (function, crashes), group in by_function.items():
             for batch in batches(group):
                 submitted = self._broker.submit(
                     function,
                     self._session.client,
                     self._session.connection,
                     [(future.call.id, future.call.sealed) for future in batch],
+                    crashes=crashes,
                     max_queue=batch[0].call.max_queue,
                 )
                 for future, word in zip(batch, submitted.words, strict=True):

@@ -12,9 +12,9 @@ from typing import Any
 
 from simpledist import wire
 from simpledist.client.future import Future
-from simpledist.client.outcomes import Outcomes, why_of
+from simpledist.client.outcomes import Outcomes
 from simpledist.errors import Undecodable
-from simpledist.job import Info, version_of
+from simpledist.job import Info, version_of, why_of
 from simpledist.signing import Keyring
 
 WORKER = "memory"  # what `info.worker` says

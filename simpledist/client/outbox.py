@@ -31,8 +31,8 @@ class Outbox:
     def take(self) -> list[list[Future[Any]]]:
         """Everything that waits, in groups that one `submit` may carry but for their size."""
         self._awaited = False  # first: what is put from now on wakes again
-        groups: defaultdict[tuple[str, int | None], list[Future[Any]]] = defaultdict(list)
+        groups: defaultdict[tuple[str, int | None, int], list[Future[Any]]] = defaultdict(list)
         while self._futures:
             future = self._futures.popleft()
-            groups[future.call.function, future.call.max_queue].append(future)
+            groups[future.call.function, future.call.max_queue, future.call.crashes].append(future)
         return list(groups.values())

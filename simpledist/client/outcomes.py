@@ -15,11 +15,11 @@ from simpledist import policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
 from simpledist.client import throwaway
-from simpledist.client.future import Future, RunHere
+from simpledist.client.future import Call, Future, RunHere
 from simpledist.client.local import LocalRuns, Resolvers
 from simpledist.client.session import Session
 from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, Undecodable, WrongKey
-from simpledist.job import WHYS, Info, Why, version_of
+from simpledist.job import Info, Why, version_of, why_of
 from simpledist.signing import Keyring
 
 log = logging.getLogger("simpledist")
@@ -34,6 +34,7 @@ class Outcomes:
         self.session = session
         self.in_flight: dict[str, Future[Any]] = {}
         self.resolvers = Resolvers(self._resolve)
+        self.experience: dict[str, policy.Experience] = {}
         self.local_runs = LocalRuns(self._run_backlog, local_slots)
         self._keyring = keyring
 
@@ -150,7 +151,7 @@ class Outcomes:
             self.session.has_read(call.id)
             opened = wire.open_outcome(call.function, data, call.digest, self._keyring)
             data = None  # what is decoded lets go of it, piece by piece
-            outcome = wire.decode_outcome(opened)
+            outcome = self._outcome_of(call, opened, reply.run_ms)
         except RedisDown:
             future.put_back(RunHere("redis_down"))
         except RedisRefused:
@@ -173,10 +174,22 @@ class Outcomes:
             else:
                 future.settle(info, value=outcome.value)
 
+    def _outcome_of(self, call: Call, opened: wire.OpenOutcome, run_ms: int) -> wire.Value | wire.Raised:
+        """Decode it, and remember how long such calls take."""
+        if call.calls > 1:
+            parts = wire.decode_parts(opened)
+            outcome, calls = wire.Value(parts), len(parts)
+        else:
+            outcome, calls = wire.decode_outcome(opened), 1
+        # Less than a millisecond is told as 0.
+        seen = self.experience.get(call.function, policy.Experience())
+        self.experience[call.function] = seen.ran(calls, (run_ms or 0.25) / 1000)
+        return outcome
+
     def run_here(self, future: Future[Any], why: Why) -> None:
         """Run the call in this thread; what it gives or raises is the outcome."""
         call = future.call
-        self.session.count_local(call.function, why)
+        self.session.count_local(call.function, why, call.calls)
         began = time.monotonic()
         value, error = None, None
         try:
@@ -206,8 +219,3 @@ class Outcomes:
                 jobs.append((future.call.function, future.call.id))
         if jobs:
             self.session.has_given_up(jobs)
-
-
-def why_of(word: str) -> Why:
-    """The reason that a word from a worker stands for; one of a newer worker is its trouble."""
-    return word if word in WHYS else "worker_error"  # type: ignore[return-value]

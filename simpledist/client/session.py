@@ -65,7 +65,9 @@ class Session:
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 
-    def submit(self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None) -> list[str | Reply]:
+    def submit(
+        self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None, crashes: int = 0
+    ) -> list[str | Reply]:
         """One word a call; a connection that broke since its last use is made anew once.
 
         Raises RedisDown or RedisRefused: none of these calls is known to be queued.
@@ -76,7 +78,9 @@ class Session:
                     if fresh:
                         self._broker.link.connect()
                     point("client.submitting")
-                    submitted = self._broker.submit(function, self.client, self.connection, calls, max_queue=max_queue)
+                    submitted = self._broker.submit(
+                        function, self.client, self.connection, calls, max_queue=max_queue, crashes=crashes
+                    )
                     point("client.submitted")
                     return submitted.words
                 except RedisDown:
@@ -116,9 +120,9 @@ class Session:
         with self._counts_lock:
             self._read.append(id)
 
-    def count_local(self, function: str, why: str) -> None:
+    def count_local(self, function: str, why: str, calls: int) -> None:
         with self._counts_lock:
-            self._counts[function, why] += 1
+            self._counts[function, why] += calls
 
     def has_given_up(self, jobs: Sequence[tuple[str, str]]) -> None:
         """Nobody waits for these (function, id) any more: Redis hears it at once, from the listener."""

@@ -7,15 +7,18 @@ outcome. Knows no Redis and no process.
 
 from simpledist.fingerprint import differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
+from simpledist.wire.chunks import SLOW, Part, decode_parts, encode_part, join_calls, split_calls
 from simpledist.wire.envelope import (
     CODECS,
     OpenCall,
     OpenOutcome,
     SealedCall,
     codec_id,
+    encode_arguments,
     open_call,
     open_outcome,
     seal_call,
+    seal_chunk,
     seal_outcome,
 )
 from simpledist.wire.raised import encode_error
@@ -23,21 +26,29 @@ from simpledist.wire.running import run_call
 
 __all__ = [
     "CODECS",
+    "SLOW",
     "OpenCall",
     "OpenOutcome",
+    "Part",
     "Raised",
     "SealedCall",
     "Value",
     "codec_id",
     "decode_arguments",
     "decode_outcome",
+    "decode_parts",
     "differs",
+    "encode_arguments",
     "encode_error",
+    "encode_part",
     "encode_value",
     "fingerprint",
+    "join_calls",
     "open_call",
     "open_outcome",
     "run_call",
     "seal_call",
+    "seal_chunk",
     "seal_outcome",
+    "split_calls",
 ]

@@ -49,6 +49,8 @@ def encode_value(codec: str, value: Any) -> Data:
 
 def decode_outcome(outcome: OpenOutcome) -> Value | Raised:
     """The outcome of a verified envelope. Raises Undecodable."""
+    if outcome.kind == "chunk":
+        raise Undecodable("a chunk's outcome where a single one is due")
     if outcome.kind == "error":
         body = outcome.body
         return Raised(decode_error(outcome.codec, bytes(body) if isinstance(body, Pieces) else body))

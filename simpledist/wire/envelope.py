@@ -21,7 +21,7 @@ from simpledist.errors import BadEnvelope, WrongKey
 from simpledist.pieces import Data, Pieces, parts_of
 from simpledist.signing import MAC_BYTES, Keyring
 
-Kind = Literal["value", "error"]
+Kind = Literal["value", "error", "chunk"]
 
 _HEADER = struct.Struct(">2sBB4sccB16sH")
 _MAGIC, _VERSION = b"SD", 1
@@ -30,7 +30,8 @@ _CALL, _RESULT = b"C", b"R"
 _PERSON = {_CALL: b"sd1-call", _RESULT: b"sd1-result"}
 _CODEC_IDS: dict[str, bytes] = {"pickle": b"p", "json": b"j"}
 CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
-_KINDS: tuple[Kind, Kind] = ("value", "error")
+_KINDS: tuple[Kind, ...] = ("value", "error", "chunk")
+_SINGLE, _CHUNK = 0, 1  # kinds of calls
 _DIGEST_BYTES = 16
 _NOTE_BYTES = 1024
 
@@ -51,6 +52,7 @@ class OpenCall:
     body: memoryview | Pieces
     digest: bytes
     fingerprint: str
+    chunk: bool = False  # many calls in one body (chunks.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +79,35 @@ def seal_call(
     `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
     """
     arguments: Any = {"args": list(args), "kwargs": kwargs} if codec == "json" else (args, kwargs)
-    body = serializers.dump(codec, arguments, lend=lend)
-    digest = _digest(function, codec, body)
+    return _seal_call(function, codec, _SINGLE, serializers.dump(codec, arguments, lend=lend), keyring, fingerprint)
+
+
+def encode_arguments(codec: str, args: tuple[Any, ...]) -> Data:
+    """One call of a chunk. Raises Unserialisable."""
+    return serializers.dump(codec, {"args": list(args), "kwargs": {}} if codec == "json" else (args, {}))
+
+
+def seal_chunk(function: str, codec: str, body: bytes, keyring: Keyring, fingerprint: str = "") -> SealedCall:
+    """The envelope of many calls in one body (`join_calls`)."""
+    return _seal_call(function, codec, _CHUNK, body, keyring, fingerprint)
+
+
+def _seal_call(function: str, codec: str, kind: int, body: Data, keyring: Keyring, fingerprint: str) -> SealedCall:
+    digest = _digest(function, codec, kind, body)
     note = fingerprint.encode("utf-8", "replace")
     # Advisory: better none than half of one.
     note = note if len(note) <= _NOTE_BYTES else b""
-    return SealedCall(_seal(_CALL, function, codec, 0, digest, note, body, keyring), digest + _CODEC_IDS[codec])
+    return SealedCall(_seal(_CALL, function, codec, kind, digest, note, body, keyring), digest + _CODEC_IDS[codec])
 
 
 def open_call(function: str, data: Data, keyring: Keyring) -> OpenCall:
     """Verify a call of `function`; WrongKey or BadEnvelope before anything is decoded."""
     codec, kind, digest, note, body = _open(_CALL, function, data, keyring)
-    if kind != 0:
+    if kind not in (_SINGLE, _CHUNK):
         raise BadEnvelope("a call of an unknown kind")
-    if _digest(function, codec, body) != digest:
+    if _digest(function, codec, kind, body) != digest:
         raise BadEnvelope("the call's digest does not fit its body")
-    return OpenCall(codec, body, digest + _CODEC_IDS[codec], note)
+    return OpenCall(codec, body, digest + _CODEC_IDS[codec], note, kind == _CHUNK)
 
 
 def seal_outcome(
@@ -110,7 +125,7 @@ def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring) -> 
     if carried + _CODEC_IDS[codec] != digest:
         raise BadEnvelope("the result is that of another call")
     if kind >= len(_KINDS):
-        raise BadEnvelope("neither a value nor an error")
+        raise BadEnvelope("neither a value nor an error nor a chunk's outcomes")
     return OpenOutcome(_KINDS[kind], codec, body)
 
 
@@ -119,8 +134,9 @@ def codec_id(codec: str) -> bytes:
     return _CODEC_IDS[codec]
 
 
-def _digest(function: str, codec: str, body: Data | memoryview) -> bytes:
-    digest = blake2b(digest_size=_DIGEST_BYTES, person=b"sd1-digest")
+def _digest(function: str, codec: str, kind: int, body: Data | memoryview) -> bytes:
+    # A chunk's digest is none that a single call could have: neither's result passes for the other's.
+    digest = blake2b(digest_size=_DIGEST_BYTES, person=b"sd1-chunk" if kind == _CHUNK else b"sd1-digest")
     digest.update(_length_first(function) + _length_first(codec))
     for part in parts_of(body):
         digest.update(part)

@@ -14,9 +14,11 @@ from typing import NamedTuple
 from simpledist.pieces import BIG_BYTES, Data, Filling, Part, parts_of
 
 READY = b"r"  # child: it has begun
-JOB = b"j"  # parent: run this behind what you have; first and second are the job's id and function
+JOB = b"j"  # parent: run this behind what you have; first and second are the job's id and function, code the codec
+CHUNK = b"k"  # the same, with many calls in its body
 RECALL = b"x"  # parent: this job and those behind it go back, as far as they have not begun
-ANSWER = b"a"  # child: how a call ended; first is a line for people, second the codec
+ANSWER = b"a"  # child: how a job ended; number is microseconds, first a line for people, second the kind
+PART = b"p"  # child: how one call of a chunk ended; the job's ANSWER comes behind the last of them
 
 _HEAD = struct.Struct(">ccIIQIHQ")
 _READ_BYTES = 1 << 18

@@ -15,11 +15,11 @@ from collections import deque
 from typing import Any
 
 from simpledist import wire
-from simpledist.errors import TargetError
+from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
 from simpledist.worker import lifeline
-from simpledist.worker.channel import ANSWER, READY, RECALL, ChildChannel, Frame
+from simpledist.worker.channel import ANSWER, CHUNK, PART, READY, RECALL, ChildChannel, Frame
 from simpledist.worker.output import Output
 from simpledist.worker.targets import Functions, resolve
 
@@ -46,12 +46,30 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
             output.job = job.first
             point("child.begins")
             began = time.perf_counter()
-            kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
+            if job.kind == CHUNK:
+                kind, answer, line = run_each(functions, job, channel)
+            else:
+                kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
             run_us = round((time.perf_counter() - began) * 1e6)
             output.end_job()
             point("child.ends")
             channel.write(Frame(ANSWER, job=job.job, number=run_us, first=line, second=kind, body=answer))
             del job, answer  # a big value must not stay until the next one comes
+
+
+def run_each(functions: Functions, job: Frame, channel: ChildChannel) -> tuple[str, Data, str]:
+    """The calls of a chunk, in order, each answered by itself."""
+    try:
+        calls = wire.split_calls(job.body)
+    except Undecodable as error:
+        return "undecodable", b"", str(error)
+    codec = wire.CODECS[job.code]
+    for part, body in enumerate(calls):
+        began = time.perf_counter()
+        kind, answer, line = run(functions, job.second, codec, body)
+        run_us = round((time.perf_counter() - began) * 1e6)
+        channel.write(Frame(PART, job=job.job, part=part, number=run_us, first=line, second=kind, body=answer))
+    return "chunk", b"", ""
 
 
 def run(functions: Functions, name: str, codec: str, body: Data | memoryview) -> tuple[str, Data, str]:

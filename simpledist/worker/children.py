@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from simpledist import policy
 from simpledist.broker.records import Held
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import TargetError
@@ -24,13 +25,16 @@ from simpledist.worker.channel import Channel
 _SECRETS = ("SIMPLEDIST_SECRET_FILE", "SIMPLEDIST_REDIS_URL", "SIMPLEDIST_WEB_TOKEN_FILE")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Placed:
-    """A job that was given to a child, and what its outcome is sealed with."""
+    """A job that was given to a child, and what its outcome is sealed with; of a chunk, what has been answered."""
 
     held: Held
     codec: str
     digest: bytes
+    parts: list[bytes] | None = None  # None: a single call
+    parts_bytes: int = 0
+    parts_us: int = 0
 
 
 @dataclass(eq=False)
@@ -61,6 +65,13 @@ class Slot:
     def front(self) -> tuple[int, Placed] | None:
         """The job that runs, or is about to."""
         return next(iter(self.jobs.items()), None)
+
+    def slow_at(self) -> float:
+        """When the front is to be called slow, if something would wait behind it."""
+        front = self.front()
+        if front is not None and front[1].parts is not None:
+            return self.front_since + policy.CHUNK_SLOW_SECONDS
+        return self.front_since + policy.SLOW_SECONDS if len(self.jobs) > 1 else float("inf")
 
     def take_from(self, first: int) -> list[Held]:
         """No longer this slot's: its jobs from index `first` on."""

@@ -19,7 +19,7 @@ from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, WrongKey
 from simpledist.faultpoints import point
 from simpledist.signing import Keyring
-from simpledist.worker.channel import JOB, RECALL, Frame
+from simpledist.worker.channel import CHUNK, JOB, PART, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot
 from simpledist.worker.links import Links
 
@@ -131,10 +131,11 @@ class Jobs:
             return None
         data = None  # the channel lets go of it, piece by piece
         self._compare(held.function, call.fingerprint)
-        index = slot.place(Placed(held, call.codec, call.digest))
+        index = slot.place(Placed(held, call.codec, call.digest, [] if call.chunk else None))
         self.held[held] = slot
         log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, held.function, claimed.attempt, slot.number)
-        return Frame(JOB, wire.codec_id(call.codec), index, first=held.id, second=held.function, body=call.body)
+        kind = CHUNK if call.chunk else JOB
+        return Frame(kind, wire.codec_id(call.codec), index, first=held.id, second=held.function, body=call.body)
 
     def _compare(self, function: str, theirs: str) -> None:
         """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
@@ -153,6 +154,9 @@ class Jobs:
 
     def end(self, slot: Slot, answer: Frame) -> None:
         """A child brought a job to an end; `complete` brings it to Redis. What was recalled meanwhile is not ours."""
+        if answer.kind == PART:
+            self._part_ended(slot, answer)
+            return
         placed = slot.jobs.pop(answer.job, None)
         if placed is None:
             return
@@ -165,7 +169,9 @@ class Jobs:
         left = len(slot.jobs) * (pace.mean_seconds or 0.0)
         slot.rests_until = slot.front_since + min(left, policy.REST_SECONDS) if left > policy.REST_SECONDS / 4 else 0.0
         log.debug("job %s (%s): %s in %.3f ms", held.id, held.function, kind, run_seconds * 1000)
-        if kind in ("value", "error"):
+        if kind == "chunk":
+            self._chunk_ended(placed)
+        elif kind in ("value", "error"):
             outcome = wire.seal_outcome(held.function, placed.codec, kind, answer.body, placed.digest, self._keyring)
             run_ms = round(run_seconds * 1000)
             self._ended.append(Ended(held, kind, outcome, run_ms, answer.first[:TOLD_CHARACTERS]))
@@ -174,12 +180,51 @@ class Jobs:
         if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
             self._children.replace(slot, kill=False)
 
+    def _part_ended(self, slot: Slot, answer: Frame) -> None:
+        placed = slot.jobs.get(answer.job)
+        if placed is None or placed.parts is None:
+            return
+        part = wire.encode_part(answer.part, answer.second, answer.body)
+        placed.parts.append(part)
+        placed.parts_bytes += len(part)
+        placed.parts_us += answer.number
+        slot.front_since = time.monotonic()
+        slot.rests_until = slot.front_since + policy.REST_SECONDS / 2
+        if placed.parts_bytes > policy.CHUNK_BYTES_MOST:
+            self._hand_back(slot)
+            self._children.replace(slot, kill=True)
+
+    def _chunk_ended(self, placed: Placed) -> None:
+        """Bring what has been answered; the client sends the rest again."""
+        body = b"".join(placed.parts or ())
+        outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
+        self._ended.append(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000)))
+
+    def _hand_back(self, slot: Slot, why: str | None = None) -> None:
+        """End the chunk in front early: what is finished is kept, `why` marks the call that runs."""
+        index, placed = slot.front() or (0, None)
+        if placed is None or placed.parts is None:
+            return
+        if why is not None:
+            placed.parts.append(wire.encode_part(len(placed.parts), why, b""))
+        behind = slot.take_from(index + 1)
+        del slot.jobs[index]
+        self._chunk_ended(placed)
+        if behind:
+            self.release(behind)
+
     def child_died(self, slot: Slot, how: str) -> None:
         """The job in front is to blame, the others are not: they had not begun."""
         front = slot.front()
         if front is None:
             return
         index, placed = front
+        if placed.parts is not None:
+            log.warning(
+                "job %s (%s): the child died in call %d of a chunk: %s", *placed.held[1::-1], len(placed.parts), how
+            )
+            self._hand_back(slot, "crashed")
+            return
         behind = slot.take_from(index + 1)
         del slot.jobs[index]
         self.fail(placed.held, "crashed", f"the child died: {how}")
@@ -188,11 +233,16 @@ class Jobs:
 
     def recall_slow(self, now: float) -> None:
         """Nothing waits behind a job that turned out slow: what has not begun goes back, blaming nobody."""
-        for slot in self._children.slots:
-            if len(slot.jobs) > 1 and now >= slot.front_since + policy.SLOW_SECONDS:
-                index, placed = slot.front() or (0, None)
-                if placed is not None:
-                    self._paces[placed.held.function] = policy.Pace()
+        for slot in list(self._children.slots):
+            index, placed = slot.front() or (0, None)
+            if placed is None:
+                continue
+            if placed.parts is not None and now >= slot.front_since + policy.CHUNK_SLOW_SECONDS:
+                log.debug("job %s (%s): slow in call %d, handed back", *placed.held[1::-1], len(placed.parts))
+                self._hand_back(slot, wire.SLOW)
+                self._children.replace(slot, kill=True)
+            elif len(slot.jobs) > 1 and now >= slot.front_since + policy.SLOW_SECONDS:
+                self._paces[placed.held.function] = policy.Pace()
                 self._recall(slot, index + 1)
 
     def _recall(self, slot: Slot, first: int) -> None:

@@ -167,8 +167,7 @@ class Worker:
         for slot in self._children.slots:
             if slot.ends_at is not None:
                 due = min(due, slot.ends_at)
-            if len(slot.jobs) > 1:
-                due = min(due, slot.front_since + policy.SLOW_SECONDS)
+            due = min(due, slot.slow_at())
             if slot.rests_until > now:
                 due = min(due, slot.rests_until)
         # Made anew each time: a poll object has no descriptor of its own to be kept in step.

@@ -125,6 +125,7 @@ class Model:
         calls: Sequence[tuple[str, bytes, Content | None]],
         max_queue: int | None,
         require: bool,
+        crashes: int = 0,
     ) -> list[str]:
         queued = sum(job.state == "queued" and job.function == function for job in self.jobs.values())
         room = len(calls) if max_queue is None else max_queue - queued
@@ -148,7 +149,7 @@ class Model:
                 words.append("full")
             else:
                 words.append("queued")
-                self.jobs[id] = Job(id, function, call, {client}, content=content)
+                self.jobs[id] = Job(id, function, call, {client}, content=content, crashes=crashes)
                 if content:
                     self.jobs[id].cache = content.cache
                     self.jobs[id].generation = self.cleared.get(function, 0)

@@ -124,6 +124,7 @@ class Machine(RuleBasedStateMachine):
         content=contents,
         require=chance,
         size=sizes,
+        crashes=st.sampled_from([0, 0, 0, 0, 1]),
     )
     def submit(
         self,
@@ -136,6 +137,7 @@ class Machine(RuleBasedStateMachine):
         *,
         require: bool,
         size: int,
+        crashes: int = 0,
     ) -> None:
         ids = some(old & 0b101, [id for id, its in self.functions.items() if its == function])
         ids += [f"{client}-{len(self.functions) + n}" for n in range(min(new, MOST_IDS - len(self.functions)))]
@@ -152,7 +154,7 @@ class Machine(RuleBasedStateMachine):
         connection = self.new_connection()
         labelled = [(label(id, content), call) for id, call, content in calls]
         submitted = self.broker.submit(
-            function, client, connection, labelled, max_queue=max_queue, require_worker=require
+            function, client, connection, labelled, max_queue=max_queue, require_worker=require, crashes=crashes
         )
         for (_, _, its), word in zip(calls, submitted.words, strict=True):
             if isinstance(word, Reply):
@@ -160,7 +162,7 @@ class Machine(RuleBasedStateMachine):
                 assert (word.place, word.result) == ("cached", self.model.kept[its.address][1])
         words = ["cached" if isinstance(word, Reply) else word for word in submitted.words]
         self.functions.update(dict.fromkeys(ids, function))
-        assert words == self.model.submit(function, client, connection, calls, max_queue, require)
+        assert words == self.model.submit(function, client, connection, calls, max_queue, require, crashes)
         self.checked()
 
     @rule(function=function_names, really=chance)

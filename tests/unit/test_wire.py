@@ -260,7 +260,7 @@ def test_foreign_bytes_are_a_bad_envelope(keyring: Keyring, data: bytes) -> None
 
 @pytest.mark.parametrize(
     ("at", "byte"),
-    [(0, b"X"), (2, b"\x02"), (3, b"\x07"), (8, b"X"), (9, b"x"), (10, b"\x02"), (27, b"\xff")],
+    [(0, b"X"), (2, b"\x02"), (3, b"\x07"), (8, b"X"), (9, b"x"), (10, b"\x07"), (27, b"\xff")],
     ids=["magic", "version", "algorithm", "direction", "codec", "kind", "length of the note"],
 )
 def test_each_field_of_a_header_is_checked(at: int, byte: bytes) -> None:

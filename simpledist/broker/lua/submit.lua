@@ -1,5 +1,5 @@
 -- submit: jobs of one function enter its queue.
--- ARGV: function client connection max_queue(-1: none) require_worker(0|1) n, then n times: label call
+-- ARGV: function client connection max_queue(-1: none) require_worker(0|1) crashes n, then n times: label call
 --       (label: "id", or "id address join(0|1) cache_ms"; call '' = the bytes were SET beside before)
 -- Replies: epoch, then a word a job: queued | exists | done | no_worker | full | joined <id> (it waits for that job)
 --          | again (the cached values of this reply are many bytes: submit this call once more) | a reply element
@@ -7,7 +7,7 @@
 -- First write: the calls' bytes, so that a full Redis refuses the whole batch cleanly.
 
 local fn, client, connection = arg(), arg(), arg()
-local max_queue, require_worker, n = number(), arg() == '1', number()
+local max_queue, require_worker, crashes, n = number(), arg() == '1', number(), number()
 local words, known, fresh_ids, fresh_calls = {}, {}, {}, {}
 local waits, addresses, leaders, cached_for, cached_bytes = {}, {}, {}, {}, 0
 local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(fn))
@@ -68,6 +68,7 @@ if #fresh_ids > 0 then
       call('HSET', key_job(id), 'shared', '1', 'address', addresses[id], 'generation', generation(fn))
       if leaders[addresses[id]] == id then call('SET', key_join(addresses[id]), id, 'PX', UNFINISHED_MS) end
     end
+    if crashes > 0 then call('HSET', key_job(id), 'crashes', crashes) end
     if fresh_calls[i] == '' then
       call('HSET', key_job(id), 'beside', '1')
       call('PEXPIRE', key_call(id), UNFINISHED_MS)

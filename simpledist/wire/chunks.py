@@ -1,0 +1,81 @@
+"""Many short calls in one job: a body that holds their arguments, and one that holds what became of each.
+
+The calls of a chunk share an envelope, a digest and a trip; each keeps its own arguments (encoded apart, so that no
+call sees what another did to an object of both), its own outcome, and its number. An outcome may hold only some of
+them: the others come back to the client, which sends them again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+
+from simpledist import serializers
+from simpledist.errors import Undecodable
+from simpledist.pieces import Data, Pieces
+from simpledist.wire.bodies import Raised, Value
+from simpledist.wire.envelope import OpenOutcome
+from simpledist.wire.raised import decode_error
+
+_LENGTH = struct.Struct(">I")
+_PART = struct.Struct(">IBQ")  # number, length of its kind, length of its body
+
+Part = Value | Raised | str  # a str: what kept the call from an outcome, a word of job.Why or `SLOW`
+SLOW = "slow"  # the call in front when a worker handed its chunk back early
+
+
+def join_calls(calls: Sequence[bytes]) -> bytes:
+    """The body of a chunk: encoded arguments, each behind its length."""
+    return b"".join(piece for call in calls for piece in (_LENGTH.pack(len(call)), call))
+
+
+def split_calls(body: Data | memoryview) -> list[memoryview]:
+    """The encoded arguments in the body of a verified chunk. Raises Undecodable."""
+    view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
+    calls: list[memoryview] = []
+    at = 0
+    while at < len(view):
+        begin = at + _LENGTH.size
+        end = begin + (_LENGTH.unpack_from(view, at)[0] if begin <= len(view) else 0)
+        if end > len(view) or begin > len(view):
+            raise Undecodable("not the calls of a chunk: cut short")
+        calls.append(view[begin:end])
+        at = end
+    return calls
+
+
+def encode_part(number: int, kind: str, body: Data | memoryview) -> bytes:
+    """What became of the call with this number; `kind` as of `run_call`."""
+    return b"".join((_PART.pack(number, len(kind), len(body)), kind.encode(), bytes(body)))
+
+
+def decode_parts(outcome: OpenOutcome) -> dict[int, Part]:
+    """What became of the calls of a chunk, as far as the verified outcome tells. Raises Undecodable."""
+    if outcome.kind != "chunk":
+        raise Undecodable("a single outcome where a chunk's is due")
+    parts: dict[int, Part] = {}
+    for number, kind, body in _each(outcome.body):
+        try:
+            if kind == "value":
+                parts[number] = Value(serializers.loads(outcome.codec, body))
+            elif kind == "error":
+                parts[number] = Raised(decode_error(outcome.codec, body))
+            else:
+                parts[number] = kind
+        except Undecodable:
+            parts[number] = "undecodable"
+    return parts
+
+
+def _each(body: Data | memoryview) -> Iterator[tuple[int, str, memoryview]]:
+    view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
+    at = 0
+    while at < len(view):
+        if len(view) < at + _PART.size:
+            raise Undecodable("not the outcomes of a chunk: cut short")
+        number, kind_length, length = _PART.unpack_from(view, at)
+        begin = at + _PART.size + kind_length
+        at = begin + length
+        if at > len(view):
+            raise Undecodable("not the outcomes of a chunk: cut short")
+        yield number, str(view[begin - kind_length : begin], "ascii", "replace"), view[begin:at]

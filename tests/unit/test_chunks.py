@@ -1,0 +1,100 @@
+"""Bodies of chunks: many calls in one, and what became of each."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simpledist import policy, wire
+from simpledist.errors import BadEnvelope, Undecodable
+from simpledist.policy import Experience
+from simpledist.signing import Keyring
+
+KEYS = Keyring([b"k" * 32])
+BODIES = [wire.encode_arguments("pickle", (n,)) for n in range(3)]
+
+
+def sealed(keyring: Keyring = KEYS) -> Any:
+    return wire.seal_chunk("f", "pickle", wire.join_calls([bytes(body) for body in BODIES]), keyring)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=20))
+def test_calls_come_out_as_they_went_in(calls: list[bytes]) -> None:
+    assert [bytes(call) for call in wire.split_calls(wire.join_calls(calls))] == calls
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=5), st.data())
+def test_a_body_that_was_cut_is_refused_or_holds_fewer_calls(calls: list[bytes], data: st.DataObject) -> None:
+    body = wire.join_calls(calls)
+    cut = body[: data.draw(st.integers(0, len(body) - 1))]
+    with contextlib.suppress(Undecodable):
+        assert len(wire.split_calls(cut)) < len(calls)
+
+
+def test_a_chunk_is_opened_as_one() -> None:
+    call = wire.open_call("f", sealed().data, KEYS)
+    assert call.chunk
+    assert [wire.decode_arguments(call.codec, body)[0] for body in wire.split_calls(call.body)] == [(0,), (1,), (2,)]
+
+
+def test_parts_keep_number_kind_and_value() -> None:
+    parts = [
+        wire.encode_part(0, "value", wire.encode_value("pickle", "zero")),  # type: ignore[arg-type]
+        wire.encode_part(2, "too_big", b""),
+        wire.encode_part(1, "value", b"nonsense"),
+    ]
+    envelope = sealed()
+    outcome = wire.seal_outcome("f", "pickle", "chunk", b"".join(parts), envelope.digest, KEYS)
+    found = wire.decode_parts(wire.open_outcome("f", outcome, envelope.digest, KEYS))
+    assert found == {0: wire.Value("zero"), 2: "too_big", 1: "undecodable"}
+
+
+def test_a_chunks_outcome_is_none_of_a_single_call_and_the_other_way_round() -> None:
+    envelope = sealed()
+    one = wire.seal_outcome("f", "pickle", "value", b"x", envelope.digest, KEYS)
+    with pytest.raises(Undecodable):
+        wire.decode_parts(wire.open_outcome("f", one, envelope.digest, KEYS))
+    many = wire.seal_outcome("f", "pickle", "chunk", b"", envelope.digest, KEYS)
+    with pytest.raises(Undecodable):
+        wire.decode_outcome(wire.open_outcome("f", many, envelope.digest, KEYS))
+
+
+def test_a_chunk_and_a_call_with_the_same_body_have_different_digests() -> None:
+    call = wire.seal_call("f", "pickle", (1,), {}, KEYS)
+    chunk = wire.seal_chunk("f", "pickle", bytes(wire.encode_arguments("pickle", (1,))), KEYS)
+    assert call.digest != chunk.digest
+    outcome = wire.seal_outcome("f", "pickle", "value", b"x", chunk.digest, KEYS)
+    with pytest.raises(BadEnvelope, match="another call"):
+        wire.open_outcome("f", outcome, call.digest, KEYS)
+
+
+# --- how many calls a chunk has ------------------------------------------------------------------------------------
+
+
+def test_calls_of_a_function_that_was_never_seen_go_alone() -> None:
+    assert Experience().chunk_calls() == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 100)), max_size=20))
+def test_a_chunk_has_at_most_twice_as_many_calls_as_were_ever_seen(runs: list[tuple[int, float]]) -> None:
+    seen = Experience()
+    for calls, seconds in runs:
+        seen = seen.ran(calls, seconds)
+    assert 1 <= seen.chunk_calls() <= max(1, min(2 * seen.calls, policy.CHUNK_CALLS))
+
+
+@given(st.integers(1, 1000), st.floats(policy.CHUNK_SECONDS, 1000))
+def test_long_calls_go_alone(calls: int, seconds: float) -> None:
+    assert Experience().ran(calls, calls * seconds).chunk_calls() == 1
+
+
+def test_a_few_slow_calls_end_big_chunks_at_once() -> None:
+    seen = Experience()
+    for _ in range(10):
+        seen = seen.ran(1000, 0.01)
+    assert seen.chunk_calls() == policy.CHUNK_CALLS
+    assert seen.ran(1, 1.0).chunk_calls() == 1
