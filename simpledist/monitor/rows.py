@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 
 from simpledist import policy
@@ -25,7 +25,7 @@ RUNNING_LIMIT = 1000  # running jobs shown of one function
 NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: most functions do not change from one second to the next, and are read once
 class Facts:
     """What Redis says of one function, each None where it refused."""
 
@@ -45,16 +45,21 @@ class Facts:
         ("HGETALL", "meta"),
     )
 
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Whatever is a number in its meta."""
+        found = {name: integer(value) for name, value in pairs(self.meta)}
+        return {name: number for name, number in found.items() if number is not None}
+
     @property
     def minute(self) -> int | None:
         """The minute in which its counters stand."""
-        return next((integer(value) for name, value in pairs(self.meta) if name == "minute"), None)
+        return self.numbers.get("minute")
 
-    @property
+    @cached_property
     def tally(self) -> Tally:
         """All its counters, ever."""
-        found = {name: integer(value) for name, value in pairs(self.meta) if name not in NOT_COUNTERS}
-        return Tally({name: number for name, number in found.items() if number is not None})
+        return Tally({name: number for name, number in self.numbers.items() if name not in NOT_COUNTERS})
 
 
 def assembled(
@@ -104,7 +109,7 @@ def function_state(function: str, fact: Facts, workers: int, now: float) -> Func
     name, _, version = printable(function).partition("@")
     stamp = _number(fact.oldest[1]) if fact.oldest else None
     tally = fact.tally
-    wanted = integer(dict(pairs(fact.meta)).get("wanted"))
+    wanted = fact.numbers.get("wanted")
     return FunctionState(
         function=printable(function),
         name=name,

@@ -29,6 +29,8 @@ class Stream:
     def look(self, reader: Reader) -> tuple[Attempt, ...]:
         young = reader.now - SECONDS
         ended = {name: _ended(facts.tally) for name, facts in reader.facts.items()}
+        emptied = {name for name, number in self._ended.items() if ended.get(name, 0) < number}
+        self.attempts = [one for one in self.attempts if one.function not in emptied]
         news = {
             name: min(number - self._ended.get(name, number - FIRST_LOOK), FIRST_LOOK)
             for name, number in ended.items()
