@@ -127,11 +127,12 @@ class Broker:
         popped: Sequence[bytes],
         slots: Sequence[int],
         *,
+        deep: int = 1,
         again: bool = False,
     ) -> list[Claimed]:
-        """Make running jobs of popped list elements and of what else is queued, at most one a slot."""
+        """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot."""
         arguments: list[Argument] = [worker, nonce, int(again), function, len(popped), *popped]
-        return _claimed(self._run("claim", [*arguments, len(slots), *slots]))
+        return _claimed(self._run("claim", [*arguments, deep, len(slots), *slots]))
 
     def complete(
         self,
@@ -147,7 +148,7 @@ class Broker:
         for one in ended:
             outcome = self._put_beside("staged_result", f"{one.held.id}:{one.held.fence}", one.outcome)
             arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
-        arguments += (0,) if take is None else (1, take.function, len(take.slots), *take.slots)
+        arguments += (0,) if take is None else (1, take.function, take.deep, len(take.slots), *take.slots)
         words, claimed = self._run("complete", arguments)
         return _texts(words), _claimed(claimed)
 

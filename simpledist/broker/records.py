@@ -36,10 +36,11 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A wish for next jobs of one function: one for each free slot named."""
+    """A wish for next jobs of one function: for each free slot named as many as it is `deep`."""
 
     function: str
     slots: tuple[int, ...]
+    deep: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,22 +74,25 @@ class Jobs:
     def running(self) -> list[Held]:
         return [placed.held for slot in self._children.slots for placed in slot.jobs.values()]
 
-    def wanted(self, function: str, free: Sequence[Slot]) -> list[int]:
-        """What to ask for: each free slot, as often as a child may be given jobs of this function, in turns."""
+    def wanted(self, function: str, free: Sequence[Slot]) -> Take:
+        """What to ask for: as many jobs for each free slot as its child may be given of this function."""
         pace = self._paces[function] = self._paces[function].next_batch(1 if self._recycle else policy.CHILD_JOBS)
-        return ([slot.number for slot in free] * pace.batch)[: max(len(free), policy.BATCH_ITEMS)]
+        return Take(function, tuple(slot.number for slot in free), pace.batch)
 
     # --- how a job comes -----------------------------------------------------------------------------------------
 
     def claim(self, function: str, element: bytes) -> None:
         """Claim a popped element, and more of the same function for every other free slot."""
         # While the worker drains, what was popped in the last moment is claimed only to be given back at once.
-        slots = self.wanted(function, self._children.free()) or [0]
+        wish = self.wanted(function, self._children.free())
+        slots = wish.slots or (0,)
         nonce = secrets.token_hex(8)
 
         def send(again: bool) -> None:
-            wanted = slots[:1] if self.stopping else slots
-            claimed = self._links.command.claim(self._worker, nonce, function, [element], wanted, again=again)
+            wanted, deep = (slots[:1], 1) if self.stopping else (slots, wish.deep)
+            claimed = self._links.command.claim(
+                self._worker, nonce, function, [element], wanted, deep=deep, again=again
+            )
             self._begin_all(claimed)
 
         self._errands.append(Errand(send))

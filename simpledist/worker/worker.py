@@ -256,7 +256,7 @@ class Worker:
         )
         if not free or not fair or self._signals:
             return None
-        return Take(function, tuple(self._jobs.wanted(function, free)))
+        return self._jobs.wanted(function, free)
 
     # --- children and template -----------------------------------------------------------------------------------
 

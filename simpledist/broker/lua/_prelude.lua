@@ -294,7 +294,7 @@ local function append_claimed(out, fn, id, fence, slot, attempt, queued_ms, byte
 end
 
 -- A job of the ledger becomes a running one, or nothing: nobody waits, bytes gone, too many attempts. `order` is what
--- the verb was asked: fn, worker, nonce, slots; and what it has: filled, size, out, the next fence.
+-- the verb was asked: fn, worker, nonce, slots, deep; and what it has: filled, size, out, the next fence.
 local function claim_job(order, id, stamp)
   local fn = order.fn
   local job = glance(id)
@@ -312,7 +312,7 @@ local function claim_job(order, id, stamp)
   local fence = text(order.fence)
   order.fence, order.filled, order.size = order.fence + 1, order.filled + 1, order.size + #bytes
   local queued_ms = text(math.max(0, now_ms - math.floor(stamp / 1000)))
-  local slot = order.slots[order.filled]
+  local slot = order.slots[(order.filled - 1) % #order.slots + 1]
   call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', order.worker, 'slot', slot,
     'attempts', attempt, 'queued_ms', queued_ms)
   count_ms(fn, 'wait', queued_ms)
@@ -345,18 +345,15 @@ local function claim_elements(order, elements)
   return done
 end
 
--- A slot that is named more than once asks for short jobs to be run one after the other. So that a greedy worker leaves
--- work for idle ones, it gets its slots' share of the queue at most, where more slots than it names offer the function.
+-- Slots that are deeper than 1 ask for short jobs to be run one after the other. So that a greedy worker leaves work
+-- for idle ones, it gets its slots' share of the queue at most, where more slots than it names offer the function.
 local function share(order, row)
-  local distinct, seen = 0, {}
-  for _, slot in ipairs(order.slots) do
-    if not seen[slot] then seen[slot], distinct = true, distinct + 1 end
-  end
-  order.most = #order.slots
-  if distinct == #order.slots then return end
-  local slots = tonumber(row_slots(row) or distinct)
-  local all = math.max(distinct, slots * call('HLEN', key_offers(order.fn)))
-  order.most = math.min(order.most, math.max(distinct, math.ceil(call('ZCARD', key_queued(order.fn)) * distinct / all)))
+  local named = #order.slots
+  order.most = math.max(named, math.min(named * order.deep, BATCH_ITEMS))
+  if order.deep == 1 then return end
+  local slots = tonumber(row_slots(row) or named)
+  local all = math.max(named, slots * call('HLEN', key_offers(order.fn)))
+  order.most = math.min(order.most, math.max(named, math.ceil(call('ZCARD', key_queued(order.fn)) * named / all)))
 end
 
 -- Jobs for each slot left, straight from the list; stops at BATCH_BYTES of calls. What was popped beyond goes back.
@@ -388,10 +385,11 @@ local function repeat_claims(worker, nonce, out)
   end
 end
 
-local function read_slots()
-  local slots = {}
+-- What a worker asks for: slots to be dealt jobs in turns, so many turns deep.
+local function read_order(fn, worker, nonce, out)
+  local deep, slots = number(), {}
   for i = 1, number() do slots[i] = arg() end
-  return slots
+  return { fn = fn, worker = worker, nonce = nonce, deep = deep, slots = slots, filled = 0, size = 0, out = out }
 end
 
 -- Back to its queue, blaming nobody.

@@ -3,7 +3,7 @@
 -- ARGV: worker nonce again(0|1) n, then n times: function id fence kind(value|error) run_ms error result
 --       (error: a line for people, then, where there are any, a line with its place and the traceback)
 --       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
---       then take(0|1) [function n_slots slots...]
+--       then take(0|1) [function deep n_slots slots...]
 -- Replies: words (succeeded | failed | already | stale | gone), then claimed jobs as in claim
 
 local worker, nonce, again, n = arg(), arg(), arg() == '1', number()
@@ -42,7 +42,7 @@ for i = 1, n do
 end
 flush()
 if arg() == '1' then
-  local order = { fn = arg(), worker = worker, nonce = nonce, slots = read_slots(), filled = 0, size = 0, out = out }
+  local order = read_order(arg(), worker, nonce, out)
   if again then repeat_claims(worker, nonce, out) end
   local row = #out == 0 and registered(worker)
   if row then
