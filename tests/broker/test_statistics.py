@@ -230,3 +230,17 @@ def test_a_worker_that_drains_says_so_in_its_row(bench: Bench) -> None:
     for _ in range(2):
         bench.broker.leave("w1", final=False)
     assert bench.hash(bench.keys.workers)["w1"].count('"draining":') == 1
+
+
+def test_a_row_that_speaks_of_a_function_called_dead_is_no_dead_row(bench: Bench) -> None:
+    told = {"dead": 1, "draining": 2}
+    row = {"functions": ["dead"], "mismatched": told, "connection": "run1:1", "last": told}
+    bench.broker.beat("w1", "run1:1", [], row, ["dead"])
+    assert bench.submit("c1-1", function="dead") == ["queued"]
+    assert len(bench.claim(function="dead")) == 1
+    bench.broker.leave("w1", final=False)
+    assert '"draining":1' in bench.hash(bench.keys.workers)["w1"]
+    bench.advance(11)
+    bench.broker.reap(run_id="", workers=[("w1", "")])
+    bench.broker.leave("w1", final=False)
+    assert bench.broker.beat("w1", "run1:1", []).known is False

@@ -7,7 +7,7 @@ call('HDEL', key_suspects(), worker)
 local row = call('HGET', key_workers(), worker)
 if row then withdraw_offers(worker, row) end
 if not final then
-  if row and not string.match(row, '"draining":') then
+  if row and not row_dead(row) and not string.match(row, '"draining":%d+}$', -28) then
     call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"draining":' .. now .. '}')
   end
   flush()
