@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from simpledist.monitor import Monitor
 
-from . import api, human, pages
+from . import api, human, pages, scrape
 from .guard import guard
 
 ADVICE = {
@@ -37,6 +37,7 @@ def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), tok
     source = monitor or Monitor.connect()
     pages.add_to(app, source)
     api.add_to(app, source)
+    scrape.add_to(app, source)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> tuple[str, int]:  # pyright: ignore[reportUnusedFunction]

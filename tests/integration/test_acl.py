@@ -25,7 +25,7 @@ from tests.waiting import wait_until
 web: Any = import_module("simpledist_web")
 ROOT = Path(__file__).parents[2]
 USERS = re.findall(r"^user (\w+) on >(\S+) (.*)$", (ROOT / "docs" / "acl.md").read_text(), re.MULTILINE)
-LOOKS = ["status", "workers", "doctor"]
+LOOKS = ["status", "workers", "jobs", "errors", "doctor"]
 
 
 def at_home(seconds: float) -> str:

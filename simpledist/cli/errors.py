@@ -1,0 +1,66 @@
+"""`simpledist errors`: what failed in the last day, in groups."""
+
+from __future__ import annotations
+
+import click
+
+from simpledist.cli.options import OK, common_options, complain
+from simpledist.cli.reading import demand, monitor_of
+from simpledist.cli.tables import show
+from simpledist.config import Config
+from simpledist.monitor import Failure
+
+HEADS = ("count", "function", "error", "place", "first_seconds", "last_seconds", "job")
+
+
+@click.command()
+@click.option("--function", metavar="NAME", help="Only failures of NAME, in any version, or of NAME@VERSION.")
+@click.option("--traceback", is_flag=True, help="Show one traceback of each group; meant for reading, not for scripts.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many groups to show.")
+@common_options
+def errors(config: Config, function: str | None, traceback: bool, limit: int) -> int:
+    """Show what failed, grouped by function, error and place, the latest group first.
+
+    An error is the type of an exception that a function raised, or the reason why its caller had to run a job
+    (crashed, lost, worker_error ...: see "What a caller sees" in the README). `first_seconds` and `last_seconds` are
+    how long ago; `job` is the latest. What nobody has failed at for a day is forgotten.
+
+    \b
+    Examples:
+        simpledist errors
+        simpledist errors --function fib --traceback
+    """
+    with monitor_of(config) as monitor:
+        snapshot = monitor.snapshot()
+        demand(config, snapshot.redis)
+        named = {one.function for one in snapshot.functions if function in (None, one.function, one.name)}
+        groups = [one for one in monitor.failures() if one.function in named]
+    shown = groups[:limit]
+    if traceback:
+        for one in shown:
+            click.echo(_told(one, snapshot.time))
+    else:
+        rows = [
+            (
+                one.count,
+                one.function,
+                one.kind,
+                one.place,
+                max(0.0, snapshot.time - one.first),
+                max(0.0, snapshot.time - one.last),
+                one.job,
+            )
+            for one in shown
+        ]
+        show(HEADS, rows, empty="nothing has failed in the last day")
+    if len(shown) < len(groups):
+        complain("simpledist errors", f"{len(shown)} of {len(groups)} groups are shown (--limit)")
+    return OK
+
+
+def _told(group: Failure, now: float) -> str:
+    times = "once" if group.count == 1 else f"{group.count} times"
+    place = f" at {group.place}" if group.place else ""
+    told = "\n".join(f"    {line}" for line in group.traceback.splitlines())
+    head = f"{group.function}: {group.kind}{place}, {times}, {max(0.0, now - group.last):.0f} s ago (job {group.job})"
+    return f"{head}\n{told}\n"

@@ -1,0 +1,208 @@
+"""What `top` shows and what its keys do, both pure: a view and a key give a view, a view and a snapshot give lines.
+
+Two panes: workers (a lane a worker, a cell a slot) and functions. The one in focus has the keys and the larger part of
+the screen. Fits any terminal from 40 x 10 on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from rich.cells import set_cell_size
+from rich.text import Text
+
+from simpledist.cli.live.panes import FUNCTION_COLUMNS, WORKER_COLUMNS, Column, function_rows, span, spark, worker_rows
+from simpledist.cli.live.rates import Meter
+from simpledist.monitor import Snapshot
+
+KEYS = (("q", "quit"), ("tab", "pane"), ("s", "sort"), ("r", "reverse"), ("/", "filter"), ("space", "pause"))
+WIDE = 110
+MOST_OF_A_NAME = 44
+ONLY_WIDE = ("why local", "host", "memory", "python")
+NARROW_PANE_LINES = 4
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """How one pane is looked at."""
+
+    sort: int = 0
+    reverse: bool = False
+    filter: str = ""
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that keys change."""
+
+    focus: str = "functions"
+    workers: Pane = Pane()
+    functions: Pane = Pane(sort=1)
+    typing: bool = False  # the filter is being typed
+    paused: bool = False
+    ended: bool = False
+
+    @property
+    def pane(self) -> Pane:
+        return self.workers if self.focus == "workers" else self.functions
+
+    def with_pane(self, **changes: Any) -> View:
+        pane = replace(self.pane, **changes)
+        return replace(self, workers=pane) if self.focus == "workers" else replace(self, functions=pane)
+
+
+# --- keys --------------------------------------------------------------------------------------------------------
+
+
+def press(view: View, key: str, page: int) -> View:
+    """The view after a key; `page` is how many lines a page has."""
+    pane = view.pane
+    if key == "end":
+        return replace(view, ended=True)
+    if view.typing:
+        if key in ("enter", "escape"):
+            return replace(view.with_pane(filter="" if key == "escape" else pane.filter), typing=False)
+        text = pane.filter[:-1] if key == "backspace" else pane.filter + key if len(key) == 1 else pane.filter
+        return view.with_pane(filter=text, offset=0)
+    if key == "q":
+        return replace(view, ended=True)
+    if key == "escape":
+        return view.with_pane(filter="", offset=0)
+    if key == "tab":
+        return replace(view, focus="functions" if view.focus == "workers" else "workers")
+    if key == "/":
+        return replace(view.with_pane(filter=""), typing=True)
+    if key == "space":
+        return replace(view, paused=not view.paused)
+    if key in ("s", "S"):
+        columns = len(WORKER_COLUMNS if view.focus == "workers" else FUNCTION_COLUMNS)
+        return view.with_pane(sort=(pane.sort + (1 if key == "s" else -1)) % columns, reverse=False, offset=0)
+    if key == "r":
+        return view.with_pane(reverse=not pane.reverse, offset=0)
+    steps = {"up": -1, "down": 1, "page up": -page, "page down": page, "home": -pane.offset}
+    return view.with_pane(offset=max(0, pane.offset + steps.get(key, 0)))
+
+
+# --- lines -------------------------------------------------------------------------------------------------------
+
+
+def lines(view: View, snapshot: Snapshot, meter: Meter, *, title: str, width: int, height: int) -> list[Text]:
+    """The whole screen: `height` lines of at most `width` cells."""
+    head = [_title(view, snapshot, title, width), _totals(snapshot, meter, width)]
+    room = max(2, height - len(head) - 1)
+    workers = worker_rows(snapshot)
+    small = min(room // 3, max(NARROW_PANE_LINES, room // 3))
+    for_workers = room - small if view.focus == "workers" else min(len(workers) + 1, small)
+    panes = [
+        *_pane(view, "workers", WORKER_COLUMNS, workers, width, for_workers),
+        *_pane(view, "functions", FUNCTION_COLUMNS, function_rows(snapshot, meter), width, room - for_workers),
+    ]
+    blank = [Text()] * (room - len(panes))
+    return [*head, *panes, *blank, _foot(view, width)]
+
+
+def page_lines(height: int) -> int:
+    """How far page up and page down go."""
+    return max(1, height // 2)
+
+
+def _title(view: View, snapshot: Snapshot, title: str, width: int) -> Text:
+    if not snapshot.redis.ok:
+        return Text(set_cell_size(f"{title}  Redis is away: {snapshot.redis.error}", width), style="bold white on red")
+    state = "  paused" if view.paused else ""
+    return Text(set_cell_size(f"{title}  Redis {snapshot.redis.version or '?'}{state}", width), style="bold reverse")
+
+
+def _totals(snapshot: Snapshot, meter: Meter, width: int) -> Text:
+    functions, workers = snapshot.functions, [one for one in snapshot.workers if one.live]
+    rates = meter.all()
+    wait = max((one.oldest_wait_seconds for one in functions), default=0.0)
+    facts = (
+        ("queued", str(sum(one.queued for one in functions))),
+        ("oldest", span(wait)),
+        ("running", str(sum(one.running for one in functions))),
+        ("calls/s", f"{rates.calls:.1f}"),
+        ("local/s", f"{rates.local:.1f}"),
+        ("slots", f"{sum(one.busy for one in workers)}/{sum(one.slots for one in workers)}"),
+        ("workers", str(len(workers))),
+    )
+    line = Text()
+    for name, value in facts:
+        line.append(f"{name} ", style="dim").append(value, style="bold").append("  " if width >= WIDE else " ")
+    line.append(spark(list(meter.calls)[-max(0, width - line.cell_len) :] if width > line.cell_len else []), "cyan")
+    line.truncate(width)
+    return line
+
+
+def _foot(view: View, width: int) -> Text:
+    columns = WORKER_COLUMNS if view.focus == "workers" else FUNCTION_COLUMNS
+    if view.typing:
+        return Text(set_cell_size(f"filter {view.focus}: {view.pane.filter}_", width), style="reverse")
+    sort = f"{columns[view.pane.sort].head}{' reversed' if view.pane.reverse else ''}"
+    chosen = f"[{view.focus} by {sort}{f', filter {view.pane.filter}' if view.pane.filter else ''}] "
+    line = Text(chosen)
+    for key, does in (*KEYS, ("arrows", "scroll")):
+        line.append(key, "bold").append(f" {does} ", "dim")
+    line.truncate(width)
+    return line
+
+
+def _pane(
+    view: View, name: str, columns: Sequence[Column[Row]], rows: list[Row], width: int, height: int
+) -> list[Text]:
+    """A heading, then as many rows as there is room for, from the pane's offset."""
+    if height < 1:
+        return []
+    pane = view.workers if name == "workers" else view.functions
+    first = columns[0]
+    if pane.filter:
+        rows = [row for row in rows if pane.filter.lower() in str(first.by(row)).lower()]
+    rows = _sorted(rows, columns[pane.sort % len(columns)], pane.reverse)
+    room = height - 1
+    offset = min(pane.offset, max(0, len(rows) - room))
+    shown = [column for column in columns if width >= WIDE or column.head not in ONLY_WIDE]
+    widths = _widths(shown, width)
+    head = Text(style="bold dim" if view.focus != name else "bold underline")
+    for column, cells in zip(shown, widths, strict=True):
+        mark = column.head if column is not columns[pane.sort] else f"{column.head}{'^' if pane.reverse else '*'}"
+        head.append_text(_cell(mark, cells, right=column.right)).append(" ")
+    found = [head]
+    for row in rows[offset : offset + room]:
+        line = Text()
+        for column, cells in zip(shown, widths, strict=True):
+            line.append_text(_cell(column.text(row), cells, right=column.right)).append(" ")
+        found.append(line)
+    for line in found:
+        line.truncate(width)
+    return found
+
+
+def _widths(columns: Sequence[Column[Any]], width: int) -> list[int]:
+    """Cells for each column: what is left goes to the open ones, to the first of them up to a bound."""
+    widths = [column.width for column in columns]
+    left = width - sum(widths) - len(widths)
+    for number in (number for number, cells in enumerate(widths) if not cells):
+        widths[number] = max(1, left if number == len(widths) - 1 else min(left, MOST_OF_A_NAME))
+        left -= widths[number]
+    return widths
+
+
+def _sorted(rows: list[Row], column: Column[Row], reverse: bool) -> list[Row]:
+    keys = [column.by(row) for row in rows]
+    falling = any(not isinstance(key, str) for key in keys)
+    order = sorted(range(len(rows)), key=lambda i: keys[i], reverse=falling != reverse)  # type: ignore[arg-type,return-value]
+    return [rows[i] for i in order]
+
+
+def _cell(content: str | Text, width: int, *, right: bool) -> Text:
+    text = content if isinstance(content, Text) else Text(content)
+    if text.cell_len > width:
+        text = text.copy()
+        text.truncate(max(width, 0), overflow="ellipsis")
+    pad = " " * max(0, width - text.cell_len)
+    return Text.assemble(pad, text) if right else Text.assemble(text, pad)
