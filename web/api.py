@@ -63,7 +63,7 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
         row |= {
             "function": function,
             "submitted": tally["submitted"],
-            "succeeded": tally["succeeded"],
+            "returned": tally.returned,
             "raised": tally.raised,
             "local": tally.local,
         }

@@ -63,7 +63,7 @@ def spark(values: Sequence[float], width: float = 120.0, height: float = 28.0) -
 def calls(bins: Sequence[Bin], height: float = 120.0) -> Chart:
     """Calls that ended, by how: succeeded there, ran here, failed."""
     rows = [
-        (("succeeded", one.tally["succeeded"]), ("local", sum(one.tally.local.values())), ("failed", one.tally.raised))
+        (("succeeded", one.tally.returned), ("local", sum(one.tally.local.values())), ("failed", one.tally.raised))
         for one in bins
     ]
     return _stacked(bins, rows, height, "calls")

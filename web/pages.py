@@ -184,7 +184,7 @@ def _split(function: FunctionState, measure: Measure | None) -> dict[str, Any]:
 
 
 def _parts(tally: Tally) -> list[tuple[str, int]]:
-    return [("succeeded", tally["succeeded"]), ("local", sum(tally.local.values())), ("failed", tally.raised)]
+    return [("succeeded", tally.returned), ("local", sum(tally.local.values())), ("failed", tally.raised)]
 
 
 def _sum(tallies: Sequence[Tally]) -> Tally:

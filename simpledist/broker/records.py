@@ -49,7 +49,7 @@ class Ended:
 
     `kind` is "value" (the function returned) or "error" (it raised: counts from the current fence only).
     `outcome` is the sealed bytes. `error` is text for people, empty for a value: one line, then, where known, a
-    line with the place and the traceback.
+    line with the place and the traceback; of a chunk's value how many of its calls returned and raised.
     """
 
     held: Held

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from simpledist import job, policy
+from simpledist import policy
 
 BOUNDS_SECONDS = tuple(bound / 1000 for bound in policy.BOUNDS_MS)
 LOCAL = "local:"
@@ -61,13 +61,18 @@ class Tally:
 
     @property
     def ended(self) -> int:
-        """Calls that came to an end, here or there; a job that its client had to run counts once, as local."""
-        return self["succeeded"] + self.raised + sum(self.local.values())
+        """Calls that came to an end, here or there; a job may hold many calls (a chunk)."""
+        return self.returned + self.raised + sum(self.local.values())
+
+    @property
+    def returned(self) -> int:
+        """Calls whose function returned on a worker."""
+        return self["returned"]
 
     @property
     def raised(self) -> int:
-        """Calls whose function raised on a worker: the other jobs that failed are counted by their why as well."""
-        return max(0, self["failed"] - sum(self[why] for why in job.WHYS))
+        """Calls whose function raised on a worker."""
+        return self["raised"]
 
     def histogram(self, what: str) -> Histogram:
         """Of "run" or "wait"."""

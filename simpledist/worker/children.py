@@ -35,6 +35,9 @@ class Placed:
     parts: list[bytes] | None = None  # None: a single call
     parts_bytes: int = 0
     parts_us: int = 0
+    returned: int = 0  # calls of a chunk, for the statistics
+    raised: int = 0
+    told: str = ""  # of the first that raised
 
 
 @dataclass(eq=False)

@@ -191,6 +191,10 @@ class Jobs:
         placed.parts.append(part)
         placed.parts_bytes += len(part)
         placed.parts_us += answer.number
+        placed.returned += answer.second == "value"
+        if answer.second == "error":
+            placed.raised += 1
+            placed.told = placed.told or answer.first
         slot.front_since = time.monotonic()
         slot.rests_until = slot.front_since + policy.REST_SECONDS / 2
         if placed.parts_bytes > policy.CHUNK_BYTES_MOST:
@@ -201,7 +205,8 @@ class Jobs:
         """Bring what has been answered; the client sends the rest again."""
         body = b"".join(placed.parts or ())
         outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
-        self._ended.append(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000)))
+        told = f"chunk {placed.returned} {placed.raised}\n{placed.told[:TOLD_CHARACTERS]}"
+        self._ended.append(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000), told))
 
     def _hand_back(self, slot: Slot, why: str | None = None) -> None:
         """End the chunk in front early: what is finished is kept, `why` marks the call that runs."""

@@ -244,3 +244,17 @@ def test_a_row_that_speaks_of_a_function_called_dead_is_no_dead_row(bench: Bench
     bench.broker.reap(run_id="", workers=[("w1", "")])
     bench.broker.leave("w1", final=False)
     assert bench.broker.beat("w1", "run1:1", []).known is False
+
+
+def test_the_calls_of_a_chunk_are_counted_one_by_one(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    claimed = bench.claim()[0]
+    ended = [Ended(claimed.held, "value", b"outcomes", 400, f"chunk 38 2\n{ERROR}")]
+    bench.broker.complete("w1", bench.nonce(), ended)
+    counted = meta(bench)
+    interval = policy.BOUNDS_MS.index(10) + 1
+    assert (counted["returned"], counted["raised"], counted["succeeded"]) == (38, 2, 1)
+    assert (counted["run_ms"], counted[f"run:{interval}"]) == (400, 40)
+    assert failures(bench)["ValueError fns.py:31 in throw"].startswith("2 ")
+    assert "error" not in bench.job("c1-1"), "the chunk itself succeeded"

@@ -150,7 +150,7 @@ def test_the_api_says_what_its_page_of_documentation_says(client: FlaskClient) -
 def test_the_api_counts_what_happened(client: FlaskClient) -> None:
     snapshot = json_of(client.get("/api/snapshot.json"))
     fib = next(one for one in snapshot["functions"] if one["function"] == "fib")
-    assert (fib["submitted"], fib["succeeded"], fib["raised"], fib["local"]) == (40, 30, 3, {"no_worker": 4})
+    assert (fib["submitted"], fib["returned"], fib["raised"], fib["local"]) == (40, 30, 3, {"no_worker": 4})
     assert (fib["queued"], fib["running"], fib["workers"]) == (4, 3, 2)
     assert len(snapshot["running"]) == 3
     stream = json_of(client.get("/api/stream.json"))

@@ -34,11 +34,18 @@ local function bucket(ms)
   return low
 end
 
--- A duration under `run` or `wait`: its sum, and its place in the histogram.
-local function count_ms(fn, what, ms)
+-- A duration under `run` or `wait`: its sum, and its place in the histogram. `n`: so many that took it together.
+local function count_ms(fn, what, ms, n)
   ms = tonumber(ms) or 0
   bump(fn, what .. '_ms', ms)
-  bump(fn, what .. ':' .. bucket(ms))
+  bump(fn, what .. ':' .. bucket(ms / (n or 1)), n)
+end
+
+-- Calls that came to their outcome on a worker; a job may hold many (a chunk).
+local function count_calls(fn, returned, raised, run_ms)
+  if returned > 0 then bump(fn, 'returned', returned) end
+  if raised > 0 then bump(fn, 'raised', raised) end
+  if returned + raised > 0 then count_ms(fn, 'run', run_ms, returned + raised) end
 end
 
 local function gauge(fn, name, value)
@@ -55,11 +62,11 @@ local function note_attempt(fn, id, job, how, worker, run_ms, why)
 end
 
 -- Failures are grouped by what failed (a type, a word of job.Why) and where; one text stands for all of a group.
-local function note_failure(fn, id, kind, place, told)
+local function note_failure(fn, id, kind, place, told, n)
   local groups = tally(fn).failures
   local field = string.sub(kind .. ' ' .. place, 1, 200)
   local group = groups[field] or { number = 0, told = told }
-  group.number, group.id = group.number + 1, id
+  group.number, group.id = group.number + (n or 1), id
   groups[field] = group
 end
 

@@ -1,7 +1,8 @@
 -- complete: attempts that came to an outcome end their jobs; the worker's next jobs come back in the same step.
 -- The first *value* wins, whoever brings it: the functions are pure. An *error* counts only from the current fence.
 -- ARGV: worker nonce again(0|1) n, then n times: function id fence kind(value|error) run_ms error result
---       (error: a line for people, then, where there are any, a line with its place and the traceback)
+--       (error: a line for people, then, where there are any, a line with its place and the traceback; of the value of
+--       a chunk: `chunk <returned> <raised>`, and on the lines below the same of one that raised)
 --       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
 --       then take(0|1) [function deep n_slots slots...]
 -- Replies: words (succeeded | failed | already | stale | gone), then claimed jobs as in claim
@@ -29,14 +30,19 @@ for i = 1, n do
     end
     words[i] = kind == 'value' and 'succeeded' or 'failed'
     local fields = { worker = worker, run_ms = run_ms }
-    if error ~= '' then
-      local where, trace
-      fields.error, where, trace = string.match(error .. '\n\n', '^([^\n]*)\n([^\n]*)\n(.-)\n*$')
-      note_failure(fn, id, string.match(fields.error, '^[^:%s]+') or 'error', where, trace)
+    local returned, raised, told = kind == 'value' and 1 or 0, kind == 'error' and 1 or 0, error
+    if kind == 'value' and error ~= '' then
+      returned, raised, told = string.match(error, '^chunk (%d+) (%d+)\n?(.*)$')
+      returned, raised = tonumber(returned), tonumber(raised)
+    end
+    if told ~= '' then
+      local line, where, trace = string.match(told .. '\n\n', '^([^\n]*)\n([^\n]*)\n(.-)\n*$')
+      if kind == 'error' then fields.error = line end
+      note_failure(fn, id, string.match(line, '^[^:%s]+') or 'error', where, trace, raised)
     end
     if job.cache and kind == 'value' then keep(fn, id, job, result) end
     finish(fn, id, job, words[i], fields, place, result)
-    count_ms(fn, 'run', run_ms)
+    count_calls(fn, returned, raised, run_ms)
   end
   if staged then call('DEL', staged) end
 end
