@@ -37,6 +37,12 @@ _PASSING = (
     "TRYAGAIN",
     "NOREPLICAS",
 )
+_PASSING_CLASSES = (
+    redis.ReadOnlyError,
+    redis.BusyLoadingError,
+    redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+)
 
 _LINE_BYTES = 32  # the longest line in front of a value
 
@@ -262,9 +268,7 @@ def _translated(error: Exception) -> RedisDown | RedisRefused:
         return RedisRefused(f"Redis refuses our user or password: {text}")
     if isinstance(error, redis.ResponseError):
         # redis-py strips the first word of those errors that it has a class for.
-        if text.startswith(_PASSING) or isinstance(
-            error, (redis.ReadOnlyError, redis.BusyLoadingError, redis.exceptions.ClusterDownError)
-        ):
+        if text.startswith(_PASSING) or isinstance(error, _PASSING_CLASSES):
             return RedisDown(text)
         return RedisRefused(text)
     return RedisDown(text)

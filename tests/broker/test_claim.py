@@ -1,0 +1,121 @@
+"""claim: popped elements become running jobs; nothing is lost or doubled whatever was popped and whoever asks again."""
+
+from __future__ import annotations
+
+import pytest
+
+from simpledist.broker.records import Held
+from simpledist.policy import ATTEMPT_CAP, BATCH_BYTES
+from tests.broker.bench import Bench
+
+
+@pytest.fixture(autouse=True)
+def two_jobs(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2")
+
+
+def test_a_popped_element_becomes_a_running_job(bench: Bench) -> None:
+    element = bench.pop()
+    bench.advance(0.5)
+    (claimed,) = bench.broker.claim("w1", "n", "fib", [element], [3])
+    assert (claimed.held.function, claimed.held.id, claimed.slot) == ("fib", "c1-1", 3)
+    assert (claimed.attempt, claimed.queued_ms, claimed.call) == (1, 500, b"c1-1")
+    job = bench.job("c1-1")
+    assert (job["state"], job["worker"], job["fence"]) == ("running", "w1", claimed.held.fence)
+    field = f"c1-1:{claimed.held.fence}"
+    assert bench.hash(bench.keys.named("current", "fib")) == {field: f"w1 3 1 {bench.now_ms}"}
+    assert bench.hash(bench.keys.named("held", "w1")) == {f"fib:{field}": f"{bench.now_ms} n"}
+    assert bench.ledger() == ["c1-2"]
+
+
+def test_free_slots_are_filled_from_the_same_list_in_order(bench: Bench) -> None:
+    claimed = bench.broker.claim("w1", "n", "fib", [bench.pop()], [0, 1, 2])
+    assert [(one.held.id, one.slot) for one in claimed] == [("c1-1", 0), ("c1-2", 1)]
+    assert bench.queue() == bench.ledger() == []
+
+
+def test_an_element_is_worth_nothing_the_second_time(bench: Bench) -> None:
+    element = bench.pop()
+    bench.broker.claim("w1", "n1", "fib", [element], [0])
+    assert bench.broker.claim("w1", "n2", "fib", [element, b"foreign", b"17.c1-1"], []) == []
+    (other,) = bench.broker.claim("w1", "n3", "fib", [element, b"foreign", b"17.c1-1"], [0])
+    assert other.held.id == "c1-2"
+
+
+def test_sent_again_it_gives_the_same_jobs_and_no_more(bench: Bench) -> None:
+    first = bench.broker.claim("w1", "n", "fib", [bench.pop()], [0])
+    assert bench.broker.claim("w1", "n", "fib", [], [0], again=True) == first
+    assert bench.ledger() == ["c1-2"]
+
+
+def test_sent_again_it_gives_only_what_is_still_held(bench: Bench) -> None:
+    first, second = bench.claim(2)
+    nonce = bench.hash(bench.keys.named("held", "w1"))[first.held.field].partition(" ")[2]
+    bench.succeed(first)
+    assert bench.broker.claim("w1", nonce, "fib", [], [0, 1], again=True) == [second]
+
+
+def test_if_the_first_sending_never_arrived_the_second_claims(bench: Bench) -> None:
+    element = bench.pop()
+    (claimed,) = bench.broker.claim("w1", "n", "fib", [element], [0], again=True)
+    assert claimed.held.id == "c1-1"
+
+
+def test_a_worker_without_a_living_row_gets_nothing(bench: Bench) -> None:
+    element = bench.pop()
+    assert bench.broker.claim("stranger", "n", "fib", [element], [0]) == []
+    bench.advance(11)
+    bench.reap(workers=[("w1", "")])
+    assert bench.broker.claim("w1", "n", "fib", [element], [0]) == []
+    assert bench.ledger() == ["c1-1", "c1-2"], "nothing is lost by that"
+
+
+def test_a_job_whose_client_is_dead_is_dropped(bench: Bench) -> None:
+    bench.submit("c2-1", client="c2")
+    bench.advance(59)
+    bench.worker()
+    bench.broker.nudge("c2", "run1:201", [])
+    bench.advance(1)
+    assert [one.held.id for one in bench.claim(3)] == ["c2-1"]
+    assert not bench.exists("job", "c1-1")
+    assert not bench.exists("data", "c1-1")
+
+
+def test_a_job_whose_bytes_are_gone_is_dropped(bench: Bench) -> None:
+    bench.redis("DEL", bench.keys.named("data", "c1-1"))
+    assert [one.held.id for one in bench.claim(2)] == ["c1-2"]
+    assert bench.state("c1-1") is None
+
+
+def test_calls_over_a_megabyte_end_the_batch(bench: Bench) -> None:
+    bench.broker.cancel("c1", [("fib", "c1-1"), ("fib", "c1-2")])
+    call = b"x" * 60_000
+    ids = [f"c1-{n}" for n in range(30)]
+    for id in ids:
+        bench.broker.submit("fib", "c1", "-", [(id, call)])
+    claimed = bench.claim(30)
+    assert BATCH_BYTES / len(call) - 1 < len(claimed) < BATCH_BYTES / len(call) + 2
+    assert [one.held.id for one in claimed] == ids[: len(claimed)]
+    assert bench.ledger() == ids[len(claimed) :]
+
+
+def test_the_eleventh_claim_without_an_outcome_ends_the_job_as_lost(bench: Bench) -> None:
+    for attempt in range(1, ATTEMPT_CAP + 1):
+        claimed = bench.claim()[0]
+        assert (claimed.held.id, claimed.attempt) == ("c1-1", attempt)
+        bench.redis("HDEL", bench.keys.named("held", "w1"), claimed.held.field)  # a hole that no count knows
+        bench.broker.nudge("c1", "run1:200", [("fib", "c1-1")])
+        bench.redis("HSET", bench.keys.named("job", "c1-1"), "attempts", attempt)
+    assert [one.held.id for one in bench.claim(2)] == ["c1-2"]
+    assert (bench.state("c1-1"), bench.job("c1-1")["why"]) == ("failed", "lost")
+    assert [(reply.id, reply.why) for reply in bench.replies()] == [("c1-1", "lost")]
+
+
+def test_fences_rise_with_every_claim(bench: Bench) -> None:
+    fences: list[str] = []
+    for _ in range(3):
+        (claimed,) = bench.claim()
+        fences.append(claimed.held.fence)
+        bench.broker.release("w1", [Held(*claimed.held)])
+    assert fences == sorted(set(fences))

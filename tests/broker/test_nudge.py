@@ -1,0 +1,159 @@
+"""nudge: a client lives, learns what became of its jobs, and mends their queues: the last reaper."""
+
+from __future__ import annotations
+
+import pytest
+
+from simpledist.broker.records import Failed, Reply, Suspect
+from tests.broker.bench import Bench
+
+CONNECTION = "run1:200"
+
+
+def nudge(bench: Bench, *ids: str, function: str = "fib") -> list[str | Reply]:
+    return bench.broker.nudge("c1", CONNECTION, [(function, id) for id in ids]).words
+
+
+def test_it_tells_what_became_of_each_job(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2", "c1-3")
+    succeeded, _ = bench.claim(2)
+    bench.succeed(succeeded)
+    words = nudge(bench, "c1-1", "c1-2", "c1-3", "c1-4")
+    assert isinstance(words[0], Reply)
+    assert (words[0].id, words[0].state, words[0].result) == ("c1-1", "succeeded", b"value")
+    assert words[1:] == ["running", "queued", "missing"]
+
+
+def test_an_outcome_that_was_lost_on_its_way_is_read_again(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    bench.succeed(bench.claim()[0])
+    (reply,) = bench.replies()
+    bench.redis("DEL", bench.keys.reply("c1"))
+    assert nudge(bench, "c1-1") == [reply]
+
+
+def test_a_job_for_the_client_to_run_says_why(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    bench.broker.fail("w1", [Failed(bench.claim()[0].held, "too_big")])
+    (word,) = nudge(bench, "c1-1")
+    assert isinstance(word, Reply)
+    assert (word.state, word.why) == ("failed", "too_big")
+
+
+def test_a_queued_job_hears_that_no_worker_is_left(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    bench.broker.leave("w1", final=True)
+    assert nudge(bench, "c1-1") == ["no_worker"]
+    bench.worker()
+    assert nudge(bench, "c1-1") == ["queued"]
+
+
+def test_it_tells_of_functions_whether_a_live_worker_is_there(bench: Bench) -> None:
+    bench.worker("w1", "fib")
+    nudged = bench.broker.nudge("c1", CONNECTION, [], ["fib", "gcd"])
+    assert nudged.live == {"fib": True, "gcd": False}
+
+
+def test_a_popped_and_lost_element_is_back_within_a_second_of_nudges(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2")
+    bench.pop()
+    assert nudge(bench, "c1-1") == ["queued"]
+    assert bench.queue() == ["c1-2"], "its claim may be under way"
+    bench.advance(1)
+    nudge(bench, "c1-1")
+    assert bench.queue() == bench.ledger() == ["c1-1", "c1-2"]
+    assert bench.hash(bench.keys.named("meta", "fib"))["lost_pops"] == "1"
+    assert bench.claim()[0].attempt == 1
+
+
+def test_a_claim_under_way_is_not_disturbed(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    element = bench.pop()
+    nudge(bench, "c1-1")
+    bench.advance(0.5)
+    assert len(bench.broker.claim("w1", "n", "fib", [element], [0])) == 1
+    bench.advance(1)
+    nudge(bench, "c1-1")
+    assert bench.queue() == bench.ledger() == []
+
+
+def test_the_silent_worker_that_holds_one_of_its_jobs_is_expelled(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    bench.claim()
+    bench.advance(9.9)
+    assert nudge(bench, "c1-1") == ["running"]
+    bench.advance(0.2)
+    assert nudge(bench, "c1-1") == ["no_worker"]
+    assert bench.queue() == ["c1-1"]
+    assert bench.job("c1-1")["losses"] == "1"
+
+
+@pytest.mark.parametrize("template", ["held", "current"])
+def test_what_was_deleted_by_hand_is_mended(bench: Bench, template: str) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2")
+    (claimed,) = bench.claim()
+    bench.redis("DEL", bench.keys.named("queue", "fib"), bench.keys.named("queued", "fib"))
+    bench.redis("DEL", bench.keys.named(template, "w1" if template == "held" else "fib"))
+    nudge(bench, "c1-1", "c1-2")
+    bench.advance(1)
+    nudge(bench, "c1-1", "c1-2")
+    bench.advance(1)
+    assert "c1-2" in bench.queue()
+    assert bench.ledger() == bench.queue()
+    assert bench.succeed(claimed) == "succeeded"
+    assert [one.held.id for one in bench.claim(2)] == ["c1-2"]
+
+
+def test_it_names_the_workers_whose_connection_is_to_be_looked_at_but_not_to_everybody(bench: Bench) -> None:
+    bench.worker("w1", connection="run1:100")
+    bench.worker("elsewhere", connection="run0:100")
+    bench.submit("c1-1")
+    first = bench.broker.nudge("c1", CONNECTION, [("fib", "c1-1")])
+    assert first.suspects == [Suspect("worker", "w1", "run1:100")], "one of another run of Redis cannot be looked at"
+    assert bench.broker.nudge("c2", "run1:201", [("fib", "c1-1")]).suspects == []
+    bench.advance(0.25)
+    assert len(bench.broker.nudge("c2", "run1:201", [("fib", "c1-1")]).suspects) == 1
+
+
+def test_the_holder_of_its_job_it_may_always_look_at(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    bench.claim()
+    for _ in range(2):
+        assert [one.id for one in bench.broker.nudge("c1", CONNECTION, [("fib", "c1-1")]).suspects] == ["w1"]
+
+
+def test_it_keeps_the_client_and_its_jobs_alive(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1")
+    job = bench.keys.named("job", "c1-1")
+    bench.redis("PEXPIRE", job, 1000)
+    nudge(bench, "c1-1")
+    assert bench.redis("PTTL", job) > 80_000_000
+    for _ in range(4):
+        bench.advance(30)
+        nudge(bench)
+        bench.worker()
+    assert len(bench.claim()) == 1
+
+
+def test_where_no_distributor_runs_clients_forget_the_dead(bench: Bench) -> None:
+    bench.submit("c2-1", client="c2")
+    bench.worker("silent")
+    bench.advance(61)
+    for _ in range(10):
+        nudge(bench)
+    assert list(bench.hash(bench.keys.clients)) == ["c1"]
+    assert not bench.exists("offers", "fib")
+    bench.advance(601)
+    for _ in range(10):
+        nudge(bench)
+    assert bench.hash(bench.keys.workers) == bench.hash(bench.keys.heartbeats) == {}
