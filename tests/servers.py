@@ -6,9 +6,8 @@ import os
 import re
 import subprocess
 
-import pytest
-
 from simpledist.embedded import bundled_server, system_server
+from tests import needs
 
 OLDEST = "6.2"
 NEWER = "7-or-newer"
@@ -39,8 +38,5 @@ def server(version: str) -> str:
     """The binary of OLDEST or NEWER; skips the test where there is none, but fails it in CI."""
     binary = servers().get(version)
     if binary is None:
-        message = f"no Redis {version} here: {INSTALL[version]}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+        needs.missing(f"no Redis {version} here: {INSTALL[version]}")
     return binary

@@ -25,7 +25,7 @@ def test_a_queued_job_is_gone_with_everything_of_it(bench: Bench, claimed: Claim
     assert bench.broker.cancel("c1", [("fib", "c1-2")]) == ["cancelled"]
     assert bench.ledger() == bench.queue() == []
     assert not bench.exists("job", "c1-2")
-    assert not bench.exists("data", "c1-2")
+    assert not bench.exists("call", "c1-2")
     assert bench.claim() == []
 
 
@@ -84,15 +84,15 @@ def test_bytes_go_once_all_that_waited_have_read_them(bench: Bench, claimed: Cla
     bench.submit("c1-1", client="c2")
     bench.succeed(claimed, b"v" * size)
     bench.broker.ack("c1", ["c1-1"])
-    assert bench.exists("data", "c1-1") or bench.exists("beside_result", "c1-1")
+    assert bench.exists("result", "c1-1")
     bench.broker.ack("c1", ["c1-1", "unknown"])
     bench.broker.ack("c2", ["c1-1"])
-    assert not bench.exists("data", "c1-1")
-    assert not bench.exists("beside_result", "c1-1")
+    assert not bench.exists("job", "c1-1")
+    assert not bench.exists("result", "c1-1")
 
 
 def test_local_runs_are_counted_by_reason(bench: Bench) -> None:
     bench.broker.ack("c1", [], {("fib", "no_worker"): 3, ("gcd", "nested"): 1})
     bench.broker.ack("c1", [], {("fib", "no_worker"): 2})
-    assert bench.hash(bench.keys.named("meta", "fib")) == {"local:no_worker": "5"}
-    assert bench.hash(bench.keys.named("meta", "gcd")) == {"local:nested": "1"}
+    assert bench.hash(bench.keys.named("meta", "fib"))["local:no_worker"] == "5"
+    assert bench.hash(bench.keys.named("meta", "gcd"))["local:nested"] == "1"

@@ -79,11 +79,11 @@ def test_a_job_whose_client_is_dead_is_dropped(bench: Bench) -> None:
     bench.advance(1)
     assert [one.held.id for one in bench.claim(3)] == ["c2-1"]
     assert not bench.exists("job", "c1-1")
-    assert not bench.exists("data", "c1-1")
+    assert not bench.exists("call", "c1-1")
 
 
 def test_a_job_whose_bytes_are_gone_is_dropped(bench: Bench) -> None:
-    bench.redis("DEL", bench.keys.named("data", "c1-1"))
+    bench.redis("DEL", bench.keys.named("call", "c1-1"))
     assert [one.held.id for one in bench.claim(2)] == ["c1-2"]
     assert bench.state("c1-1") is None
 

@@ -90,7 +90,7 @@ def test_of_a_job_that_nobody_knows_it_says_gone_and_keeps_no_bytes(bench: Bench
     big = ended(claimed, "value", b"v" * (BESIDE_BYTES + 1))
     assert bench.broker.complete("w1", "n", [big])[0] == ["gone"]
     assert not bench.exists("staged_result", f"c1-1:{claimed.held.fence}")
-    assert not bench.exists("data", "c1-1")
+    assert not bench.exists("result", "c1-1")
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_of_a_job_that_nobody_knows_it_says_gone_and_keeps_no_bytes(bench: Bench
     [
         (0, "none"),
         (INLINE_BYTES, "inline"),
-        (INLINE_BYTES + 1, "hash"),
-        (BESIDE_BYTES, "hash"),
+        (INLINE_BYTES + 1, "beside"),
+        (BESIDE_BYTES, "beside"),
         (BESIDE_BYTES + 1, "beside"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_result_travels_by_its_size(bench: Bench, claimed: Claimed, size: int,
         bench.succeed(claimed, b"v" * size)
     (reply,) = bench.replies()
     assert reply.place == lies
-    if lies in ("hash", "beside"):
+    if lies == "beside":
         assert bench.broker.result_bytes(reply) == b"v" * size
 
 

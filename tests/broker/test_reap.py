@@ -106,7 +106,7 @@ def test_a_client_silent_for_a_minute_is_forgotten_and_its_queued_jobs_dropped(b
     reaped = bench.reap(clients=[("c1", "")], orphans=[("fib", "c1-1"), ("fib", "c1-2"), ("fib", "c1-9")])
     assert (reaped.forgotten, reaped.dropped) == (1, 1)
     assert bench.ledger() == []
-    assert not bench.exists("data", "c1-2")
+    assert not bench.exists("call", "c1-2")
     assert bench.state("c1-1") == "running", "a running one is stopped by its worker's beat"
 
 

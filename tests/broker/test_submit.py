@@ -6,7 +6,7 @@ import pytest
 
 from simpledist.broker.records import Failed
 from simpledist.errors import RedisRefused
-from simpledist.policy import BATCH_ITEMS, BESIDE_BYTES
+from simpledist.policy import BATCH_ITEMS, BESIDE_BYTES, INLINE_BYTES
 from tests.broker.bench import Bench
 
 
@@ -24,7 +24,7 @@ def test_nobody_offers_the_function_and_nothing_is_entered(bench: Bench) -> None
     bench.worker("w1", "gcd")
     assert bench.submit("c1-1") == ["no_worker"]
     assert not bench.exists("job", "c1-1")
-    assert not bench.exists("data", "c1-1")
+    assert not bench.exists("call", "c1-1")
     assert bench.queue() == []
 
 
@@ -76,8 +76,8 @@ def test_an_ended_job_whose_result_is_gone_is_entered_afresh(bench: Bench) -> No
     bench.worker()
     bench.submit("c1-1")
     (claimed,) = bench.claim()
-    bench.succeed(claimed)
-    bench.redis("DEL", bench.keys.named("data", "c1-1"))
+    bench.succeed(claimed, b"v" * (INLINE_BYTES + 1))
+    bench.redis("DEL", bench.keys.named("result", "c1-1"))
     assert bench.submit("c1-1") == ["queued"]
     (again,) = bench.claim()
     assert again.attempt == 1
@@ -144,7 +144,7 @@ def test_a_redis_that_is_full_refuses_the_batch_whole_and_results_still_come_thr
         with pytest.raises(RedisRefused, match="maxmemory"):
             bench.submit("c1-2", "c1-3")
         assert not bench.exists("job", "c1-2")
-        assert not bench.exists("data", "c1-2")
+        assert not bench.exists("call", "c1-2")
         assert bench.queue() == []
         assert bench.succeed(claimed) == "succeeded"
         assert [reply.id for reply in bench.replies()] == ["c1-1"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -14,18 +12,13 @@ import pytest
 from simpledist.client.function import worker_function
 from simpledist.cluster import Cluster
 from simpledist.embedded import HOST, EmbeddedRedis
-from tests import servers
+from tests import needs, servers
 from tests.waiting import wait_until
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """A certificate of this machine's own making, and its key."""
-    program = shutil.which("openssl")
-    if program is None:
-        message = "no openssl here: apt-get install openssl"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message, pytrace=False)
-        pytest.skip(message)
+    program = needs.program("openssl")
     made, key = folder / "made.pem", folder / "key.pem"
     names = ("-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
     files = ("-keyout", str(key), "-out", str(made))

@@ -365,6 +365,7 @@ local function take(order)
     rounds = rounds + #elements
     local done = claim_elements(order, elements)
     for i = #elements, done + 1, -1 do call('LPUSH', queue, elements[i]) end
+    if done < #elements then call('PEXPIRE', queue, UNFINISHED_MS) end
   end
 end
 
