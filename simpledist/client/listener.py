@@ -237,7 +237,10 @@ class Listener:
 
     def _busy(self) -> bool:
         return bool(
-            self._outcomes.in_flight or self._session.leisure() or self._outcomes.local_runs.functions_waiting()
+            self._outcomes.in_flight
+            or self._session.leisure()
+            or self._session.trouble is not None  # a call met it on its own connection: find out whether it lasts
+            or self._outcomes.local_runs.functions_waiting()
         )
 
     def _next_due(self, now: float) -> float:
@@ -295,6 +298,7 @@ class Listener:
             [(future.call.function, future.call.id) for future in futures],
             waiting,
         )
+        session.trouble = None
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
         session.epoch = nudged.epoch
         if restarted:

@@ -46,6 +46,12 @@ class Daemon:
                 self._away(error)
                 due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
                 continue
+            except Exception as error:
+                # A bug of ours must not end the duties while the page looks well: begin again.
+                log.exception("the duties begin again")
+                self._away(RedisDown(str(error)))
+                due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
+                continue
             for worker in reaped.expelled:
                 log.warning("worker %s is dead: its jobs went back to their queues", worker)
             if reaped.requeued or reaped.dropped:

@@ -43,7 +43,7 @@ class Duties:
         self._rotation.workers, workers = self._page("workers", keys.workers, self._rotation.workers)
         self._rotation.clients, clients = self._page("clients", keys.clients, self._rotation.clients)
         closed = {one.id: one.connection for one in suspicion.closed(link, workers + clients)}
-        names = sorted(name.decode() for name in link.call("SMEMBERS", keys.functions))
+        names = sorted(name.decode("utf-8", "replace") for name in link.call("SMEMBERS", keys.functions))
         return self._broker.reap(
             run_id=link.run_id,
             workers=[(one.id, closed.get(one.id, "")) for one in workers],

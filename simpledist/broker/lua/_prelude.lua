@@ -101,7 +101,7 @@ end
 local function client_alive(client)
   local row = call('HGET', key_clients(), client)
   if not row then return false end
-  return now_ms - tonumber(string.match(row, '^%d+')) < SILENT_CLIENT_MS
+  return now_ms - tonumber(string.match(row, '^%d+') or 0) < SILENT_CLIENT_MS
 end
 
 local known_alive = {}

@@ -31,7 +31,8 @@ def pid() -> int:
 
 
 def fail(kind: str) -> None:
-    raise {"value": ValueError, "key": KeyError, "memory": MemoryError, "import": ImportError}[kind](kind)
+    kinds = {"value": ValueError, "key": KeyError, "memory": MemoryError, "import": ImportError}
+    raise {**kinds, "interrupt": KeyboardInterrupt}[kind](kind)
 
 
 class Fussy(Exception):
@@ -111,3 +112,18 @@ def act(folder: str, name: str, what: str) -> str:
     if what != "quick":
         time.sleep(float(what))
     return name
+
+
+def log_and_raise(folder: str, name: str) -> None:
+    """Leaves a line for each time it ran, and raises."""
+    with Path(folder, name).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    raise ValueError("as it should")
+
+
+class Thing:
+    """Of a module that only workers have under this name."""
+
+
+def thing() -> Thing:
+    return Thing()

@@ -1,0 +1,122 @@
+"""The distributor as a process: what it refuses to start with, how it waits, works and stops; any number of them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import simpledist
+from simpledist.broker import Keys, Link
+from simpledist.cluster import Cluster
+from simpledist.embedded import HOST, EmbeddedRedis
+from tests.commands import DISTRIBUTOR, complaint, free_port, run
+from tests.waiting import wait_until
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_a_host_off_loopback_without_a_token_is_one_line_and_exit_code_2(host: str) -> None:
+    done = run("--host", host, "--port", str(free_port()), module=DISTRIBUTOR)
+    assert "SIMPLEDIST_WEB_TOKEN_FILE" in complaint(done)
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(("token", "expected"), [("short", "32 characters"), (None, "No such file")])
+def test_a_token_that_will_not_do_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str | None, expected: str
+) -> None:
+    file = tmp_path / "token"
+    if token is not None:
+        file.write_text(token)
+    line = [sys.executable, "-m", DISTRIBUTOR, "--host", "0.0.0.0", "--port", str(free_port())]
+    monkeypatch.setenv("SIMPLEDIST_WEB_TOKEN_FILE", str(file))
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=30)
+    assert expected in complaint(done)
+    assert done.returncode == 2
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
+    with socket.create_server((HOST, 0)) as other:
+        done = run("--port", str(other.getsockname()[1]), module=DISTRIBUTOR)
+    assert "Address already in use" in complaint(done)
+    assert done.returncode == 2
+
+
+def test_a_redis_that_refuses_us_is_said_and_waited_for(redis_server: EmbeddedRedis) -> None:
+    """Somebody may be about to mend it: the duties are nobody's only hope."""
+    link = Link(redis_server.url)
+    link.connect()
+    link.call("CONFIG", "SET", "requirepass", "secret")
+    try:
+        line = [sys.executable, "-m", DISTRIBUTOR, "--no-web", "--redis", redis_server.url]
+        done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=30)
+        assert "refuses" in complaint(done)
+        assert done.returncode == 2
+    finally:
+        link.call("CONFIG", "SET", "requirepass", "")
+        link.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_waits_for_redis_serves_its_page_meanwhile_and_stops_with_0(number: signal.Signals) -> None:
+    port = free_port()
+    line = [sys.executable, "-m", DISTRIBUTOR, "--port", str(port), "--redis", f"redis://{HOST}:{free_port()}"]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: answers(port) or process.poll() is not None, 15, "its page")
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "waiting for Redis" in errors
+    assert "Traceback" not in errors
+
+
+def answers(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://{HOST}:{port}/", timeout=2).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def test_three_at_once_do_no_more_harm_than_one(own_cluster: Cluster) -> None:
+    for _ in range(3):
+        own_cluster.start_distributor()
+    for _ in range(2):
+        own_cluster.start_worker()
+    with own_cluster.connect() as client:
+        sleep = simpledist.worker_function(client, "sleep", local)
+        assert sleep(0.0) == 0.0
+        futures = [sleep.submit(0.2) for _ in range(20)]
+        own_cluster.workers[0].kill()
+        assert [future.result(30) for future in futures] == [0.2] * 20
+        assert {future.info.where for future in futures if future.info} == {"remote"}
+        assert max(future.info.attempts for future in futures if future.info) <= 2
+    assert all(one.running for one in own_cluster.distributors)
+
+
+def local(_: float) -> float:
+    return -1.0
+
+
+def test_foreign_things_at_our_keys_do_not_end_its_duties(own_cluster: Cluster) -> None:
+    distributor = own_cluster.start_distributor()
+    own_cluster.start_worker()
+    keys, link = Keys(), Link(own_cluster.url)
+    link.connect()
+    link.call("SADD", keys.functions, b"\xff\xfe", "foreign name")
+    link.call("HSET", keys.workers, "foreign", "no JSON", b"\xff", b"\xff")
+    link.call("HSET", keys.clients, b"\xff", b"\xff", "foreign", "x y z")
+    own_cluster.workers[0].kill()
+    assert distributor.running
+    wait_until(lambda: b'"dead":' in link.call("HGET", keys.workers, own_cluster.workers[0].id), 5, "it is expelled")
+    assert distributor.running
+    link.call("FLUSHALL")
+    link.close()
