@@ -9,6 +9,7 @@ from typing import Any, cast
 from simpledist.broker import Broker, Keys, Link, scripts
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Claimed, Ended, Reply
+from simpledist.pieces import Data, parts_of
 
 CLOCK_KEY = "tests:clock"
 CLOCK = f"tonumber(redis.call('GET', '{CLOCK_KEY}'))"
@@ -106,6 +107,13 @@ class Bench:
     def reap(self, *functions: str, **candidates: Any) -> Any:
         return self.broker.reap(run_id=self.link.run_id, functions=functions or ("fib",), **candidates)
 
+    def call_bytes(self, id: str) -> bytes:
+        return whole(self.broker.call_bytes(id))
+
+    def result_bytes(self, reply: Reply) -> bytes:
+        """The bytes of a result, wherever they lie."""
+        return reply.result if reply.result is not None else whole(self.broker.result_bytes(reply))
+
     # --- what is in Redis ----------------------------------------------------------------------------------------
 
     def job(self, id: str) -> dict[str, str]:
@@ -133,3 +141,8 @@ class Bench:
 
     def exists(self, template: str, part: str) -> bool:
         return bool(self.redis("EXISTS", self.keys.named(template, part)))
+
+
+def whole(data: Data | None) -> bytes:
+    """What may have come in pieces, as one; b"" if it is gone."""
+    return b"" if data is None else b"".join(parts_of(data))

@@ -11,12 +11,12 @@ from simpledist.broker import Keys, scripts
 from simpledist.broker.keys import PERMANENT, TEMPLATES
 
 ROOT = Path(__file__).parents[2]
-PARTS = {"function": "fib@3", "worker": "w1", "client": "c1", "id": "c1-7", "hour": "472222"}
+PARTS = {"function": "fib@3", "worker": "w1", "client": "c1", "id": "c1-7"}
 
 
 def name(keys: Keys, template: str) -> str:
     placeholder = re.search(r"\{(\w+)\}", TEMPLATES[template])
-    return keys.named(template, PARTS[placeholder[1]] if placeholder else "")
+    return keys.named(template, PARTS.get(placeholder[1], "part") if placeholder else "")
 
 
 @pytest.mark.parametrize("namespace", ["simpledist", "{simpledist}", "other-1"])

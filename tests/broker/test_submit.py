@@ -116,7 +116,7 @@ def test_a_call_over_64_kb_lies_beside_the_script_and_comes_back_whole(bench: Be
     bench.broker.submit("fib", "c1", "-", [("c1-1", call)])
     (claimed,) = bench.claim()
     assert claimed.call is None
-    assert bench.broker.call_bytes("c1-1") == call
+    assert bench.call_bytes("c1-1") == call
 
 
 def test_a_client_is_alive_from_its_first_call_on(bench: Bench) -> None:
