@@ -24,6 +24,16 @@ def fingerprint(function: Callable[..., Any]) -> str:
     name = getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or "<" in name:
         return ""
+    told = _hash(function)
+    return f"{module}:{name}/{_PYTHON}/{told}" if told else ""
+
+
+def code_hash(function: Callable[..., Any]) -> str:
+    """The same of any Python function, wherever it is defined: names no module, so it compares with nothing else's."""
+    return f"/{_PYTHON}/{_hash(function)}"
+
+
+def _hash(function: Callable[..., Any]) -> str:
     digest = blake2b(digest_size=8)
     told = False
     layer: Any = function
@@ -38,7 +48,7 @@ def fingerprint(function: Callable[..., Any]) -> str:
         layer = getattr(layer, "__wrapped__", None)
         if layer is None:
             break
-    return f"{module}:{name}/{_PYTHON}/{digest.hexdigest()}" if told else ""
+    return digest.hexdigest() if told else ""
 
 
 def differs(left: str, right: str) -> bool:

@@ -44,7 +44,8 @@ class Info:
     """How one call came to its outcome; `Future.info`, None until the future is done.
 
     `where` is "remote" or "local"; `why` says why it ran here (None if remote). Seconds are measured on the
-    worker (run) and by Redis (queued); for a local run `queued_seconds` is the time lost before it began.
+    worker (run) and by Redis (queued); for a local run `queued_seconds` is the time lost before it began. `joined`: it
+    is the outcome of an identical call that was in flight; `cached`: the value of an earlier one, kept in Redis.
     """
 
     where: Literal["remote", "local"]
@@ -54,6 +55,8 @@ class Info:
     attempts: int = 0
     queued_seconds: float = 0.0
     run_seconds: float = 0.0
+    joined: bool = False
+    cached: bool = False
 
 
 def qualified(name: str, version: str | int | None = None) -> str:

@@ -26,6 +26,7 @@ from simpledist.client.offers import Offers
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.promises import Promises
 from simpledist.client.session import Session
+from simpledist.client.sharing import Sharing
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
 from simpledist.job import Why
@@ -123,12 +124,12 @@ class Client:
             return
         self._closed = True
         if wait:
-            while futures := list(self._outcomes.in_flight.values()):
+            while futures := self._outcomes.under_way():
                 for future in futures:
                     future.wait_done()
             self._outcomes.local_runs.join()
         else:
-            self._outcomes.forget(list(self._outcomes.in_flight.values()))
+            self._outcomes.forget(self._outcomes.under_way())
         with self._lock:
             listener, self._listener = self._listener, None
         if listener is not None:
@@ -182,18 +183,23 @@ class Client:
         caller_runs: bool,
         promises: Promises | None = None,
         crashes: int = 0,
+        sharing: Sharing | None = None,
     ) -> tuple[Future[Any], Why | None]:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
         why: Why | None = "closed" if self._closed else "nested" if self._nested else None
         sealed: Data = b""
-        digest = b""
+        digest, address = b"", None
         if why is None and self._session.trouble is not None:
             why = self._trouble()
         # A future that waits for its local slot goes remote when Redis is back; a plain call runs here at once.
         if why is None or (not caller_runs and why in ("redis_down", "redis_refused")):
             try:
-                envelope = wire.seal_call(function, codec, args, kwargs, self._keyring, fingerprint, lend=caller_runs)
+                if sharing is not None:
+                    address = sharing.address(function, codec, args, kwargs)
+                envelope = wire.seal_call(
+                    function, codec, args, kwargs, self._keyring, fingerprint, lend=caller_runs, address=address
+                )
                 sealed, digest = envelope.data, envelope.digest
                 if len(sealed) > self._max_value_bytes:
                     why, sealed = "too_big", b""
@@ -212,6 +218,8 @@ class Client:
             max_queue=max_queue,
             promises=promises,
             crashes=crashes,
+            sharing=sharing if address else None,
+            address=address.hex() if address else "",
         )
         return Future(call, self._outcomes, caller_runs=caller_runs), why
 
@@ -261,10 +269,13 @@ class Client:
                 self._memory.run(future)
             return
         in_flight, listener = self._outcomes.in_flight, self._listener
-        if len(futures) == 1 and not futures[0].caller_runs and listener is not None:
-            # Nobody waits for it yet: it goes with whatever else is submitted in this moment.
-            in_flight[futures[0].call.id] = futures[0]
-            listener.outbox.put(futures[0], listener.wake)
+        alone = len(futures) == 1 and not futures[0].caller_runs
+        # Nobody waits for it yet: it goes with whatever else is submitted in this moment. The outcome of a job that a
+        # call joins may be there before we know that it has: who reads replies has to be who submits.
+        if listener is not None and (alone or futures[0].call.sharing is not None):
+            for future in futures:
+                in_flight[future.call.id] = future
+                listener.outbox.put(future, listener.wake)
             return
         for batch in batches(list(futures)):
             for future in batch:
@@ -273,7 +284,7 @@ class Client:
             try:
                 words = self._session.submit(
                     call.function,
-                    [(future.call.id, future.call.sealed) for future in batch],
+                    [(future.call.label, future.call.sealed) for future in batch],
                     call.max_queue,
                     call.crashes,
                 )
@@ -294,6 +305,12 @@ class Client:
             self._outcomes.run_here(future, why)
             return
         self._outcomes.fall_back(future, why)
+
+    def clear(self, function: str) -> int:
+        """Forget the cached values of a function; how many there were. Raises RedisDown or RedisRefused."""
+        if self._memory is not None:
+            return self._memory.clear(function)
+        return self._session.clear(function)
 
     def forget(self, futures: Sequence[Future[Any]]) -> None:
         """Cancel what is left of a map."""
@@ -332,7 +349,7 @@ class Client:
 
     def after_fork(self) -> None:
         """In the child of a fork: a new identity; what was in flight belongs to the parent and runs here if asked."""
-        inherited = list(self._outcomes.in_flight.values())
+        inherited = self._outcomes.under_way()
         self._begin()
         for promises in list(self._promises):
             promises.begin()

@@ -13,6 +13,7 @@ from simpledist import job, wire
 from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
 from simpledist.client.mapping import MapIterator
+from simpledist.client.sharing import Sharing, sharing
 from simpledist.errors import ConfigurationError
 from simpledist.job import Why
 
@@ -33,12 +34,17 @@ def worker_function(
     timeout: float | None = None,
     max_queue: int | None = None,
     codec: str | None = None,
+    join: bool = False,
+    cache: float | None = None,
 ) -> WorkerFunction[P, R]:
     """The function that workers offer as `name`, called as if it were `local`, which is also the last resort.
 
     `version`: only workers that offer `name@version` serve it. `timeout`: seconds that a call may spend on the cluster
     before it runs here instead. `max_queue`: with so many jobs queued, further calls run here. `codec`: "pickle" or
-    "json", by default the client's. Raises ConfigurationError for a name or option that cannot be used.
+    "json", by default the client's. `join`: a call that is identical to one in flight, of any client, waits for that
+    one's outcome instead of being run again. `cache`: the value is kept in Redis for so many seconds and answers
+    identical calls; exceptions are not kept. Identical: same function, version, local code and arguments. Raises
+    ConfigurationError for a name or option that cannot be used.
     """
     if not callable(local):
         raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
@@ -48,7 +54,10 @@ def worker_function(
         raise ConfigurationError(f"worker_function({name!r}): max_queue={max_queue}: use 0 or more, or None")
     if codec not in (None, "pickle", "json"):
         raise ConfigurationError(f"worker_function({name!r}): codec={codec!r}: use 'pickle' or 'json'")
-    return WorkerFunction(client, job.qualified(name, version), local, timeout, max_queue, codec or client.codec)
+    shared = sharing(name, local, join=join, cache=cache)
+    return WorkerFunction(
+        client, job.qualified(name, version), local, timeout, max_queue, codec or client.codec, shared
+    )
 
 
 def function(
@@ -59,6 +68,8 @@ def function(
     timeout: float | None = None,
     max_queue: int | None = None,
     codec: str | None = None,
+    join: bool = False,
+    cache: float | None = None,
 ) -> Callable[[Callable[P, R]], WorkerFunction[P, R]]:
     """`worker_function` as a decorator; the name is by default the function's own.
 
@@ -71,7 +82,17 @@ def function(
 
     def decorate(local: Callable[P, R]) -> WorkerFunction[P, R]:
         own = name if name is not None else getattr(local, "__name__", "")
-        return worker_function(client, own, local, version=version, timeout=timeout, max_queue=max_queue, codec=codec)
+        return worker_function(
+            client,
+            own,
+            local,
+            version=version,
+            timeout=timeout,
+            max_queue=max_queue,
+            codec=codec,
+            join=join,
+            cache=cache,
+        )
 
     return decorate
 
@@ -87,6 +108,7 @@ class WorkerFunction(Generic[P, R]):
         timeout: float | None,
         max_queue: int | None,
         codec: str,
+        shared: Sharing | None = None,
     ) -> None:
         functools.update_wrapper(self, local)
         self.client = client
@@ -97,7 +119,13 @@ class WorkerFunction(Generic[P, R]):
         # A worker that imports a decorated function offers what it stands for.
         setattr(self, job.OFFER, (function, local))
         self.codec = codec
+        self._sharing = shared
         self.fingerprint = wire.fingerprint(local)
+
+    @property
+    def chunks(self) -> bool:
+        """Whether calls of a map may travel many as one job: each call that is shared goes by itself."""
+        return self._sharing is None and self.client.chunks
 
     def __repr__(self) -> str:
         return f"<worker function {self.function} of {self.client!r}>"
@@ -176,4 +204,13 @@ class WorkerFunction(Generic[P, R]):
             caller_runs=caller_runs,
             promises=promises,
             crashes=crashes,
+            sharing=self._sharing,
         )
+
+    def cache_clear(self) -> int:
+        """Forget the values that `cache=` has kept for this function, of every client; how many there were.
+
+        What its calls in flight come to is not kept either. Raises errors.RedisDown or errors.RedisRefused: then it is
+        not known to be forgotten.
+        """
+        return self.client.clear(self.function)

@@ -24,6 +24,7 @@ from simpledist.pieces import Data
 if TYPE_CHECKING:
     from simpledist.client.outcomes import Outcomes
     from simpledist.client.promises import Promises
+    from simpledist.client.sharing import Sharing
 
 R = TypeVar("R")
 
@@ -52,6 +53,13 @@ class Call:
     promises: Promises | None = None  # of the executor whose call it is
     crashes: int = 0  # children that it has killed before it was sent
     calls: int = 1  # of a chunk: how many
+    sharing: Sharing | None = None  # whoever makes the same call may have its outcome
+    address: str = ""  # then: its content address
+
+    @property
+    def label(self) -> str:
+        """How `submit` names the job."""
+        return self.sharing.label(self.id, self.address) if self.sharing is not None else self.id
 
     def ended(self) -> Call:
         """Without what was needed to run it: whoever keeps the future does not keep the arguments."""
@@ -67,6 +75,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.info: Info | None = None
         self.sent = False  # submitted once: before that, Redis need not know it
         self.on_worker = False  # a worker had it when Redis was last asked
+        self.joined = False  # it waits for the job of an identical call
         self.settled_by = 0  # the thread that made it done and runs its callbacks
         self._outcomes = outcomes
         # A plain call: its own thread waits, decodes and, if need be, runs the function.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import itertools
 import logging
 import os
 import random
 import select
 import threading
 import time
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -54,7 +56,8 @@ class Listener:
         self._gone = False
         session.wake = self.wake
         self._deadlines_lock = threading.Lock()
-        self._deadlines: list[tuple[float, str]] = []
+        self._deadlines: list[tuple[float, int, weakref.ref[Future[Any]]]] = []
+        self._numbers = itertools.count()
         self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
         self._popping_until: float | None = None
         self._next_nudge = 0.0
@@ -80,7 +83,8 @@ class Listener:
         for future in futures:
             if future.call.deadline is not None:
                 with self._deadlines_lock:
-                    heapq.heappush(self._deadlines, (future.call.deadline, future.call.id))
+                    entry = (future.call.deadline, next(self._numbers), weakref.ref(future))
+                    heapq.heappush(self._deadlines, entry)
                 due = min(due, future.call.deadline)
         if self._sleeps_until > due + 0.05:
             self.wake()
@@ -145,7 +149,7 @@ class Listener:
             for future in group:
                 future.sent = True  # they began while Redis was there: like those in flight, they wait for its return
         over = now - self._down_since >= self._timings.redis_grace_seconds
-        for future in list(self._outcomes.in_flight.values()):
+        for future in self._outcomes.under_way():
             if over or trouble == "redis_refused":
                 self._outcomes.fall_back(future, trouble)
             elif future.call.deadline is not None and now >= future.call.deadline:
@@ -156,7 +160,7 @@ class Listener:
     def _depart(self) -> None:
         try:
             if self._broker.link.connected:
-                self._session.tell_given_up(self._broker)
+                self._session.tell_given_up(self._broker, self._outcomes.in_flight)
                 self._session.tell(self._broker)
                 self._broker.leave(self._session.client, final=True)
         except (RedisDown, RedisRefused):
@@ -192,11 +196,13 @@ class Listener:
             call.function,
             session.client,
             session.connection,
-            [(future.call.id, future.call.sealed) for future in batch],
+            [(future.call.label, future.call.sealed) for future in batch],
             max_queue=call.max_queue,
             crashes=call.crashes,
         )
-        self._outcomes.entered(batch, submitted.words)
+        again = self._outcomes.entered(batch, submitted.words)
+        if again:
+            self._send_batch(again)
         # Cancelled when they were not in Redis yet: now they are.
         gone = [future for future in batch if future.cancelled()]
         if gone:
@@ -258,7 +264,7 @@ class Listener:
     def _duties(self) -> None:
         now = time.monotonic()
         self._end_budgets(now)
-        self._session.tell_given_up(self._broker)
+        self._session.tell_given_up(self._broker, self._outcomes.in_flight)
         if now >= self._next_due(now) and now >= self._next_nudge and self._busy():
             self._next_nudge = now + self._timings.nudge_seconds
             self._session.tell(self._broker)
@@ -267,9 +273,12 @@ class Listener:
     def _end_budgets(self, now: float) -> None:
         while self._deadlines and self._deadlines[0][0] <= now:
             with self._deadlines_lock:
-                id = heapq.heappop(self._deadlines)[1]
-            future = self._outcomes.in_flight.get(id)
-            if future is not None:
+                future = heapq.heappop(self._deadlines)[2]()
+            if future is None or future.done():
+                continue
+            if self._outcomes.together.shared(future.call.id):
+                self._outcomes.fall_back(future, "timeout")
+            elif self._outcomes.in_flight.get(future.call.id) is future:
                 self._call_off([future], "timeout")
 
     def _some_futures(self) -> list[Future[Any]]:
@@ -354,21 +363,17 @@ class Listener:
                     function,
                     self._session.client,
                     self._session.connection,
-                    [(future.call.id, future.call.sealed) for future in batch],
+                    [(future.call.label, future.call.sealed) for future in batch],
                     crashes=crashes,
                     max_queue=batch[0].call.max_queue,
                 )
-                for future, word in zip(batch, submitted.words, strict=True):
-                    if word == "full":
-                        self._outcomes.fall_back(future, "queue_full")
-                    elif word == "no_worker" and not self._crosses_restart(future):
-                        self._outcomes.fall_back(future, "no_worker")
+                self._submit_again(self._outcomes.entered(batch, submitted.words, self._crosses_restart))
 
     def _send_backlog(self, function: str) -> None:
         """A worker is back: what waits for a local slot goes remote after all."""
         for future in self._outcomes.local_runs.take_back(function, NUDGE_IDS):
             future.put_back(None)
-            self._outcomes.in_flight[future.call.id] = future
+            self._outcomes.together.enter(self._outcomes.in_flight, future)
             self._submit_again([future])
 
     def _call_off(self, futures: list[Future[Any]], why: Why) -> None:

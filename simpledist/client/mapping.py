@@ -99,7 +99,7 @@ class MapIterator(Iterator[R], Generic[R]):
             last.wait_done(policy.PROBE_SECONDS)
 
     def _size(self) -> int:
-        if not self._function.client.chunks:
+        if not self._function.chunks:
             return 1
         if isinstance(self._chunksize, int):
             return self._chunksize

@@ -2,7 +2,8 @@
 
 A call is run by the thread that makes it, before `submit` returns, through the same envelopes and codecs as on the way
 to a worker and back: the function gets copies, the caller gets a copy, and what cannot travel runs here, with the same
-`why`. Nothing waits, so nothing is queued, cancelled or timed out. Called by the client, in place of Redis.
+`why`. Nothing waits, so nothing is queued, joined, cancelled or timed out; values are cached as long as the client
+lives. Called by the client, in place of Redis.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
 from simpledist.errors import Undecodable
 from simpledist.job import Info, version_of, why_of
+from simpledist.pieces import Data
 from simpledist.signing import Keyring
 
 WORKER = "memory"  # what `info.worker` says
@@ -26,10 +28,22 @@ class Memory:
     def __init__(self, outcomes: Outcomes, keyring: Keyring) -> None:
         self._outcomes = outcomes
         self._keyring = keyring
+        self._kept: dict[str, tuple[str, float, bytes]] = {}  # address -> function, until when, sealed value
+
+    def clear(self, function: str) -> int:
+        """Forget what was kept of a function; how many values."""
+        kept = [address for address, (its, _, _) in list(self._kept.items()) if its == function]
+        for address in kept:
+            self._kept.pop(address, None)
+        return len(kept)
 
     def run(self, future: Future[Any]) -> None:
         """One call, to its outcome. KeyboardInterrupt passes through: it is the test that was interrupted."""
         call = future.call
+        kept = self._kept.get(call.address) if call.sharing is not None and call.sharing.cache_seconds else None
+        if kept is not None and time.monotonic() < kept[1]:
+            self._settle(future, kept[2], Info("remote", version=version_of(call.function), cached=True))
+            return
         if call.max_queue == 0:
             self._outcomes.run_here(future, "queue_full")
             return
@@ -41,12 +55,18 @@ class Memory:
             self._outcomes.run_here(future, why_of(kind))
             return
         sealed = wire.seal_outcome(call.function, opened.codec, kind, answer, opened.digest, self._keyring)
+        if kind == "value" and call.sharing is not None and call.sharing.cache_seconds:
+            self._kept[call.address] = call.function, time.monotonic() + call.sharing.cache_seconds, bytes(sealed)
+        info = Info("remote", worker=WORKER, version=version_of(call.function), attempts=1, run_seconds=run_seconds)
+        self._settle(future, sealed, info)
+
+    def _settle(self, future: Future[Any], sealed: Data, info: Info) -> None:
+        call = future.call
         try:
             outcome = wire.decode_outcome(wire.open_outcome(call.function, sealed, call.digest, self._keyring))
         except Undecodable:
             self._outcomes.run_here(future, "undecodable")
             return
-        info = Info("remote", worker=WORKER, version=version_of(call.function), attempts=1, run_seconds=run_seconds)
         if isinstance(outcome, wire.Raised):
             future.settle(info, error=outcome.exception)
         else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from simpledist import policy, wire
@@ -18,6 +18,7 @@ from simpledist.client import throwaway
 from simpledist.client.future import Call, Future, RunHere
 from simpledist.client.local import LocalRuns, Resolvers
 from simpledist.client.session import Session
+from simpledist.client.sharing import Together
 from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, Undecodable, WrongKey
 from simpledist.job import Info, Why, version_of, why_of
 from simpledist.signing import Keyring
@@ -33,6 +34,7 @@ class Outcomes:
     def __init__(self, session: Session, keyring: Keyring, local_slots: int) -> None:
         self.session = session
         self.in_flight: dict[str, Future[Any]] = {}
+        self.together = Together()
         self.resolvers = Resolvers(self._resolve)
         self.experience: dict[str, policy.Experience] = {}
         self.local_runs = LocalRuns(self._run_backlog, local_slots)
@@ -51,28 +53,51 @@ class Outcomes:
 
     def arrived(self, reply: Reply) -> None:
         """A job has ended; unknown ids (cancelled, run here meanwhile) are only acknowledged."""
-        future = self.in_flight.pop(reply.id, None)
-        if future is None:
+        futures = self.together.take(self.in_flight, reply.id, to_read=reply.why is None)
+        if not futures or reply.why is not None:
             self.session.has_read(reply.id)
-        elif reply.why is not None:
-            self.session.has_read(reply.id)
-            future.offer(RunHere(why_of(reply.why)))
-        else:
-            future.offer(reply)
+        for future in futures:
+            future.offer(reply if reply.why is None else RunHere(why_of(reply.why)))
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
-        """This call will be run here."""
-        self.in_flight.pop(future.call.id, None)
-        future.offer(RunHere(why))
+        """This call will be run here, and so will all here that wait for the same job, unless only its time is up."""
+        futures = [future]
+        if why == "timeout" or self.in_flight.get(future.call.id) is not future:
+            self.together.withdraw(self.in_flight, future)
+        else:
+            futures = self.together.take(self.in_flight, future.call.id, to_read=False) or futures
+        for one in futures:
+            one.offer(RunHere(why))
 
-    def entered(self, futures: Sequence[Future[Any]], words: Sequence[str | Reply]) -> None:
-        """What `submit` said of each: on its way, or to be run here."""
+    def entered(
+        self,
+        futures: Sequence[Future[Any]],
+        words: Sequence[str | Reply],
+        patient: Callable[[Future[Any]], bool] = lambda _: False,
+    ) -> list[Future[Any]]:
+        """What `submit` said of each: on its way, answered, or to be run here; gives those to be submitted once more.
+
+        `patient` says of which call "no worker" does not count yet.
+        """
+        again: list[Future[Any]] = []
         for future, word in zip(futures, words, strict=True):
             future.sent = True
-            if word == "no_worker":
-                self.fall_back(future, "no_worker")
+            if isinstance(word, Reply):
+                self.arrived(word)
+            elif word == "no_worker":
+                if not patient(future):
+                    self.fall_back(future, "no_worker")
             elif word == "full":
                 self.fall_back(future, "queue_full")
+            elif word == "again":
+                again.append(future)
+            elif word.startswith("joined "):
+                self.together.move(self.in_flight, future, word.partition(" ")[2])
+        return again
+
+    def under_way(self) -> list[Future[Any]]:
+        """Every future that waits for an outcome from the cluster."""
+        return [*self.in_flight.values(), *self.together.all()]
 
     # --- from futures --------------------------------------------------------------------------------------------
 
@@ -110,6 +135,10 @@ class Outcomes:
             if self.local_runs.remove(future):
                 future.put_back(None)
                 future.give_up()
+            elif self.together.shared(future.call.id):
+                # Others here wait for it as well: this one alone gives it up.
+                if not future.on_worker and self.together.withdraw(self.in_flight, future) is not None:
+                    future.give_up()
             elif future.call.id in self.in_flight:
                 queued.append(future)
         for first in range(0, len(queued), policy.BATCH_ITEMS):
@@ -146,12 +175,13 @@ class Outcomes:
             if data is None:
                 # Evicted or expired before we read it: ask for it again, or run it again.
                 future.put_back(None)
-                self.in_flight[call.id] = future
+                self.together.enter(self.in_flight, future)
                 return
-            self.session.has_read(call.id)
+            if reply.place != "cached" and self.together.is_read(call.id):
+                self.session.has_read(call.id)
             opened = wire.open_outcome(call.function, data, call.digest, self._keyring)
             data = None  # what is decoded lets go of it, piece by piece
-            outcome = self._outcome_of(call, opened, reply.run_ms)
+            outcome = self._outcome_of(call, opened, reply)
         except RedisDown:
             future.put_back(RunHere("redis_down"))
         except RedisRefused:
@@ -168,22 +198,25 @@ class Outcomes:
                 attempts=reply.attempts,
                 queued_seconds=reply.queued_ms / 1000,
                 run_seconds=reply.run_ms / 1000,
+                joined=future.joined,
+                cached=reply.place == "cached",
             )
             if isinstance(outcome, wire.Raised):
                 future.settle(info, error=outcome.exception)
             else:
                 future.settle(info, value=outcome.value)
 
-    def _outcome_of(self, call: Call, opened: wire.OpenOutcome, run_ms: int) -> wire.Value | wire.Raised:
+    def _outcome_of(self, call: Call, opened: wire.OpenOutcome, reply: Reply) -> wire.Value | wire.Raised:
         """Decode it, and remember how long such calls take."""
         if call.calls > 1:
             parts = wire.decode_parts(opened)
             outcome, calls = wire.Value(parts), len(parts)
         else:
             outcome, calls = wire.decode_outcome(opened), 1
-        # Less than a millisecond is told as 0.
-        seen = self.experience.get(call.function, policy.Experience())
-        self.experience[call.function] = seen.ran(calls, (run_ms or 0.25) / 1000)
+        if reply.place != "cached":
+            # Less than a millisecond is told as 0.
+            seen = self.experience.get(call.function, policy.Experience())
+            self.experience[call.function] = seen.ran(calls, (reply.run_ms or 0.25) / 1000)
         return outcome
 
     def run_here(self, future: Future[Any], why: Why) -> None:
@@ -215,7 +248,9 @@ class Outcomes:
             if self.local_runs.remove(future):
                 future.put_back(None)
                 future.give_up()
-            elif self.in_flight.pop(future.call.id, None) is not None and future.give_up():
+                continue
+            others = self.together.withdraw(self.in_flight, future)
+            if others is not None and future.give_up() and not others:
                 jobs.append((future.call.function, future.call.id))
         if jobs:
             self.session.has_given_up(jobs)

@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from simpledist import job, policy
@@ -95,6 +95,12 @@ class Session:
                 self._broker.link.connect()
             return self._broker.cancel(self.client, jobs, spare_running=True)
 
+    def clear(self, function: str) -> int:
+        with self._lock:
+            if not self._broker.link.connected:
+                self._broker.link.connect()
+            return self._broker.clear(function)
+
     def live_workers(self) -> list[dict[str, Any]]:
         """The rows of all workers that live."""
         with self._lock:
@@ -134,11 +140,12 @@ class Session:
         """How much waits to be told."""
         return len(self._read) + len(self._counts) + len(self._given_up)
 
-    def tell_given_up(self, broker: Broker) -> None:
-        """Cancel what was given up; what cannot be told now is told later."""
+    def tell_given_up(self, broker: Broker, wanted: Container[str]) -> None:
+        """Cancel what was given up, unless another call of ours has joined it since; told later if not now."""
         while self._given_up:
             with self._counts_lock:
                 jobs, self._given_up = self._given_up[: policy.BATCH_ITEMS], self._given_up[policy.BATCH_ITEMS :]
+            jobs = [job for job in jobs if job[1] not in wanted]
             try:
                 broker.cancel(self.client, jobs)
             except (RedisDown, RedisRefused):

@@ -4,9 +4,10 @@
 
 The MAC (keyed blake2b) covers every byte before it and the function's qualified name. A call's digest is that of its
 function, codec and body; its result carries the same digest, so a result cannot be passed off as another call's, while
-every attempt at the same call gives an interchangeable one. The client compares it with the digest that it made itself,
-with or without a key. What callers hold as a digest ends with the call's codec, so that nobody can answer a client that
-speaks JSON with a pickle. Bodies are opaque here, but for that of a new call.
+every attempt at the same call gives an interchangeable one. Where calls are joined or cached (kind 2) the digest is the
+content address, that of function, code and canonical arguments: then every call like it gives one. The client compares
+it with the digest that it made itself, with or without a key. What callers hold as a digest ends with the call's codec,
+so that nobody can answer a client that speaks JSON with a pickle. Bodies are opaque here, but for that of a new call.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _PERSON = {_CALL: b"sd1-call", _RESULT: b"sd1-result"}
 _CODEC_IDS: dict[str, bytes] = {"pickle": b"p", "json": b"j"}
 CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
 _KINDS: tuple[Kind, ...] = ("value", "error", "chunk")
-_SINGLE, _CHUNK = 0, 1  # kinds of calls
+_SINGLE, _CHUNK, _SHARED = 0, 1, 2  # kinds of calls
 _DIGEST_BYTES = 16
 _NOTE_BYTES = 1024
 
@@ -53,6 +54,7 @@ class OpenCall:
     digest: bytes
     fingerprint: str
     chunk: bool = False  # many calls in one body (chunks.py)
+    shared: bool = False  # the digest is a content address: others may have the outcome as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,17 @@ def seal_call(
     fingerprint: str = "",
     *,
     lend: bool = False,
+    address: bytes | None = None,
 ) -> SealedCall:
     """A call's envelope; `fingerprint` is that of the client's function. Raises Unserialisable.
 
     `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
+    `address`: the call's content address, where its outcome may be that of another call like it: takes the place of the
+    digest of the body.
     """
     arguments: Any = {"args": list(args), "kwargs": kwargs} if codec == "json" else (args, kwargs)
-    return _seal_call(function, codec, _SINGLE, serializers.dump(codec, arguments, lend=lend), keyring, fingerprint)
+    body = serializers.dump(codec, arguments, lend=lend)
+    return _seal_call(function, codec, _SHARED if address else _SINGLE, body, keyring, fingerprint, address)
 
 
 def encode_arguments(codec: str, args: tuple[Any, ...]) -> Data:
@@ -92,8 +98,10 @@ def seal_chunk(function: str, codec: str, body: bytes, keyring: Keyring, fingerp
     return _seal_call(function, codec, _CHUNK, body, keyring, fingerprint)
 
 
-def _seal_call(function: str, codec: str, kind: int, body: Data, keyring: Keyring, fingerprint: str) -> SealedCall:
-    digest = _digest(function, codec, kind, body)
+def _seal_call(
+    function: str, codec: str, kind: int, body: Data, keyring: Keyring, fingerprint: str, address: bytes | None = None
+) -> SealedCall:
+    digest = address or _digest(function, codec, kind, body)
     note = fingerprint.encode("utf-8", "replace")
     # Advisory: better none than half of one.
     note = note if len(note) <= _NOTE_BYTES else b""
@@ -103,11 +111,11 @@ def _seal_call(function: str, codec: str, kind: int, body: Data, keyring: Keyrin
 def open_call(function: str, data: Data, keyring: Keyring) -> OpenCall:
     """Verify a call of `function`; WrongKey or BadEnvelope before anything is decoded."""
     codec, kind, digest, note, body = _open(_CALL, function, data, keyring)
-    if kind not in (_SINGLE, _CHUNK):
+    if kind not in (_SINGLE, _CHUNK, _SHARED):
         raise BadEnvelope("a call of an unknown kind")
-    if _digest(function, codec, kind, body) != digest:
+    if kind != _SHARED and _digest(function, codec, kind, body) != digest:
         raise BadEnvelope("the call's digest does not fit its body")
-    return OpenCall(codec, body, digest + _CODEC_IDS[codec], note, kind == _CHUNK)
+    return OpenCall(codec, body, digest + _CODEC_IDS[codec], note, kind == _CHUNK, kind == _SHARED)
 
 
 def seal_outcome(

@@ -133,17 +133,20 @@ class Jobs:
             self.fail(held, "undecodable", str(error))
             return None
         data = None  # the channel lets go of it, piece by piece
-        self._compare(held.function, call.fingerprint)
+        if self._compare(held.function, call.fingerprint) and call.shared:
+            # What many callers get, and for long, is not to come from code that is not theirs.
+            self.fail(held, "worker_error", "other code than its caller's, and the outcome would be shared")
+            return None
         index = slot.place(Placed(held, call.codec, call.digest, [] if call.chunk else None))
         self.held[held] = slot
         log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, held.function, claimed.attempt, slot.number)
         kind = CHUNK if call.chunk else JOB
         return Frame(kind, wire.codec_id(call.codec), index, first=held.id, second=held.function, body=call.body)
 
-    def _compare(self, function: str, theirs: str) -> None:
+    def _compare(self, function: str, theirs: str) -> bool:
         """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
         if not wire.differs(self._children.functions.get(function, ""), theirs):
-            return
+            return False
         if function not in self.mismatched:
             log.warning(
                 "function %s: a client holds other code than this worker; restart the one that is stale, "
@@ -152,6 +155,7 @@ class Jobs:
                 function,
             )
         self.mismatched[function] = round(time.time() * 1000)
+        return True
 
     # --- how a job goes ------------------------------------------------------------------------------------------
 

@@ -79,6 +79,16 @@ def log_run(folder: str, name: str, seconds: float) -> str:
     return name
 
 
+def sleep_and_echo(seconds: float, value: Any) -> list[Any]:
+    time.sleep(seconds)
+    return [value]
+
+
+def slow_fail(folder: str, name: str, seconds: float) -> None:
+    log_run(folder, name, seconds)
+    raise LookupError(name)
+
+
 def speak(text: str) -> str:
     print(text)
     return text

@@ -1,0 +1,31 @@
+"""Identical calls are one run: `simpledist-worker fns:primes` here, then `python shared.py` (in two terminals at once).
+
+Five callers ask the same; one of them is served by a worker, four join it. Asked again, Redis has the answer.
+"""
+
+from __future__ import annotations
+
+import fns
+
+import simpledist
+
+
+def how(future: simpledist.Future[int]) -> str:
+    """Where an outcome came from."""
+    info = future.info
+    assert info is not None
+    return "cached" if info.cached else "joined" if info.joined else info.where
+
+
+def main() -> None:
+    with simpledist.connect() as dist:
+        primes = simpledist.worker_function(dist, "primes", fns.primes, join=True, cache=60)
+        primes.cache_clear()
+        futures = [primes.submit(0, 200_000) for _ in range(5)]
+        print({future.result() for future in futures}, sorted(how(future) for future in futures))
+        again = primes.submit(0, 200_000)
+        print(again.result(), how(again))
+
+
+if __name__ == "__main__":
+    main()
