@@ -20,6 +20,7 @@ from simpledist.monitor import Monitor
 from tests.commands import run
 from tests.integration.conftest import FUNCTIONS
 from tests.integration.functions import farm
+from tests.integration.test_cli_top import Screen
 from tests.waiting import wait_until
 
 web: Any = import_module("simpledist_web")
@@ -111,6 +112,13 @@ def look_at_everything(users: Users, job: str, worker: str) -> None:
     for command in LOOKS:
         done = run(command, "--redis", users.url("dashboard"))
         assert (done.returncode, done.stderr) == (0, ""), (command, done)
+    screen = Screen(users.url("dashboard"), 80, 24)
+    try:
+        screen.shows("ss")
+        screen.press("q")
+        screen.left()
+    finally:
+        screen.close()
 
 
 @pytest.mark.parametrize("key", ["data:c-1:call", "data:c-1:result", "data:c-1:staged", "reply:c"])

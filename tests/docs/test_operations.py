@@ -1,0 +1,34 @@
+"""docs/operations.md names every reason of a local run, and no command or metric that does not exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from simpledist import job
+from simpledist.cli.main import SUBCOMMANDS
+from simpledist.metrics import exposition
+from simpledist.monitor import FunctionState, RedisState, Snapshot
+
+TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+
+def test_every_reason_of_a_local_run_is_explained() -> None:
+    table = TEXT.partition("## Why did it run locally?")[2]
+    named = {word for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for word in re.findall(r"`(\w+)`", row)}
+    assert set(job.WHYS) <= named
+
+
+def test_every_command_exists() -> None:
+    named = set(re.findall(r"\bsimpledist ([a-z]+)", TEXT))
+    assert "doctor" in named
+    assert named <= set(SUBCOMMANDS)
+
+
+def test_every_metric_exists() -> None:
+    counters = {"local:no_worker": 1, "failed": 1}
+    function = FunctionState("fib", "fib", None, 1, 1, 1, 1.0, counters)
+    scraped = exposition(Snapshot(RedisState(ok=True), functions=(function,)))[0].decode()
+    named = set(re.findall(r"simpledist_\w+", TEXT))
+    assert len(named) > 5
+    assert all(re.search(rf"^{name}[ {{]", scraped, re.MULTILINE) for name in named)
