@@ -3,8 +3,8 @@
     python -m benchmarks.scale [--jobs N] [--workers N]
 
 Two servers run side by side, a small cluster in one and the big one in the other; every step is done in both in turn,
-so that a busy moment of the machine hits both. Costs are those of Redis: the time that it spends in scripts, and the
-CPU of its process (which also reads and writes sockets). docs/scale.md says what came out.
+so that a busy moment of the machine hits both. Costs are CPU of the Redis process, scripts and sockets, as Linux counts
+it in nanoseconds. docs/scale.md says what came out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import psutil
@@ -55,6 +56,7 @@ class Simulation:
         self._numbers = 0
         self._nonces = 0
         self._alive_until = 0.0
+        self._last = "", list[str]()
 
     def fill(self) -> None:
         self.call("CONFIG", "SET", "slowlog-log-slower-than", str(SLOW_US))
@@ -75,7 +77,7 @@ class Simulation:
         if time.monotonic() > self._alive_until:
             self._alive_until = time.monotonic() + 20.0
             for client in self.clients:
-                self.broker.nudge(client, "-", [])
+                self.broker.nudge(client, self.link.identity, [])
 
     def queued(self) -> int:
         names = [("ZCARD", self.broker.keys.named("queued", function)) for function in self.functions]
@@ -87,7 +89,7 @@ class Simulation:
     # --- steps ---------------------------------------------------------------------------------------------------
 
     def beat(self, number: int, *, register: bool = False) -> None:
-        connection = f"{self.link.run_id}:{10**9 + number}"
+        connection = self.link.identity  # an open one: closed ones make suspects
         offered = [self.functions[(number + k) % len(self.functions)] for k in range(OFFERED if number else FUNCTIONS)]
         offered = list(dict.fromkeys(offered))
         row = {"host": "here", "pid": number, "functions": offered, "slots": 8, "connection": connection}
@@ -99,7 +101,8 @@ class Simulation:
         client = self.clients[self._numbers // 1000 % len(self.clients)]
         calls = [(f"{client}-{self._numbers + i}", CALL) for i in range(number)]
         self._numbers += number
-        words = self.broker.submit(function, client, "-", calls).words
+        self._last = client, [id for id, _ in calls[-100:]]
+        words = self.broker.submit(function, client, self.link.identity, calls).words
         assert set(words) == {"queued"}
 
     def claim(self, number: int) -> list[Claimed]:
@@ -121,30 +124,25 @@ class Simulation:
             self.call("DEL", self.broker.keys.reply(client))
 
     def nudge(self) -> None:
-        client = self.clients[0]
-        ids = [f"{client}-{i}" for i in range(100)]
-        self.broker.nudge(client, "-", [("f0", id) for id in ids])
+        client, ids = self._last
+        self.broker.nudge(client, self.link.identity, [("f0", id) for id in ids])
 
     # --- what it costs -------------------------------------------------------------------------------------------
 
-    def script_us(self) -> float:
-        stats = cast(bytes, self.call("INFO", "commandstats")).decode()
-        line = next((line for line in stats.splitlines() if line.startswith("cmdstat_evalsha:")), "")
-        return float(line.partition("usec=")[2].partition(",")[0] or 0)
-
     def cpu_us(self) -> float:
-        return sum(self.process.cpu_times()[:2]) * 1e6
+        """CPU that the server has used so far."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1000
 
 
 def measure(sims: list[Simulation], step: Callable[[Simulation], object], *, times: int, jobs: int) -> list[float]:
-    """Microseconds in scripts a job for each simulation: the median of `times` steps, done in turn."""
+    """Microseconds of Redis a job for each simulation: the median of `times` steps, done in turn."""
     found: list[list[float]] = [[] for _ in sims]
     for _ in range(times):
         for index, sim in enumerate(sims):
             sim.stay_alive()
-            before = sim.script_us()
+            before = sim.cpu_us()
             step(sim)
-            found[index].append((sim.script_us() - before) / jobs)
+            found[index].append((sim.cpu_us() - before) / jobs)
     return [statistics.median(numbers) for numbers in found]
 
 
@@ -153,35 +151,36 @@ def compare(name: str, sims: list[Simulation], step: Callable[[Simulation], obje
     print(f"{name:44} {small:9.1f} {big:9.1f} us   x{big / small:.2f}", flush=True)
 
 
-def beats(sim: Simulation, seconds: float) -> None:
+def beats(sims: list[Simulation]) -> None:
     """What part of a core Redis needs for the beats of all workers."""
-    number = round(sim.size.workers * seconds / BEAT_SECONDS)
-    for i in range(sim.size.workers):
-        sim.beat(i)
-    cpu, scripts = sim.cpu_us(), sim.script_us()
-    for i in range(number):
-        sim.beat(i % sim.size.workers)
-    cpu, scripts = (sim.cpu_us() - cpu) / number, (sim.script_us() - scripts) / number
-    share = cpu * sim.size.workers / BEAT_SECONDS / 1e6
-    print(f"beats of {sim.size.workers} workers: {cpu:.1f} us of CPU each ({scripts:.1f} in the script): {share:.1%}")
+    for sim in sims:
+        for i in range(sim.size.workers):
+            sim.beat(i)
+    costs = measure(sims, lambda sim: [sim.beat(i) for i in range(min(sim.size.workers, 1000))], times=10, jobs=1)
+    for sim, cost in zip(sims, costs, strict=True):
+        each = cost / min(sim.size.workers, 1000)
+        share = each * sim.size.workers / BEAT_SECONDS / 1e6
+        print(f"beats of {sim.size.workers} workers: {each:.1f} us each, {share:.1%} of a core", flush=True)
 
 
 def ticks(sim: Simulation, times: int) -> None:
-    """One pass over the duties: how long it takes, and how long Redis is at it."""
+    """One pass over the duties: how long it takes, and how much of that Redis works."""
     for i in range(sim.size.workers):
         sim.beat(i)
     duties = Duties(sim.broker)
     seconds: list[float] = []
-    scripts: list[float] = []
+    redis: list[float] = []
     for _ in range(times):
         time.sleep(0.25)
         sim.stay_alive()
-        before, began = sim.script_us(), time.perf_counter()
+        before, began = sim.cpu_us(), time.perf_counter()
         duties.do()
         seconds.append(time.perf_counter() - began)
-        scripts.append((sim.script_us() - before) / 1e6)
-    told = " ".join(f"{1000 * statistics.median(n):.1f} ({1000 * max(n):.1f})" for n in (seconds, scripts))
-    print(f"duties tick, ms: median (most) in all, then in its script: {told}", flush=True)
+        redis.append((sim.cpu_us() - before) / 1e6)
+    told = ", of which Redis ".join(
+        f"{1000 * statistics.median(numbers):.1f} (most: {1000 * max(numbers):.1f})" for numbers in (seconds, redis)
+    )
+    print(f"duties tick, ms: {told}", flush=True)
 
 
 def batch(sim: Simulation, number: int) -> None:
@@ -189,6 +188,19 @@ def batch(sim: Simulation, number: int) -> None:
     claimed = sim.claim(number)
     sim.complete(claimed)
     sim.ack(claimed)
+
+
+def _submit_and_nudge(sim: Simulation) -> None:
+    sim.submit(100)
+    sim.nudge()
+
+
+SINGLE: dict[str, Callable[[Simulation], object]] = {
+    "PING, for comparison": lambda sim: sim.call("PING"),
+    "submit, one": lambda sim: sim.submit(1),
+    "claim, one": lambda sim: sim.claim(1),
+    "submit, claim, complete, ack, one": lambda sim: batch(sim, 1),
+}
 
 
 def main() -> None:
@@ -203,14 +215,12 @@ def main() -> None:
             sim.fill()
             used = float(_info(sim, "used_memory")) / sim.size.jobs
             print(f"{sim.size}: filled in {time.perf_counter() - began:.0f} s, {used:,.0f} bytes of Redis a queued job")
-        print(f"{'a job, in scripts of Redis':44} {'small':>9} {'big':>9}")
-        compare("submit, one", sims, lambda sim: sim.submit(1), times=200, jobs=1)
-        compare("claim, one", sims, lambda sim: sim.claim(1), times=200, jobs=1)
-        compare("submit, claim, complete, ack, one", sims, lambda sim: batch(sim, 1), times=200, jobs=1)
-        compare("submit, claim, complete, ack, by 100", sims, lambda sim: batch(sim, 100), times=60, jobs=100)
-        compare("nudge with 100 jobs", sims, lambda sim: sim.nudge(), times=30, jobs=100)
-        for sim in sims:
-            beats(sim, 5.0 if sim.size.workers > 1 else 5000.0)
+        print(f"{'CPU of Redis a job':44} {'small':>9} {'big':>9}")
+        for name, step in SINGLE.items():
+            compare(name, sims, lambda sim, step=step: [step(sim) for _ in range(50)], times=11, jobs=50)
+        compare("submit, claim, complete, ack, by 100", sims, lambda sim: batch(sim, 100), times=41, jobs=100)
+        compare("submit 100 and nudge for them", sims, _submit_and_nudge, times=30, jobs=100)
+        beats(sims)
         ticks(big, 30)
         for sim in sims:
             print(f"slower than {SLOW_US / 1000:g} ms: {_slow(sim)}")

@@ -175,7 +175,7 @@ class Broker:
     ) -> Beaten:
         """Say that the worker lives and what it holds; with `row` (and `functions`) it registers.
 
-        `vitals`: how it is, for people: slots at work, resident KB, jobs done.
+        `vitals`: how it is, for people: slots at work, resident KB, jobs done; empty: as it was.
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
         arguments: list[Argument] = [worker, connection, len(held), *(one.field for one in held)]

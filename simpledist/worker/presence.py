@@ -43,6 +43,7 @@ class Presence:
         self._timings = timings
         self._missing: dict[Held, int] = {}
         self._announced = False
+        self._vitals = ""  # as Redis has them
         self._told: dict[str, int] = {}  # what the row says of mismatches
         self._started_ms = round(time.time() * 1000)
 
@@ -77,8 +78,10 @@ class Presence:
     def _beat(self) -> Beaten:
         pids = [os.getpid(), *(slot.pid for slot in self._children.slots if slot.pid is not None)]
         state = vitals(pids, at_work=sum(bool(slot.jobs) for slot in self._children.slots), done=self._jobs.done)
+        news = "" if self.registered and state == self._vitals else state
+        self._vitals = state
         held = list(self._jobs.held)
-        return self._links.beat.beat(self._worker, self._connection(), held, *self._introduction(), vitals=state)
+        return self._links.beat.beat(self._worker, self._connection(), held, *self._introduction(), vitals=news)
 
     def leave(self, *, final: bool) -> None:
         """Withdraw the offers; `final`: and go."""

@@ -1,7 +1,7 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
 -- with a reply on the wire: back to the queue, blaming nobody.
 -- ARGV: worker connection n_held held... (function:id:fence), row ('' or JSON: registers),
---       vitals (text: slots at work, resident KB, jobs done), n_functions functions...
+--       vitals (text: slots at work, resident KB, jobs done; '': as before), n_functions functions...
 -- Replies: known(0|1), n_stop stop..., n_missing missing...
 
 local worker, connection = arg(), arg()
@@ -15,17 +15,17 @@ call('HDEL', key_suspects(), worker)
 local old = call('HGET', key_workers(), worker)
 if row == '' and (not old or row_dead(old) or not row_names(old, connection)) then return { 0, {}, {} } end
 call('HSET', key_heartbeats(), worker, now)
-call('HSET', key_vitals(), worker, vitals)
+if vitals ~= '' then call('HSET', key_vitals(), worker, vitals) end
 local pulse = key_pulse(math.floor(minute / 60))
 local first = call('HINCRBY', pulse, minute % 60 .. ':beats', 1) == 1
 call('HINCRBY', pulse, minute % 60 .. ':slots', row_slots(row ~= '' and row or old) or 0)
 if #order > 0 or first then call('HINCRBY', pulse, minute % 60 .. ':held', #order) end
 if first then call('PEXPIRE', pulse, HISTORY_MINUTES * 60000) end
-epoch()
 if row == '' and #order == 0 and call('EXISTS', key_held(worker)) == 0 then return { 1, {}, {} } end
 
 --- Ten thousand workers beat four thousand times a second, and most of them hold nothing: the rest costs them nothing.
 
+epoch()
 if row ~= '' then
   if old then withdraw_offers(worker, old) end
   call('HSET', key_workers(), worker, row)
