@@ -22,11 +22,12 @@ def load(path: Path = FILE) -> dict[str, Any]:
 
 
 def save(works: Rounds, redis_version: str, path: Path = FILE) -> None:
-    """Put these works in the place of what the file holds of them."""
+    """Put these numbers in the place of what the file holds of them."""
     kept = load(path)
     kept["date"] = time.strftime("%Y-%m-%d")
     kept["machine"] = machine(redis_version)
-    kept["works"].update(works)
+    for work, numbers in works.items():
+        kept["works"].setdefault(work, {}).update(numbers)
     path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
