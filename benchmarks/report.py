@@ -17,7 +17,10 @@ def write() -> None:
     """Write RESULTS.md, and the README's table where it has the marks for one."""
     kept = results.load()
     table = _peers(kept["works"])
-    head = f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half the spread of the rounds."
+    head = (
+        f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half their spread (0%: one round). "
+        "Read ratios, not absolutes: the machine was shared."
+    )
     text = f"# Results\n\n{head}\n\n{table}\n\n## simpledist alone\n\n{_alone(kept['works'])}\n"
     (HERE / "RESULTS.md").write_text(text)
     readme = README.read_text()

@@ -8,6 +8,7 @@ Its sweep at a worker's start may take a job that was just begun for a stuck one
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 from collections.abc import Sequence
 from typing import Any
@@ -31,7 +32,11 @@ def _function(name: str) -> Any:
     return run
 
 
-settings = {"queue": queue, "functions": [(name, _function(name)) for name in JOBS], "concurrency": 10}
+settings = {
+    "queue": queue,
+    "functions": [(name, _function(name)) for name in JOBS],
+    "concurrency": int(os.environ.get("BENCH_SLOTS", "10")),
+}
 
 
 class Saq:
@@ -40,6 +45,7 @@ class Saq:
         self._loop = asyncio.new_event_loop()
 
     def start(self, workers: int, slots: int) -> None:
+        os.environ["BENCH_SLOTS"] = str(slots if slots > 1 else 10)
         self._workers.start("saq", "benchmarks.peers.saq_peer.settings", number=workers)
 
     def stop(self) -> None:

@@ -36,7 +36,7 @@ class Taskiq:
     def start(self, workers: int, slots: int) -> None:
         self._workers.start(
             *("taskiq", "worker", "benchmarks.peers.taskiq_peer:broker", "--workers", "1", "--log-level", "ERROR"),
-            *("--max-async-tasks", str(max(slots, 10))),
+            *("--max-async-tasks", str(slots if slots > 1 else 10)),
             number=workers,
         )
         self._loop.run_until_complete(broker.startup())
