@@ -18,7 +18,7 @@ def write() -> None:
     kept = results.load()
     table = _peers(kept["works"])
     head = (
-        f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half their spread (0%: one round). "
+        f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half their spread, where there was more than one round. "
         "Read ratios, not absolutes: the machine was shared."
     )
     text = f"# Results\n\n{head}\n\n{table}\n\n## simpledist alone\n\n{_alone(kept['works'])}\n"
@@ -47,7 +47,8 @@ def _peers(works: results.Rounds) -> str:
 def _cell(work: Work, numbers: list[float] | None) -> str:
     if not numbers:
         return "-"
-    return f"{_number(results.median(numbers))} ({results.spread(numbers):.0%})"
+    told = _number(results.median(numbers))
+    return told if len(numbers) == 1 else f"{told} ({results.spread(numbers):.0%})"
 
 
 def _alone(works: results.Rounds) -> str:

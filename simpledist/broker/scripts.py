@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
@@ -93,35 +94,49 @@ def _key_functions() -> list[str]:
     return lines
 
 
-def _composed(prelude: str, body: str) -> str:
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """One definition of the prelude: begins with `local` at the beginning of a line, ends where the next one begins."""
+
+    code: str
+    names: frozenset[str]
+    words: frozenset[str]
+
+
+def _definitions(prelude: str) -> list[_Definition]:
+    found: list[_Definition] = []
+    for text in re.split(r"^(?=local )", prelude, flags=re.MULTILINE):
+        if text.startswith("local "):
+            code = _COMMENT.sub("", text)
+            head = code.removeprefix("local ").removeprefix("function ").partition("\n")[0]
+            names = _WORD.findall(head.partition("=")[0].partition("(")[0])
+            found.append(_Definition(code, frozenset(names), frozenset(_WORD.findall(code))))
+    return found
+
+
+def _composed(definitions: Sequence[_Definition], body: str) -> str:
     """The verb with what it needs of the prelude in front; a line that begins with `---` parts a body whose first part
     may return early: what only the second one needs stands, and is made, between them."""
-    given: list[str] = []
+    given: set[str] = set()
     text = ""
     for part in _PART.split(body):
-        needed = [one for one in _used(prelude, part) if one not in given]
-        given += needed
+        needed = [one for one in _used(definitions, part) if one not in given]
+        given.update(needed)
         text += "".join(needed) + part
     return text
 
 
-def _used(prelude: str, body: str) -> list[str]:
-    """Those definitions of the prelude that `body` needs, directly or through others, in their order.
+def _used(definitions: Sequence[_Definition], body: str) -> list[str]:
+    """The code of those definitions that `body` needs, directly or through others, in their order.
 
-    A definition begins with `local` at the beginning of a line and ends where the next one begins. To make all of them
-    in each call of a verb would cost more than most verbs.
+    To make all of them in each call of a verb would cost more than most verbs.
     """
-    definitions = [one for one in re.split(r"^(?=local )", prelude, flags=re.MULTILINE) if one.startswith("local ")]
     needed: list[str] = []
     words = set(_WORD.findall(body))
     for definition in reversed(definitions):
-        code = _COMMENT.sub("", definition)
-        head = (
-            code.removeprefix("local ").removeprefix("function ").partition("\n")[0].partition("=")[0].partition("(")[0]
-        )
-        if words.intersection(_WORD.findall(head)):
-            words.update(_WORD.findall(code))
-            needed.append(code)
+        if not words.isdisjoint(definition.names):
+            words |= definition.words
+            needed.append(definition.code)
     return needed[::-1]
 
 
@@ -142,9 +157,10 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
             (folder / "_content.lua").read_text(),
         ]
     )
+    definitions = _definitions(prelude)
     scripts: dict[str, Script] = {}
     for verb in VERBS:
         body = (folder / f"{verb}.lua").read_text()
-        text = _composed(prelude, body)
+        text = _composed(definitions, body)
         scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return scripts
