@@ -18,8 +18,8 @@ def write() -> None:
     kept = results.load()
     table = _peers(kept["works"])
     head = (
-        f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half their spread, where there was more than one round. "
-        "Read ratios, not absolutes: the machine was shared."
+        f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half their spread, where there was more "
+        "than one round. Read ratios, not absolutes: the machine was shared."
     )
     text = f"# Results\n\n{head}\n\n{table}\n\n## simpledist alone\n\n{_alone(kept['works'])}\n"
     (HERE / "RESULTS.md").write_text(text)
