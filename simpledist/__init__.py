@@ -1,7 +1,7 @@
 """simpledist: call a pure function as if it were local; it runs on whatever worker is free, or here.
 
-The public names: `connect`, `worker_function`, `function`, `Client`, `WorkerFunction`, `Future`, `Info`, `errors`. They
-load when they are first used, so that a worker's child pays for nothing that it does not need.
+The public names: `connect`, `worker_function`, `function`, `Client`, `WorkerFunction`, `Future`, `Info`, `track`,
+`errors`. They load when they are first used, so that a worker's child pays for nothing that it does not need.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from simpledist.client.client import Client, connect
     from simpledist.client.function import WorkerFunction, function, worker_function
     from simpledist.client.future import Future
+    from simpledist.client.progress import track
     from simpledist.job import Info
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "connect",
     "errors",
     "function",
+    "track",
     "worker_function",
 ]
 
@@ -38,6 +40,7 @@ _HOMES = {
     "worker_function": "simpledist.client.function",
     "Future": "simpledist.client.future",
     "Info": "simpledist.job",
+    "track": "simpledist.client.progress",
 }
 
 

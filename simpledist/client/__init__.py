@@ -7,5 +7,6 @@ local.py     local runs of futures, one at a time      throwaway.py a child for 
 sharing.py   join and cache: what makes two calls the same call, and who waits together
 memory.py    memory://: a cluster without Redis, for unit tests
 executor.py  the stdlib's interface to all of it       promises.py  what an executor has taken and must end
-offers.py    what the live workers offer
+offers.py    what the live workers offer               progress.py  a bar for calls under way
+html.py      tables for notebooks
 """

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from simpledist import config as configuration
 from simpledist import policy, wire
+from simpledist.client import html
 from simpledist.client.chunks import run_all
 from simpledist.client.executor import Executor
 from simpledist.client.future import Call, Future
@@ -106,6 +107,17 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<simpledist client {self.id} of {self.config.safe_url}>"
+
+    def _repr_html_(self) -> str:
+        functions = self.offers.functions()
+        state = "closed" if self._closed else self._session.trouble or "up"
+        rows = (
+            ("Redis", f"{self.config.safe_url} ({state})"),
+            ("namespace", self.config.namespace),
+            ("calls in flight", len(self._outcomes.in_flight)),
+            ("workers offer", ", ".join(f"{name} on {slots} slots" for name, slots in sorted(functions.items()))),
+        )
+        return html.table(f"simpledist client {self.id}", rows)
 
     def __enter__(self) -> Client:
         return self

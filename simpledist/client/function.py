@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 from simpledist import job, wire
+from simpledist.client import html
 from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
 from simpledist.client.mapping import MapIterator
@@ -129,6 +130,18 @@ class WorkerFunction(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<worker function {self.function} of {self.client!r}>"
+
+    def _repr_html_(self) -> str:
+        slots = self.client.offers.slots(self.function)
+        documentation: str = getattr(self, "__doc__", None) or ""
+        rows = (
+            ("here", html.code(self.local)),
+            ("", documentation.strip().partition("\n")[0]),
+            ("on workers", f"{slots} slots" if slots else "none: calls run here"),
+            ("timeout", None if self.timeout is None else f"{self.timeout:g} s"),
+            ("max_queue", self.max_queue),
+        )
+        return html.table(f"worker function {self.function}", rows)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The outcome: the value that the function returns, or the exception that it raises."""

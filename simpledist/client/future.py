@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simpledist.broker.records import Reply
-from simpledist.job import Info, Why
+from simpledist.client import html
+from simpledist.job import Info, State, Why
 from simpledist.pieces import Data
 
 if TYPE_CHECKING:
@@ -111,6 +112,33 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def running(self) -> bool:
         """Whether the call runs, here or on a worker; of a worker it is known up to a second late."""
         return super().running() or (self.on_worker and not self.done())
+
+    def __repr__(self) -> str:
+        return f"<simpledist future of {self.call.function}, job {self.call.id}: {self._state_word()}>"
+
+    def _repr_html_(self) -> str:
+        state, info = self._state_word(), self.info
+        rows: list[tuple[str, object]] = [("job", self.call.id), ("state", state)]
+        if state == "succeeded":
+            rows.append(("value", html.code(super().result(0))))
+        elif state == "failed":
+            rows.append(("raised", html.code(super().exception(0))))
+        if info is not None:
+            rows += [
+                ("where", "here" if info.where == "local" else f"worker {info.worker}"),
+                ("why", info.why),
+                ("waited", f"{info.queued_seconds:.3g} s"),
+                ("ran", f"{info.run_seconds:.3g} s"),
+                ("attempts", info.attempts or None),
+            ]
+        return html.table(self.call.function, rows)
+
+    def _state_word(self) -> State:
+        if not self.done():
+            return "running" if self.running() else "queued"
+        if self.cancelled():
+            return "cancelled"
+        return "failed" if super().exception(0) is not None else "succeeded"
 
     def __await__(self) -> Generator[Any, None, R]:
         return asyncio.wrap_future(self).__await__()

@@ -32,6 +32,12 @@ class Offers:
             self._look()
             return self._names.get(fingerprint)
 
+    def functions(self) -> dict[str, int]:
+        """Each function that a live worker offers, and how many calls of it could run at once."""
+        with self._lock:
+            self._look()
+            return dict(self._slots)
+
     def slots(self, function: str) -> int:
         """How many calls of it could run at once."""
         with self._lock:
