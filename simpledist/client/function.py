@@ -6,7 +6,8 @@ Called by users. Owns names, options and the order of a map; how a call travels 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 from simpledist import job, wire
@@ -20,6 +21,7 @@ from simpledist.job import Why
 
 if TYPE_CHECKING:
     from simpledist.client.client import Client
+    from simpledist.client.progress import Bar
     from simpledist.client.promises import Promises
 
 P = ParamSpec("P")
@@ -159,7 +161,9 @@ class WorkerFunction(Generic[P, R]):
         self.start([(future, why)])
         return future
 
-    def map(self, *iterables: Iterable[Any], chunksize: int | Literal["auto"] = "auto") -> MapIterator[R]:
+    def map(
+        self, *iterables: Iterable[Any], chunksize: int | Literal["auto"] = "auto", progress: bool = False
+    ) -> MapIterator[R]:
         """The outcomes of the calls over the iterables, in order, as `map` gives them.
 
         Calls go out at once, up to 2,000 in flight (20,000 if they are short), the rest as outcomes are taken. An
@@ -168,10 +172,18 @@ class WorkerFunction(Generic[P, R]):
         `chunksize`: how many calls travel as one job. "auto" sends each by itself until it has seen that they take a
         few milliseconds or less. Each call keeps its own outcome: one that is slow or kills its process is sent again
         alone. Raises ValueError for a size below 1.
+
+        `progress`: a bar on stderr, as of `simpledist.track`; of iterables without a length it knows no end.
         """
         if chunksize != "auto" and chunksize < 1:
             raise ValueError(f"chunksize={chunksize}: use 1 or more, or 'auto'")
-        return MapIterator(self, zip(*iterables), chunksize)  # noqa: B905 - as the builtin does
+        bar: Bar | None = None
+        if progress:
+            sizes = [len(one) if isinstance(one, Sized) else None for one in iterables]
+            total = None if None in sizes else min((size for size in sizes if size is not None), default=0)
+            # Loaded only when somebody wants to look on: most programs never need it.
+            bar = import_module("simpledist.client.progress").Bar(self.function, total)
+        return MapIterator(self, zip(*iterables), chunksize, bar)  # noqa: B905 - as the builtin does
 
     def submit_many(self, calls: list[tuple[Any, ...]]) -> list[Future[R]]:
         """Start calls together, in as few round trips as they fit; what `map` is made of."""

@@ -16,6 +16,7 @@ from simpledist.client.future import Future
 
 if TYPE_CHECKING:
     from simpledist.client.function import WorkerFunction
+    from simpledist.client.progress import Bar
 
 R = TypeVar("R")
 
@@ -26,9 +27,14 @@ class MapIterator(Iterator[R], Generic[R]):
     """Outcomes in order; a bounded number of calls is under way or waiting to be taken."""
 
     def __init__(
-        self, function: WorkerFunction[Any, R], calls: Iterator[Arguments], chunksize: int | Literal["auto"]
+        self,
+        function: WorkerFunction[Any, R],
+        calls: Iterator[Arguments],
+        chunksize: int | Literal["auto"],
+        bar: Bar | None = None,
     ) -> None:
         self._function = function
+        self._bar = bar
         self._calls = calls
         self._chunksize = chunksize
         self._units: deque[Future[R] | Chunk] = deque()
@@ -48,6 +54,7 @@ class MapIterator(Iterator[R], Generic[R]):
             if self._has_room(MAP_BATCH):
                 self._fill()
             if not self._units:
+                self.close()
                 raise StopIteration
             unit = self._units[0]
             if isinstance(unit, Future):
@@ -84,9 +91,11 @@ class MapIterator(Iterator[R], Generic[R]):
         for unit in units:
             futures += [unit] if isinstance(unit, Future) else unit.futures()
         self._function.client.forget(futures)
+        if self._bar is not None:
+            self._bar.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_units", None) or getattr(self, "_taken", None):
+        if getattr(self, "_units", None) or getattr(self, "_taken", None) or getattr(self, "_bar", None):
             self.close()
 
     # --- how calls go out ----------------------------------------------------------------------------------------
@@ -122,8 +131,13 @@ class MapIterator(Iterator[R], Generic[R]):
         self._exhausted = len(calls) < (most if size == 1 else size)
         if size > 1 and len(calls) > 1 and (chunk := self._function.submit_chunk(calls)) is not None:
             self._units.append(chunk)
+            if self._bar is not None:
+                self._bar.watch_chunk(chunk)
         else:
-            self._units.extend(self._function.submit_many(calls))
+            futures = self._function.submit_many(calls)
+            self._units.extend(futures)
+            if self._bar is not None:
+                self._bar.watch(futures)
         self._under_way += len(calls)
 
     def _take(self) -> None:

@@ -26,6 +26,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from simpledist import wire
+from simpledist.client.chunks import Chunk
+
 F = TypeVar("F", bound=concurrent.futures.Future[Any])
 
 WINDOW_SECONDS = 30.0  # the rate is that of the last half minute
@@ -118,6 +121,10 @@ class Bar:
         for future in futures:
             future.add_done_callback(self._count)
 
+    def watch_chunk(self, chunk: Chunk) -> None:
+        """Count its calls when they are done; what of it is sent again, when that is."""
+        chunk.future.add_done_callback(lambda _: self._count_chunk(chunk))
+
     def count(self, where: str | None, *, failed: bool = False, cancelled: bool = False) -> None:
         """One more is done: it ran at `where`, and `failed` if it raised."""
         with self._lock:
@@ -158,6 +165,18 @@ class Bar:
         size = f'value="{tally.done}" max="{tally.total or max(tally.done, 1)}"' if tally.total or self._closed else ""
         words = " &middot; ".join(escape(text) for text, _ in parts)
         return f"<div><b>{escape(self.title)}</b> <progress {size}></progress> {words}</div>"
+
+    def _count_chunk(self, chunk: Chunk) -> None:
+        if chunk.future.cancelled():
+            for _ in range(len(chunk)):
+                self.count(None, cancelled=True)
+            return
+        where = chunk.future.info.where if chunk.future.info is not None else None
+        for outcome in chunk.outcomes():
+            if isinstance(outcome, concurrent.futures.Future):
+                self.watch([outcome])
+            else:
+                self.count(where, failed=isinstance(outcome, wire.Raised))
 
     def _count(self, future: concurrent.futures.Future[Any]) -> None:
         cancelled = future.cancelled()

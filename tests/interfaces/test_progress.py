@@ -100,6 +100,42 @@ def test_in_a_notebook_it_is_one_display_that_is_updated(cluster: Cluster) -> No
     assert re.search(ENDED, re.sub(r"<[^>]*>", "", page))
 
 
+def last_line(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("chunksize", [1, 7])
+def test_a_map_shows_how_it_comes_along(
+    client: simpledist.Client, capsys: pytest.CaptureFixture[str], chunksize: int
+) -> None:
+    fib = simpledist.worker_function(client, "fib", farm.fib)
+    assert list(fib.map(range(15), progress=True, chunksize=chunksize)) == [farm.fib(n) for n in range(15)]
+    assert re.match(r"fib: 15/15, .*in 0:00:0\d, remote 15, local 0, failed 0", last_line(capsys))
+
+
+def test_a_map_counts_what_fails_and_runs_here(client: simpledist.Client, capsys: pytest.CaptureFixture[str]) -> None:
+    def positive(n: int) -> int:
+        if n <= 0:
+            raise ValueError(n)
+        return n
+
+    nobody = simpledist.worker_function(client, "nobody", positive)
+    outcomes = nobody.map(iter([-1, 0, 1, 2]), progress=True)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"-1|0"):
+            next(outcomes)
+    assert list(outcomes) == [1, 2]
+    assert re.match(r"nobody: 4, .*remote 0, local 4, failed 2", last_line(capsys))
+
+
+def test_a_map_that_is_given_up_ends_its_bar(client: simpledist.Client, capsys: pytest.CaptureFixture[str]) -> None:
+    sleep = simpledist.worker_function(client, "sleep", farm.sleep)
+    outcomes = sleep.map([0.0, 60.0, 60.0, 60.0], progress=True)
+    assert next(outcomes) == 0.0
+    outcomes.close()
+    assert re.match(r"sleep: 4/4, .*remote 1, local 0, failed 0, cancelled 3", last_line(capsys))
+
+
 def test_lines_are_rate_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.2)
     file = io.StringIO()
