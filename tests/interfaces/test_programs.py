@@ -57,8 +57,3 @@ def test_the_program_says_what_it_should_and_its_calls_run_on_workers(demo: Clus
     for line, expected in zip(lines, PROGRAMS[program], strict=True):
         assert expected in line
     assert ended_on_workers(demo) > before + 10
-
-
-def test_every_program_of_the_demo_is_run() -> None:
-    programs = {path.name for path in DEMO.glob("*.py") if "__main__" in path.read_text()}
-    assert programs == set(PROGRAMS)
