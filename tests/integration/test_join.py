@@ -205,7 +205,7 @@ def test_the_worker_is_killed_and_another_runs_it_once_for_all(own_cluster: Clus
     first = own_cluster.start_worker(slots=1)
     with ExitStack() as stack:
         functions = [joined(stack.enter_context(own_cluster.connect())) for _ in range(10)]
-        futures = [one.submit(str(tmp_path), "one", 1.0) for one in functions for _ in range(2)]
+        futures = [one.submit(str(tmp_path), "one", 4.0) for one in functions for _ in range(2)]
         wait_until(lambda: runs(tmp_path, "one") == 1, 10, "it runs")
         own_cluster.start_worker(slots=1)
         first.kill()
