@@ -303,10 +303,17 @@ class Client:
             except (RedisDown, RedisRefused) as error:
                 why = self._session.note_trouble(error)
                 for future in batch:
+                    future.sent = True  # its reply may be all that was lost
                     self._outcomes.fall_back(future, why)
                 if self._listener is not None:
                     self._listener.wake()
                 continue
+            except BaseException:
+                # Ctrl-C: nobody will have these futures.
+                for future in batch:
+                    in_flight.pop(future.call.id, None)
+                self._session.has_given_up([(call.function, future.call.id) for future in batch])
+                raise
             self._outcomes.entered(batch, words)
             if self._listener is not None:
                 self._listener.watch(batch)
@@ -361,12 +368,11 @@ class Client:
 
     def after_fork(self) -> None:
         """In the child of a fork: a new identity; what was in flight belongs to the parent and runs here if asked."""
-        inherited = self._outcomes.under_way()
+        outcomes = self._outcomes
         self._begin()
+        outcomes.heir = self._outcomes
         for promises in list(self._promises):
             promises.begin()
-        for future in inherited:
-            future.fork(self._outcomes)
 
 
 def _after_fork() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -79,6 +80,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.joined = False  # it waits for the job of an identical call
         self.settled_by = 0  # the thread that made it done and runs its callbacks
         self._outcomes = outcomes
+        self._pid = os.getpid()
         # A plain call: its own thread waits, decodes and, if need be, runs the function.
         self.caller_runs = caller_runs
         self._ready: Reply | RunHere | None = None
@@ -164,7 +166,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             self._settling = True
             return self._ready
 
-    def put_back(self, ready: RunHere | None) -> None:
+    def put_back(self, ready: Reply | RunHere | None) -> None:
         """What was taken came to nothing: `ready` is to be done instead (None: the call is on its way again)."""
         with self._condition:
             self._settling = False
@@ -204,17 +206,23 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                 self.call.promises.keep(self)
         return cancelled
 
-    def fork(self, outcomes: Outcomes) -> None:
+    def _inherit(self) -> None:
         """In the child of a fork: another thread may have held our lock; the call is run by whoever asks for it."""
-        condition = type(self._condition)()
-        self._condition = condition
-        self._outcomes = outcomes
+        self._pid = os.getpid()
+        if self._state not in ("PENDING", "RUNNING"):
+            return
+        self._condition = type(self._condition)()
+        while self._outcomes.heir is not self._outcomes:
+            self._outcomes = self._outcomes.heir
+        self.sent = False
         self._getters = 0
         self._settling = False
         self.caller_runs = True
         self._ready = RunHere("closed")
 
     def _settle(self, timeout: float | None) -> None:
+        if self._pid != os.getpid():
+            self._inherit()
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._condition:

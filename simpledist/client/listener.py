@@ -22,6 +22,7 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.broker import Broker, suspicion
+from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.broker.records import Nudged, Reply
 from simpledist.client.future import Future
 from simpledist.client.outbox import Outbox
@@ -63,6 +64,7 @@ class Listener:
         self._next_nudge = 0.0
         self._turn = 0
         self._failures = 0
+        self._asked_at = 0.0
         self._down_since: float | None = None
         self._restarted_at = float("-inf")  # when Redis was last seen to come back, or to have been emptied
         self._closing = False
@@ -130,10 +132,10 @@ class Listener:
         self._popping_until = None
         if self._down_since is not None or session.epoch:
             self._restarted_at = now
-        self._down_since, self._failures = None, 0
-        session.trouble = None
-        session.first_attempt.set()
+        # A Redis that lets us in and then refuses to work (a replica, one that hangs) is as good as away.
         self._ask_all()
+        self._down_since, self._failures = None, 0
+        session.first_attempt.set()
 
     def _lost(self, error: RedisDown | RedisRefused) -> None:
         """Redis is away: calls in flight wait for `redis_grace`, then run here; new ones run here at once."""
@@ -141,7 +143,8 @@ class Listener:
         self._broker.link.close()
         now = time.monotonic()
         if self._down_since is None:
-            self._down_since = now
+            # What we noticed by silence began when we asked.
+            self._down_since = max(self._asked_at, now - COMMAND_TIMEOUT_SECONDS)
             log.info("Redis at %s is away: %s", self._session.config.safe_url, error)
         trouble = self._session.note_trouble(error)
         self._session.first_attempt.set()
@@ -300,6 +303,7 @@ class Listener:
     def _nudge(self, futures: list[Future[Any]]) -> None:
         session, broker = self._session, self._broker
         point("client.nudging")
+        self._asked_at = time.monotonic()
         waiting = sorted(self._outcomes.local_runs.functions_waiting())
         nudged = broker.nudge(
             session.client,

@@ -7,6 +7,7 @@ was promised threads of its own has a lane of its own.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simpledist.client.future import Future, RunHere
+
+log = logging.getLogger("simpledist")
 
 # Reasons that may pass: a future that waits here for one of them goes remote when a worker is back.
 PASSING = frozenset({"no_worker", "redis_down", "redis_refused", "queue_full"})
@@ -102,7 +105,10 @@ class LocalRuns:
                     self._finished.notify_all()
                     return
                 future, ready = lane.backlog.popleft()
-            self._run(future, ready)
+            try:
+                self._run(future, ready)
+            except BaseException:  # of a callback: no reason to leave the others waiting
+                log.exception("a callback of job %s ended badly", future.call.id)
             del future, ready  # a thread that lives on must not keep a result alive
 
 
@@ -164,7 +170,10 @@ class Resolvers:
                         return
                 future = self._futures.popleft()[1]
                 self._taken = time.monotonic()
-            self._resolve(future)
+            try:
+                self._resolve(future)
+            except BaseException:  # of a callback: no reason to leave the others waiting
+                log.exception("a callback of job %s ended badly", future.call.id)
             del future  # a thread that lives on must not keep a result alive
 
 

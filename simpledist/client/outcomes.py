@@ -26,6 +26,7 @@ from simpledist.signing import Keyring
 log = logging.getLogger("simpledist")
 
 SUSPECT: frozenset[str] = frozenset({"crashed", "lost"})
+UNTOLD: frozenset[str] = frozenset({"redis_down", "redis_refused", "timeout"})  # the job may still be there
 
 
 class Outcomes:
@@ -38,6 +39,7 @@ class Outcomes:
         self.resolvers = Resolvers(self._resolve)
         self.experience: dict[str, policy.Experience] = {}
         self.local_runs = LocalRuns(self._run_backlog, local_slots)
+        self.heir = self  # in the child of a fork: who takes over its futures
         self._keyring = keyring
 
     # --- from the listener ---------------------------------------------------------------------------------------
@@ -118,6 +120,10 @@ class Outcomes:
             # A bug of ours must not be the caller's outcome, nor leave it waiting.
             log.exception("job %s (%s): its result could not be read", future.call.id, future.call.function)
             future.put_back(RunHere("undecodable"))
+        except BaseException:
+            # Ctrl-C while this thread decoded: whoever asks next does it again.
+            future.put_back(ready)
+            raise
 
     def cancel(self, future: Future[Any]) -> bool:
         if future.cancelled():
@@ -176,6 +182,7 @@ class Outcomes:
                 # Evicted or expired before we read it: ask for it again, or run it again.
                 future.put_back(None)
                 self.together.enter(self.in_flight, future)
+                self.session.wake()  # the listener, which may sleep, shall ask after it
                 return
             if reply.place != "cached" and self.together.is_read(call.id):
                 self.session.has_read(call.id)
@@ -223,6 +230,8 @@ class Outcomes:
         """Run the call in this thread; what it gives or raises is the outcome."""
         call = future.call
         self.session.count_local(call.function, why, call.calls)
+        if future.sent and why in UNTOLD:
+            self.session.has_given_up([(call.function, call.id)])
         began = time.monotonic()
         value, error = None, None
         try:

@@ -25,6 +25,8 @@ from simpledist.pieces import Data
 
 log = logging.getLogger("simpledist")
 
+SILENT_SECONDS = 1.0  # a Redis that says nothing for so long is not asked a second time by the same call
+
 
 class Session:
     """One client's presence in Redis."""
@@ -68,12 +70,13 @@ class Session:
     def submit(
         self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None, crashes: int = 0
     ) -> list[str | Reply]:
-        """One word a call; a connection that broke since its last use is made anew once.
+        """One word a call; a connection that broke since its last use is made anew once. Silence is not asked twice.
 
         Raises RedisDown or RedisRefused: none of these calls is known to be queued.
         """
         with self._lock:
             for fresh in (not self._broker.link.connected, True):
+                began = time.monotonic()
                 try:
                     if fresh:
                         self._broker.link.connect()
@@ -84,7 +87,7 @@ class Session:
                     point("client.submitted")
                     return submitted.words
                 except RedisDown:
-                    if fresh:
+                    if fresh or time.monotonic() - began > SILENT_SECONDS:
                         raise
         raise AssertionError("unreachable")
 

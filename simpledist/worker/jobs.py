@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from simpledist import policy, wire
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
-from simpledist.errors import BadEnvelope, WrongKey
+from simpledist.errors import BadEnvelope, RedisRefused, WrongKey
 from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker.channel import CHUNK, JOB, PART, RECALL, Frame
@@ -105,16 +105,20 @@ class Jobs:
         free = {slot.number: slot for slot in self._children.free()}
         frames: defaultdict[int, list[Frame]] = defaultdict(list)
         back: list[Held] = []
-        for one in claimed:
-            number = one.slot if one.slot in free else next(iter(free), -1)
-            if self.stopping or number < 0:
-                back.append(one.held)
-            elif (frame := self._place(free[number], one)) is not None:
-                frames[number].append(frame)
-        for number, some in frames.items():
-            free[number].front_since = time.monotonic()
-            free[number].channel.send(some)
-            point("worker.begun")
+        try:
+            for one in claimed:
+                if one.held in self.held:
+                    continue  # of a claim sent again, which was cut short among its jobs
+                number = one.slot if one.slot in free else next(iter(free), -1)
+                if self.stopping or number < 0:
+                    back.append(one.held)
+                elif (frame := self._place(free[number], one)) is not None:
+                    frames[number].append(frame)
+        finally:
+            for number, some in frames.items():
+                free[number].front_since = time.monotonic()
+                free[number].channel.send(some)
+                point("worker.begun")
         if back:
             self.release(back)
 
@@ -277,7 +281,15 @@ class Jobs:
 
         def send(again: bool) -> None:
             point("worker.ended")
-            _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
+            try:
+                _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
+            except RedisRefused as error:
+                # A full Redis takes small results all the same; the calls with large ones run at their clients, for
+                # what waits to be told must not stand still behind them.
+                for one in [one for one in ended if len(one.outcome) > policy.BESIDE_BYTES]:
+                    ended.remove(one)
+                    self.fail(one.held, "redis_refused", str(error))
+                raise
             point("worker.completed")
             for one in ended:
                 self.held.pop(one.held, None)

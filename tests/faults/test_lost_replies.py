@@ -45,17 +45,29 @@ def test_a_workers_verb_whose_reply_is_lost_is_said_again(wires: Wires, verb: st
     assert wires.counter("succeeded") == succeeded + 5
 
 
-@pytest.mark.parametrize("verb", ["submit", "nudge", "BLPOP", "ack"])
-def test_a_client_whose_reply_is_lost_asks_again(wires: Wires, verb: str) -> None:
-    for spoiling in LOSSES:
+@pytest.mark.parametrize(
+    ("verb", "losses", "seconds"),
+    [
+        ("submit", LOSSES, 0.05),
+        ("BLPOP", LOSSES, 0.05),
+        ("nudge", ("cut", "swallow", "garble"), 1.1),
+        ("ack", ("cut", "swallow", "garble"), 1.1),
+    ],
+)
+def test_a_client_whose_reply_is_lost_asks_again(
+    wires: Wires, verb: str, losses: tuple[Spoiling, ...], seconds: float
+) -> None:
+    for spoiling in losses:
         wires.client_proxy.strike(verb, spoiling)
         for _ in range(5):  # an outcome may come by another way than the one that is spoiled
-            entry = wires.history.call(wires.client, next(wires.numbers), 1.1 if verb in ("nudge", "ack") else 0.05)
-            assert entry.where == "remote"
+            entry = wires.history.call(wires.client, next(wires.numbers), seconds)
+            # A Redis that is silent when it is called is as good as away: that one call runs here.
+            assert entry.where == "remote" or (verb, spoiling) == ("submit", "swallow")
             assert entry.seconds < 4.0
             if not wires.client_proxy.planned:
                 break
         assert not wires.client_proxy.planned, f"the reply to {verb} was never spoiled: {spoiling}"
+        probe(wires.client, 2.0)
     # A job may be over, and its outcome read, before its submission is sent again: then it runs once more, for nobody.
     wires.history.check(most_runs=2 if verb == "submit" else 1)
 

@@ -29,6 +29,16 @@ def work(n: int, seconds: float = 0.0) -> str:
     return value_of(n)
 
 
+def linger(n: int, until: str) -> str:
+    """Runs until a file is there: the test says when."""
+    note("begins", n)
+    for _ in range(6000):
+        if Path(until).exists():
+            break
+        time.sleep(0.01)
+    return value_of(n)
+
+
 def big(n: int, size: int) -> bytes:
     note("begins", n)
     return n.to_bytes(8, "big") + bytes(size)

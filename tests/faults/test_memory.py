@@ -1,0 +1,87 @@
+"""Redis runs full, or throws keys away: calls run here, results still come, nobody is held for dead, and it heals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from simpledist.broker import Keys, Link
+from simpledist.cluster import Cluster
+from tests.faults.history import History, offered, probe
+from tests.waiting import wait_until
+
+
+@pytest.fixture
+def full(cluster: Cluster, link: Link) -> Iterator[None]:
+    """From the moment that the test says so until its end."""
+    yield
+    link.call("CONFIG", "SET", "maxmemory", 0)
+
+
+def test_a_full_redis_still_takes_results_and_beats(cluster: Cluster, history: History, link: Link, full: None) -> None:
+    worker = cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    before = history.submit(client, range(1, 4), 0.7)
+    large = offered(client, "big", lambda *_: "local").submit(5, 100_000)
+    wait_until(lambda: history.log.exists(), 5, "one runs")
+    link.call("CONFIG", "SET", "maxmemory", 1)
+    refused = history.call(client, 10)
+    assert (refused.where, refused.why) == ("local", "redis_refused")
+    assert refused.seconds < 1.0
+    assert [future.result(20) for future in before] == [f"value of {n}" for n in range(1, 4)]
+    assert {future.info.where for future in before} == {"remote"}
+    # A large value travels by plain SET, which is refused: then its function runs here.
+    assert large.result(20) == "local"
+
+    def beat() -> int:
+        return int(link.call("HGET", Keys().heartbeats, worker.id))
+
+    last = beat()
+    wait_until(lambda: beat() > last, 5, "the worker still beats")
+    assert b'"dead"' not in link.call("HGET", Keys().workers, worker.id)
+    link.call("CONFIG", "SET", "maxmemory", 0)
+    probe(client)
+    history.check(most_runs=1)
+
+
+def test_keys_thrown_away_cost_time_but_no_outcome(cluster: Cluster, history: History, link: Link) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    history.submit(client, range(1, 30), 0.05)
+    wait_until(lambda: history.log.exists(), 5, "one runs")
+    for pattern in (
+        "job:*",
+        "data:*",
+        "queue:*",
+        "queued:*",
+        "reply:*",
+        "held:*",
+        "meta:*",
+        "offers:*",
+        "clients",
+        "workers",
+    ):
+        for name in link.call("KEYS", Keys().prefix + pattern):
+            link.call("DEL", name)
+    history.wait(30)
+    history.check(most_runs=4)
+    probe(client)
+
+
+def test_five_thousand_dead_rows_in_a_ledger_hide_no_lost_job(cluster: Cluster, history: History, link: Link) -> None:
+    keys = Keys()
+    cluster.start_worker()
+    cluster.start_distributor()
+    client = cluster.connect()
+    probe(client)
+    link.pipeline([("ZADD", keys.named("queued", "work"), 1000 + n, f"gone-{n}") for n in range(5000)])
+    link.call("EXPIRE", keys.named("queued", "work"), 3600)
+    future = history.submit(client, [1])[0]
+    link.call("DEL", keys.queue("work"))
+    assert future.result(10) == "value of 1"
+    history.check(most_runs=1)
+    wait_until(lambda: link.call("ZCARD", keys.named("queued", "work")) < 5000, 10, "the rows are cleared away")
+    probe(client)

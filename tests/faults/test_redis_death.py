@@ -1,0 +1,95 @@
+"""Redis dies, comes back empty or with its file, hangs, or is cut off, under two hundred waiting calls."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+import simpledist
+from simpledist.broker import Link
+from simpledist.cluster import Cluster
+from tests.faults.conftest import MakeCluster
+from tests.faults.functions import work
+from tests.faults.history import History, offered, probe
+from tests.faults.proxy import Proxy
+from tests.waiting import wait_until
+
+
+@pytest.mark.parametrize("appendonly", [False, True], ids=["empty", "with its file"])
+def test_redis_killed_under_two_hundred_waiting_calls(
+    make_cluster: MakeCluster, history: History, appendonly: bool
+) -> None:
+    cluster = make_cluster(appendonly=appendonly, workers=2)
+    client = cluster.connect()
+    probe(client)
+    history.submit(client, range(200), 0.02)
+    wait_until(lambda: len(history.open()) < 190, 10, "some have ended")
+    cluster.redis.kill()
+    cluster.redis.start()
+    history.wait(30)
+    assert set(history.where()) == {"remote"}
+    history.check(most_runs=3)
+    probe(client)
+
+
+def test_redis_emptied_under_load_again_and_again(cluster: Cluster, history: History) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    with_redis = cluster.redis
+    history.submit(client, range(100), 0.02)
+    for left in (80, 40):
+        wait_until(lambda most=left: len(history.open()) < most, 20, "some have ended")
+        _flush(with_redis.url)
+    history.wait(30)
+    assert set(history.where()) == {"remote"}
+    history.check(most_runs=4)
+    probe(client)
+
+
+def test_a_redis_that_hangs_costs_a_call_its_budget_and_two_seconds_at_most(cluster: Cluster, history: History) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    os.kill(cluster.redis.pid, signal.SIGSTOP)
+    try:
+        entry = history.call(client, 1, timeout=1.0)
+        assert entry.where == "local"
+        again = history.call(client, 2, timeout=1.0)
+        assert again.where == "local"
+        assert again.seconds < 1.0, "a Redis known to be down costs nothing"
+    finally:
+        os.kill(cluster.redis.pid, signal.SIGCONT)
+    history.check(most_runs=1)
+    probe(client)
+
+
+def test_a_cut_cable_ends_calls_here_and_what_ran_there_is_cancelled_when_it_heals(
+    cluster: Cluster, proxy: Proxy, history: History
+) -> None:
+    cluster.start_worker()
+    with simpledist.connect(proxy.url) as client:
+        probe(client)
+        patient = [offered(client, "work").submit(n, 60.0) for n in (1, 2)]
+        hasty = offered(client, "work", timeout=1.0).submit(3, 60.0)
+        wait_until(lambda: len(work.runs(history.log)) == 2, 5, "both slots are taken")
+        proxy.dark()
+        began = time.monotonic()
+        assert hasty.result(10) == "local"
+        assert time.monotonic() - began < 3.0
+        assert patient[0].cancel()
+        assert patient[1].result(20) == "local"
+        assert time.monotonic() - began < 9.0
+        assert offered(client, "work")(4, 0.0) == "local"
+        proxy.relent()
+        probe(client)
+
+
+def _flush(url: str) -> None:
+    link = Link(url, name="tests")
+    link.connect()
+    link.call("FLUSHALL")
+    link.close()
