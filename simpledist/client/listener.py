@@ -26,7 +26,7 @@ from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.broker.records import Nudged, Reply
 from simpledist.client.future import Future
 from simpledist.client.outbox import Outbox
-from simpledist.client.outcomes import Outcomes
+from simpledist.client.outcomes import Outcomes, Patience, impatient
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
@@ -194,22 +194,35 @@ class Listener:
                 self._send_batch(batch)
 
     def _send_batch(self, batch: list[Future[Any]]) -> None:
-        session, call = self._session, batch[0].call
-        submitted = self._broker.submit(
-            call.function,
-            session.client,
-            session.connection,
-            [(future.call.label, future.call.sealed) for future in batch],
-            max_queue=call.max_queue,
-            crashes=call.crashes,
-        )
-        again = self._outcomes.entered(batch, submitted.words)
+        again = self._submit(batch)
         if again:
             self._send_batch(again)
         # Cancelled when they were not in Redis yet: now they are.
         gone = [future for future in batch if future.cancelled()]
         if gone:
-            self._broker.cancel(session.client, [(future.call.function, future.call.id) for future in gone])
+            self._broker.cancel(self._session.client, [(future.call.function, future.call.id) for future in gone])
+
+    def _submit(self, batch: list[Future[Any]], patient: Patience = impatient) -> list[Future[Any]]:
+        """One `submit`; gives those to be submitted once more. A batch that Redis refuses runs here, and it alone.
+
+        A full Redis takes no new call and still brings the results of those that it has.
+        """
+        session, call = self._session, batch[0].call
+        try:
+            submitted = self._broker.submit(
+                call.function,
+                session.client,
+                session.connection,
+                [(future.call.label, future.call.sealed) for future in batch],
+                max_queue=call.max_queue,
+                crashes=call.crashes,
+            )
+        except RedisRefused as error:
+            why = session.note_trouble(error)
+            for future in batch:
+                self._outcomes.fall_back(future, why)
+            return []
+        return self._outcomes.entered(batch, submitted.words, patient)
 
     # --- replies -------------------------------------------------------------------------------------------------
 
@@ -361,17 +374,9 @@ class Listener:
         for future in futures:
             if future.call.id in self._outcomes.in_flight:
                 by_function[future.call.function, future.call.crashes].append(future)
-        for (function, crashes), group in by_function.items():
+        for group in by_function.values():
             for batch in batches(group):
-                submitted = self._broker.submit(
-                    function,
-                    self._session.client,
-                    self._session.connection,
-                    [(future.call.label, future.call.sealed) for future in batch],
-                    crashes=crashes,
-                    max_queue=batch[0].call.max_queue,
-                )
-                self._submit_again(self._outcomes.entered(batch, submitted.words, self._crosses_restart))
+                self._submit_again(self._submit(batch, self._crosses_restart))
 
     def _send_backlog(self, function: str) -> None:
         """A worker is back: what waits for a local slot goes remote after all."""

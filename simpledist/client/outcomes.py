@@ -28,6 +28,12 @@ log = logging.getLogger("simpledist")
 SUSPECT: frozenset[str] = frozenset({"crashed", "lost"})
 UNTOLD: frozenset[str] = frozenset({"redis_down", "redis_refused", "timeout"})  # the job may still be there
 
+Patience = Callable[[Future[Any]], bool]  # of which call "no worker" does not count yet
+
+
+def impatient(_: Future[Any]) -> bool:
+    return False
+
 
 class Outcomes:
     """The calls in flight of one client, and how each of them ends. Any thread may call it."""
@@ -75,7 +81,7 @@ class Outcomes:
         self,
         futures: Sequence[Future[Any]],
         words: Sequence[str | Reply],
-        patient: Callable[[Future[Any]], bool] = lambda _: False,
+        patient: Patience = impatient,
     ) -> list[Future[Any]]:
         """What `submit` said of each: on its way, answered, or to be run here; gives those to be submitted once more.
 

@@ -53,6 +53,7 @@ def test_a_forged_call_is_not_decoded(signed: Cluster, thief: Link, history: His
     wait_until(lambda: work.runs(history.log), 5, "the slot is taken")
     future = offered(client, "work").submit(1)
     key = Keys().named("call", future.call.id)
+    wait_until(lambda: thief.call("EXISTS", key), 5, "the call is in Redis")
     honest = thief.call("GET", key)
     thief.call("SET", key, honest[:-64] + pickle.dumps(Bomb(tmp_path / "canary")), "KEEPTTL")
     assert future.result(20) == "local"
