@@ -32,6 +32,7 @@ from simpledist.config import Config
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
 from simpledist.job import Why
 from simpledist.pieces import Data
+from simpledist.placement import Costs
 from simpledist.signing import Keyring
 
 if TYPE_CHECKING:
@@ -196,10 +197,11 @@ class Client:
         promises: Promises | None = None,
         crashes: int = 0,
         sharing: Sharing | None = None,
+        stays: Why | None = None,
     ) -> tuple[Future[Any], Why | None]:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
-        why: Why | None = "closed" if self._closed else "nested" if self._nested else None
+        why: Why | None = "closed" if self._closed else "nested" if self._nested else stays
         sealed: Data = b""
         digest, address = b"", None
         if why is None and self._session.trouble is not None:
@@ -241,10 +243,14 @@ class Client:
         """A future for many calls as one job; None where they are not to travel so."""
         if self._closed or self._nested or self._session.trouble is not None:
             return None
+        began = time.perf_counter()
         try:
             bodies = [wire.encode_arguments(function.codec, args) for args in calls]
         except Unserialisable:
             return None
+        if (costs := self._outcomes.costs.get(function.function)) is not None:
+            seconds = (time.perf_counter() - began) / len(calls)
+            self._outcomes.costs[function.function] = costs.serialised(seconds)
         if sum(len(body) for body in bodies) > policy.CHUNK_BYTES:
             return None
         body = wire.join_calls([bytes(body) for body in bodies])
@@ -264,6 +270,31 @@ class Client:
             calls=len(calls),
         )
         return Future(call, self._outcomes, caller_runs=False), None
+
+    def stays(self, function: WorkerFunction[..., Any], *, in_map: bool = False) -> Why | None:
+        """Why a call of a function whose policy is not "remote" is to run here; None: it travels."""
+        if function.policy == "local":
+            return "local"
+        costs = self._outcomes.costs.get(function.function, Costs()).decided()
+        self._outcomes.costs[function.function] = costs
+        return "cheaper" if (costs.cheaper_here_in_a_map() if in_map else costs.cheaper_here()) else None
+
+    def run_here(
+        self, function: WorkerFunction[..., Any], why: Why, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """A plain call that stays: nothing but the call, its count and its time."""
+        began = time.perf_counter()
+        try:
+            return function.local(*args, **kwargs)
+        finally:
+            self.ran_here(function.function, why, 1, time.perf_counter() - began)
+
+    def ran_here(self, function: str, why: Why, calls: int, seconds: float) -> None:
+        """So many calls stayed, and took so long together."""
+        self._session.count_local(function, why, calls)
+        costs = self._outcomes.costs.get(function)
+        if costs is not None and calls:
+            self._outcomes.costs[function] = costs.ran_here(seconds / calls)
 
     @property
     def chunks(self) -> bool:

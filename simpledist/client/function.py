@@ -17,7 +17,7 @@ from simpledist.client.future import Future
 from simpledist.client.mapping import MapIterator
 from simpledist.client.sharing import Sharing, sharing
 from simpledist.errors import ConfigurationError
-from simpledist.job import Why
+from simpledist.job import Policy, Why
 
 if TYPE_CHECKING:
     from simpledist.client.client import Client
@@ -39,6 +39,7 @@ def worker_function(
     codec: str | None = None,
     join: bool = False,
     cache: float | None = None,
+    policy: Policy = "remote",
 ) -> WorkerFunction[P, R]:
     """The function that workers offer as `name`, called as if it were `local`, which is also the last resort.
 
@@ -46,8 +47,9 @@ def worker_function(
     before it runs here instead. `max_queue`: with so many jobs queued, further calls run here. `codec`: "pickle" or
     "json", by default the client's. `join`: a call that is identical to one in flight, of any client, waits for that
     one's outcome instead of being run again. `cache`: the value is kept in Redis for so many seconds and answers
-    identical calls; exceptions are not kept. Identical: same function, version, local code and arguments. Raises
-    ConfigurationError for a name or option that cannot be used.
+    identical calls; exceptions are not kept. Identical: same function, version, local code and arguments.
+    `policy`: "remote" sends every call that can travel, "local" none; "auto" runs a call here when that was seen to
+    cost less than its trip. Raises ConfigurationError for a name or option that cannot be used.
     """
     if not callable(local):
         raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
@@ -57,9 +59,11 @@ def worker_function(
         raise ConfigurationError(f"worker_function({name!r}): max_queue={max_queue}: use 0 or more, or None")
     if codec not in (None, "pickle", "json"):
         raise ConfigurationError(f"worker_function({name!r}): codec={codec!r}: use 'pickle' or 'json'")
+    if policy not in ("remote", "auto", "local"):
+        raise ConfigurationError(f"worker_function({name!r}): policy={policy!r}: use 'remote', 'auto' or 'local'")
     shared = sharing(name, local, join=join, cache=cache)
     return WorkerFunction(
-        client, job.qualified(name, version), local, timeout, max_queue, codec or client.codec, shared
+        client, job.qualified(name, version), local, timeout, max_queue, codec or client.codec, shared, policy
     )
 
 
@@ -73,6 +77,7 @@ def function(
     codec: str | None = None,
     join: bool = False,
     cache: float | None = None,
+    policy: Policy = "remote",
 ) -> Callable[[Callable[P, R]], WorkerFunction[P, R]]:
     """`worker_function` as a decorator; the name is by default the function's own.
 
@@ -95,6 +100,7 @@ def function(
             codec=codec,
             join=join,
             cache=cache,
+            policy=policy,
         )
 
     return decorate
@@ -112,6 +118,7 @@ class WorkerFunction(Generic[P, R]):
         max_queue: int | None,
         codec: str,
         shared: Sharing | None = None,
+        policy: Policy = "remote",
     ) -> None:
         functools.update_wrapper(self, local)
         self.client = client
@@ -119,6 +126,7 @@ class WorkerFunction(Generic[P, R]):
         self.local = local
         self.timeout = timeout
         self.max_queue = max_queue
+        self.policy: Policy = policy
         # A worker that imports a decorated function offers what it stands for.
         setattr(self, job.OFFER, (function, local))
         self.codec = codec
@@ -147,6 +155,8 @@ class WorkerFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The outcome: the value that the function returns, or the exception that it raises."""
+        if self.policy != "remote" and (stays := self.client.stays(self)) is not None:
+            return self.client.run_here(self, stays, args, kwargs)
         future, why = self.new_future(args, kwargs, caller_runs=True)
         self.start([(future, why)])
         try:
@@ -157,6 +167,10 @@ class WorkerFunction(Generic[P, R]):
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start the call and return its future."""
+        if self.policy != "remote" and (stays := self.client.stays(self)) is not None:
+            future, why = self.new_future(args, kwargs, stays=stays)
+            self.start([(future, why)])
+            return future
         future, why = self.new_future(args, kwargs)
         self.start([(future, why)])
         return future
@@ -215,6 +229,7 @@ class WorkerFunction(Generic[P, R]):
         caller_runs: bool = False,
         promises: Promises | None = None,
         crashes: int = 0,
+        stays: Why | None = None,
     ) -> tuple[Future[R], Why | None]:
         """A call that is not started yet, and why it cannot travel, if so."""
         return self.client.new_future(
@@ -230,6 +245,7 @@ class WorkerFunction(Generic[P, R]):
             promises=promises,
             crashes=crashes,
             sharing=self._sharing,
+            stays=stays,
         )
 
     def cache_clear(self) -> int:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from simpledist import policy, wire
+from simpledist import placement, policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
 from simpledist.client import throwaway
@@ -44,6 +44,7 @@ class Outcomes:
         self.together = Together()
         self.resolvers = Resolvers(self._resolve)
         self.experience: dict[str, policy.Experience] = {}
+        self.costs: dict[str, placement.Costs] = {}
         self.local_runs = LocalRuns(self._run_backlog, local_slots)
         self.heir = self  # in the child of a fork: who takes over its futures
         self._keyring = keyring
@@ -194,7 +195,7 @@ class Outcomes:
                 self.session.has_read(call.id)
             opened = wire.open_outcome(call.function, data, call.digest, self._keyring)
             data = None  # what is decoded lets go of it, piece by piece
-            outcome = self._outcome_of(call, opened, reply)
+            outcome = self._outcome_of(call, opened, reply, waited=future.caller_runs)
         except RedisDown:
             future.put_back(RunHere("redis_down"))
         except RedisRefused:
@@ -219,7 +220,9 @@ class Outcomes:
             else:
                 future.settle(info, value=outcome.value)
 
-    def _outcome_of(self, call: Call, opened: wire.OpenOutcome, reply: Reply) -> wire.Value | wire.Raised:
+    def _outcome_of(
+        self, call: Call, opened: wire.OpenOutcome, reply: Reply, *, waited: bool
+    ) -> wire.Value | wire.Raised:
         """Decode it, and remember how long such calls take."""
         if call.calls > 1:
             parts = wire.decode_parts(opened)
@@ -228,8 +231,13 @@ class Outcomes:
             outcome, calls = wire.decode_outcome(opened), 1
         if reply.place != "cached":
             # Less than a millisecond is told as 0.
+            seconds = (reply.run_ms or 0.25) / 1000
             seen = self.experience.get(call.function, policy.Experience())
-            self.experience[call.function] = seen.ran(calls, (reply.run_ms or 0.25) / 1000)
+            self.experience[call.function] = seen.ran(calls, seconds)
+            costs = self.costs.get(call.function)
+            if costs is not None:
+                trip = time.monotonic() - call.began - reply.run_ms / 1000 if waited else None
+                self.costs[call.function] = costs.ran_there(seconds / max(calls, 1), trip)
         return outcome
 
     def run_here(self, future: Future[Any], why: Why) -> None:

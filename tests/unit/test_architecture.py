@@ -15,6 +15,7 @@ FLOORS = {
     "errors": -1,  # below everything: any file may raise
     "job": 0,
     "policy": 0,
+    "placement": 0,
     "pieces": 0,
     "config": 1,
     "signing": 1,

@@ -1,0 +1,72 @@
+"""Where a call is cheaper: what a client knows of a function's times, and the decision of `policy="auto"`.
+
+Pure: times come in as arguments. Nothing is tried here that was not seen to be short elsewhere: a function that takes
+an hour is not run in its caller's process to find out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+SAFE_SECONDS = 0.002  # what takes so long elsewhere may be tried here
+EXPLORE_EVERY = 256  # one call in so many goes the way that seems dearer, so that the estimates stay alive
+HANDLING_SECONDS = 5e-6  # what a call costs its client in a chunk beside the serialising, both ways
+BLOCK_SECONDS = 0.01  # a map that runs here looks at the time so often
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Moving averages of one function, in seconds; None: not seen yet.
+
+    `here` and `there`: a run in this process, on a worker. `trip`: what a remote call takes beside its run (both ways,
+    waiting in the queue, serialising). `serialising`: the arguments of one call of a map.
+    """
+
+    here: float | None = None
+    there: float | None = None
+    trip: float | None = None
+    serialising: float | None = None
+    decisions: int = 0
+
+    def ran_here(self, seconds: float) -> Costs:
+        return replace(self, here=_average(self.here, seconds))
+
+    def ran_there(self, seconds: float, trip: float | None = None) -> Costs:
+        """`trip` is None where nobody waited for this one call."""
+        there = _average(self.there, seconds)
+        return replace(self, there=there, trip=self.trip if trip is None else _average(self.trip, trip))
+
+    def serialised(self, seconds: float) -> Costs:
+        return replace(self, serialising=_average(self.serialising, seconds))
+
+    def decided(self) -> Costs:
+        return replace(self, decisions=self.decisions + 1)
+
+    def cheaper_here(self) -> bool:
+        """Whether a call whose caller waits for it is done sooner by running it here."""
+        if self.trip is None or self.there is None:
+            return False
+        here = self._run_here()
+        explores = self.decisions % EXPLORE_EVERY == EXPLORE_EVERY - 1
+        if explores and here is not None and here > self.trip:
+            return self.there <= SAFE_SECONDS
+        return not explores and here is not None and here <= self.trip
+
+    def cheaper_here_in_a_map(self) -> bool:
+        """Whether to run a call here costs this process less than to send it with others."""
+        here = self._run_here()
+        if here is None:
+            return False
+        if self.here is None:
+            return True  # short enough to be tried
+        return here <= HANDLING_SECONDS + 2 * (self.serialising or 0.0)
+
+    def _run_here(self) -> float | None:
+        """The run time to expect here; None where it is unknown and not to be tried."""
+        if self.here is not None:
+            return self.here
+        return self.there if self.there is not None and self.there <= SAFE_SECONDS else None
+
+
+def _average(old: float | None, new: float) -> float:
+    return new if old is None else old + (new - old) / 8
