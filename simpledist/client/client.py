@@ -241,7 +241,7 @@ class Client:
         self, function: WorkerFunction[..., Any], calls: Sequence[tuple[Any, ...]]
     ) -> tuple[Future[Any], Why | None] | None:
         """A future for many calls as one job; None where they are not to travel so."""
-        if self._closed or self._nested or self._session.trouble is not None:
+        if self._closed or self._nested or self._session.trouble is not None or function.policy == "local":
             return None
         began = time.perf_counter()
         try:

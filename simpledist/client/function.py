@@ -201,7 +201,7 @@ class WorkerFunction(Generic[P, R]):
 
     def submit_many(self, calls: list[tuple[Any, ...]]) -> list[Future[R]]:
         """Start calls together, in as few round trips as they fit; what `map` is made of."""
-        futures = [self.new_future(args, {}) for args in calls]
+        futures = [self.new_future(args, {}, stays="local" if self.policy == "local" else None) for args in calls]
         self.start(futures)
         return [future for future, _ in futures]
 

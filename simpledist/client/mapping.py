@@ -123,7 +123,9 @@ class MapIterator(Iterator[R], Generic[R]):
 
     def _stays(self) -> Why | None:
         function = self._function
-        return None if function.policy == "remote" else function.client.stays(function, in_map=True)
+        if function.policy == "remote" or self._bar is not None:  # a bar shows futures: no call of it is without one
+            return None
+        return function.client.stays(function, in_map=True)
 
     def _run_block(self, why: Why) -> None:
         """Run some calls here, with as little as possible between one and the next."""
