@@ -26,6 +26,8 @@ WHY = {
     "key": "signing keys differ",
     "closed": "its client was closed",
     "called_off": "an operator called it off",
+    "cheaper": "its trip would have cost more",
+    "local": "its function's policy keeps it local",
 }
 
 

@@ -26,6 +26,8 @@ REASONS: dict[Why, str] = {
     "timeout": "it took longer than --timeout",
     "nested": "this is a worker's child, where calls are not passed on",
     "called_off": "an operator called it off (simpledist cancel)",
+    "cheaper": "its trip would have cost more than to run it here",
+    "local": "its function's policy keeps it local",
     "key": "the worker has another key: give both the same --secret-file",
 }
 

@@ -98,7 +98,7 @@ def test_scrolling_ends_at_both_ends() -> None:
 def test_rates_are_of_the_last_seconds_and_begin_anew_with_an_emptied_redis() -> None:
     meter = Meter()
     for second in range(10):
-        counted = function("f", succeeded=20 * second, failed=5 * second, **{"local:no_worker": 10 * second})
+        counted = function("f", returned=20 * second, raised=5 * second, **{"local:no_worker": 10 * second})
         meter.add(snapshot(counted, time=100.0 + second))
     rates = meter.each()["f"]
     assert (rates.calls, rates.raised, rates.local) == (35.0, 5.0, 10.0)
