@@ -68,8 +68,10 @@ def test_it_waits_for_redis_serves_its_page_meanwhile_and_stops_with_0(number: s
     port = free_port()
     line = [sys.executable, "-m", DISTRIBUTOR, "--port", str(port), "--redis", f"redis://{HOST}:{free_port()}"]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: answers(port) or process.poll() is not None, 15, "its page")
-        process.send_signal(number)
+        try:
+            wait_until(lambda: answers(port) or process.poll() is not None, 15, "its page")
+        finally:
+            process.send_signal(number)
         _, errors = process.communicate(timeout=10)
     assert process.returncode == 0
     assert "waiting for Redis" in errors
