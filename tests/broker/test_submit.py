@@ -156,3 +156,12 @@ def test_a_redis_that_is_full_refuses_the_batch_whole_and_results_still_come_thr
         bench.broker.leave("w1", final=True)
     finally:
         bench.redis("CONFIG", "SET", "maxmemory", "0")
+
+
+def test_a_call_that_was_set_beside_for_a_job_that_has_ended_does_not_stay(bench: Bench) -> None:
+    big = b"x" * (BESIDE_BYTES + 1)
+    bench.worker()
+    bench.broker.submit("fib", "c1", "run1:200", [("c1-1", big)])
+    bench.succeed(bench.claim()[0])
+    assert bench.broker.submit("fib", "c1", "run1:200", [("c1-1", big)]).words == ["done"]
+    assert not bench.exists("call", "c1-1")

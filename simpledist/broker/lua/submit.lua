@@ -90,7 +90,8 @@ call('HDEL', key_suspects(), client)
 for _, id in ipairs(waits) do
   call('HSET', key_job(id), 'waiting:' .. client, '1')
   if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
-  call('PEXPIRE', key_call(id), UNFINISHED_MS)
+  -- Nobody will read the call of a job that has ended: what was SET beside for it goes.
+  if ended[known[id]] then call('DEL', key_call(id)) else call('PEXPIRE', key_call(id), UNFINISHED_MS) end
 end
 -- Of several callers, one is enough that wants the value kept.
 for id, cache_ms in pairs(cached_for) do
