@@ -48,9 +48,12 @@ def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())
+    # Before any thread: what fails here must end the process, not half of it.
+    server = None if listener is None else _server(config, listener, host, token)
     duties = threading.Thread(target=daemon.run, name="simpledist-duties")
     duties.start()
-    server = None if listener is None else _serve(config, listener, host, token)
+    if server is not None:
+        threading.Thread(target=server.run, name="simpledist-web", daemon=True).start()
     stopped.wait()
     daemon.stop()
     duties.join()
@@ -93,15 +96,20 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _serve(config: Config, listener: socket.socket, host: str, token: str | None) -> Any:
-    """The dashboard, in threads of its own; loaded by name, so that --no-web needs no Flask."""
-    web: Any = import_module("simpledist_web")
-    waitress: Any = import_module("waitress")
+def _server(config: Config, listener: socket.socket, host: str, token: str | None) -> Any:
+    """The dashboard, ready to run; loaded by name, so that --no-web needs no Flask."""
     monitor = Monitor.connect(config.url, config.namespace)
-    app = web.create_app(monitor, hosts=[host], token=token)
     logging.getLogger("waitress").setLevel(logging.ERROR)
-    server = waitress.create_server(app, sockets=[listener], threads=4, ident=None)
-    threading.Thread(target=server.run, name="simpledist-web", daemon=True).start()
+    try:
+        web: Any = import_module("simpledist_web")
+        waitress: Any = import_module("waitress")
+        app = web.create_app(monitor, hosts=[host], token=token)
+        server = waitress.create_server(app, sockets=[listener], threads=4, ident=None)
+    except Exception as error:  # an import runs what others wrote: it may fail in any way
+        listener.close()
+        raise ConfigurationError(
+            f"cannot serve the dashboard: {type(error).__name__}: {error}; mend the installation, or use --no-web"
+        ) from error
     shown = f"[{host}]" if ":" in host else host
     log.info("dashboard on http://%s:%d", shown, listener.getsockname()[1])
     return server

@@ -48,6 +48,22 @@ def test_a_port_that_is_taken_is_one_line_and_exit_code_2() -> None:
     assert done.returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [("raise ImportError('no Flask here')", "no Flask here"), ("", "create_app"), ("1 / 0", "ZeroDivisionError")],
+)
+def test_a_dashboard_that_cannot_be_made_is_one_line_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redis_server: EmbeddedRedis, module: str, expected: str
+) -> None:
+    (tmp_path / "simpledist_web.py").write_text(module)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    port = str(free_port())
+    done = run("--log-level", "error", "--redis", redis_server.url, "--port", port, module=DISTRIBUTOR)
+    assert expected in complaint(done)
+    assert "--no-web" in complaint(done)
+    assert done.returncode == 2
+
+
 def test_a_redis_that_refuses_us_is_said_and_waited_for(redis_server: EmbeddedRedis) -> None:
     """Somebody may be about to mend it: the duties are nobody's only hope."""
     link = Link(redis_server.url)
