@@ -17,6 +17,9 @@ from simpledist.errors import RedisDown, RedisRefused
 
 log = logging.getLogger("simpledist.worker")
 
+# Refused again so soon, it is as after so many failures: rarely enough to harm nobody, often enough for who holds jobs.
+REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_FAILURES = 5.0, 3
+
 
 class Links:
     """The connections and what is outstanding on the pop one."""
@@ -31,7 +34,7 @@ class Links:
         self._pop_ends = 0.0
         self._failures = 0
         self._retry_at = 0.0
-        self._away_logged = -1e9
+        self._away_logged = self._refused_logged = self._refused_at = -1e9
         self.was_up = False
 
     @property
@@ -65,13 +68,22 @@ class Links:
         return fresh_beat
 
     def failed(self, error: RedisDown | RedisRefused) -> None:
-        """A connection broke: the first retry is at once, the next ones are not."""
+        """A connection broke, or is refused: the first retry is at once, the next ones are not."""
+        now = time.monotonic()
         self._failures += 1
-        delay = 0.0 if self._failures == 1 else policy.backoff_seconds(self._failures, random.random())
-        self._retry_at = time.monotonic() + delay
-        if self._failures > 1 and time.monotonic() - self._away_logged > 60.0:
-            self._away_logged = time.monotonic()
+        if isinstance(error, RedisRefused):
+            if now - self._refused_at < REFUSED_AGAIN_SECONDS:
+                # That connections are made says nothing here: it is what comes over them that is refused.
+                self._failures = max(self._failures, REFUSED_AGAIN_FAILURES)
+            self._refused_at = now
+            if now - self._refused_logged > 60.0:
+                self._refused_logged = now
+                log.error("Redis at %s refuses us: %s", self._where, error)
+        elif self._failures > 1 and now - self._away_logged > 60.0:
+            self._away_logged = now
             log.warning("waiting for Redis at %s: %s", self._where, error)
+        again = self._failures > 1
+        self._retry_at = now + (policy.backoff_seconds(self._failures, random.random()) if again else 0.0)
 
     # --- the pop connection --------------------------------------------------------------------------------------
 
@@ -82,7 +94,7 @@ class Links:
 
     def pop_ends(self) -> float:
         """When an outstanding pop must have been answered."""
-        return self._pop_ends if self.popping else float("inf")
+        return self._pop_ends if self.popping and self.pop.connected else float("inf")
 
     def take_pop(self) -> tuple[str, bytes] | None:
         """Read the answer of the outstanding pop: (key, element), or None."""

@@ -33,6 +33,7 @@ class Presence:
         self, worker: str, label: str, links: Links, children: Children, jobs: Jobs, timings: policy.Timings
     ) -> None:
         self.registered = False
+        self.ever_registered = False  # Redis took us once: if it refuses us later, somebody may be about to mend it
         self.offering = True
         self.next_beat = 0.0
         self._worker = worker
@@ -42,7 +43,6 @@ class Presence:
         self._jobs = jobs
         self._timings = timings
         self._missing: dict[Held, int] = {}
-        self._announced = False
         self._vitals = ""  # as Redis has them
         self._told: dict[str, int] = {}  # what the row says of mismatches
         self._started_ms = round(time.time() * 1000)
@@ -64,8 +64,8 @@ class Presence:
             self.registered = False
             beaten = self._beat()
         self.registered = True
-        if not self._announced:
-            self._announced = True
+        if not self.ever_registered:
+            self.ever_registered = True
             log.info("worker %s is ready", self._worker)
         self.next_beat = time.monotonic() + self._timings.beat_seconds
         for held in beaten.stop:

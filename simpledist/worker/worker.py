@@ -133,7 +133,7 @@ class Worker:
         except RedisDown as error:
             self._links.failed(error)
         except RedisRefused as error:
-            if not self._presence.registered and not self._jobs.held:
+            if not self._presence.ever_registered:
                 raise
             self._refused(error)
         ready = self._sleep()
@@ -192,7 +192,6 @@ class Worker:
 
     def _refused(self, error: RedisRefused) -> None:
         """Redis answers and will not: full, or its rights were changed. What waits is tried again after a pause."""
-        log.error("worker %s: Redis refuses us: %s", self.id, error)
         self._links.close()
         self._links.failed(error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import types
 from collections.abc import Iterator
@@ -156,6 +157,36 @@ def test_a_full_redis_keeps_calls_here_and_what_runs_comes_back(own_cluster: Clu
         assert outcome(running)[1:] == ("remote", None)
         link.call("CONFIG", "SET", "maxmemory", "0")
         wait_until(lambda: offered(client, "fib")(10) == 55, 10, "calls run remotely again")
+
+
+@pytest.mark.parametrize(
+    ("refuse", "allow"),
+    [
+        ("CONFIG SET requirepass secret", "CONFIG SET requirepass"),
+        ("ACL SETUSER default -eval -evalsha", "ACL SETUSER default +@all"),
+    ],
+)
+def test_an_idle_worker_whom_redis_refuses_for_a_while_comes_back(
+    own_cluster: Cluster, link: Link, refuse: str, allow: str
+) -> None:
+    """The first: connections are refused. The second: they are made, and what comes over them is refused."""
+    worker = own_cluster.start_worker()
+
+    def refused() -> int:
+        text = link.call("INFO", "errorstats").decode()
+        return sum(int(count) for count in re.findall(r"errorstat_NO(?:AUTH|PERM):count=(\d+)", text))
+
+    link.call(*refuse.split())
+    try:
+        link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        wait_until(lambda: refused() >= 5 or not worker.running, 15, "it was refused again and again")
+        assert worker.running, worker.stderr_text()
+        assert worker.stderr_text().count("refuses us") == 1
+    finally:
+        link.call(*allow.split(), *[""] * allow.endswith("requirepass"))
+    with own_cluster.connect() as client:
+        wait_until(lambda: offered(client, "fib")(10) == 55, 10, "calls run on it again")
+    assert worker.running
 
 
 # --- after work --------------------------------------------------------------------------------------------------
