@@ -55,9 +55,9 @@ def connect(
 
     Never blocks and never needs Redis: without one, calls run here. Inside a worker's child it opens nothing.
     `memory://` is a cluster for unit tests, in this process: no server, no worker, each call run at once.
-    `codec` is "pickle" or "json"; `local_slots` how many futures may run here at once; a call or result over
-    `max_value_bytes` does not travel. Raises ConfigurationError for what needs no network to be seen: a bad URL or
-    name, or no key where Redis is on another machine.
+    `codec` is "pickle" or "json"; `local_slots` how many futures may run here at once; a call whose arguments
+    take more than `max_value_bytes` does not travel, nor does a result over 256 MB. Raises ConfigurationError for what
+    needs no network to be seen: a bad URL or name, or no key where Redis is on another machine.
     """
     if codec not in ("pickle", "json"):
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
@@ -251,7 +251,7 @@ class Client:
         if (costs := self._outcomes.costs.get(function.function)) is not None:
             seconds = (time.perf_counter() - began) / len(calls)
             self._outcomes.costs[function.function] = costs.serialised(seconds)
-        if sum(len(body) for body in bodies) > policy.CHUNK_BYTES:
+        if sum(len(body) for body in bodies) > min(policy.CHUNK_BYTES, self._max_value_bytes):
             return None
         body = wire.join_calls([bytes(body) for body in bodies])
         envelope = wire.seal_chunk(function.function, function.codec, body, self._keyring, function.fingerprint)

@@ -104,6 +104,9 @@ def test_arguments_that_cannot_travel_stay_here(client: simpledist.Client) -> No
 def test_arguments_over_the_limit_stay_here(cluster: Cluster) -> None:
     with cluster.connect(max_value_bytes=1000) as small:
         assert outcome(offered(small, "echo").submit(b"x" * 2000)) == (LOCAL, "local", "too_big")
+        echo = offered(small, "echo")
+        assert list(echo.map(range(100))) == list(range(100))
+        assert list(echo.map([b"x" * 2000] * 100)) == [LOCAL] * 100, "in a map as well"
 
 
 def test_lambdas_and_closures_travel(client: simpledist.Client) -> None:
