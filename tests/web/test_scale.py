@@ -14,7 +14,8 @@ from simpledist.broker.records import Ended
 from simpledist.embedded import EmbeddedRedis
 from tests.stage import Stage
 from tests.waiting import wait_until
-from tests.web.site import application
+from tests.web.browser import Browser
+from tests.web.site import Site, application
 
 FUNCTIONS, WORKERS, JOBS, SLOTS, RUNNING = 300, 1_000, 100_000, 8, 1_000
 # Of this process' own time: the suite runs among others, and what they take is no fault of a page's.
@@ -126,3 +127,30 @@ def spent_ms(stage: Stage) -> float:
         if name.startswith("cmdstat_") and not name.startswith(("cmdstat_eval", "cmdstat_info", "cmdstat_slowlog")):
             spent += int(numbers.partition("usec=")[2].partition(",")[0])
     return spent / 1000
+
+
+@pytest.fixture
+def crowded_site(crowd: Stage) -> Iterator[Site]:
+    one = Site(crowd)
+    yield one
+    one.close()
+
+
+SHOWN = {
+    "/": "workers",
+    "/functions": "f100",
+    "/functions/f7": "last day by 15 minutes",
+    "/workers": "page 1 of 10",
+    "/workers/w7": "last beat",
+    "/jobs?state=queued": "place",
+    "/jobs/c1-50000": "Its way",
+    "/errors": "ValueError",
+}
+
+
+@pytest.mark.parametrize("path", SHOWN)
+def test_a_browser_shows_it_and_stays_live(crowded_site: Site, browser: Browser, path: str) -> None:
+    browser.open(crowded_site.url + path)
+    browser.wait_for(SHOWN[path])
+    browser.wait_for("live", "#pulse")
+    assert browser.run("return document.documentElement.scrollWidth <= window.innerWidth"), "it overflows sideways"
