@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import simpledist
+from simpledist.broker import Link
 from simpledist.cluster import Cluster
 from tests import standing
 from tests.conftest import leaked_keys
@@ -39,3 +40,11 @@ def own_cluster() -> Iterator[Cluster]:
 def client(cluster: Cluster) -> Iterator[simpledist.Client]:
     with cluster.connect() as one:
         yield one
+
+
+@pytest.fixture
+def link(own_cluster: Cluster) -> Iterator[Link]:
+    one = Link(own_cluster.url, name="tests")
+    one.connect()
+    yield one
+    one.close()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,6 @@ LOCAL = "local"
 
 def offered(client: simpledist.Client, name: str, **options: Any) -> Any:
     return simpledist.worker_function(client, name, lambda *_, **__: LOCAL, **options)
-
-
-@pytest.fixture
-def link(own_cluster: Cluster) -> Iterator[Link]:
-    one = Link(own_cluster.url, name="tests")
-    one.connect()
-    yield one
-    one.close()
 
 
 def runs_remotely(client: simpledist.Client, seconds: float = 10.0) -> None:

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,6 @@ def outcome(future: simpledist.Future[Any]) -> tuple[Any, str, str | None]:
     value = future.result(30)
     assert future.info is not None
     return value, future.info.where, future.info.why
-
-
-@pytest.fixture
-def link(own_cluster: Cluster) -> Iterator[Link]:
-    one = Link(own_cluster.url, name="tests")
-    one.connect()
-    yield one
-    one.close()
 
 
 def who_runs_it(folder: str, name: str, seconds: float) -> int:

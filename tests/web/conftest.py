@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 import pytest
 
 from simpledist.embedded import EmbeddedRedis
-from tests import standing
+from tests import needs, standing
 from tests.stage import Stage
 from tests.web.browser import Browser, start
 from tests.web.site import ERROR, HOSTILE, Site
-
-
-def missing(what: str, install: str) -> None:
-    """Skip where a program is not installed; in CI that is a failure."""
-    message = f"no {what} here: {install}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message, pytrace=False)
-    pytest.skip(message)
 
 
 @pytest.fixture
@@ -61,9 +51,9 @@ def chromium() -> Iterator[Browser]:
     binary = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if binary is None or driver is None:
-        missing("chromium", "apt-get install chromium chromium-driver")
+        needs.missing("no chromium here: apt-get install chromium chromium-driver")
     profile = tempfile.mkdtemp(prefix="sd-browser-")
-    browser = start(cast("str", binary), cast("str", driver), profile)
+    browser = start(binary, driver, profile)
     standing.roots.add(browser.pid)
     yield browser
     browser.quit()
@@ -84,12 +74,10 @@ def browser(chromium: Browser) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The text of axe-core, fetched from npm's registry once."""
-    npm = shutil.which("npm")
-    if npm is None:
-        missing("npm", "apt-get install npm")
+    npm = needs.program("npm")
     folder = tmp_path_factory.mktemp("axe")
     subprocess.run(
-        [cast("str", npm), "pack", "--silent", "axe-core@4.10.3"],
+        [npm, "pack", "--silent", "axe-core@4.10.3"],
         cwd=folder,
         check=True,
         capture_output=True,
