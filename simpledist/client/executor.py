@@ -30,6 +30,10 @@ R = TypeVar("R")
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of one call
 
+# A pool's thread has a call before `submit` returns, a worker when it gets there. Who gives many calls and shuts down
+# at once, cancelling, counts on some having begun (CPython's test_cancel_futures does): the oldest gets this long.
+TO_BEGIN_S = 0.05
+
 
 class Executor(concurrent.futures.Executor):
     """See `Client.executor`. Safe to use from many threads.
@@ -92,7 +96,11 @@ class Executor(concurrent.futures.Executor):
         """
         self._promises.close("cannot schedule new futures after shutdown")
         if cancel_futures:
-            self._client.cancel_waiting(self._promises.outstanding())
+            given = self._promises.outstanding()
+            if given:
+                oldest = min(given, key=lambda future: future.call.began)
+                oldest.wait_done(max(0.0, oldest.call.began + TO_BEGIN_S - time.monotonic()))
+            self._client.cancel_waiting(given)
         if wait:
             self._promises.join()
 
