@@ -24,6 +24,7 @@ LABELS = ("function", "version")
 # Of the bounds that are counted by: 1, 3, 10, 30 ... are what a scrape needs.
 BOUNDS = tuple(bound for bound in BOUNDS_SECONDS if f"{bound:e}"[:3] in ("1.0", "3.0"))
 STATES = ("succeeded", "failed", "cancelled")
+SHARED = ("joined", "cached")  # ways in which a call has the outcome of another
 HEALTH = ("alive", "late", "silent", "dead")
 EVENTS = {
     "submitted": "Jobs that entered a queue; a chunk of a map is one.",
@@ -110,6 +111,9 @@ def _counts(functions: Iterable[FunctionState]) -> Iterator[Metric]:
     local = CounterMetricFamily(
         "simpledist_local_runs", "Calls that ran at their callers, by reason.", labels=[*LABELS, "why"]
     )
+    shared = CounterMetricFamily(
+        "simpledist_calls_shared", "Calls without a run of their own: joined or cached.", labels=[*LABELS, "how"]
+    )
     events = {
         name: CounterMetricFamily(f"simpledist_jobs_{name}", said, labels=LABELS) for name, said in EVENTS.items()
     }
@@ -123,9 +127,12 @@ def _counts(functions: Iterable[FunctionState]) -> Iterator[Metric]:
                 given_up.add_metric([*labels, why], tally[why])
             if tally.local.get(why):
                 local.add_metric([*labels, why], tally.local[why])
+        for how in SHARED:
+            if tally[how]:
+                shared.add_metric([*labels, how], tally[how])
         for name, event in events.items():
             event.add_metric(labels, tally[name])
-    yield from (ended, raised, given_up, local, *events.values())
+    yield from (ended, raised, given_up, local, shared, *events.values())
 
 
 def _durations(what: str, said: str, functions: Iterable[FunctionState]) -> Metric:

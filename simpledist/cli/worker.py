@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
 
 import click
 
@@ -12,6 +10,7 @@ from simpledist import shipped
 from simpledist.cli.options import common_options, run
 from simpledist.config import Config
 from simpledist.signing import Keyring
+from simpledist.worker.environment import cpus
 from simpledist.worker.worker import Worker
 
 
@@ -53,6 +52,8 @@ def worker(
         simpledist-worker fns:fib
         simpledist-worker fns work=mathlib:integrate@2 --slots 8
 
+    Numerical libraries get CPUs / slots threads in each slot, unless OMP_NUM_THREADS and its like are set.
+
     Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
     waits for a Redis that is away.
     """
@@ -72,11 +73,6 @@ def worker(
     )
     one.start()
     return one.run()
-
-
-def cpus() -> int:
-    """The CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def main() -> None:

@@ -18,11 +18,9 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.broker.records import Held
-from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import TargetError
+from simpledist.worker import environment
 from simpledist.worker.channel import Channel
-
-_SECRETS = ("SIMPLEDIST_SECRET_FILE", "SIMPLEDIST_REDIS_URL", "SIMPLEDIST_WEB_TOKEN_FILE")
 
 
 @dataclass(slots=True)
@@ -115,8 +113,6 @@ class Children:
     def start_template(self) -> None:
         """Start a template and ask it for a child a slot; it tells us more when it has imported."""
         ours, theirs = socket.socketpair()
-        environment = {key: value for key, value in os.environ.items() if key not in _SECRETS}
-        environment[NESTED_VARIABLE] = "1"
         self._process = subprocess.Popen(
             [
                 sys.executable,
@@ -128,7 +124,7 @@ class Children:
             ],
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
-            env=environment,
+            env=environment.of_children(self._count),
         )
         theirs.close()
         self._sock, self._line = ours, b""

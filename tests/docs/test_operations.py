@@ -26,7 +26,7 @@ def test_every_command_exists() -> None:
 
 
 def test_every_metric_exists() -> None:
-    counters = {"local:no_worker": 1, "failed": 1}
+    counters = {"local:no_worker": 1, "failed": 1, "cached": 1}
     function = FunctionState("fib", "fib", None, 1, 1, 1, 1.0, counters)
     scraped = exposition(Snapshot(RedisState(ok=True), functions=(function,)))[0].decode()
     named = set(re.findall(r"simpledist_\w+", TEXT))

@@ -18,7 +18,7 @@ from simpledist.monitor import FunctionState, RedisState, Snapshot
 from tests.integration.conftest import FUNCTIONS
 from tests.integration.functions import farm
 
-VALUES, RAISED, NOBODY, UNSERIALISABLE = 4800, 120, 50, 30
+VALUES, RAISED, NOBODY, UNSERIALISABLE, CACHED = 4800, 120, 50, 30, 7
 
 
 def families(text: str) -> dict[str, Metric]:
@@ -32,16 +32,16 @@ def value(found: dict[str, Metric], family: str, sample: str, **labels: str) -> 
     )
 
 
-def scrape(url: str, accept: str = "") -> str:
-    request = urllib.request.Request(f"{url}metrics", headers={"Accept": accept} if accept else {})
+def scrape(url: str, path: str = "metrics", accept: str = "") -> str:
+    request = urllib.request.Request(f"{url}{path}", headers={"Accept": accept} if accept else {})
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 200
         return answer.read().decode()
 
 
 @pytest.fixture(scope="module")
-def scrapes() -> Iterator[tuple[str, str, str]]:
-    """5,000 calls, then the scrapes of two distributors, the second one's also in OpenMetrics."""
+def scrapes() -> Iterator[tuple[str, str, str, str]]:
+    """5,000 calls, then the scrapes of two distributors, the second one's also in OpenMetrics, and its page of fib."""
     with Cluster("farm", workers=1, slots=2, folder=FUNCTIONS, distributor=True, web=True) as cluster:
         first = cluster.dashboard_url
         cluster.start_distributor(web=True)
@@ -57,10 +57,13 @@ def scrapes() -> Iterator[tuple[str, str, str]]:
             lock = simpledist.worker_function(client, "lock", farm.lock)
             locks = [lock.submit() for _ in range(UNSERIALISABLE)]
             assert all(one.result() for one in locks)
-        yield scrape(first), scrape(second), scrape(second, "application/openmetrics-text; version=1.0.0")
+            fib = simpledist.worker_function(client, "fib", farm.fib, cache=60)
+            assert [fib(20) for _ in range(CACHED + 1)] == [6765] * (CACHED + 1)
+        openmetrics = scrape(second, accept="application/openmetrics-text; version=1.0.0")
+        yield scrape(first), scrape(second), openmetrics, scrape(second, "functions/fib")
 
 
-def test_the_counters_agree_with_what_the_calls_did(scrapes: tuple[str, str, str]) -> None:
+def test_the_counters_agree_with_what_the_calls_did(scrapes: tuple[str, str, str, str]) -> None:
     found = families(scrapes[0])
     ended = "simpledist_jobs_ended_total"
     assert value(found, "simpledist_jobs_ended", ended, function="echo", state="succeeded") == VALUES
@@ -72,12 +75,14 @@ def test_the_counters_agree_with_what_the_calls_did(scrapes: tuple[str, str, str
     assert value(found, "simpledist_local_runs", local) == NOBODY + UNSERIALISABLE, "no other local run"
     given_up = "simpledist_jobs_given_up_total"
     assert value(found, "simpledist_jobs_given_up", given_up) == UNSERIALISABLE
-    submitted = VALUES + RAISED + UNSERIALISABLE
+    submitted = VALUES + RAISED + UNSERIALISABLE + 1
     assert value(found, "simpledist_jobs_submitted", "simpledist_jobs_submitted_total") == submitted
     assert value(found, "simpledist_jobs_ended", ended) == submitted
+    assert value(found, "simpledist_calls_shared", "simpledist_calls_shared_total", how="cached") == CACHED
+    assert value(found, "simpledist_calls_shared", "simpledist_calls_shared_total") == CACHED
 
 
-def test_the_histograms_count_every_job_that_ran(scrapes: tuple[str, str, str]) -> None:
+def test_the_histograms_count_every_job_that_ran(scrapes: tuple[str, str, str, str]) -> None:
     found = families(scrapes[0])
     run = "simpledist_job_run_seconds"
     assert value(found, run, f"{run}_count", function="echo", version="") == VALUES
@@ -85,10 +90,14 @@ def test_the_histograms_count_every_job_that_ran(scrapes: tuple[str, str, str]) 
     buckets = [value(found, run, f"{run}_bucket", function="echo", version="", le=str(bound)) for bound in BOUNDS]
     assert buckets == sorted(buckets)
     wait = "simpledist_job_wait_seconds"
-    assert value(found, wait, f"{wait}_count") == VALUES + RAISED + UNSERIALISABLE
+    assert value(found, wait, f"{wait}_count") == VALUES + RAISED + UNSERIALISABLE + 1
 
 
-def test_two_distributors_say_the_same_and_nothing_is_counted_twice(scrapes: tuple[str, str, str]) -> None:
+def test_a_functions_page_tells_of_calls_without_a_run_of_their_own(scrapes: tuple[str, str, str, str]) -> None:
+    assert f"0 joined, {CACHED} from the cache" in scrapes[3]
+
+
+def test_two_distributors_say_the_same_and_nothing_is_counted_twice(scrapes: tuple[str, str, str, str]) -> None:
     def counters(text: str) -> set[str]:
         return {line for line in text.splitlines() if "_total{" in line or "_count{" in line}
 
@@ -96,7 +105,7 @@ def test_two_distributors_say_the_same_and_nothing_is_counted_twice(scrapes: tup
     assert counters(scrapes[0])
 
 
-def test_gauges_tell_what_an_autoscaler_needs(scrapes: tuple[str, str, str]) -> None:
+def test_gauges_tell_what_an_autoscaler_needs(scrapes: tuple[str, str, str, str]) -> None:
     found = families(scrapes[0])
     assert value(found, "simpledist_up", "simpledist_up") == 1
     assert value(found, "simpledist_workers", "simpledist_workers", health="alive") == 1
@@ -107,7 +116,7 @@ def test_gauges_tell_what_an_autoscaler_needs(scrapes: tuple[str, str, str]) -> 
     assert value(found, "simpledist_oldest_wait_seconds", "simpledist_oldest_wait_seconds") == 0
 
 
-def test_openmetrics_is_given_to_whom_asks_for_it(scrapes: tuple[str, str, str]) -> None:
+def test_openmetrics_is_given_to_whom_asks_for_it(scrapes: tuple[str, str, str, str]) -> None:
     openmetrics: Any = import_module("prometheus_client.openmetrics.parser")
     found: dict[str, Metric] = {
         family.name: family for family in openmetrics.text_string_to_metric_families(scrapes[2])

@@ -1,0 +1,39 @@
+"""The environment in which functions run: the worker's own, without its secrets, with threads for one slot.
+
+Knows only variables. The template is started with it (children.py); children inherit it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from simpledist.config import NESTED_VARIABLE
+
+_SECRETS = ("SIMPLEDIST_SECRET_FILE", "SIMPLEDIST_REDIS_URL", "SIMPLEDIST_WEB_TOKEN_FILE")
+
+# What numerical libraries read once, when they are loaded. Each of them would start a thread a CPU, in each slot: 64
+# threads where there are eight slots on eight CPUs, slower than eight (joblib/joblib#940 guards its processes alike).
+_THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def cpus() -> int:
+    """The CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def of_children(slots: int) -> dict[str, str]:
+    """The variables for the children of a worker with so many slots; what the user has set stays."""
+    variables = {key: value for key, value in os.environ.items() if key not in _SECRETS}
+    variables[NESTED_VARIABLE] = "1"
+    for name in _THREADS:
+        variables.setdefault(name, str(max(1, cpus() // slots)))
+    return variables
