@@ -53,6 +53,8 @@ def connect(
 ) -> Client:
     """A client of the cluster at `url` (else $SIMPLEDIST_REDIS_URL, else redis://localhost:6379/0).
 
+        with simpledist.connect("redis://queue.example:6379/0", secret_file="cluster.key") as dist: ...
+
     Never blocks and never needs Redis: without one, calls run here. Inside a worker's child it opens nothing.
     `memory://` is a cluster for unit tests, in this process: no server, no worker, each call run at once.
     `codec` is "pickle" or "json"; `local_slots` how many futures may run here at once; a call whose arguments

@@ -43,6 +43,9 @@ def worker_function(
 ) -> WorkerFunction[P, R]:
     """The function that workers offer as `name`, called as if it were `local`, which is also the last resort.
 
+        fib = simpledist.worker_function(dist, "fib", fns.fib, timeout=60)
+        fib(20), fib.submit(20).result(), list(fib.map(range(20)))
+
     `version`: only workers that offer `name@version` serve it. `timeout`: seconds that a call may spend on the cluster
     before it runs here instead. `max_queue`: with so many jobs queued, further calls run here. `codec`: "pickle" or
     "json", by default the client's. `join`: a call that is identical to one in flight, of any client, waits for that

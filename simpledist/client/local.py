@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +34,7 @@ class Lane:
     """
 
     slots: int
-    backlog: deque[tuple[Future[Any], RunHere]] = field(default_factory=deque[Any])
+    backlog: OrderedDict[Future[Any], RunHere] = field(default_factory=OrderedDict[Any, Any])
     threads: int = 0
 
 
@@ -52,7 +52,7 @@ class LocalRuns:
         lane = future.call.promises.lane if future.call.promises else self._lane
         with self._lock:
             self._lanes.add(lane)
-            lane.backlog.append((future, ready))
+            lane.backlog[future] = ready
             if lane.threads >= lane.slots:
                 return
             lane.threads += 1
@@ -63,7 +63,10 @@ class LocalRuns:
         """Functions with futures that would rather run remotely."""
         with self._lock:
             return {
-                future.call.function for lane in self._lanes for future, ready in lane.backlog if ready.why in PASSING
+                future.call.function
+                for lane in self._lanes
+                for future, ready in lane.backlog.items()
+                if ready.why in PASSING
             }
 
     def take_back(self, function: str, most: int) -> list[Future[Any]]:
@@ -71,24 +74,17 @@ class LocalRuns:
         taken: list[Future[Any]] = []
         with self._lock:
             for lane in self._lanes:
-                kept: deque[tuple[Future[Any], RunHere]] = deque()
-                for future, ready in lane.backlog:
+                for future, ready in list(lane.backlog.items()):
                     if len(taken) < most and future.call.function == function and ready.why in PASSING:
+                        del lane.backlog[future]
                         taken.append(future)
-                    else:
-                        kept.append((future, ready))
-                lane.backlog = kept
         return taken
 
     def remove(self, future: Future[Any]) -> bool:
         """Whether the future was still waiting here, and no longer is."""
         lane = future.call.promises.lane if future.call.promises else self._lane
         with self._lock:
-            for entry in lane.backlog:
-                if entry[0] is future:
-                    lane.backlog.remove(entry)
-                    return True
-        return False
+            return lane.backlog.pop(future, None) is not None
 
     def join(self) -> None:
         """Return once nothing waits or runs here."""
@@ -104,7 +100,7 @@ class LocalRuns:
                         self._lanes.discard(lane)
                     self._finished.notify_all()
                     return
-                future, ready = lane.backlog.popleft()
+                future, ready = lane.backlog.popitem(last=False)
             try:
                 self._run(future, ready)
             except BaseException:  # of a callback: no reason to leave the others waiting

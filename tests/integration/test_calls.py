@@ -216,6 +216,19 @@ def test_a_queued_call_can_be_cancelled(client: simpledist.Client) -> None:
     assert not blockers[0].cancel()
 
 
+def test_calls_that_wait_for_a_local_run_are_cancelled_each_in_the_same_time(client: simpledist.Client) -> None:
+    gate = threading.Event()
+    first = offered(client, "nobody", gate.wait).submit(30)
+    waiting = [offered(client, "nobody").submit() for _ in range(10_000)]
+    wait_until(lambda: first.running(), 10, "the first runs here and all others wait behind it")
+    began = time.process_time()
+    assert all(future.cancel() for future in reversed(waiting))
+    took = time.process_time() - began
+    gate.set()
+    assert first.result(30)
+    assert took < 1.0, "searched from the front, the last of 10,000 is found after 10,000 steps"
+
+
 def test_a_running_call_is_stopped_within_a_second(client: simpledist.Client, tmp_path: Path) -> None:
     log = offered(client, "log_run")
     futures = [log.submit(str(tmp_path), str(n), 60.0) for n in range(2)]
