@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from simpledist import sentinel_url
 from simpledist.errors import ConfigurationError
 
 DEFAULT_URL = "redis://localhost:6379/0"
@@ -33,6 +34,8 @@ class Config:
     namespace: str = DEFAULT_NAMESPACE
     secret_file: str | None = None
     insecure: bool = False
+    # No key, and trust in this machine alone: a primary that Sentinels name has to be here as well.
+    stays_here: bool = False
 
     @property
     def safe_url(self) -> str:
@@ -68,17 +71,30 @@ def load(
         raise ConfigurationError(
             f"namespace {namespace!r}: use letters, digits, '_', '.' and '-', if need be all in one pair of braces"
         )
-    if codec == "pickle" and not secret_file and not insecure and not on_this_machine(url):
+    stays_here = codec == "pickle" and not secret_file and not insecure
+    if stays_here and not on_this_machine(url):
         raise ConfigurationError(
             f"Redis at {redacted(url)} is not on this machine and no key is set: whoever can write to it could run "
             "code here. Make a key with `simpledist secret FILE` and give every process --secret-file FILE "
             "(SIMPLEDIST_SECRET_FILE), or say --insecure (insecure=True)"
         )
-    return Config(url=url, namespace=namespace, secret_file=secret_file, insecure=insecure)
+    return Config(
+        url=url,
+        namespace=namespace,
+        secret_file=secret_file,
+        insecure=insecure,
+        stays_here=stays_here and sentinel_url.names_sentinels(url),
+    )
 
 
 def check_url(url: str) -> None:
-    """Raise ConfigurationError unless `url` is redis://, rediss:// or unix:// with usable parts, or memory://."""
+    """Raise ConfigurationError unless `url` is of one of SCHEMES, or names Sentinels, with usable parts."""
+    if sentinel_url.names_sentinels(url):
+        try:
+            sentinel_url.parse(url)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"Redis URL {redacted(url)!r}: {error}") from None
+        return
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it is the check
@@ -90,7 +106,7 @@ def check_url(url: str) -> None:
         ) from None
     if parts.scheme not in SCHEMES:
         raise ConfigurationError(
-            f"Redis URL {redacted(url)!r}: begin it with redis://, rediss:// or unix://, "
+            f"Redis URL {redacted(url)!r}: begin it with redis://, rediss://, unix:// or redis+sentinel://, "
             "for example redis://localhost:6379/0"
         )
     if parts.scheme == "memory":
@@ -108,15 +124,21 @@ def check_url(url: str) -> None:
 
 
 def on_this_machine(url: str) -> bool:
-    """Whether `url` is a Unix socket, a loopback address or this very process."""
+    """Whether `url` is a Unix socket, loopback addresses only, or this very process."""
+    if sentinel_url.names_sentinels(url):
+        return all(_loopback(host) for host in sentinel_url.parse(url).hosts)
     parts = urlsplit(url)
     if parts.scheme in ("unix", "memory"):
         return True
-    host = (parts.hostname or "").rstrip(".")
+    return _loopback(parts.hostname or "")
+
+
+def _loopback(host: str) -> bool:
+    host = unquote(host).rstrip(".").lower()
     if host == "localhost":
         return True
     try:
-        return ip_address(unquote(host)).is_loopback
+        return ip_address(host).is_loopback
     except ValueError:
         return False
 

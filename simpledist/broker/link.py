@@ -12,37 +12,20 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import redis
 import redis.exceptions
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from simpledist import sentinel_url
+from simpledist.broker.connection import connection_to, translated
+from simpledist.broker.sentinel import Sentinels
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.pieces import BIG_BYTES, Data, Filling, parts_of
 
 COMMAND_TIMEOUT_SECONDS = 2.0
 BIG_TIMEOUT_SECONDS = 10.0
 OLDEST_SERVER = (6, 2)
-
-# Replies that mean "not this server, or not now": drop the connection and come again.
-_PASSING = (
-    "LOADING",
-    "BUSY",
-    "READONLY",
-    "UNBLOCKED",
-    "MASTERDOWN",
-    "CLUSTERDOWN",
-    "TRYAGAIN",
-    "NOREPLICAS",
-)
-_PASSING_CLASSES = (
-    redis.ReadOnlyError,
-    redis.BusyLoadingError,
-    redis.exceptions.ClusterDownError,
-    redis.exceptions.TryAgainError,
-)
 
 _LINE_BYTES = 32  # the longest line in front of a value
 
@@ -57,9 +40,14 @@ class Link:
         url: str,
         *,
         name: str = "simpledist",
+        stays_here: bool = False,
         make_connection: Callable[[], Any] | None = None,
     ) -> None:
-        self._make_connection = make_connection or (lambda: _connection(url, name))
+        self._sentinels: Sentinels | None = None
+        if sentinel_url.names_sentinels(url):
+            self._sentinels = Sentinels(url, name=name, stays_here=stays_here)
+        self._url, self._name = url, name
+        self._make_connection = make_connection or self._connection_now
         self._connection: Any = None
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0  # replies that were asked for and not read yet
@@ -75,26 +63,31 @@ class Link:
         return self.identity.partition(":")[0]
 
     def connect(self) -> None:
-        """Connect afresh and learn who we are; refuses a Redis older than 6.2."""
+        """Connect afresh and learn who we are; refuses a Redis older than 6.2.
+
+        Where the URL names Sentinels, they are asked each time, and a Redis that is no primary (yet) is down.
+        """
         self.close()
-        try:
-            connection = self._make_connection()
-        except (redis.RedisError, TypeError, ValueError) as error:
-            raise RedisRefused(f"the Redis URL cannot be used: {error}") from error
+        connection = self._make_connection()
         try:
             connection.connect()
         except (redis.RedisError, OSError, ValueError) as error:
-            raise _translated(error) from error
+            raise translated(error) from error
         self._connection = connection
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0
-        client_id, info = self.pipeline([("CLIENT", "ID"), ("INFO", "server")])
-        facts = _facts(info) if isinstance(info, bytes) else {}
+        client_id, info, *replication = self.pipeline(
+            [("CLIENT", "ID"), ("INFO", "server"), *([("INFO", "replication")] if self._sentinels else [])]
+        )
+        facts = _facts(info)
         self.version = facts.get("redis_version", "")
         if _number(self.version) < OLDEST_SERVER:
             version = self.version
             self.close()
             raise RedisRefused(f"Redis {version} is too old: simpledist needs 6.2 or newer")
+        if replication and _facts(replication[0]).get("role", "master") != "master":
+            self.close()
+            raise RedisDown("the Redis that Sentinel names is still a replica")
         run_id = facts.get("run_id", "")
         self.identity = f"{run_id}:{client_id}" if run_id and isinstance(client_id, int) else ""
 
@@ -152,10 +145,10 @@ class Link:
             return reply
         except redis.ResponseError as error:
             self._unread -= 1
-            translated = _translated(error)
-            if isinstance(translated, RedisDown):
+            refusal = translated(error)
+            if isinstance(refusal, RedisDown):
                 self.close()
-            raise translated from error
+            raise refusal from error
         except BaseException as error:
             raise self._broken(error) from error
 
@@ -210,6 +203,10 @@ class Link:
                 raise
         return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
 
+    def _connection_now(self) -> Any:
+        url = self._sentinels.primary() if self._sentinels is not None else self._url
+        return connection_to(url, name=self._name, seconds=COMMAND_TIMEOUT_SECONDS)
+
     def _open(self, timeout: float, *, to_send: int = 0) -> Any:
         if self._connection is None:
             raise RedisDown("not connected to Redis")
@@ -228,50 +225,13 @@ class Link:
     def _broken(self, error: BaseException) -> BaseException:
         """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
         self.close()
-        return _translated(error) if isinstance(error, Exception) else error
+        return translated(error) if isinstance(error, Exception) else error
 
 
 def _some(count: int) -> int:
     if not count:
         raise ConnectionError("the connection ended within a value")
     return count
-
-
-def _connection(url: str, name: str) -> Any:
-    pool: Any = cast(Any, redis.ConnectionPool).from_url(url)
-    settings: dict[str, Any] = {
-        **pool.connection_kwargs,
-        "socket_timeout": COMMAND_TIMEOUT_SECONDS,
-        "socket_connect_timeout": COMMAND_TIMEOUT_SECONDS,
-        "retry": Retry(NoBackoff(), 0),
-        "retry_on_timeout": False,
-        "retry_on_error": [],
-        "health_check_interval": 0,
-        "client_name": name,
-        "decode_responses": False,
-        "protocol": 2,
-    }
-    if not issubclass(pool.connection_class, redis.UnixDomainSocketConnection):
-        settings["socket_keepalive"] = True
-    settings.pop("connection_class", None)
-    # redis-py 8 offers to follow a server that moves, for the pool that we do not use, and demands hiredis for it.
-    settings = {name: value for name, value in settings.items() if not name.startswith("maint_notifications")}
-    connection: Any = pool.connection_class(**settings)
-    # No CLIENT SETINFO: it tells nothing that the name does not, and Redis 6.2 notes it in ACL LOG as a breach.
-    connection.lib_name = connection.lib_version = connection.driver_info = None
-    return connection
-
-
-def _translated(error: Exception) -> RedisDown | RedisRefused:
-    text = str(error) or type(error).__name__
-    if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
-        return RedisRefused(f"Redis refuses our user or password: {text}")
-    if isinstance(error, redis.ResponseError):
-        # redis-py strips the first word of those errors that it has a class for.
-        if text.startswith(_PASSING) or isinstance(error, _PASSING_CLASSES):
-            return RedisDown(text)
-        return RedisRefused(text)
-    return RedisDown(text)
 
 
 def _number(version: str) -> tuple[int, ...]:
@@ -282,6 +242,9 @@ def _number(version: str) -> tuple[int, ...]:
         return OLDEST_SERVER
 
 
-def _facts(info: bytes) -> dict[str, str]:
+def _facts(info: Any) -> dict[str, str]:
+    """The facts of an INFO; none where it was refused."""
+    if not isinstance(info, bytes):
+        return {}
     lines = info.decode("utf-8", "replace").splitlines()
     return {key: value for key, colon, value in (line.partition(":") for line in lines) if colon}

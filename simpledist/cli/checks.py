@@ -35,7 +35,7 @@ class Finding:
 
 def judge(settings: Config, facts: Examination) -> list[Finding]:
     """Every subject that can be judged, in the order in which one would mend them."""
-    findings = [*_redis(settings, facts), *_files(settings, facts)]
+    findings = [*_redis(settings, facts), *_sentinels(facts), *_files(settings, facts)]
     if facts.snapshot.redis.ok:
         for check in (_memory, _persistence, _latency, _clock, _rights, _keys, _workers, _queues, _versions, _code):
             findings += check(facts)
@@ -66,6 +66,22 @@ def _redis(settings: Config, facts: Examination) -> Iterator[Finding]:
         )
     else:
         yield Finding("redis", f"Redis {redis.version or '?'} at {settings.safe_url}")
+
+
+def _sentinels(facts: Examination) -> Iterator[Finding]:
+    named = sorted({primary for _, primary, _ in facts.sentinels if primary})
+    for _, _, trouble in facts.sentinels:
+        if trouble:
+            yield Finding("sentinel", trouble, "mend it or take it out of --redis; the others are asked meanwhile")
+    if len(named) > 1:
+        yield Finding(
+            "sentinel",
+            f"Sentinels name different primaries: {_some(named)}",
+            "look again once the failover has ended; if it stays so: redis-cli -p 26379 SENTINEL CKQUORUM SERVICE",
+        )
+    elif named:
+        agree = sum(bool(primary) for _, primary, _ in facts.sentinels)
+        yield Finding("sentinel", f"{agree} of {len(facts.sentinels)} name the primary at {named[0]}")
 
 
 def _memory(facts: Examination) -> Iterator[Finding]:

@@ -15,9 +15,11 @@ from typing import Any
 
 from simpledist.broker import Keys, Link
 from simpledist.broker.keys import PERMANENT, SEALED
+from simpledist.broker.sentinel import Sentinels
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused
 from simpledist.monitor import Monitor, Snapshot
+from simpledist.sentinel_url import names_sentinels
 from simpledist.signing import Keyring
 
 PINGS = 15
@@ -58,6 +60,7 @@ class Examination:
     leftovers: Leftovers | None = None
     key_file: KeyFile | None = None
     token_file: KeyFile | None = None
+    sentinels: tuple[tuple[str, str, str], ...] = ()  # each with the primary that it names, or what is wrong
 
 
 def examine(config: Config) -> Examination:
@@ -67,6 +70,7 @@ def examine(config: Config) -> Examination:
         monitor.snapshot(),
         key_file=_key_file(config.secret_file),
         token_file=_token_file(os.environ.get("SIMPLEDIST_WEB_TOKEN_FILE")),
+        sentinels=_sentinels(config.url),
     )
     monitor.close()
     if not first.snapshot.redis.ok:
@@ -88,6 +92,10 @@ def examine(config: Config) -> Examination:
         return first
     finally:
         link.close()
+
+
+def _sentinels(url: str) -> tuple[tuple[str, str, str], ...]:
+    return tuple(Sentinels(url, name="simpledist-doctor").opinions()) if names_sentinels(url) else ()
 
 
 def _try(link: Link, *command: str) -> Any:

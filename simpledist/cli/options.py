@@ -87,7 +87,8 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
             "redis_url",
             metavar="URL",
             hidden=hidden,
-            help="Where Redis is: redis://, rediss:// or unix://. Else $SIMPLEDIST_REDIS_URL, "
+            help="Where Redis is: redis://, rediss://, unix://, or by its Sentinels "
+            "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE. Else $SIMPLEDIST_REDIS_URL, "
             f"else {config.DEFAULT_URL}.",
         ),
         click.option(

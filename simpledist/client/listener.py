@@ -127,6 +127,8 @@ class Listener:
     def _connect(self) -> None:
         self._reply.connect()
         self._broker.link.connect()
+        if self._reply.run_id != self._broker.link.run_id:
+            raise RedisDown("Redis has moved")  # between these two lines
         session, now = self._session, time.monotonic()
         session.connection = self._reply.identity or "-"
         self._popping_until = None

@@ -50,7 +50,7 @@ class Session:
         self._last_complaint = -1e9
 
     def link(self, purpose: str) -> Link:
-        return Link(self.config.url, name=f"simpledist-client-{purpose}")
+        return Link(self.config.url, name=f"simpledist-client-{purpose}", stays_here=self.config.stays_here)
 
     def new_id(self) -> str:
         return f"{self.client}-{next(self._numbers)}"

@@ -25,13 +25,14 @@ class Daemon:
         self._timings = timings
         self._duties = Duties(Broker(self._link, Keys(config.namespace)), timings)
         self._stopped = threading.Event()
+        self._well = False  # the last duties went through
         self._failures = 0
         self._complained_at = -1e9
 
     def check(self) -> None:
         """Connect once, to learn at the start whether Redis refuses us; a Redis that is away is waited for."""
         try:
-            self._connect()
+            self._link.connect()
         except RedisDown as error:
             self._away(error)
 
@@ -40,8 +41,9 @@ class Daemon:
         while not self._stopped.wait(max(due - time.monotonic(), 0.0)):
             try:
                 if not self._link.connected:
-                    self._connect()
+                    self._link.connect()
                 reaped = self._duties.do()
+                self._served()
             except (RedisDown, RedisRefused) as error:
                 self._away(error)
                 due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
@@ -63,13 +65,15 @@ class Daemon:
     def stop(self) -> None:
         self._stopped.set()
 
-    def _connect(self) -> None:
-        self._link.connect()
-        self._failures, self._complained_at = 0, -1e9
-        log.info("connected to Redis %s at %s", self._link.version or "?", self._where)
+    def _served(self) -> None:
+        """The duties went through. A connection says less: a replica lets us in and takes nothing."""
+        if not self._well:
+            log.info("connected to Redis %s at %s", self._link.version or "?", self._where)
+        self._well, self._failures, self._complained_at = True, 0, -1e9
 
     def _away(self, error: RedisDown | RedisRefused) -> None:
         self._link.close()
+        self._well = False
         self._failures += 1
         if time.monotonic() - self._complained_at > 60.0:
             self._complained_at = time.monotonic()

@@ -27,9 +27,11 @@ class Links:
     def __init__(self, config: Config) -> None:
         self.keys = Keys(config.namespace)
         self._where = config.safe_url
-        self.pop = Link(config.url, name="simpledist-worker-pop")
-        self.command = Broker(Link(config.url, name="simpledist-worker-command"), self.keys)
-        self.beat = Broker(Link(config.url, name="simpledist-worker-beat"), self.keys)
+        self.pop, command, beat = (
+            Link(config.url, name=f"simpledist-worker-{purpose}", stays_here=config.stays_here)
+            for purpose in ("pop", "command", "beat")
+        )
+        self.command, self.beat = Broker(command, self.keys), Broker(beat, self.keys)
         self.popping: str | None = None  # "queues", "control" or nothing outstanding
         self._pop_ends = 0.0
         self._failures = 0
@@ -58,14 +60,25 @@ class Links:
                     if link is self.pop:
                         self.popping = None
                     link.connect()
+            self._same_server()
         except RedisDown as error:
             self.failed(error)
             return False
+        return fresh_beat
+
+    def served(self) -> None:
+        """A beat went through. That connections are made says less: a replica makes them and takes nothing."""
         if self._failures > 1 or not self.was_up:
             log.info("connected to Redis %s at %s", self.command.link.version or "?", self._where)
         self._failures, self.was_up = 0, True
         self._away_logged = -1e9
-        return fresh_beat
+
+    def _same_server(self) -> None:
+        """After a failover one may still be with the old primary: who beats here and pops there serves nobody."""
+        links = (self.beat.link, self.command.link, self.pop)
+        if len({link.run_id for link in links} - {""}) > 1:
+            self.close()
+            raise RedisDown("Redis has moved")
 
     def failed(self, error: RedisDown | RedisRefused) -> None:
         """A connection broke, or is refused: the first retry is at once, the next ones are not."""

@@ -64,6 +64,7 @@ class Presence:
             self.registered = False
             beaten = self._beat()
         self.registered = True
+        self._links.served()
         if not self.ever_registered:
             self.ever_registered = True
             log.info("worker %s is ready", self._worker)

@@ -18,6 +18,7 @@ FLOORS = {
     "placement": 0,
     "pieces": 0,
     "config": 1,
+    "sentinel_url": 0,
     "signing": 1,
     "serializers": 1,
     "fingerprint": 1,

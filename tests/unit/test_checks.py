@@ -34,6 +34,8 @@ def test_nothing_is_found_where_all_is_well() -> None:
     [
         (replace(WELL, info={**WELL.info, "role": "slave"}), "redis", "a replica"),
         (replace(WELL, info={**WELL.info, "rdb_last_bgsave_status": "err"}), "persistence", "rdb_last_bgsave_status"),
+        (replace(WELL, sentinels=(("a:1", "r:6379", ""), ("b:1", "", "Sentinel b:1: no"))), "sentinel", "b:1: no"),
+        (replace(WELL, sentinels=(("a:1", "r:6379", ""), ("b:1", "s:6379", ""))), "sentinel", "r:6379, s:6379"),
         (replace(WELL, latency_seconds=0.2), "latency", "200 ms"),
         (replace(WELL, skew_seconds=-90.0), "clock", "90 s behind Redis'"),
         (replace(WELL, skew_seconds=90.0), "clock", "90 s ahead of Redis'"),

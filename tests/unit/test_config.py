@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from simpledist import config
+from simpledist import config, sentinel_url
 from simpledist.config import Config, check_url, load, nested, on_this_machine, redacted
 from simpledist.errors import ConfigurationError
 
@@ -231,3 +231,76 @@ def test_what_holds_no_password_is_shown_as_it_is(url: str) -> None:
 )
 def test_the_rest_of_a_url_stays_readable(url: str, shown: str) -> None:
     assert redacted(url) == shown
+
+
+# --- Sentinels -------------------------------------------------------------------------------------------------------
+
+HERE = "redis+sentinel://127.0.0.1:26379,localhost:26380,[::1]/mymaster"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis+sentinel://a/mymaster",
+        "redis+sentinel://a:26379,b:26379,c/my-master.1/2",
+        "REDISS+SENTINEL://user:word@a:1/mymaster/0?ssl_ca_certs=/ca.pem",
+        "redis+sentinel://:word@a,[fe80::1]:26379/m?sentinel_username=u&sentinel_password=w",
+        HERE,
+    ],
+)
+def test_urls_of_sentinels_that_can_be_used(url: str) -> None:
+    check_url(url)
+    assert load(url, insecure=True).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis+sentinel://", "names no Sentinel"),
+        ("redis+sentinel:///mymaster", "names no Sentinel"),
+        ("redis+sentinel://a:26379", "names no service"),
+        ("redis+sentinel://a:26379/", "names no service"),
+        ("redis+sentinel://a,,b/m", "host or port"),
+        ("redis+sentinel://a:0/m", "host or port"),
+        ("redis+sentinel://a:99999/m", "host or port"),
+        ("redis+sentinel://a:port/m", "host or port"),
+        ("redis+sentinel://:hunter2/hunter2@a/m", "host or port"),
+        ("redis+sentinel://a/m/db", "database"),
+        ("redis+sentinel://a/m/0/1", "database"),
+        ("redis+sentinel://a/my master", "service's name"),
+        ("redis+sentinels://a/m", "begin it with"),
+    ],
+)
+def test_urls_of_sentinels_that_cannot_be_used_are_refused_in_one_line(url: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="Redis URL") as caught:
+        load(url, insecure=True)
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_sentinels_and_primary_are_given_of_the_url() -> None:
+    url = sentinel_url.parse(
+        "rediss+sentinel://me:a%2Fb@s1,[::1]:2/main/3?sentinel_password=word&ssl_ca_certs=ca.pem&socket_keepalive=1"
+    )
+    assert url.sentinels() == [
+        ("s1:26379", "rediss://:word@s1:26379/?ssl_ca_certs=ca.pem"),
+        ("[::1]:2", "rediss://:word@[::1]:2/?ssl_ca_certs=ca.pem"),
+    ]
+    assert url.primary("10.0.0.7", 6379) == "rediss://me:a%2Fb@10.0.0.7:6379/3?ssl_ca_certs=ca.pem&socket_keepalive=1"
+    assert url.primary("::2", 1).startswith("rediss://me:a%2Fb@[::2]:1/3?")
+
+
+def test_sentinels_on_this_machine_need_no_key_and_then_the_primary_has_to_be_here() -> None:
+    assert load(HERE).stays_here
+    assert not load(HERE, insecure=True).stays_here
+    assert not load(HERE, secret_file="key").stays_here
+    assert not load("redis://localhost").stays_here
+    with pytest.raises(ConfigurationError, match="no key is set"):
+        load(HERE.replace("localhost", "elsewhere"))
+
+
+def test_passwords_of_sentinels_are_not_shown() -> None:
+    assert redacted("redis+sentinel://u:word@a:1,b:2/m?sentinel_password=word") == (
+        "redis+sentinel://u:***@a:1,b:2/m?sentinel_password=***"
+    )

@@ -1,0 +1,79 @@
+"""Asks Sentinels where the primary is, each time that a Link connects.
+
+Owns whom to ask first: whoever answered last. Trusts the first that knows the service; that the Redis it names
+really is a primary, the Link sees for itself. Owned by the thread that owns the Link.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from simpledist import config, sentinel_url
+from simpledist.broker.connection import connection_to, translated
+from simpledist.errors import RedisDown, RedisRefused
+
+SENTINEL_TIMEOUT_SECONDS = 0.5  # a Sentinel that is gone must not cost the time in which another would answer
+
+
+class Sentinels:
+    """The Sentinels of one URL. With `stays_here` a primary on another machine is refused: nothing is signed."""
+
+    def __init__(self, url: str, *, name: str, stays_here: bool = False) -> None:
+        self._url = sentinel_url.parse(url)
+        self._name = name
+        self._stays_here = stays_here
+        self._nodes = self._url.sentinels()
+
+    def primary(self) -> str:
+        """The URL of the primary as it is now.
+
+        Raises RedisDown where no Sentinel answers; RedisRefused where all refuse us or none knows the service.
+        """
+        troubles: list[RedisDown | RedisRefused] = []
+        for node in list(self._nodes):
+            try:
+                host, port = self._ask(*node)
+            except (RedisDown, RedisRefused) as error:
+                troubles.append(error)
+                continue
+            self._nodes.remove(node)
+            self._nodes.insert(0, node)
+            return self._checked(self._url.primary(host, port))
+        kind = RedisRefused if all(isinstance(one, RedisRefused) for one in troubles) else RedisDown
+        raise kind("; ".join(dict.fromkeys(map(str, troubles))))
+
+    def opinions(self) -> list[tuple[str, str, str]]:
+        """(Sentinel, host:port of the primary that it names, what is wrong with it) of each, for people."""
+        found: list[tuple[str, str, str]] = []
+        for place, url in self._nodes:
+            try:
+                host, port = self._ask(place, url)
+                found.append((place, f"{host}:{port}", ""))
+            except (RedisDown, RedisRefused) as error:
+                found.append((place, "", str(error)))
+        return found
+
+    def _ask(self, place: str, url: str) -> tuple[str, int]:
+        connection = connection_to(url, name=self._name, seconds=SENTINEL_TIMEOUT_SECONDS)
+        try:
+            connection.connect()
+            connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
+            answer: Any = connection.read_response()
+        except (redis.RedisError, OSError, ValueError) as error:
+            trouble = translated(error)
+            raise type(trouble)(f"Sentinel {place}: {trouble}") from error
+        finally:
+            connection.disconnect()
+        if not answer:
+            raise RedisRefused(f"Sentinel {place} knows no service {self._url.service!r}")
+        return answer[0].decode(), int(answer[1])
+
+    def _checked(self, url: str) -> str:
+        if self._stays_here and not config.on_this_machine(url):
+            raise RedisRefused(
+                f"Sentinel names {config.redacted(url)}, which is on another machine, and no key is set: whoever can "
+                "write to it could run code here. Give every process --secret-file FILE, or say --insecure"
+            )
+        return url
