@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from simpledist.broker import Keys, Link
-from simpledist.broker.keys import PERMANENT
 from simpledist.embedded import EmbeddedRedis
 from tests import servers, standing
+from tests.key_leaks import no_key_stays
+from tests.links import open_link
 from tests.waiting import wait_until
 
 LEAVES_KEYS = "leaves_keys"
@@ -59,37 +59,11 @@ def _stand(server: EmbeddedRedis) -> Iterator[EmbeddedRedis]:
 
 def _fresh(server: EmbeddedRedis, request: pytest.FixtureRequest) -> Iterator[EmbeddedRedis]:
     server.start()
-    _call(server, "FLUSHALL")
+    with open_link(server.url) as link:
+        link.call("FLUSHALL")
     yield server
     if server.running and request.node.get_closest_marker(LEAVES_KEYS) is None:
-        left = leaked_keys(server.url)
-        assert not left, f"keys that would stay in Redis for ever: {left}"
-
-
-def leaked_keys(url: str, namespace: str = "simpledist") -> list[str]:
-    """Keys that are foreign to us, or that have no TTL although they are not permanent."""
-    keys = Keys(namespace)
-    link = Link(url, name="tests")
-    link.connect()
-    try:
-        names = [name.decode() for name in link.call("KEYS", "*")]
-        ttls = link.pipeline([("PTTL", name) for name in names])
-    finally:
-        link.close()
-    return [
-        name
-        for name, ttl in zip(names, ttls, strict=True)
-        if (template := keys.template_of(name)) is None or (template not in PERMANENT and ttl == -1)
-    ]
-
-
-def _call(server: EmbeddedRedis, *command: str) -> None:
-    link = Link(server.url, name="tests")
-    link.connect()
-    try:
-        link.call(*command)
-    finally:
-        link.close()
+        no_key_stays(server.url)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Finds keys that would outlive their jobs: whatever is not permanent by list must have a TTL within its bound.
 
-Called after each test, by the fixtures of tests/broker and of the integration tests.
+Called by fixtures after each test (or module) that had a Redis, and by the state machine after each of its runs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import cast
 from simpledist import job, policy
 from simpledist.broker import Keys, Link
 from simpledist.broker.keys import PERMANENT
+from tests.links import open_link
 
 _TIMES = policy.TIMINGS
 BOUND_SECONDS: dict[str, float] = {
@@ -36,9 +37,16 @@ BOUND_SECONDS: dict[str, float] = {
 OF_A_JOB = ("job", "call")
 
 
-def key_leaks(link: Link, keys: Keys) -> list[str]:
-    """A sentence for each key of this namespace that is unknown, lacks a TTL or has one over its bound."""
-    names = [name for name in _scan(link) if name.startswith(keys.prefix)]
+def no_key_stays(url: str, namespace: str = "simpledist") -> None:
+    """Fails where the Redis at `url` holds a key that it should not."""
+    with open_link(url) as link:
+        leaks = key_leaks(link, Keys(namespace))
+    assert not leaks, "\n".join(leaks)
+
+
+def key_leaks(link: Link, keys: Keys, *, but: str = "") -> list[str]:
+    """A sentence for each key that is not ours, lacks a TTL or has one over its bound; none for the key `but`."""
+    names = [name for name in _scan(link) if name != but]
     ttls = link.pipeline([("PTTL", name) for name in names]) if names else []
     leaks: list[str] = []
     for name, ttl in zip(names, ttls, strict=True):

@@ -15,8 +15,10 @@ from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster, RoleProcess
 from tests import standing
 from tests.faults.functions import work
-from tests.faults.history import History, no_key_stays, probe
+from tests.faults.history import History, probe
 from tests.faults.proxy import Proxy
+from tests.key_leaks import no_key_stays
+from tests.links import open_link
 
 ROOT = Path(__file__).parents[2]
 TARGETS = ("tests.faults.functions.work",)
@@ -32,7 +34,7 @@ def counting_cluster(log: Path, **options: Any) -> Generator[Cluster]:
     with Cluster(TARGETS, **settings) as cluster:
         yield cluster
         if isinstance(options.get("redis"), str) or cluster.redis.running:
-            no_key_stays(cluster.url, Keys(cluster.namespace))
+            no_key_stays(cluster.url, cluster.namespace)
 
 
 @pytest.fixture
@@ -63,10 +65,8 @@ def cluster(make_cluster: MakeCluster) -> Cluster:
 
 @pytest.fixture
 def link(cluster: Cluster) -> Iterator[Link]:
-    one = Link(cluster.url, name="tests")
-    one.connect()
-    yield one
-    one.close()
+    with open_link(cluster.url) as one:
+        yield one
 
 
 @pytest.fixture
@@ -105,11 +105,8 @@ def wires_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wires]
     with counting_cluster(log) as cluster, Proxy(cluster.url) as workers, Proxy(cluster.url) as clients:
         worker = cluster.start_worker(arguments=["--redis", workers.url])
         standing.roots.add(worker.pid)
-        link = Link(cluster.url, name="tests")
-        link.connect()
-        with cluster.connect() as client:
+        with open_link(cluster.url) as link, cluster.connect() as client:
             yield Wires(cluster, worker, workers, client, clients, History(log), link, iter(range(1, 10**6, 7)))
-        link.close()
         worker.stop()
         standing.roots.discard(worker.pid)
 

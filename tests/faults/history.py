@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import simpledist
-from simpledist.broker import Keys, Link
 from tests.faults.functions import work
-from tests.key_leaks import key_leaks
 from tests.waiting import wait_until
 
 PROBE_SECONDS = 10.0
@@ -134,14 +132,3 @@ def probe(client: simpledist.Client, seconds: float = PROBE_SECONDS) -> float:
         return bool(future.info and future.info.where == "remote" and future.result() == 144)
 
     return wait_until(remote, seconds, "a probe runs remotely")
-
-
-def no_key_stays(url: str, keys: Keys | None = None) -> None:
-    """I5."""
-    link = Link(url, name="tests")
-    link.connect()
-    try:
-        leaks = key_leaks(link, keys or Keys())
-    finally:
-        link.close()
-    assert not leaks, f"I5: {leaks}"

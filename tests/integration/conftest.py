@@ -11,7 +11,8 @@ import simpledist
 from simpledist.broker import Link
 from simpledist.cluster import Cluster
 from tests import standing
-from tests.conftest import leaked_keys
+from tests.key_leaks import no_key_stays
+from tests.links import open_link
 
 FUNCTIONS = Path(__file__).parent / "functions"
 
@@ -24,7 +25,7 @@ def cluster() -> Iterator[Cluster]:
         standing.roots.update(pids)
         yield one
         standing.roots.difference_update(pids)
-        assert not leaked_keys(one.url), "keys that would stay in Redis for ever"
+        no_key_stays(one.url)
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def own_cluster() -> Iterator[Cluster]:
     with Cluster("farm", workers=0, slots=2, folder=FUNCTIONS) as one:
         yield one
         if one.redis.running:
-            assert not leaked_keys(one.url), "keys that would stay in Redis for ever"
+            no_key_stays(one.url)
 
 
 @pytest.fixture
@@ -44,7 +45,5 @@ def client(cluster: Cluster) -> Iterator[simpledist.Client]:
 
 @pytest.fixture
 def link(own_cluster: Cluster) -> Iterator[Link]:
-    one = Link(own_cluster.url, name="tests")
-    one.connect()
-    yield one
-    one.close()
+    with open_link(own_cluster.url) as one:
+        yield one

@@ -21,6 +21,7 @@ from simpledist.cluster import Cluster
 from simpledist.errors import ConfigurationError, RedisDown
 from simpledist.job import Info
 from tests.integration.functions import farm
+from tests.links import open_link
 from tests.waiting import wait_until
 
 DEMO = Path(__file__).parents[2] / "demo"
@@ -43,10 +44,9 @@ def info_of(future: simpledist.Future[Any]) -> Info:
 
 @pytest.fixture
 def link(cluster: Cluster) -> Iterator[Link]:
-    one = Link(cluster.url, name="tests")
-    one.connect()
-    yield one
-    one.close()
+    """To the module's cluster, which no test here breaks."""
+    with open_link(cluster.url) as one:
+        yield one
 
 
 def kept_keys(link: Link) -> list[str]:
@@ -56,11 +56,9 @@ def kept_keys(link: Link) -> list[str]:
 @pytest.fixture(autouse=True)
 def nothing_kept(cluster: Cluster) -> None:
     """Each test begins with an empty cache."""
-    one = Link(cluster.url, name="tests")
-    one.connect()
-    for name in one.call("KEYS", "simpledist:*cached*"):
-        one.call("DEL", name)
-    one.close()
+    with open_link(cluster.url) as one:
+        for name in one.call("KEYS", "simpledist:*cached*"):
+            one.call("DEL", name)
 
 
 # --- hits ------------------------------------------------------------------------------------------------------------
@@ -258,20 +256,20 @@ def test_what_no_key_of_ours_has_signed_is_no_answer(tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text(signing.new_secret())
     secret.chmod(0o600)
-    with Cluster("farm", folder=Path(farm.__file__).parent, slots=1, secret_file=str(secret)) as cluster:
-        link = Link(cluster.url, name="tests")
-        link.connect()
-        with cluster.connect() as client:
-            echo = cached(client, farm.echo)
-            assert echo(1) == 1
-            assert info_of(echo.submit(1)).cached
-            (name,) = kept_keys(link)
-            value = bytearray(link.call("GET", name))
-            value[-40] ^= 1
-            link.call("SET", name, bytes(value), "PX", 60_000)
-            future = echo.submit(1)
-            assert (future.result(30), info_of(future).why) == (1, "key")
-        link.close()
+    with (
+        Cluster("farm", folder=Path(farm.__file__).parent, slots=1, secret_file=str(secret)) as cluster,
+        open_link(cluster.url) as link,
+        cluster.connect() as client,
+    ):
+        echo = cached(client, farm.echo)
+        assert echo(1) == 1
+        assert info_of(echo.submit(1)).cached
+        (name,) = kept_keys(link)
+        value = bytearray(link.call("GET", name))
+        value[-40] ^= 1
+        link.call("SET", name, bytes(value), "PX", 60_000)
+        future = echo.submit(1)
+        assert (future.result(30), info_of(future).why) == (1, "key")
 
 
 STALE = "def {name}(value):\n    return {value!r}\n"

@@ -109,6 +109,13 @@ def test_arguments_over_the_limit_stay_here(cluster: Cluster) -> None:
         assert list(echo.map([b"x" * 2000] * 100)) == [LOCAL] * 100, "in a map as well"
 
 
+def test_a_result_over_the_limit_is_computed_here(client: simpledist.Client) -> None:
+    # Nothing ever touches these zeros: they cost neither memory nor time.
+    assert outcome(offered(client, "zeros").submit(policy.MAX_VALUE_BYTES)) == (LOCAL, "local", "too_big")
+    assert outcome(offered(client, "zeros").submit(1000)) == (bytes(1000), "remote", None)
+    assert list(offered(client, "zeros").map([policy.MAX_VALUE_BYTES] * 3)) == [LOCAL] * 3, "in a map as well"
+
+
 def test_lambdas_and_closures_travel(client: simpledist.Client) -> None:
     factor = 3
 

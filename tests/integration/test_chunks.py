@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import simpledist
-from simpledist.broker import Keys, Link
+from simpledist.broker import Keys
 from simpledist.cluster import Cluster
 from simpledist.errors import RemoteTraceback
+from tests.links import open_link
 from tests.waiting import wait_until
 
 LOCAL = "local"
@@ -23,12 +24,8 @@ def offered(client: simpledist.Client, name: str, **options: Any) -> Any:
 
 def jobs_of(client: simpledist.Client, function: str, cluster: Cluster) -> int:
     """How many jobs of a function were ever submitted."""
-    link = Link(cluster.url, name="tests")
-    link.connect()
-    try:
+    with open_link(cluster.url) as link:
         return int(link.call("HGET", Keys().named("meta", function), "submitted") or 0)
-    finally:
-        link.close()
 
 
 @pytest.mark.parametrize("chunksize", ["auto", 1, 2, 7, 1000, 5000])

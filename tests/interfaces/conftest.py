@@ -10,7 +10,7 @@ import pytest
 import simpledist
 from simpledist.cluster import Cluster
 from tests import standing
-from tests.conftest import leaked_keys
+from tests.key_leaks import no_key_stays
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = ROOT / "tests" / "integration" / "functions"
@@ -26,7 +26,7 @@ def cluster() -> Iterator[Cluster]:
         standing.roots.update(pids)
         yield one
         standing.roots.difference_update(pids)
-        assert not leaked_keys(one.url), "keys that would stay in Redis for ever"
+        no_key_stays(one.url)
 
 
 @pytest.fixture

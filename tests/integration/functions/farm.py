@@ -94,6 +94,10 @@ def speak(text: str) -> str:
     return text
 
 
+def zeros(number: int) -> bytes:
+    return bytes(number)
+
+
 def lock() -> Any:
     """Its value cannot be pickled."""
     return threading.Lock()
