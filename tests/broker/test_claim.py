@@ -43,6 +43,19 @@ def test_an_element_is_worth_nothing_the_second_time(bench: Bench) -> None:
     assert other.held.id == "c1-2"
 
 
+def test_an_element_popped_before_its_job_was_pushed_back_is_worth_nothing(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2")
+    late = bench.pop()
+    for _ in range(2):
+        bench.reap()
+        bench.advance(1)
+    assert bench.queue() == bench.ledger() == ["c1-1", "c1-2"]
+    (claimed,) = bench.broker.claim("w1", bench.nonce(), "fib", [late], [0])
+    assert claimed.held.id == "c1-1"
+    assert bench.queue() == bench.ledger() == ["c1-2"], "claimed by its true element, not beside it"
+
+
 def test_sent_again_it_gives_the_same_jobs_and_no_more(bench: Bench) -> None:
     first = bench.broker.claim("w1", "n", "fib", [bench.pop()], [0])
     assert bench.broker.claim("w1", "n", "fib", [], [0], again=True) == first

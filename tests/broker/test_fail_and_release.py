@@ -79,6 +79,17 @@ def test_a_release_is_good_once(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.release("w1", [claimed.held]) == ["gone"]
 
 
+def test_a_release_of_an_older_fence_takes_nothing_from_its_new_holder(bench: Bench, claimed: Claimed) -> None:
+    bench.broker.release("w1", [claimed.held])
+    bench.worker("w2")
+    (current,) = bench.claim(worker="w2")
+    assert current.held.id == claimed.held.id
+    assert bench.broker.release("w1", [claimed.held]) == ["stale"]
+    assert (bench.state("c1-1"), bench.job("c1-1")["fence"]) == ("running", current.held.fence)
+    assert bench.queue() == bench.ledger() == ["c1-2"]
+    assert bench.succeed(current, worker="w2") == "succeeded"
+
+
 def test_released_jobs_keep_their_order_before_what_was_never_begun(bench: Bench, claimed: Claimed) -> None:
     bench.submit("c1-3")
     (second,) = bench.claim()

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import pickle
-import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import simpledist
+from simpledist import wire
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
+from simpledist.signing import Keyring
 from tests.faults.conftest import MakeCluster
 from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
 from tests.waiting import wait_until
+
+KEY_ID = slice(4, 8)  # of an envelope
 
 
 class Bomb:
@@ -45,17 +49,32 @@ def thief(signed: Cluster) -> Any:
     link.close()
 
 
-def test_a_forged_call_is_not_decoded(signed: Cluster, thief: Link, history: History, tmp_path: Path) -> None:
+def forged_call(bomb: Bomb, honest: bytes) -> bytes:
+    """All that can be made without the key: the digest of its body, the id of the key, a code of the right length."""
+    other = Keyring([os.urandom(32)])
+    sealed = bytes(wire.seal_call("work", "pickle", (bomb,), {}, other).data)
+    return sealed[: KEY_ID.start] + honest[KEY_ID] + sealed[KEY_ID.stop :]
+
+
+def patched_call(bomb: Bomb, honest: bytes) -> bytes:
+    return honest[:-64] + pickle.dumps(bomb)
+
+
+@pytest.mark.parametrize("forge", [forged_call, patched_call])
+def test_a_forged_call_is_not_decoded(
+    signed: Cluster, thief: Link, history: History, tmp_path: Path, forge: Callable[[Bomb, bytes], bytes]
+) -> None:
     client = signed.connect()
     worker = signed.start_worker(slots=1)
     probe(client)
-    blocker = offered(client, "work").submit(100, 1.0)
+    until = tmp_path / "until"
+    blocker = offered(client, "linger").submit(100, str(until))
     wait_until(lambda: work.runs(history.log), 5, "the slot is taken")
     future = offered(client, "work").submit(1)
     key = Keys().named("call", future.call.id)
     wait_until(lambda: thief.call("EXISTS", key), 5, "the call is in Redis")
-    honest = thief.call("GET", key)
-    thief.call("SET", key, honest[:-64] + pickle.dumps(Bomb(tmp_path / "canary")), "KEEPTTL")
+    thief.call("SET", key, forge(Bomb(tmp_path / "canary"), thief.call("GET", key)), "KEEPTTL")
+    until.touch()
     assert future.result(20) == "local"
     assert future.info is not None
     assert future.info.why in ("key", "undecodable")
@@ -71,8 +90,13 @@ def test_replies_that_nobody_asked_for_are_passed_over(
     client = signed.connect()
     signed.start_worker()
     probe(client)
-    futures = history.submit(client, range(1, 6), 0.5)
-    bomb = pickle.dumps(Bomb(tmp_path / "canary"))
+    futures = history.submit(client, range(1, 7), 0.5)
+    bomb = Bomb(tmp_path / "canary")
+    pickled = pickle.dumps(bomb)
+    unsigned, signed_by_another = (
+        wire.seal_outcome("work", "pickle", "value", pickled, futures[i].call.digest, keyring)
+        for i, keyring in ((0, Keyring()), (5, Keyring([os.urandom(32)])))
+    )
     reply = Keys().reply(client.id)
     ids = [future.call.id.encode() for future in futures]
     for forged in (
@@ -80,11 +104,13 @@ def test_replies_that_nobody_asked_for_are_passed_over(
         b"\xff\xfe\n\x00",
         b"",
         b"1 2 3",
-        b"stranger-1 succeeded - w1 1 0 0 inline\n" + bomb,
-        ids[0] + b" succeeded - w1 1 0 0 inline\n" + bomb,
+        b"stranger-1 succeeded - w1 1 0 0 inline\n" + pickled,
+        ids[0] + b" succeeded - w1 1 0 0 inline\n" + bytes(unsigned),
         ids[1] + b" succeeded - w1 1 0 0 hash\n",
         ids[2] + b" failed nonsense w1 1 0 0 none\n",
         ids[3] + b" succeeded - w1 x y z inline\n",
+        ids[4] + b" succeeded - w1 1 0 0 inline\n" + pickled,
+        ids[5] + b" succeeded - w1 1 0 0 inline\n" + bytes(signed_by_another),
     ):
         thief.call("RPUSH", reply, forged)
     thief.call("EXPIRE", reply, 60)
@@ -94,39 +120,28 @@ def test_replies_that_nobody_asked_for_are_passed_over(
     probe(client)
 
 
-def test_one_calls_result_is_not_anothers(signed: Cluster, thief: Link, history: History) -> None:
+def test_one_calls_result_is_not_anothers(signed: Cluster, thief: Link, history: History, tmp_path: Path) -> None:
+    """Every byte is honestly signed; it is the result of another call."""
     client = signed.connect()
     signed.start_worker(slots=1)
     probe(client)
-    history.submit(client, [1])
-    history.wait(10)
-    futures = history.submit(client, [2, 3], 0.3)
-    element: list[bytes] = []
-    taken = threading.Event()
-
-    def swap() -> None:
-        # Take the reply to call 2 out of the client's list, and give it out as the reply to call 3.
-        link = Link(signed.url, name="tests")
-        link.connect()
-        while not taken.is_set():
-            popped = link.call("LPOP", Keys().reply(client.id))
-            if popped:
-                element.append(popped)
-                head, _, body = popped.partition(b"\n")
-                id, _, rest = head.partition(b" ")
-                other = futures[1] if id.decode() == futures[0].call.id else futures[0]
-                link.call("RPUSH", Keys().reply(client.id), other.call.id.encode() + b" " + rest + b"\n" + body)
-                link.call("EXPIRE", Keys().reply(client.id), 60)
-                taken.set()
-        link.close()
-
-    thief.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    thread = threading.Thread(target=swap)
-    thread.start()
-    history.wait(20)
-    taken.set()
-    thread.join()
-    history.check(most_runs=2)
+    keyring = Keyring.from_file(str(tmp_path / "secret"))
+    until = tmp_path / "until"
+    blocker = offered(client, "linger").submit(100, str(until))
+    wait_until(lambda: work.runs(history.log), 5, "the slot is taken")
+    futures = history.submit(client, [2, 3])
+    value = wire.encode_value("pickle", work.value_of(2))
+    honest = wire.seal_outcome("work", "pickle", "value", value, futures[0].call.digest, keyring)
+    reply = Keys().reply(client.id)
+    for future in reversed(futures):
+        thief.call("RPUSH", reply, future.call.id.encode() + b" succeeded - w1 1 0 0 inline\n" + bytes(honest))
+    thief.call("EXPIRE", reply, 60)
+    assert futures[0].result(5) == work.value_of(2), "this very result is good for its own call"
+    assert futures[1].result(5) == work.value_of(3)
+    assert history.where() == {"remote": 1, "undecodable": 1}
+    history.check(most_runs=1)
+    until.touch()
+    assert blocker.result(20) == work.value_of(100)
     probe(client)
 
 

@@ -32,10 +32,7 @@ def work(n: int, seconds: float = 0.0) -> str:
 def linger(n: int, until: str) -> str:
     """Runs until a file is there: the test says when."""
     note("begins", n)
-    for _ in range(6000):
-        if Path(until).exists():
-            break
-        time.sleep(0.01)
+    _wait_for(until)
     return value_of(n)
 
 
@@ -56,6 +53,26 @@ def crash(n: int) -> NoReturn:
     os._exit(7)
 
 
+def leave_an_heir(n: int, until: str) -> str:
+    """The first time, its process dies while one that it forked lives on, with a copy of every descriptor."""
+    note("begins", n)
+    if _first(n):
+        if os.fork():
+            os._exit(7)
+        _wait_for(until)
+        os._exit(0)
+    return value_of(n)
+
+
+def close_everything(n: int, until: str) -> str:
+    """The first time, its process lives on without the channel to its worker."""
+    note("begins", n)
+    if _first(n):
+        os.closerange(3, 256)
+        _wait_for(until)
+    return value_of(n)
+
+
 def pid() -> int:
     return os.getpid()
 
@@ -73,6 +90,18 @@ def note(what: str, n: int) -> None:
             os.write(descriptor, f"{what} {n} {os.getpid()} {time.time()}\n".encode())
         finally:
             os.close(descriptor)
+
+
+def _wait_for(file: str) -> None:
+    """For a minute at most."""
+    for _ in range(6000):
+        if Path(file).exists():
+            return
+        time.sleep(0.01)
+
+
+def _first(n: int) -> bool:
+    return runs(Path(os.environ[LOG_VARIABLE])).get(n) == 1
 
 
 def runs(path: Path) -> dict[int, int]:
