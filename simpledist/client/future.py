@@ -38,6 +38,12 @@ class RunHere:
     why: Why
 
 
+# A signal that comes in the moment before the main thread blocks on a lock does not interrupt it: CPython looks for
+# signals, lets go of the GIL, perhaps for milliseconds on a busy machine, and only then blocks. So Ctrl-C is looked for
+# again after this time.
+INTERRUPT_SECONDS = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What is known of a call from its beginning: enough to send it, to send it again, and to run it here."""
@@ -235,6 +241,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                         remaining = None if end is None else end - time.monotonic()
                         if remaining is not None and remaining <= 0:
                             raise concurrent.futures.TimeoutError
+                        if threading.current_thread() is threading.main_thread():
+                            remaining = min(remaining or INTERRUPT_SECONDS, INTERRUPT_SECONDS)
                         self._condition.wait(remaining)
                     else:
                         return
