@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -22,7 +23,7 @@ def value_of(n: int) -> str:
 
 def work(n: int, seconds: float = 0.0) -> str:
     note("begins", n)
-    time.sleep(seconds)
+    select.select([], [], [], seconds)  # libfaketime breaks time.sleep
     if n % 7 == 6:
         raise Wrong(n)
     note("ends", n)
