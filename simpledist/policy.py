@@ -38,6 +38,7 @@ TIMINGS = Timings()
 CRASH_CAP = 2  # children that a job may kill on workers
 LOSS_CAP = 3  # workers that may vanish while they run a job
 ATTEMPT_CAP = 10  # claims without an outcome
+FORGOTTEN_CAP = 5  # times that Redis may forget a call: then it is as good as away
 INLINE_BYTES = 4096  # a result up to this size travels in the reply itself
 BESIDE_BYTES = 64 * 1024  # a value over this size travels by plain SET beside the script
 BATCH_ITEMS = 1000

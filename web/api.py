@@ -55,7 +55,7 @@ class _Kept:
 def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     """The state of the cluster: what `simpledist status --json` prints, and more beside it."""
     answer = now.as_status()
-    answer["redis"] |= {"error": now.redis.error}
+    answer["redis"] |= {"error": now.redis.error, "evicts": now.redis.evicts or None}
     states = {one.function: one for one in now.functions}
     for row in answer["functions"]:
         function = row["name"] if row["version"] is None else f"{row['name']}@{row['version']}"

@@ -79,13 +79,13 @@ class Link:
         client_id, info, *replication = self.pipeline(
             [("CLIENT", "ID"), ("INFO", "server"), *([("INFO", "replication")] if self._sentinels else [])]
         )
-        facts = _facts(info)
+        facts = facts_of(info)
         self.version = facts.get("redis_version", "")
         if _number(self.version) < OLDEST_SERVER:
             version = self.version
             self.close()
             raise RedisRefused(f"Redis {version} is too old: simpledist needs 6.2 or newer")
-        if replication and _facts(replication[0]).get("role", "master") != "master":
+        if replication and facts_of(replication[0]).get("role", "master") != "master":
             self.close()
             raise RedisDown("the Redis that Sentinel names is still a replica")
         run_id = facts.get("run_id", "")
@@ -242,7 +242,13 @@ def _number(version: str) -> tuple[int, ...]:
         return OLDEST_SERVER
 
 
-def _facts(info: Any) -> dict[str, str]:
+def evicts(info: Any) -> str:
+    """By which policy a full Redis throws keys away, from its `INFO memory`; "" for none, and where it hides that."""
+    policy = facts_of(info).get("maxmemory_policy", "noeviction")
+    return "" if policy == "noeviction" else policy
+
+
+def facts_of(info: Any) -> dict[str, str]:
     """The facts of an INFO; none where it was refused."""
     if not isinstance(info, bytes):
         return {}

@@ -361,7 +361,11 @@ class Listener:
                 missing.append(future)
             elif word == "no_worker" and not self._crosses_restart(future):
                 nobody.append(future)
-        self._submit_again(missing)
+        for future in missing:
+            future.forgotten += 1
+        self._submit_again([future for future in missing if future.forgotten <= policy.FORGOTTEN_CAP])
+        if hopeless := [future for future in missing if future.forgotten > policy.FORGOTTEN_CAP]:
+            self._call_off(hopeless, "redis_down")
         if nobody:
             self._call_off(nobody, "no_worker")
 

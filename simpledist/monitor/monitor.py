@@ -201,7 +201,8 @@ class Monitor:
         except OperatorError as error:
             return Snapshot(RedisState(ok=False, error=printable(str(error)), refused=isinstance(error, RedisRefused)))
         version = printable(reader.link.version) or None
-        redis = RedisState(ok=True, version=version, error=reader.errors[0] if reader.errors else "")
+        error = reader.errors[0] if reader.errors else ""
+        redis = RedisState(ok=True, version=version, error=error, evicts=reader.evicts)
         return assembled(redis, reader.now, reader.facts, reader.workers)
 
     def _measures(self, names: tuple[str, ...]) -> dict[str, Measure]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.broker import Keys, Link
+from simpledist.broker import Keys, Link, evicts
 from simpledist.errors import RedisRefused
 from simpledist.monitor.rows import Facts, Workers, decoded, pairs, printable
 
@@ -36,6 +36,7 @@ class Reader:
     keys: Keys
     now: float = 0.0
     errors: list[str] = field(default_factory=list[str])
+    evicts: str = ""  # by which policy a full Redis throws keys away
     workers: Workers = field(default_factory=lambda: Workers((), {}, {}))
     changed: dict[str, float] = field(default_factory=dict[str, float])  # function -> when, Unix seconds
     _known: dict[str, _Known] = field(default_factory=dict[str, _Known])
@@ -56,7 +57,7 @@ class Reader:
         """Read what is new."""
         self.connect()
         keys, self.errors = self.keys, []
-        clock, names, active, *workers = self.ask(
+        clock, names, active, *workers, memory = self.ask(
             [
                 ("TIME",),
                 ("SMEMBERS", keys.functions),
@@ -64,10 +65,12 @@ class Reader:
                 ("HGETALL", keys.workers),
                 ("HGETALL", keys.heartbeats),
                 ("HGETALL", keys.vitals),
+                ("INFO", "memory"),
             ]
         )
         if clock is None:
             raise RedisRefused(self.errors[0])
+        self.evicts = printable(evicts(memory))
         self.now = int(clock[0]) + int(clock[1]) / 1e6
         rows, beats, vitals = (pairs(one) for one in workers)
         self.workers = Workers(rows, dict(beats), dict(vitals))

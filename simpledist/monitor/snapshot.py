@@ -17,12 +17,16 @@ LIVE = ("alive", "late")
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """`refused`: it answers, but not to us (password, permission, version); `error` is one line for people."""
+    """`refused`: it answers, but not to us (password, permission, version); `error` is one line for people.
+
+    `evicts`: by which policy it throws keys away when it is full.
+    """
 
     ok: bool
     version: str | None = None
     error: str = ""
     refused: bool = False
+    evicts: str = ""
 
 
 @dataclass(frozen=True, slots=True)

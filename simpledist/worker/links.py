@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from simpledist import policy
-from simpledist.broker import Broker, Keys, Link
+from simpledist.broker import Broker, Keys, Link, evicts
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 
@@ -70,8 +70,19 @@ class Links:
         """A beat went through. That connections are made says less: a replica makes them and takes nothing."""
         if self._failures > 1 or not self.was_up:
             log.info("connected to Redis %s at %s", self.command.link.version or "?", self._where)
+            self._warn_of_eviction()
         self._failures, self.was_up = 0, True
         self._away_logged = -1e9
+
+    def _warn_of_eviction(self) -> None:
+        policy = evicts(self.command.link.pipeline([("INFO", "memory")])[0])
+        if policy:
+            log.warning(
+                "Redis at %s throws keys away when it is full (maxmemory-policy %s): jobs and results may go and run "
+                "again; redis-cli CONFIG SET maxmemory-policy noeviction ends that",
+                self._where,
+                policy,
+            )
 
     def _same_server(self) -> None:
         """After a failover one may still be with the old primary: who beats here and pops there serves nobody."""

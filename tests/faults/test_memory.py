@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
 from simpledist.broker import Keys, Link
+from simpledist.broker.link import facts_of
 from simpledist.cluster import Cluster
 from tests.faults.history import History, offered, probe
+from tests.faults.test_unrest import again_and_again
 from tests.waiting import wait_until
 
 
@@ -68,6 +71,30 @@ def test_keys_thrown_away_cost_time_but_no_outcome(cluster: Cluster, history: Hi
             link.call("DEL", name)
     history.wait(30)
     history.check(most_runs=4)
+    probe(client)
+
+
+def test_a_redis_that_evicts_is_warned_of_and_spoils_no_outcome(
+    cluster: Cluster, history: History, link: Link, full: None
+) -> None:
+    link.call("CONFIG", "SET", "maxmemory-policy", "allkeys-random")
+    worker = cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    assert worker.stderr_text().count("maxmemory-policy allkeys-random") == 1, worker.stderr_text()
+    assert "CONFIG SET maxmemory-policy noeviction" in worker.stderr_text()
+    used = int(facts_of(link.call("INFO", "memory"))["used_memory"])
+    link.call("CONFIG", "SET", "maxmemory", used + 300_000)
+    number = count()
+    with again_and_again(0.02, lambda: link.call("SET", f"filler:{next(number) % 10}", bytes(100_000), "EX", 60)):
+        history.submit(client, range(60), 0.03)
+        history.wait(60)
+    assert int(facts_of(link.call("INFO", "stats"))["evicted_keys"]) > 0
+    history.check(most_runs=10)
+    link.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    link.call("CONFIG", "SET", "maxmemory", 0)
+    for number_of in range(10):
+        link.call("DEL", f"filler:{number_of}")
     probe(client)
 
 

@@ -124,6 +124,18 @@ def test_a_redis_that_is_away_is_said_plainly(busy: Stage) -> None:
     assert client.get("/healthz").status_code == 200
 
 
+def test_a_redis_that_evicts_is_warned_of(stage: Stage) -> None:
+    client = client_of(stage)
+    assert "noeviction" not in client.get("/").text
+    assert json_of(client.get("/api/snapshot.json"))["redis"]["evicts"] is None
+    stage.link.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    try:
+        assert "CONFIG SET maxmemory-policy noeviction" in client.get("/").text
+        assert json_of(client.get("/api/snapshot.json"))["redis"]["evicts"] == "allkeys-lru"
+    finally:
+        stage.link.call("CONFIG", "SET", "maxmemory-policy", "noeviction")
+
+
 def test_an_empty_cluster_tells_what_to_type_next(stage: Stage) -> None:
     client = client_of(stage)
     for path, words in {
