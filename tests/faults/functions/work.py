@@ -6,6 +6,7 @@ import ctypes
 import os
 import select
 import time
+import zlib
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +41,12 @@ def linger(n: int, until: str) -> str:
 def big(n: int, size: int) -> bytes:
     note("begins", n)
     return n.to_bytes(8, "big") + bytes(size)
+
+
+def weigh(n: int, data: bytes) -> tuple[int, int, int]:
+    """Which call, and what its argument is: its length and checksum."""
+    note("begins", n)
+    return n, len(data), zlib.crc32(data)
 
 
 def hold_gil(n: int, seconds: float) -> int:

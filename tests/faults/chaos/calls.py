@@ -1,0 +1,146 @@
+"""What callers call, one method a kind, and what must come of it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import random
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import simpledist
+from tests.faults.chaos.book import Book
+from tests.faults.functions import work
+from tests.faults.history import Entry, offered
+
+POOL, FIRST = 40, 10**9  # so many numbers, below every caller's own, are called again and again: joined and cached
+CACHE_SECONDS = 2.0
+BUDGET_SECONDS = 1.0
+
+
+class Caller(threading.Thread):
+    """Calls of one thread, one kind after the other, until `stopping`; its numbers are no other caller's."""
+
+    def __init__(self, client: simpledist.Client, book: Book, first: int, chance: random.Random) -> None:
+        super().__init__(name=f"caller-{first}", daemon=True)
+        self.stopping = False
+        self._client = client
+        self._book = book
+        self._numbers: Iterator[int] = itertools.count(first)
+        self._chance = chance
+        self._kinds = {
+            self.plain: 8,
+            self.hurried: 3,
+            self.bunch: 6,
+            self.mapped: 3,
+            self.shared: 3,
+            self.cancelled: 3,
+            self.big: 1,
+            self.heavy: 1,
+            self.crashing: 0.5,
+        }
+
+    def run(self) -> None:
+        while not self.stopping:
+            self._chance.choices(list(self._kinds), list(self._kinds.values()))[0]()
+            time.sleep(self._chance.uniform(0.0, 0.05))
+
+    # --- kinds -------------------------------------------------------------------------------------------------------
+
+    def plain(self) -> None:
+        """A call as of the function itself."""
+        self._call("plain", self._seconds())
+
+    def hurried(self) -> None:
+        """One whose remote budget may be too short for it."""
+        self._call("hurried", self._chance.choice((0.0, 0.05, BUDGET_SECONDS)), timeout=BUDGET_SECONDS)
+
+    def bunch(self) -> None:
+        """Futures, waited for one after the other."""
+        self._all("bunch", offered(self._client, "work", work.work), self._some(1, 25), self._seconds())
+
+    def shared(self) -> None:
+        """Calls that others make as well: joined, or answered by a value that is kept."""
+        cache = self._chance.choice((None, CACHE_SECONDS))
+        function = offered(self._client, "work", work.work, join=True, cache=cache)
+        numbers = [self._chance.randrange(POOL) for _ in range(self._chance.randint(1, 8))]
+        self._all("cached" if cache else "joined", function, numbers, 0.02)
+
+    def mapped(self) -> None:
+        """A map whose calls travel in chunks; the exceptions come at their places."""
+        numbers = self._some(20, 80)
+        entries = [self._book.begin("mapped", n) for n in numbers]
+        outcomes = offered(self._client, "work", work.work).map(numbers, chunksize=self._chance.choice(("auto", 10)))
+        for entry in entries:
+            try:
+                came = next(outcomes)
+            except Exception as error:  # noqa: BLE001 - it is judged
+                came = error
+            self._book.end(entry, came)
+
+    def cancelled(self) -> None:
+        """Given up while it waits or runs; where it runs here already, it ends as any other."""
+        n = next(self._numbers)
+        entry = self._book.begin("cancelled", n)
+        future = offered(self._client, "work", work.work).submit(n, 1.0)
+        self._book.holds(entry, future)
+        time.sleep(self._chance.uniform(0.0, 0.3))
+        if future.cancel():
+            entry.due = "cancelled"
+        self._end(entry, future)
+
+    def big(self) -> None:
+        """A value that travels beside the verbs."""
+        n, size = next(self._numbers), self._chance.choice((100_000, 1_000_000))
+        entry = self._book.begin("big", n, due=n.to_bytes(8, "big") + bytes(size))
+        self._wait(entry, offered(self._client, "big", work.big).submit(n, size))
+
+    def heavy(self) -> None:
+        """The same for an argument."""
+        n, data = next(self._numbers), self._chance.randbytes(self._chance.choice((100_000, 1_000_000)))
+        entry = self._book.begin("heavy", n, due=(n, len(data), zlib.crc32(data)))
+        self._wait(entry, offered(self._client, "weigh", work.weigh).submit(n, data))
+
+    def crashing(self) -> None:
+        """A function that kills any child of a worker, and is well at home."""
+        n = next(self._numbers)
+        entry = self._book.begin("crashing", n, due=work.value_of(n))
+        self._wait(entry, offered(self._client, "crash", work.value_of).submit(n))
+
+    # --- their common parts ------------------------------------------------------------------------------------------
+
+    def _seconds(self) -> float:
+        return self._chance.choice((0.0, 0.0, 0.01, 0.05, 0.2))
+
+    def _some(self, least: int, most: int) -> list[int]:
+        return list(itertools.islice(self._numbers, self._chance.randint(least, most)))
+
+    def _call(self, kind: str, seconds: float, *, timeout: float | None = None) -> None:
+        n = next(self._numbers)
+        function = offered(self._client, "work", work.work, timeout=timeout)
+        # Where the budget is spent, the function runs here, for as long as it takes.
+        entry = self._book.begin(kind, n, budget=None if timeout is None else timeout + seconds)
+        try:
+            came = function(n, seconds)
+        except Exception as error:  # noqa: BLE001 - it is judged
+            came = error
+        self._book.end(entry, came)
+
+    def _all(self, kind: str, function: Any, numbers: list[int], seconds: float) -> None:
+        calls = [(self._book.begin(kind, n), function.submit(n, seconds)) for n in numbers]
+        for entry, future in calls:
+            self._wait(entry, future)
+
+    def _wait(self, entry: Entry, future: Any) -> None:
+        self._book.holds(entry, future)
+        self._end(entry, future)
+
+    def _end(self, entry: Entry, future: Any) -> None:
+        try:
+            came = future.exception() or future.result()
+        except concurrent.futures.CancelledError:
+            came = "cancelled"
+        self._book.end(entry, came, future.info)

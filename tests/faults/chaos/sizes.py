@@ -1,0 +1,79 @@
+"""How big processes are, and whether they grow: memory, descriptors, threads and the processes below them."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import psutil
+
+TELLING_SAMPLES = 40  # fewer tell nothing of growth
+MEGABYTES, SHARE = 8.0, 0.10  # memory may grow by so much, or by so large a part of itself
+ALLOWANCE = {"descriptors": 8, "threads": 4, "processes": 2}
+FIELDS = ("megabytes", "descriptors", "threads", "processes")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of one process; its memory with that of all below it, what they share counted once where that is known."""
+
+    megabytes: float
+    descriptors: int
+    threads: int
+    processes: int
+
+    @classmethod
+    def of(cls, pid: int) -> Size:
+        process = psutil.Process(pid)
+        below = process.children(recursive=True)
+        memory = sum(_bytes(one) for one in (process, *below))
+        return cls(memory / 1e6, process.num_fds(), process.num_threads(), len(below))
+
+
+def _bytes(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+    except psutil.Error:
+        return 0  # it ended meanwhile
+    return getattr(full, "pss", full.rss)
+
+
+@dataclass
+class Growth:
+    """The sizes of one process in the course of a run."""
+
+    pid: int
+    samples: list[tuple[float, Size]] = field(default_factory=list[tuple[float, Size]])
+
+    def sample(self) -> None:
+        try:
+            self.samples.append((time.monotonic(), Size.of(self.pid)))
+        except psutil.Error:
+            return
+
+    def first_and_last(self) -> tuple[Size, Size]:
+        """Medians of the second and of the last quarter: the first one is warming up."""
+        quarter = max(len(self.samples) // 4, 1)
+        return _median(self.samples[quarter : 2 * quarter] or self.samples), _median(self.samples[-quarter:])
+
+    def grown(self) -> list[str]:
+        """What has grown by more than may be."""
+        if len(self.samples) < TELLING_SAMPLES:
+            return []
+        first, last = self.first_and_last()
+        found = [name for name, most in ALLOWANCE.items() if getattr(last, name) > getattr(first, name) + most]
+        if last.megabytes > first.megabytes + max(MEGABYTES, SHARE * first.megabytes):
+            found.append("megabytes")
+        return found
+
+    def line(self) -> str:
+        first, last = self.first_and_last()
+        parts = [f"{getattr(first, name):.0f} -> {getattr(last, name):.0f} {name}" for name in FIELDS]
+        return ", ".join(parts)
+
+
+def _median(samples: Sequence[tuple[float, Size]]) -> Size:
+    values = [[getattr(size, name) for _, size in samples] for name in FIELDS]
+    return Size(*(statistics.median(each) for each in values))
