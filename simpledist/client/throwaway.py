@@ -3,10 +3,13 @@
 The child is a fresh interpreter that gets the function by value or by name and never re-imports `__main__`; what cannot
 be pickled is forked, where forking is safe. Where even that is not possible, a `lost` call runs in this process (the
 workers may have died of something else) and a `crashed` one raises FunctionCrashed.
+
+Between the child and this process stands a shield, which only waits: a function that kills its parent kills the shield.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import struct
@@ -72,7 +75,9 @@ def _spawned(call: bytes) -> tuple[int, bytes]:
     command = [sys.executable, "-c", "from simpledist.client.throwaway import main; main()", str(write_end)]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
     try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, pass_fds=(write_end,))
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, env=environment, pass_fds=(write_end,), start_new_session=True
+        )
     finally:
         os.close(write_end)
     with process, os.fdopen(read_end, "rb") as answers:
@@ -86,7 +91,7 @@ def _spawned(call: bytes) -> tuple[int, bytes]:
             answer = answers.read()
             return process.wait(), answer
         except BaseException:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             raise
 
 
@@ -98,9 +103,11 @@ def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         pid = os.fork()
     if pid == 0:
         try:
+            os.setsid()
             os.environ[NESTED_VARIABLE] = "1"
             os.close(read_end)
             with os.fdopen(write_end, "wb") as answers:
+                _shield(answers)
                 _answer(answers, local, args, kwargs)
         finally:
             os._exit(1)
@@ -109,10 +116,24 @@ def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         with os.fdopen(read_end, "rb") as answers:
             answer = answers.read()
     except BaseException:
-        os.kill(pid, signal.SIGKILL)
+        os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), answer
+
+
+def _shield(answers: BinaryIO) -> None:
+    """Return in a child of this process, which waits for it and ends as it does."""
+    pid = os.fork()
+    if pid == 0:
+        return
+    answers.close()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status < 0:
+        with contextlib.suppress(OSError):  # SIGKILL is as it should be anyway
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    os._exit(status)
 
 
 def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -142,6 +163,7 @@ def _told(status: int) -> str:
 def main() -> None:
     """The child's whole life: one call from stdin, one outcome to the descriptor named by the first argument."""
     with os.fdopen(int(sys.argv[1]), "wb") as answers:
+        _shield(answers)
         # The client has loaded these very bytes itself before it sent them.
         path, local, args, kwargs = serializers.loads("pickle", sys.stdin.buffer.read())
         sys.path[:] = path

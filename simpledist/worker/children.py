@@ -125,11 +125,13 @@ class Children:
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             env=environment.of_children(self._count),
+            start_new_session=True,  # who kills its own group kills the template's
         )
         theirs.close()
         self._sock, self._line = ours, b""
         for slot in self.slots:
             slot.channel.close()
+        self._killed_early.clear()
         self.slots = [self._new_slot(number) for number in range(self._count)]
         if self.functions:
             ours.setblocking(False)

@@ -300,21 +300,30 @@ class Worker:
         return False
 
     def _template_died(self) -> bool:
-        """It blames no job: give them back, start another; the third death in a minute ends the worker."""
-        now = time.monotonic()
-        how = self._children.template_end()
-        self._template_deaths.append(now)
-        while now - self._template_deaths[0] > TEMPLATE_SECONDS:
-            self._template_deaths.popleft()
+        """Its children died with it: what they ran is to blame for it, as for a child's own death; start another.
+
+        The third death in a minute for which nothing can be blamed ends the worker: the template itself is at fault.
+        """
+        how = f"its template died: {self._children.template_end()}"
+        for slot in list(self._children.slots):
+            self._read_slot(slot)  # what it said before it died counts
         running = self._jobs.running()
-        log.error("worker %s: its template died (%s); %d jobs go back", self.id, how, len(running))
-        self._jobs.release(running)
-        if len(self._template_deaths) >= TEMPLATE_DEATHS:
+        log.error("worker %s: %s; %d jobs go back", self.id, how, len(running))
+        for slot in self._children.slots:
+            self._jobs.child_died(slot, how)
+        if not running and self._one_death_too_many():
             log.error("worker %s: three templates died within a minute; it ends", self.id)
             self._leave()
             return True
         self._children.start_template()
         return False
+
+    def _one_death_too_many(self) -> bool:
+        now = time.monotonic()
+        self._template_deaths.append(now)
+        while now - self._template_deaths[0] > TEMPLATE_SECONDS:
+            self._template_deaths.popleft()
+        return len(self._template_deaths) >= TEMPLATE_DEATHS
 
     # --- stop ----------------------------------------------------------------------------------------------------
 

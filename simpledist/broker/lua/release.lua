@@ -1,4 +1,4 @@
--- release: a worker gives back what it holds (drain, template gone); nobody is blamed.
+-- release: a worker gives back what it holds (drain, or it had not begun); nobody is blamed.
 -- ARGV: worker n, then n times: function id fence
 -- Replies: a word each: requeued | stale | gone
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import select
+import signal
 import time
 import zlib
 from pathlib import Path
@@ -54,6 +55,22 @@ def hold_gil(n: int, seconds: float) -> int:
     note("begins", n)
     ctypes.PyDLL(None).usleep(round(seconds * 1e6))
     return n
+
+
+def die(n: int, how: str) -> NoReturn:
+    """Kills its process, or the one that started it, or its group; nothing outside workers and throw-away children."""
+    assert os.environ.get("SIMPLEDIST_NESTED"), "this would kill the tests"
+    note("begins", n)
+    if how == "exit":
+        os._exit(7)
+    elif how == "segfault":
+        ctypes.string_at(0)
+    elif how == "parent":
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(1.0)
+        os._exit(7)
+    os.killpg(0, signal.SIGKILL)
+    raise AssertionError("unreachable")
 
 
 def crash(n: int) -> NoReturn:
