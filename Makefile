@@ -7,9 +7,11 @@ BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
 PYTEST = $(BIN)/python -m pytest
 ARGS ?=
+MINUTES ?= 10
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types bench clean
+.PHONY: help install demo test check format lint types bench chaos clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -42,6 +44,9 @@ types: $(STAMP)  ## pyright, strict
 
 bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+chaos: $(STAMP)  ## every fault at once, for MINUTES=10, and what came of it (SEED=n: the same faults again)
+	$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf .venv .venv-* benchmarks/.venvs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

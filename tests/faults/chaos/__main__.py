@@ -28,6 +28,7 @@ from tests.faults.functions import work
 from tests.faults.history import probe
 from tests.faults.proxy import Proxy
 from tests.key_leaks import key_leaks
+from tests.links import open_link
 
 PROGRESS_SECONDS = 10.0
 SAMPLE_SECONDS = 2.0
@@ -128,17 +129,15 @@ class Run:
                 self._recovered = probe(client, LAST_PROBE_SECONDS)
             except AssertionError as error:
                 self._tally.found("stuck", str(error))
-        link = Link(cluster.url, name="chaos")
-        link.connect()
-        end = time.monotonic() + EMPTY_SECONDS
-        while (left := _at_work(link)) and time.monotonic() < end:
-            time.sleep(0.1)
-        for name in left:
-            self._tally.found("left", f"{name} still holds jobs that nobody waits for")
-        for sentence in key_leaks(link, Keys()):
-            self._tally.found("left", sentence)
-        self._keys = int(link.call("DBSIZE"))
-        link.close()
+        with open_link(cluster.url) as link:
+            end = time.monotonic() + EMPTY_SECONDS
+            while (left := _at_work(link)) and time.monotonic() < end:
+                time.sleep(0.1)
+            for name in left:
+                self._tally.found("left", f"{name} still holds jobs that nobody waits for")
+            for sentence in key_leaks(link, Keys()):
+                self._tally.found("left", sentence)
+            self._keys = int(link.call("DBSIZE"))
 
     def report(self) -> bool:
         """Print it; whether all is well."""
@@ -150,7 +149,11 @@ class Run:
         print(f"calls                {tally.calls}: {dict(tally.ended.most_common())}")
         print(f"where                {dict(tally.where.most_common())}")
         print(f"faults               {sum(tally.faults.values())}: {dict(tally.faults.most_common())}")
-        print(" ".join(f"{what} {findings[what]}" for what in ("lost", "wrong", "stuck", "late", "long", "left")))
+        print(
+            " ".join(
+                f"{what} {findings[what]}" for what in ("lost", "wrong", "stuck", "late", "long", "left", "deserted")
+            )
+        )
         print(f"executions per call  {sum(runs.values()) / max(tally.calls, 1):.3f}, at most {most} of one call")
         print(f"most over its budget {tally.most_over:+.2f} s")
         for kind, seconds in tally.slowest()[:5]:
@@ -159,8 +162,6 @@ class Run:
         print(f"long jobs            {self._long}")
         for who, growth in self._growth.items():
             print(f"{who:20} {growth.line()}{', GROWN' if who in grown else ''}")
-        for sentence in tally.sentences:
-            print(sentence)
         return not findings and not grown
 
 

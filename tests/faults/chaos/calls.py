@@ -130,9 +130,13 @@ class Caller(threading.Thread):
         self._book.end(entry, came)
 
     def _all(self, kind: str, function: Any, numbers: list[int], seconds: float) -> None:
-        calls = [(self._book.begin(kind, n), function.submit(n, seconds)) for n in numbers]
+        calls: list[tuple[Entry, Any]] = []
+        for n in numbers:
+            entry = self._book.begin(kind, n)
+            calls.append((entry, function.submit(n, seconds)))
+            self._book.holds(*calls[-1])
         for entry, future in calls:
-            self._wait(entry, future)
+            self._end(entry, future)
 
     def _wait(self, entry: Entry, future: Any) -> None:
         self._book.holds(entry, future)

@@ -7,6 +7,7 @@ Its last line names the calls that have no outcome to this day.
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -98,8 +99,13 @@ def main() -> None:
         ]
         for caller in callers:
             caller.start()
+        dumped = False
         while not stopping.wait(TELL_SECONDS):
-            _tell(book.news().line())
+            news = book.news()
+            _tell(news.line())
+            if not dumped and any(what == "stuck" for what, _ in news.findings):
+                dumped = True
+                faulthandler.dump_traceback()
         for caller in callers:
             caller.stopping = True
         end = time.monotonic() + LAST_SECONDS

@@ -47,6 +47,9 @@ class Growth:
     pid: int
     samples: list[tuple[float, Size]] = field(default_factory=list[tuple[float, Size]])
 
+    def __post_init__(self) -> None:
+        self.sample()
+
     def sample(self) -> None:
         try:
             self.samples.append((time.monotonic(), Size.of(self.pid)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.chaos.book import NEVER
 
-SENTENCES = 20  # of findings that the report shows
+SENTENCES = 20  # of findings of a kind that are shown, when they are found
 
 
 @dataclass
@@ -21,7 +21,6 @@ class Tally:
     where: Counter[str] = field(default_factory=Counter[str])
     faults: Counter[str] = field(default_factory=Counter[str])
     findings: Counter[str] = field(default_factory=Counter[str])
-    sentences: list[str] = field(default_factory=list[str])
     recoveries: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     most_over: float = -NEVER
     open: dict[int, int] = field(default_factory=dict[int, int])  # load -> its open calls
@@ -72,8 +71,8 @@ class Tally:
 
     def _found(self, what: str, sentence: str) -> None:
         self.findings[what] += 1
-        self.sentences.append(f"{what}: {sentence}")
-        del self.sentences[:-SENTENCES]
+        if self.findings[what] <= SENTENCES:
+            print(f"{what}: {sentence}", flush=True)
 
     def _recover(self, remote: list[list[float]]) -> None:
         """A call that began after a fault and ran remotely: the cluster has recovered from it."""
