@@ -386,10 +386,12 @@ class Listener:
 
     def _send_backlog(self, function: str) -> None:
         """A worker is back: what waits for a local slot goes remote after all."""
-        for future in self._outcomes.local_runs.take_back(function, NUDGE_IDS):
+        futures = self._outcomes.local_runs.take_back(function, NUDGE_IDS)
+        for future in futures:  # all of them are in flight before the first submission may fail
             future.put_back(None)
+            future.sent = True
             self._outcomes.together.enter(self._outcomes.in_flight, future)
-            self._submit_again([future])
+        self._submit_again(futures)
 
     def _call_off(self, futures: list[Future[Any]], why: Why) -> None:
         """Cancel there, run here; what has ended meanwhile keeps its remote outcome."""

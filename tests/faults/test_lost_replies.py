@@ -6,9 +6,10 @@ from typing import get_args
 
 import pytest
 
+import simpledist
 from simpledist.cluster import Cluster
 from tests.faults.conftest import Wires
-from tests.faults.history import probe
+from tests.faults.history import History, probe
 from tests.faults.proxy import Proxy, Spoiling
 from tests.waiting import wait_until
 
@@ -94,4 +95,20 @@ def test_a_farewell_lost_delays_no_exit(cluster: Cluster, proxy: Proxy) -> None:
         proxy.strike("leave", "cut", times=2)
         assert worker.stop(seconds=4.0) == 0
         cluster.start_worker()
+        probe(client)
+
+
+@pytest.mark.parametrize("spoiling", ["cut", "swallow"])
+def test_calls_that_go_remote_once_a_worker_is_there_survive_a_lost_submission(
+    cluster: Cluster, proxy: Proxy, history: History, spoiling: Spoiling
+) -> None:
+    with simpledist.connect(proxy.url) as client:
+        history.submit(client, range(30), 0.5)
+        wait_until(lambda: len(history.open()) < 30, 10, "nobody is there: they run here, one after the other")
+        proxy.strike("submit", spoiling)
+        cluster.start_worker(slots=8)
+        history.wait(20)
+        assert proxy.struck == ["submit"]
+        assert history.where()["remote"] > 10
+        history.check(most_runs=2)
         probe(client)
