@@ -47,7 +47,7 @@ class Session:
         self._read: list[str] = []
         self._given_up: list[tuple[str, str]] = []
         self.wake: Callable[[], None] = _nobody  # the listener's, once there is one
-        self._last_complaint = -1e9
+        self._last_complaint = self._silent_at = -1e9
 
     def link(self, purpose: str) -> Link:
         return Link(self.config.url, name=f"simpledist-client-{purpose}", stays_here=self.config.stays_here)
@@ -72,9 +72,13 @@ class Session:
     ) -> list[str | Reply]:
         """One word a call; a connection that broke since its last use is made anew once. Silence is not asked twice.
 
+        Nor is it by calls that waited meanwhile: else each had the silence of all before it, and its own.
         Raises RedisDown or RedisRefused: none of these calls is known to be queued.
         """
+        asked = time.monotonic()
         with self._lock:
+            if self._silent_at > asked:
+                raise RedisDown("Redis did not answer another call of this moment")
             for fresh in (not self._broker.link.connected, True):
                 began = time.monotonic()
                 try:
@@ -88,6 +92,7 @@ class Session:
                     return submitted.words
                 except RedisDown:
                     if fresh or time.monotonic() - began > SILENT_SECONDS:
+                        self._silent_at = time.monotonic()
                         raise
         raise AssertionError("unreachable")
 

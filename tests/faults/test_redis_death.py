@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,7 +14,7 @@ from simpledist.broker import Link
 from simpledist.cluster import Cluster
 from tests.faults.conftest import MakeCluster
 from tests.faults.functions import work
-from tests.faults.history import History, offered, probe
+from tests.faults.history import LATE_SECONDS, History, offered, probe
 from tests.faults.proxy import Proxy
 from tests.waiting import wait_until
 
@@ -64,6 +65,24 @@ def test_a_redis_that_hangs_costs_a_call_its_budget_and_two_seconds_at_most(clus
     finally:
         os.kill(cluster.redis.pid, signal.SIGCONT)
     history.check(most_runs=1)
+    probe(client)
+
+
+def test_calls_of_many_threads_do_not_wait_for_a_redis_that_hangs_one_after_the_other(
+    cluster: Cluster, history: History
+) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    function = offered(client, "work", work.work, timeout=1.0)
+    probe(client)
+    os.kill(cluster.redis.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with ThreadPoolExecutor(6) as threads:
+            assert list(threads.map(function, range(6))) == [work.value_of(n) for n in range(6)]
+        assert time.monotonic() - began < 1.0 + LATE_SECONDS
+    finally:
+        os.kill(cluster.redis.pid, signal.SIGCONT)
     probe(client)
 
 
