@@ -11,7 +11,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types bench chaos clean
+.PHONY: help install demo test check format lint types mutants matrix bench chaos clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,12 @@ lint: $(STAMP)  ## ruff
 
 types: $(STAMP)  ## pyright, strict
 	$(BIN)/pyright
+
+mutants: $(STAMP)  ## take one mechanism out after the other: which test misses it? (10 minutes; ARGS=ledger for a part)
+	$(BIN)/python -m tests.mutants $(ARGS)
+
+matrix: $(STAMP)  ## the short tier on the corners of Python x redis-py x Redis, an hour (ARGS=3.13 for a part)
+	$(BIN)/python -m tests.matrix $(ARGS)
 
 bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
 	$(BIN)/python -m benchmarks.run $(ARGS)

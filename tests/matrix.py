@@ -1,0 +1,127 @@
+"""`make matrix`: the short tier on the corners of Python x redis-py x Redis, each in a virtual environment of its own.
+
+Prints a table, a row a corner, and what failed below it; ends with 1 if anything did. Of a Python that is not on this
+machine one line says how to get it. `ARGS=3.13` runs the corners of that Python alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers import NEWER, OLDEST, servers, version_of
+
+ROOT = Path(__file__).parents[1]
+# Python, redis-py, Redis. Each Python stands beside both Redis, and so do the oldest and the newest redis-py.
+CORNERS = (
+    ("3.10", 5, OLDEST),
+    ("3.10", 8, NEWER),
+    ("3.12", 6, NEWER),
+    ("3.12", 7, OLDEST),
+    ("3.13", 5, NEWER),
+    ("3.13", 8, OLDEST),
+)
+# Whatever speaks to Redis or to processes: bytes, verbs, calls, deaths, faults.
+SHORT_TIER = (
+    "tests/unit/test_wire.py",
+    "tests/broker",
+    "tests/integration/test_calls.py",
+    "tests/integration/test_big_values.py",
+    "tests/integration/test_deaths.py",
+    "tests/faults",
+)
+NEEDED = ("pytest>=8", "hypothesis>=6.100", "psutil>=5.9", "numpy>=1.26", "fakeredis[lua]>=2.26")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What pytest's last line said, and the tests that failed."""
+
+    passed: int
+    failed: tuple[str, ...]
+    skipped: int
+    seconds: float
+
+
+def python(version: str) -> str | None:
+    """A Python of this minor that really runs: version managers leave shims that do not."""
+    folder = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    question = f"import sys, ensurepip; sys.exit(sys.version_info[:2] != ({version.replace('.', ', ')}))"
+    for candidate in (f"python{version}", *map(str, sorted(folder.glob(f"{version}.*/bin/python")))):
+        try:
+            if subprocess.run([candidate, "-c", question], capture_output=True, check=False).returncode == 0:
+                return candidate
+        except OSError:
+            continue
+    return None
+
+
+def environment(executable: str, version: str, redis_py: int) -> str:
+    """The Python of a virtual environment with this redis-py in it; made once."""
+    folder = ROOT / f".venv-matrix-{version}-redis-{redis_py}"
+    inside, made = str(folder / "bin" / "python"), folder / ".made"
+    if not made.exists():
+        subprocess.run([executable, "-m", "venv", "--clear", folder], check=True)
+        pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--editable", ".", f"redis[hiredis]=={redis_py}.*", *NEEDED], cwd=ROOT, check=True)
+        made.touch()
+    return inside
+
+
+def run_short_tier(inside: str, server: str) -> Outcome:
+    """All of it, in this environment, with this Redis where a test does not ask for another."""
+    began = time.monotonic()
+    settings = {"SIMPLEDIST_REDIS_SERVER": server, "SIMPLEDIST_TEST_REDIS": servers()[OLDEST]}
+    output = subprocess.run(
+        [inside, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *SHORT_TIER],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
+    seconds = time.monotonic() - began
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped)", output.rsplit("\n", 2)[-2])}
+    if "passed" not in counts:
+        raise RuntimeError(f"pytest did not come to its end:\n{output}")
+    failed = tuple(re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE))
+    return Outcome(counts["passed"], failed, counts.get("skipped", 0), seconds)
+
+
+def main() -> int:
+    """The whole table; returns the exit code."""
+    outcomes: list[Outcome] = []
+    absent: list[str] = []
+    print("| Python | redis-py | Redis | passed | failed | skipped | s |\n|---|---|---|---|---|---|---|", flush=True)
+    for version, redis_py, kind in CORNERS:
+        if not all(word in (version, str(redis_py), kind) for word in sys.argv[1:]):
+            continue
+        executable = python(version)
+        if executable is None:
+            absent.append(f"no Python {version} here: pyenv install {version}")
+            continue
+        inside = environment(executable, version, redis_py)
+        binary = servers()[kind]
+        versions = subprocess.run(
+            [inside, "-c", "import platform, redis; print(platform.python_version(), '|', redis.__version__)"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        one = run_short_tier(inside, binary)
+        outcomes.append(one)
+        numbers = f"{one.passed} | {len(one.failed)} | {one.skipped} | {one.seconds:.0f}"
+        print(f"| {versions} | {'.'.join(map(str, version_of(binary)))} | {numbers} |", flush=True)
+    for line in (*dict.fromkeys(absent), *(f"failed: {name}" for one in outcomes for name in one.failed)):
+        print(line)
+    return 1 if absent or any(one.failed for one in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""`make mutants`: take one mechanism after the other out of a copy of the tree, and see which test misses it.
+
+Prints a table, a row a mutation (mutations.py). Ends with 1 where nothing has noticed one: then a test is missing. The
+tests of each row are first run on the copy as it is: what fails there proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.mutations import MUTATIONS, Mutation
+
+ROOT = Path(__file__).parents[2]
+MOST_SECONDS = 180.0
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py)::(.+?)(?: - .*)?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What became of some tests: the first that failed, None if all passed."""
+
+    failed: str | None
+    seconds: float
+    output: str
+
+
+def copy_tree(to: Path) -> None:
+    """Everything that git has or would have, as it lies in the working tree."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+
+
+def run_tests(tree: Path, tests: str) -> Run:
+    """Run them in `tree` until the first fails. Raises RuntimeError where pytest itself had nothing to run."""
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *shlex.split(tests)]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command,
+        cwd=tree,
+        env={**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return Run(f"no end within {MOST_SECONDS:.0f} s", time.monotonic() - began, output)
+    seconds = time.monotonic() - began
+    if process.returncode == 0:
+        return Run(None, seconds, output)
+    found = _FAILED.search(output)
+    if process.returncode == 1 and found:
+        return Run(f"{found[2]} ({Path(found[1]).relative_to('tests')})", seconds, output)
+    if process.returncode in (1, 2, 4, 5) or "INTERNALERROR" in output:
+        raise RuntimeError(f"pytest {tests} ended with {process.returncode}:\n{output}")
+    return Run("the tests' own process died", seconds, output)
+
+
+def chosen(words: list[str]) -> list[Mutation]:
+    """The mutations of the mechanisms named; all, where none is."""
+    return [one for one in MUTATIONS if not words or any(word in one.mechanism for word in words)]
+
+
+def main() -> int:
+    """The whole table; returns the exit code."""
+    unnoticed: list[Mutation] = []
+    sound: set[str] = set()
+    began = time.monotonic()
+    print("| mechanism | removed | noticed by | s |\n|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory(prefix="simpledist-mutants-") as folder:
+        tree = Path(folder)
+        copy_tree(tree)
+        for one in chosen(sys.argv[1:]):
+            if one.tests not in sound:
+                whole = run_tests(tree, one.tests)
+                if whole.failed:
+                    print(f"{whole.output}\nfails with nothing removed: {whole.failed}", file=sys.stderr)
+                    return 2
+                sound.add(one.tests)
+            path = tree / one.path
+            before = path.read_text()
+            path.write_text(one.applied_to(tree))
+            try:
+                run = run_tests(tree, one.tests)
+            finally:
+                path.write_text(before)
+            if run.failed is None:
+                unnoticed.append(one)
+            noticed = f"`{run.failed}`" if run.failed else "**nothing**"
+            print(f"| {one.mechanism} | {one.removed} | {noticed} | {run.seconds:.0f} |", flush=True)
+    print(f"\n{len(unnoticed)} unnoticed, {time.monotonic() - began:.0f} s")
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
