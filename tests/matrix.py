@@ -1,7 +1,7 @@
 """`make matrix`: the short tier on the corners of Python x redis-py x Redis, each in a virtual environment of its own.
 
-Prints a table, a row a corner, and what failed below it; ends with 1 if anything did. Of a Python that is not on this
-machine one line says how to get it. `ARGS=3.13` runs the corners of that Python alone.
+Prints a table, a row a corner, and on stderr what failed; ends with 1 if anything did or could not run: of a Python
+that is not here one line says how to get it. `ARGS=3.13` runs the corners of that Python alone.
 """
 
 from __future__ import annotations
@@ -96,15 +96,15 @@ def run_short_tier(inside: str, server: str) -> Outcome:
 
 def main() -> int:
     """The whole table; returns the exit code."""
-    outcomes: list[Outcome] = []
-    absent: list[str] = []
+    unsound = 0
     print("| Python | redis-py | Redis | passed | failed | skipped | s |\n|---|---|---|---|---|---|---|", flush=True)
     for version, redis_py, kind in CORNERS:
         if not all(word in (version, str(redis_py), kind) for word in sys.argv[1:]):
             continue
         executable = python(version)
         if executable is None:
-            absent.append(f"no Python {version} here: pyenv install {version}")
+            unsound += 1
+            print(f"no Python {version} here: pyenv install {version}", file=sys.stderr)
             continue
         inside = environment(executable, version, redis_py)
         binary = servers()[kind]
@@ -115,12 +115,12 @@ def main() -> int:
             text=True,
         ).stdout.strip()
         one = run_short_tier(inside, binary)
-        outcomes.append(one)
+        unsound += bool(one.failed)
         numbers = f"{one.passed} | {len(one.failed)} | {one.skipped} | {one.seconds:.0f}"
         print(f"| {versions} | {'.'.join(map(str, version_of(binary)))} | {numbers} |", flush=True)
-    for line in (*dict.fromkeys(absent), *(f"failed: {name}" for one in outcomes for name in one.failed)):
-        print(line)
-    return 1 if absent or any(one.failed for one in outcomes) else 0
+        for name in one.failed:
+            print(f"failed: {name}", file=sys.stderr)
+    return 1 if unsound else 0
 
 
 if __name__ == "__main__":

@@ -28,11 +28,15 @@ def test_no_target_is_taken_for_a_file() -> None:
     assert sorted(phony[1].split()) == sorted(TARGETS)
 
 
-def test_ci_runs_the_readmes_own_test_command_and_a_second_python() -> None:
+def test_ci_runs_the_readmes_own_test_command_and_the_oldest_corner() -> None:
     assert "    make test " in (ROOT / "README.md").read_text()
     runs = [line for line in CI.splitlines() if re.search(r"^(\S+=\S+ )*make test\b", line)]
     assert len(runs) == 2
     assert "PYTHON=" in runs[1]
+    assert "SIMPLEDIST_REDIS_SERVER=$oldest" in runs[1]
+    oldest = re.search(r"redis\[hiredis\]>=(\d+)", (ROOT / "pyproject.toml").read_text())
+    assert oldest
+    assert f"pip install --quiet --disable-pip-version-check 'redis[hiredis]<{int(oldest[1]) + 1}'" in CI
 
 
 def test_ci_installs_every_program_that_a_test_may_need() -> None:

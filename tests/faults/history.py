@@ -68,7 +68,7 @@ class History:
         """One plain call, made and waited for in this thread."""
         entry = self._begin(n, timeout)
         future = offered(client, "work", work.work, timeout=timeout).submit(n, seconds)
-        future.exception(120)
+        future.exception(60)
         self._end(entry, future)
         return entry
 

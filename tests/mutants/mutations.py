@@ -120,7 +120,7 @@ MUTATIONS = (
         LUA + "_duties.lua",
         "      requeue(fn, id, job)\n      bump(fn, 'lost_pops')\n",
         "",
-        "tests/faults/test_lost_replies.py -k pop_lost",
+        "tests/faults/test_points.py -k popped-1",
     ),
     Mutation(
         "ledger",
