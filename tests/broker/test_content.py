@@ -48,7 +48,7 @@ def test_a_value_over_the_limit_is_not_kept(bench: Bench, size: int, stays: bool
 def test_over_the_budget_whoever_keeps_most_gives_up_what_ends_soonest(bench: Bench) -> None:
     bench.worker("w1", "fib", "gcd")
     most = policy.CACHED_BYTES // MB
-    keep(bench, "c1-0", "small", b"x", function="gcd", seconds=10)
+    keep(bench, "c1-0", "small", b"x", function="gcd", seconds=600)
     for n in range(most):
         keep(bench, f"c1-{n + 1}", f"a{n}", b"x" * MB, seconds=3600 + n)
     sizes = bench.hash(bench.keys.named("cached_bytes", ""))
@@ -72,3 +72,12 @@ def test_what_was_submitted_before_a_clear_is_not_kept_even_if_requeued(bench: B
     assert not kept(bench, "b")
     keep(bench, "c1-3", "b", b"new")
     assert kept(bench, "b")
+
+
+def test_a_job_that_redis_has_lost_is_joined_by_nobody(bench: Bench) -> None:
+    bench.worker()
+    assert submit(bench, "c1-1", "a") == "queued"
+    assert submit(bench, "c1-2", "a") == "joined c1-1"
+    bench.redis("DEL", bench.keys.named("job", "c1-1"))
+    assert submit(bench, "c1-3", "a") == "queued"
+    assert submit(bench, "c1-4", "a") == "joined c1-3"

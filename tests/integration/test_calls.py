@@ -320,10 +320,10 @@ def test_both_sides_of_a_fork_call_on(client: simpledist.Client) -> None:
     if pid == 0:
         fine = False
         try:
-            fine = [echo(n) for n in range(5)] == list(range(5)) and pending.result(20) == LOCAL
+            fine = [echo.submit(n).result(20) for n in range(5)] == list(range(5)) and pending.result(20) == LOCAL
         finally:
             os._exit(0 if fine else 1)
-    assert [echo(n) for n in range(5)] == list(range(5))
+    assert [echo.submit(n).result(20) for n in range(5)] == list(range(5))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert pending.result(20) == 0.3
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 import simpledist
@@ -112,6 +113,17 @@ def test_kill_9_leaves_no_template_and_no_child(own_cluster: Cluster) -> None:
     wait_until(lambda: not any(alive(pid) for pid in processes), 3, "template and children are gone")
 
 
+def test_a_killed_template_takes_a_child_along_that_runs_something(own_cluster: Cluster, tmp_path: Path) -> None:
+    worker = own_cluster.start_worker(slots=1)
+    with own_cluster.connect() as client:
+        future = offered(client, "log_run").submit(str(tmp_path), "runs", 20.0)
+        wait_until(lambda: (tmp_path / "runs").exists(), 5, "it runs")
+        processes = below(worker)
+        psutil.Process(worker.pid).children()[0].kill()
+        wait_until(lambda: not any(map(alive, processes)), 3, "nobody runs it any more")
+        future.cancel()
+
+
 def test_a_killed_child_is_noticed_at_once(own_cluster: Cluster) -> None:
     own_cluster.start_worker()
     with own_cluster.connect() as client:
@@ -206,7 +218,7 @@ def running(cluster: Cluster) -> int:
 
 
 def test_a_dead_clients_jobs_are_dropped(own_cluster: Cluster, link: Link) -> None:
-    own_cluster.start_worker()
+    worker = own_cluster.start_worker()
     own_cluster.start_distributor()
     program = (
         "import simpledist, sys\n"
@@ -222,9 +234,11 @@ def test_a_dead_clients_jobs_are_dropped(own_cluster: Cluster, link: Link) -> No
         assert process.stdout is not None
         assert process.stdout.readline() == "submitted\n"
         wait_until(lambda: running(own_cluster) == 2, 5, "two of them run")
+        processes = below(worker)
         process.kill()
     wait_until(lambda: link.call("ZCARD", Keys().named("queued", "sleep")) == 0, 5, "the queue is empty")
     wait_until(lambda: running(own_cluster) == 0, 5, "nothing runs for the dead")
+    wait_until(lambda: sum(map(alive, processes)) == 1, 5, "the children that ran them are gone, their template is not")
     with own_cluster.connect() as client:
         runs_remotely(client)
 
