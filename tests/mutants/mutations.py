@@ -378,7 +378,7 @@ MUTATIONS = (
         "simpledist/client/outcomes.py",
         "if why in SUSPECT:",
         "if False:",
-        "tests/integration/test_calls.py -k kills_every_process",
+        "tests/integration/test_what_a_caller_sees.py -k throw_away_child",
     ),
     # --- nobody works for the dead ------------------------------------------------------------------------------------
     Mutation(
