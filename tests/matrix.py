@@ -1,4 +1,4 @@
-"""`make matrix`: the short tier on the corners of Python x redis-py x Redis, each in a virtual environment of its own.
+"""`make matrix`: the short tier on the corners of Python x redis-py x Redis, each in an environment of its own.
 
 Prints a table, a row a corner, and on stderr what failed; ends with 1 if anything did or could not run: of a Python
 that is not here one line says how to get it. `ARGS=3.13` runs the corners of that Python alone.
@@ -10,13 +10,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.servers import NEWER, OLDEST, servers, version_of
+from tests.trees import ROOT, copy_tree
 
-ROOT = Path(__file__).parents[1]
 # Python, redis-py, Redis. Each Python stands beside both Redis, and so do the oldest and the newest redis-py.
 CORNERS = (
     ("3.10", 5, OLDEST),
@@ -73,13 +74,13 @@ def environment(executable: str, version: str, redis_py: int) -> str:
     return inside
 
 
-def run_short_tier(inside: str, server: str) -> Outcome:
-    """All of it, in this environment, with this Redis where a test does not ask for another."""
+def run_short_tier(inside: str, server: str, tree: Path) -> Outcome:
+    """All of it, in this environment, on this tree, with this Redis where a test does not ask for another."""
     began = time.monotonic()
-    settings = {"SIMPLEDIST_REDIS_SERVER": server, "SIMPLEDIST_TEST_REDIS": servers()[OLDEST]}
+    settings = {"SIMPLEDIST_REDIS_SERVER": server, "SIMPLEDIST_TEST_REDIS": servers()[OLDEST], "PYTHONPATH": str(tree)}
     output = subprocess.run(
         [inside, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *SHORT_TIER],
-        cwd=ROOT,
+        cwd=tree,
         env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -114,7 +115,9 @@ def main() -> int:
             capture_output=True,
             text=True,
         ).stdout.strip()
-        one = run_short_tier(inside, binary)
+        with tempfile.TemporaryDirectory(prefix="simpledist-matrix-") as folder:
+            copy_tree(Path(folder))
+            one = run_short_tier(inside, binary, Path(folder))
         unsound += bool(one.failed)
         numbers = f"{one.passed} | {len(one.failed)} | {one.skipped} | {one.seconds:.0f}"
         print(f"| {versions} | {'.'.join(map(str, version_of(binary)))} | {numbers} |", flush=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants.mutations import MUTATIONS, Mutation
+from tests.trees import copy_tree
 
-ROOT = Path(__file__).parents[2]
 MOST_SECONDS = 180.0
 _FAILED = re.compile(r"^(?:FAILED|ERROR) tests/(\S+?\.py)::(\w+)", re.MULTILINE)
 
@@ -32,21 +31,6 @@ class Run:
     failed: str | None
     seconds: float
     output: str
-
-
-def copy_tree(to: Path) -> None:
-    """Everything that git has or would have, as it lies in the working tree."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
 
 
 def run_tests(tree: Path, tests: str) -> Run:
