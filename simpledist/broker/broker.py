@@ -51,10 +51,12 @@ class Broker:
         max_queue: int | None = None,
         require_worker: bool = True,
         crashes: int = 0,
+        then: Sequence[Argument] = (),
     ) -> Submitted:
         """Enter jobs of one function, (label, call) each; idempotent by id. They have killed `crashes` children.
 
-        A label is the job's id, or `job_label` of it where the call is to be joined or its value kept.
+        A label is the job's id, or `job_label` of it where the call is to be joined or its value kept. `then` is a
+        blocking command that travels behind it (see Link.evaluate).
         """
         arguments: list[Argument] = [
             function,
@@ -67,7 +69,7 @@ class Broker:
         ]
         for label, call in calls:
             arguments += (label, self._put_beside("call", label.partition(" ")[0], call))
-        epoch, words = self._run("submit", arguments)
+        epoch, words = self._run("submit", arguments, then=then)
         return Submitted(epoch.decode(), [parse_reply(word) if b"\n" in word else word.decode() for word in words])
 
     def clear(self, function: str) -> int:
@@ -234,9 +236,11 @@ class Broker:
 
     # --- how a verb travels ------------------------------------------------------------------------------------
 
-    def _run(self, verb: str, arguments: Sequence[Argument]) -> Any:
+    def _run(self, verb: str, arguments: Sequence[Argument], *, then: Sequence[Argument] = ()) -> Any:
         script = self._verbs[verb]
-        return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS)
+        return self.link.evaluate(
+            script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS, then=then
+        )
 
     def _put_beside(self, template: str, id: str, value: Data) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""

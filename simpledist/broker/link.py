@@ -153,6 +153,18 @@ class Link:
         except BaseException as error:
             raise self._broken(error) from error
 
+    def receive_within(self, seconds: float) -> tuple[bool, Any]:
+        """Read one reply if it comes so soon: (True, reply), or (False, None) and it is still outstanding."""
+        connection = self._open(seconds)
+        try:
+            reply = connection.read_response(disconnect_on_error=False)
+        except redis.TimeoutError:
+            return False, None
+        except BaseException as error:
+            raise self._broken(error) from error
+        self._unread -= 1
+        return True, reply
+
     def put(self, key: str, value: Data, lifetime_ms: int) -> None:
         """SET a big value that is forgotten after so long; it is sent as it lies, the library would copy it twice."""
         connection = self._open(BIG_TIMEOUT_SECONDS, to_send=1)
@@ -195,8 +207,29 @@ class Link:
         except BaseException as error:
             raise self._broken(error) from error
 
-    def evaluate(self, sha: str, text: str, key: str, arguments: Sequence[Argument], *, timeout: float) -> Any:
-        """Run a script by its SHA-1; sends the text only to a server that does not have it."""
+    def evaluate(
+        self,
+        sha: str,
+        text: str,
+        key: str,
+        arguments: Sequence[Argument],
+        *,
+        timeout: float,
+        then: Sequence[Argument] = (),
+    ) -> Any:
+        """Run a script by its SHA-1; sends the text only to a server that does not have it.
+
+        `then` is a blocking command that goes out behind it in the same write; its reply is left to be received.
+        With one outstanding nothing can be sent any more: a server that does not have the script refuses it.
+        """
+        if then:
+            connection = self._open(timeout, to_send=2)
+            try:
+                commands = [("EVALSHA", sha, 1, key, *arguments), then]
+                connection.send_packed_command(connection.pack_commands(commands))
+            except BaseException as error:
+                raise self._broken(error) from error
+            return self.receive(timeout=timeout)
         try:
             return self.call("EVALSHA", sha, 1, key, *arguments, timeout=timeout)
         except RedisRefused as error:

@@ -327,6 +327,8 @@ class Client:
                 in_flight[future.call.id] = future
             call = batch[0].call
             try:
+                if listener is not None and batch[0].caller_runs and self._leads(listener, batch[0]):
+                    continue
                 words = self._session.submit(
                     call.function,
                     [(future.call.label, future.call.sealed) for future in batch],
@@ -350,6 +352,11 @@ class Client:
             self._outcomes.entered(batch, words)
             if self._listener is not None:
                 self._listener.watch(batch)
+
+    @staticmethod
+    def _leads(listener: Listener, future: Future[Any]) -> bool:
+        """Whether a plain call went out, and has perhaps its reply, without the listener."""
+        return len(future.call.sealed) <= policy.BESIDE_BYTES and listener.lead(future)
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
         """This call cannot travel: it runs here."""

@@ -1,7 +1,8 @@
 """The client's one thread: it waits for replies, nudges once a second, and mends what a fault broke.
 
-Owns the blocking reply connection (the one that Redis knows this client by) and the nudge connection. It only moves
-bytes: outcomes are decoded elsewhere. Between two events it sleeps in one `select`: nothing is polled.
+Owns the nudge connection, and the blocking reply connection (the one that Redis knows this client by) but for the
+moments in which a caller reads its own reply (replies.py). It only moves bytes: outcomes are decoded elsewhere. Between
+two events it sleeps in one `select`: nothing is polled.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from simpledist.broker.records import Nudged, Reply
 from simpledist.client.future import Future
 from simpledist.client.outbox import Outbox
 from simpledist.client.outcomes import Outcomes, Patience, impatient
+from simpledist.client.replies import LEND_SECONDS, Replies
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
@@ -34,22 +36,20 @@ from simpledist.job import Why
 
 log = logging.getLogger("simpledist")
 
-SLICE_SECONDS = 10  # one BLPOP of an idle client
 NUDGE_IDS = 100
 DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
 
 
 class Listener:
-    """The thread and its two connections; `wake`, `watch`, `close` and the outbox's `put` come from other threads."""
+    """The thread and its two connections; `wake`, `watch`, `lead`, `close` and the outbox's `put` come from others."""
 
     def __init__(self, session: Session, outcomes: Outcomes, timings: policy.Timings = policy.TIMINGS) -> None:
         self._session = session
         self._outcomes = outcomes
         self._timings = timings
         self.outbox = Outbox()
-        self._reply = session.link("reply")
+        self._replies = Replies(session, outcomes)
         self._broker = Broker(session.link("nudge"), session.keys)
-        self._reply_key = session.keys.reply(session.client)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
@@ -60,7 +60,6 @@ class Listener:
         self._deadlines: list[tuple[float, int, weakref.ref[Future[Any]]]] = []
         self._numbers = itertools.count()
         self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
-        self._popping_until: float | None = None
         self._next_nudge = 0.0
         self._turn = 0
         self._failures = 0
@@ -88,8 +87,21 @@ class Listener:
                     entry = (future.call.deadline, next(self._numbers), weakref.ref(future))
                     heapq.heappush(self._deadlines, entry)
                 due = min(due, future.call.deadline)
-        if self._sleeps_until > due + 0.05:
+        # While the connection is lent nobody looks whether a reply has come.
+        if self._sleeps_until > due + 0.05 or self._replies.lent:
             self.wake()
+
+    def lead(self, future: Future[Any]) -> bool:
+        """In the thread of a plain call: submit it and wait a moment for its reply, and wake nobody.
+
+        False: it is not its turn, or it did not get through; then it is to be submitted as any other.
+        """
+        led = self._replies.lead(future)
+        if led and future.call.id in self._outcomes.in_flight:
+            self.watch([future])
+        elif led is not None and self._replies.wants_listener():
+            self.wake()
+        return bool(led)
 
     def close(self) -> None:
         """Stop the thread and close its connections; waits for it unless it is the caller."""
@@ -104,7 +116,7 @@ class Listener:
         try:
             while not self._closing:
                 try:
-                    if not self._reply.connected or not self._broker.link.connected:
+                    if not self._replies.link.connected or not self._broker.link.connected:
                         self._connect()
                     self._listen()
                     self._send()
@@ -117,7 +129,8 @@ class Listener:
                     self._lost(RedisDown(str(error)))
             self._depart()
         finally:
-            self._reply.close()
+            self._replies.take_back(wait=True)
+            self._replies.close()
             self._broker.link.close()
             with self._wake_lock:
                 self._gone = True
@@ -125,13 +138,14 @@ class Listener:
                 os.close(self._wake_write)
 
     def _connect(self) -> None:
-        self._reply.connect()
+        self._replies.take_back(wait=True)
+        self._replies.popping_until = None
+        self._replies.link.connect()
         self._broker.link.connect()
         if self._reply.run_id != self._broker.link.run_id:
             raise RedisDown("Redis has moved")  # between these two lines
         session, now = self._session, time.monotonic()
-        session.connection = self._reply.identity or "-"
-        self._popping_until = None
+        session.connection = self._replies.link.identity or "-"
         if self._down_since is not None or session.epoch:
             self._restarted_at = now
         # A Redis that lets us in and then refuses to work (a replica, one that hangs) is as good as away.
@@ -141,7 +155,8 @@ class Listener:
 
     def _lost(self, error: RedisDown | RedisRefused) -> None:
         """Redis is away: calls in flight wait for `redis_grace`, then run here; new ones run here at once."""
-        self._reply.close()
+        self._replies.take_back(wait=True)
+        self._replies.close()
         self._broker.link.close()
         now = time.monotonic()
         if self._down_since is None:
@@ -231,33 +246,46 @@ class Listener:
     def _listen(self) -> None:
         """Sleep until a reply, a wake-up or the next duty, and take in every reply that is there."""
         now = time.monotonic()
-        if self._popping_until is None:
-            self._reply.send("BLPOP", self._reply_key, SLICE_SECONDS)
-            self._popping_until = now + SLICE_SECONDS + 1.0
-        due = min(self._popping_until, self._next_due(now))
+        replies, in_flight = self._replies, self._outcomes.in_flight
+        if self._leaves_it_lent(now):
+            return
+        replies.pop()
+        due = min(replies.popping_until or now, self._next_due(now))
         if self._outcomes.resolvers.relieve():
             due = min(due, now + self._outcomes.resolvers.STUCK_SECONDS)
         self._sleeps_until = due
         # A call that went out before `_sleeps_until` was written did not wake us.
-        if self._outcomes.in_flight:
+        if in_flight:
             due = min(due, max(self._next_nudge, now))
-        reply = self._reply.fileno()
+        reply = replies.link.fileno()
         readable = select.select([reply, self._wake_read], [], [], max(due - now, 0.0))[0]
         self._drain_wakes(readable)
         if reply in readable:
-            popped = self._reply.receive()
-            self._popping_until = None
-            if popped is not None:
+            element = replies.take()
+            if element is not None:
                 point("client.replied")
-                self._outcomes.take_in(popped[1])
-                while self._outcomes.in_flight:
-                    elements = self._reply.call("LPOP", self._reply_key, policy.BATCH_ITEMS)
-                    for element in elements or ():
-                        self._outcomes.take_in(element)
-                    if not elements or len(elements) < policy.BATCH_ITEMS:
+                plain = self._outcomes.take_in(element)
+                while in_flight:
+                    elements = replies.take_more()
+                    for one in elements:
+                        self._outcomes.take_in(one)
+                    if len(elements) < policy.BATCH_ITEMS:
                         break
-        elif time.monotonic() >= self._popping_until:
+                if plain and not in_flight:
+                    replies.lend()
+        elif time.monotonic() >= (replies.popping_until or 0.0):
             raise RedisDown("no answer on the reply connection")
+
+    def _leaves_it_lent(self, now: float) -> bool:
+        """Whether the reply connection stays with those who make plain calls, for another sleep."""
+        replies = self._replies
+        if not replies.lent:
+            return False
+        wanted = replies.wants_listener() or now >= replies.lent_until
+        if wanted and replies.take_back():
+            return False
+        self._sleep(min(self._next_due(now), now + LEND_SECONDS if wanted else replies.lent_until) - now)
+        return True
 
     def _busy(self) -> bool:
         return bool(
@@ -342,9 +370,10 @@ class Listener:
 
     def _check_hearing(self, nudged: Nudged) -> None:
         """An outcome that a nudge brought stands on our reply list: a pop that stays silent lost its answer."""
-        if self._popping_until is None or not any(isinstance(word, Reply) for word in nudged.words):
+        replies = self._replies
+        if replies.lent or replies.popping_until is None or not any(isinstance(word, Reply) for word in nudged.words):
             return
-        if not select.select([self._reply.fileno()], [], [], DEAF_SECONDS)[0]:
+        if not select.select([replies.link.fileno()], [], [], DEAF_SECONDS)[0]:
             raise RedisDown("the reply connection is deaf")
 
     def _take_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:

@@ -51,22 +51,23 @@ class Outcomes:
 
     # --- from the listener ---------------------------------------------------------------------------------------
 
-    def take_in(self, element: bytes) -> None:
-        """An element of our reply list; what no script of ours has written is passed over."""
+    def take_in(self, element: bytes) -> bool:
+        """An element of our reply list: whether a plain call waited for it. What no script of ours wrote is nothing."""
         try:
             reply = parse_reply(element)
         except ValueError:
             log.warning("passed over a foreign element in reply list of client %s", self.session.client)
-            return
-        self.arrived(reply)
+            return False
+        return self.arrived(reply)
 
-    def arrived(self, reply: Reply) -> None:
+    def arrived(self, reply: Reply) -> bool:
         """A job has ended; unknown ids (cancelled, run here meanwhile) are only acknowledged."""
         futures = self.together.take(self.in_flight, reply.id, to_read=reply.why is None)
         if not futures or reply.why is not None:
             self.session.has_read(reply.id)
         for future in futures:
             future.offer(reply if reply.why is None else RunHere(why_of(reply.why)))
+        return any(future.caller_runs for future in futures)
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
         """This call will be run here, and so will all here that wait for the same job, unless only its time is up."""

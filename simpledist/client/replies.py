@@ -1,0 +1,152 @@
+"""The reply connection, and whose turn it is to read it: the listener's, or a caller's that would only wait for it.
+
+A thread that makes plain calls one after the other has nothing to do but to wait: to wake the listener, and to be woken
+by it, would cost such a call more than Redis and the function. So the listener lends the connection when the last
+call in flight was a plain one. Whoever borrows it submits and pops in one write, and reads what comes, whosesoever it
+is. It keeps the connection for LEAD_SECONDS; then the listener, which nudges, has it again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from simpledist import policy
+from simpledist.broker import Broker
+from simpledist.broker.records import Submitted
+from simpledist.client.future import Call, Future
+from simpledist.client.outcomes import Outcomes
+from simpledist.client.session import SILENT_SECONDS, Session
+from simpledist.errors import RedisDown, RedisRefused
+from simpledist.faultpoints import point
+
+SLICE_SECONDS = 10  # one BLPOP of an idle client
+LEAD_SECONDS = 0.02  # for so long a caller reads itself
+LEND_SECONDS = 0.2  # the listener takes back what nobody has borrowed for so long: it watches for the end of Redis
+BORROWED_SECONDS = 5.0  # no caller has it for so long: a silent Redis is given up before
+
+
+class Replies:
+    """`lent` is the listener's; the rest belongs to whoever holds `_turn`: the listener, until it lends."""
+
+    def __init__(self, session: Session, outcomes: Outcomes) -> None:
+        self.link = session.link("reply")
+        self.lent = False
+        self.lent_until = 0.0
+        self.popping_until: float | None = None  # when an outstanding pop must have been answered
+        self._session = session
+        self._outcomes = outcomes
+        self._broker = Broker(self.link, session.keys)
+        self._key = session.keys.reply(session.client)
+        self._turn = threading.Lock()
+        self._turn.acquire()
+
+    # --- the thread whose turn it is -----------------------------------------------------------------------------
+
+    def pop(self) -> None:
+        """Have a pop outstanding."""
+        if self.popping_until is None:
+            self.link.send("BLPOP", self._key, SLICE_SECONDS)
+            self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
+
+    def take(self) -> bytes | None:
+        """Read the answer of the outstanding pop; None where its time was up."""
+        popped = self.link.receive()
+        self.popping_until = None
+        return None if popped is None else popped[1]
+
+    def take_more(self) -> list[bytes]:
+        """What else is there, up to a batch."""
+        return self.link.call("LPOP", self._key, policy.BATCH_ITEMS) or []
+
+    def close(self) -> None:
+        self.link.close()
+        self.popping_until = None
+
+    # --- whose turn it is ----------------------------------------------------------------------------------------
+
+    def lend(self) -> None:
+        """By the listener: whoever makes a plain call may read."""
+        self.lent_until = time.monotonic() + LEND_SECONDS
+        self.lent = True
+        self._turn.release()
+
+    def take_back(self, *, wait: bool = False) -> bool:
+        """By the listener: whether it is its turn again. With `wait` it is, whatever the borrower does."""
+        if self.lent:
+            if not self._turn.acquire(timeout=BORROWED_SECONDS if wait else -1, blocking=wait):
+                if not wait:
+                    return False
+                # The borrower was interrupted in a moment in which it could not give back.
+                self._turn = threading.Lock()
+                self._turn.acquire()
+            self.lent = False
+        return True
+
+    def wants_listener(self) -> bool:
+        """Whether there is something to be read, or mended."""
+        return bool(self._outcomes.in_flight) or self.popping_until is not None or not self.link.connected
+
+    # --- by a caller ---------------------------------------------------------------------------------------------
+
+    def lead(self, future: Future[Any]) -> bool | None:
+        """In the thread of a plain call: submit it, and read replies until its own is there or LEAD_SECONDS are over.
+
+        False: it did not get through, and is to be submitted as any other; None: so it is, for it is not its turn.
+        Raises RedisDown where Redis is silent.
+        """
+        if not self._turn.acquire(blocking=False):
+            return None
+        try:
+            return self._lead(future)
+        finally:
+            self.lent_until = time.monotonic() + LEND_SECONDS
+            self._turn.release()
+
+    def _lead(self, future: Future[Any]) -> bool:
+        in_flight, id = self._outcomes.in_flight, future.call.id
+        began = time.monotonic()
+        try:
+            point("client.submitting")
+            submitted = self._submit(future.call)
+            point("client.submitted")
+        except RedisRefused:
+            self._take_in_within(0.001)  # the pop behind it may have been answered: nothing stays unread
+            return False
+        except RedisDown:
+            if time.monotonic() - began > SILENT_SECONDS:
+                raise
+            return False
+        try:
+            self._outcomes.entered([future], submitted.words)
+            while id in in_flight and self._take_in_within(began + LEAD_SECONDS - time.monotonic()):
+                if id in in_flight:
+                    self.pop()
+        except RedisDown:
+            pass  # it has got through: the listener asks after it
+        return True
+
+    def _submit(self, call: Call) -> Submitted:
+        """Submit one call, and have a pop outstanding behind it: both travel in one write."""
+        session = self._session
+        self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
+        return self._broker.submit(
+            call.function,
+            session.client,
+            session.connection,
+            [(call.id, call.sealed)],
+            max_queue=call.max_queue,
+            crashes=call.crashes,
+            then=("BLPOP", self._key, SLICE_SECONDS),
+        )
+
+    def _take_in_within(self, seconds: float) -> bool:
+        """Whether the outstanding pop was answered so soon; what it gave is taken in."""
+        came, popped = self.link.receive_within(max(seconds, 0.001))
+        if came:
+            self.popping_until = None
+        if popped is not None:
+            point("client.replied")
+            self._outcomes.take_in(popped[1])
+        return came
