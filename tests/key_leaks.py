@@ -21,6 +21,7 @@ BOUND_SECONDS: dict[str, float] = {
     "job": _TIMES.unfinished_ttl_seconds,
     "call": _TIMES.unfinished_ttl_seconds,
     "control": _TIMES.control_ttl_seconds,
+    "given": _TIMES.control_ttl_seconds,
     "suspects": _TIMES.control_ttl_seconds,
     "result": _TIMES.ended_ttl_seconds,
     "staged_result": _TIMES.ended_ttl_seconds,

@@ -130,11 +130,12 @@ class Broker:
         slots: Sequence[int],
         *,
         deep: int = 1,
+        idle_for: str = "",
         again: bool = False,
     ) -> list[Claimed]:
-        """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot."""
+        """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot (see Take)."""
         arguments: list[Argument] = [worker, nonce, int(again), function, len(popped), *popped]
-        return _claimed(self._run("claim", [*arguments, deep, len(slots), *slots]))
+        return _claimed(self._run("claim", [*arguments, deep, len(slots), *slots, idle_for]))
 
     def complete(
         self,
@@ -150,7 +151,9 @@ class Broker:
         for one in ended:
             outcome = self._put_beside("staged_result", f"{one.held.id}:{one.held.fence}", one.outcome)
             arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
-        arguments += (0,) if take is None else (1, take.function, take.deep, len(take.slots), *take.slots)
+        arguments += (
+            (0,) if take is None else (1, take.function, take.deep, len(take.slots), *take.slots, take.idle_for)
+        )
         words, claimed = self._run("complete", arguments)
         return _texts(words), _claimed(claimed)
 
@@ -248,6 +251,13 @@ class Broker:
             return bytes(value)
         self.link.put(self.keys.named(template, id), value, round(policy.TIMINGS.ended_ttl_seconds * 1000))
         return b""
+
+
+def parse_given(element: bytes) -> Claimed:
+    """One element of a worker's list of given jobs."""
+    header, _, call = element.partition(b"\n")
+    function, id, fence, slot = header.decode().split(" ")
+    return Claimed(Held(function, id, fence), slot=int(slot), attempt=1, queued_ms=0, call=call or None)
 
 
 def parse_reply(element: bytes) -> Reply:

@@ -29,6 +29,7 @@ TEMPLATES: dict[str, str] = {
     "result": "data:{id}:result",
     "staged_result": "data:{id}:staged",
     "reply": "reply:{client}",
+    "given": "data:{worker}:given",
     "history": "history:{function}",
     "recent": "recent:{function}",
     "failures": "failures:{function}",
@@ -40,7 +41,9 @@ TEMPLATES: dict[str, str] = {
 }
 
 PERMANENT = frozenset({"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta"})
-SEALED = frozenset({"call", "result", "staged_result", "reply", "kept"})  # bytes: who only looks may not read them
+SEALED = frozenset(
+    {"call", "result", "staged_result", "reply", "given", "kept"}
+)  # bytes: who only looks may not read them
 
 
 class Keys:
@@ -68,6 +71,9 @@ class Keys:
 
     def control(self, worker: str) -> str:
         return self.named("control", worker)
+
+    def given(self, worker: str) -> str:
+        return self.named("given", worker)
 
     def reply(self, client: str) -> str:
         return self.named("reply", client)

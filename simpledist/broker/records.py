@@ -36,11 +36,16 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A wish for next jobs of one function: for each free slot named as many as it is `deep`."""
+    """A wish for next jobs of one function: for each free slot named as many as it is `deep`.
+
+    Where there are none, the worker is left `idle`: the next lone job of the function is given to it. `idle_for`: the
+    function for which it was left so before, if any.
+    """
 
     function: str
     slots: tuple[int, ...]
     deep: int = 1
+    idle_for: str = ""
 
 
 @dataclass(frozen=True, slots=True)

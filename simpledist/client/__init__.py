@@ -3,6 +3,7 @@
 client.py    Client and connect: the facade            function.py  WorkerFunction: call, submit, map
 future.py    Future: one call and its outcome          session.py   who we are in Redis; submit, cancel, fetch
 listener.py  the one thread: replies, nudges           outcomes.py  replies and reasons become outcomes
+replies.py   the reply connection, lent to plain calls
 local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
 sharing.py   join and cache: what makes two calls the same call, and who waits together
 memory.py    memory://: a cluster without Redis, for unit tests

@@ -142,7 +142,7 @@ class Listener:
         self._replies.popping_until = None
         self._replies.link.connect()
         self._broker.link.connect()
-        if self._reply.run_id != self._broker.link.run_id:
+        if self._replies.link.run_id != self._broker.link.run_id:
             raise RedisDown("Redis has moved")  # between these two lines
         session, now = self._session, time.monotonic()
         session.connection = self._replies.link.identity or "-"
@@ -246,7 +246,7 @@ class Listener:
     def _listen(self) -> None:
         """Sleep until a reply, a wake-up or the next duty, and take in every reply that is there."""
         now = time.monotonic()
-        replies, in_flight = self._replies, self._outcomes.in_flight
+        replies = self._replies
         if self._leaves_it_lent(now):
             return
         replies.pop()
@@ -255,24 +255,13 @@ class Listener:
             due = min(due, now + self._outcomes.resolvers.STUCK_SECONDS)
         self._sleeps_until = due
         # A call that went out before `_sleeps_until` was written did not wake us.
-        if in_flight:
+        if self._outcomes.in_flight:
             due = min(due, max(self._next_nudge, now))
         reply = replies.link.fileno()
         readable = select.select([reply, self._wake_read], [], [], max(due - now, 0.0))[0]
         self._drain_wakes(readable)
         if reply in readable:
-            element = replies.take()
-            if element is not None:
-                point("client.replied")
-                plain = self._outcomes.take_in(element)
-                while in_flight:
-                    elements = replies.take_more()
-                    for one in elements:
-                        self._outcomes.take_in(one)
-                    if len(elements) < policy.BATCH_ITEMS:
-                        break
-                if plain and not in_flight:
-                    replies.lend()
+            replies.take_in_all()
         elif time.monotonic() >= (replies.popping_until or 0.0):
             raise RedisDown("no answer on the reply connection")
 

@@ -50,15 +50,22 @@ class Replies:
             self.link.send("BLPOP", self._key, SLICE_SECONDS)
             self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
 
-    def take(self) -> bytes | None:
-        """Read the answer of the outstanding pop; None where its time was up."""
+    def take_in_all(self) -> None:
+        """Read the answer of the outstanding pop and whatever else is there; lend, if that was a plain call alone."""
         popped = self.link.receive()
         self.popping_until = None
-        return None if popped is None else popped[1]
-
-    def take_more(self) -> list[bytes]:
-        """What else is there, up to a batch."""
-        return self.link.call("LPOP", self._key, policy.BATCH_ITEMS) or []
+        if popped is None:
+            return
+        point("client.replied")
+        plain, in_flight = self._outcomes.take_in(popped[1]), self._outcomes.in_flight
+        while in_flight:
+            elements: list[bytes] = self.link.call("LPOP", self._key, policy.BATCH_ITEMS) or []
+            for element in elements:
+                self._outcomes.take_in(element)
+            if len(elements) < policy.BATCH_ITEMS:
+                break
+        if plain and not in_flight:
+            self._lend()
 
     def close(self) -> None:
         self.link.close()
@@ -66,8 +73,7 @@ class Replies:
 
     # --- whose turn it is ----------------------------------------------------------------------------------------
 
-    def lend(self) -> None:
-        """By the listener: whoever makes a plain call may read."""
+    def _lend(self) -> None:
         self.lent_until = time.monotonic() + LEND_SECONDS
         self.lent = True
         self._turn.release()

@@ -22,7 +22,7 @@ TEXT_LIMIT = 200  # no name, label or version that people chose is longer than t
 MISMATCH_SECONDS = 600.0  # so long is a client's other code worth a warning after its last call
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 RUNNING_LIMIT = 1000  # running jobs shown of one function
-NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted"})
+NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle"})
 
 
 @dataclass(frozen=True)  # no slots: most functions do not change from one second to the next, and are read once

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simpledist import policy, wire
+from simpledist.broker.broker import parse_given
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, RedisRefused, WrongKey
 from simpledist.faultpoints import point
@@ -45,6 +46,7 @@ class Jobs:
         self.stopping = False  # what is claimed from now on goes straight back
         self.done = 0  # jobs that a child brought to an end
         self.taken = 0  # jobs begun since the loop last set it to 0
+        self._idle_for = ""  # the function whose next lone job Redis gives us
         self._worker = worker
         self._links = links
         self._children = children
@@ -77,9 +79,15 @@ class Jobs:
     def wanted(self, function: str, free: Sequence[Slot]) -> Take:
         """What to ask for: as many jobs for each free slot as its child may be given of this function."""
         pace = self._paces[function] = self._paces[function].next_batch(1 if self._recycle else policy.CHILD_JOBS)
-        return Take(function, tuple(slot.number for slot in free), pace.batch)
+        return Take(function, tuple(slot.number for slot in free), pace.batch, self._idle_for)
 
     # --- how a job comes -----------------------------------------------------------------------------------------
+
+    def given(self, element: bytes) -> None:
+        """A job that Redis claimed for us."""
+        point("worker.popped")
+        self._idle_for = ""
+        self._begin_all([parse_given(element)])
 
     def claim(self, function: str, element: bytes) -> None:
         """Claim a popped element, and more of the same function for every other free slot."""
@@ -91,8 +99,10 @@ class Jobs:
         def send(again: bool) -> None:
             wanted, deep = (slots[:1], 1) if self.stopping else (slots, wish.deep)
             claimed = self._links.command.claim(
-                self._worker, nonce, function, [element], wanted, deep=deep, again=again
+                self._worker, nonce, function, [element], wanted, deep=deep, idle_for=wish.idle_for, again=again
             )
+            if len(claimed) >= len(wanted):
+                self._idle_for = ""
             self._begin_all(claimed)
 
         self._errands.append(Errand(send))
@@ -293,6 +303,9 @@ class Jobs:
             point("worker.completed")
             for one in ended:
                 self.held.pop(one.held, None)
+            if take is not None and take.slots:
+                full = len(claimed) >= len(take.slots)
+                self._idle_for = "" if full else self._idle_for if claimed else take.function
             self._begin_all(claimed)
 
         self._errands.append(Errand(send))

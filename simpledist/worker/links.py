@@ -38,6 +38,7 @@ class Links:
         self._retry_at = 0.0
         self._away_logged = self._refused_logged = self._refused_at = -1e9
         self.was_up = False
+        self.pop_lost = False  # a pop's answer may have been lost: set here, cleared by who has seen to it
 
     @property
     def up(self) -> bool:
@@ -58,6 +59,7 @@ class Links:
             for link in (self.beat.link, self.command.link, self.pop):
                 if not link.connected:
                     if link is self.pop:
+                        self.pop_lost = self.pop_lost or self.popping is not None
                         self.popping = None
                     link.connect()
             self._same_server()

@@ -36,6 +36,7 @@ class Presence:
         self.ever_registered = False  # Redis took us once: if it refuses us later, somebody may be about to mend it
         self.offering = True
         self.next_beat = 0.0
+        self._soon = 0.0  # one beat more is due then
         self._worker = worker
         self._label = label
         self._links = links
@@ -51,6 +52,11 @@ class Presence:
         """The beat connection is a new one: register it at once."""
         self.registered = False
         self.next_beat = 0.0
+
+    def beat_soon(self) -> None:
+        """What we were given and have not got is missed by the first beat after its grace."""
+        self._soon = time.monotonic() + self._timings.unheld_seconds + 0.02
+        self.next_beat = min(self.next_beat, self._soon)
 
     def beat(self) -> None:
         """Beat when due, name what is held, and stop what need not go on."""
@@ -68,7 +74,10 @@ class Presence:
         if not self.ever_registered:
             self.ever_registered = True
             log.info("worker %s is ready", self._worker)
-        self.next_beat = time.monotonic() + self._timings.beat_seconds
+        now = time.monotonic()
+        self.next_beat = now + self._timings.beat_seconds
+        if self._soon > now:
+            self.next_beat = min(self.next_beat, self._soon)
         for held in beaten.stop:
             self._jobs.call_off(held, "nobody waits for it, or it runs elsewhere")
         self._missing = {held: self._missing.get(held, 0) + 1 for held in beaten.missing}

@@ -127,6 +127,9 @@ class Worker:
         try:
             if self._links.connect():
                 self._presence.again()
+            if self._links.pop_lost:
+                self._links.pop_lost = False
+                self._presence.beat_soon()
             self._presence.beat()
             self._jobs.work_off()
             self._pops()
@@ -212,14 +215,15 @@ class Worker:
             # The function served last comes last: whoever has work waits for at most one turn of each other.
             queues = [links.keys.queue(function) for function in self.functions]
             first = self._turn.first
-            keys = [links.keys.control(self.id), *queues[first:], *queues[:first]]
+            keys = [links.keys.control(self.id), links.keys.given(self.id), *queues[first:], *queues[:first]]
             links.start_pop(keys, "queues", self._timings.block_seconds)
             self._busy_since = None
         elif links.popping is None and self._jobs.held:
             now = time.monotonic()
             self._busy_since = self._busy_since or now
             if now >= self._busy_since + CONTROL_AFTER_SECONDS:
-                links.start_pop([links.keys.control(self.id)], "control", self._timings.block_seconds)
+                both = [links.keys.control(self.id), links.keys.given(self.id)]
+                links.start_pop(both, "control", self._timings.block_seconds)
                 self._busy_since = None
 
     def _popped(self, popped: tuple[str, bytes] | None) -> None:
@@ -228,6 +232,10 @@ class Worker:
         key, element = popped
         if key == self._links.keys.control(self.id):
             self._jobs.control(element.decode("utf-8", "replace"))
+            return
+        if key == self._links.keys.given(self.id):
+            self._jobs.given(element)
+            self._jobs.work_off()
             return
         functions = self.functions
         served = next(i for i, function in enumerate(functions) if self._links.keys.queue(function) == key)

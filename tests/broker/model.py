@@ -70,6 +70,8 @@ class Model:
     joins: dict[str, str] = field(default_factory=dict[str, str])  # address -> job id
     kept: dict[str, tuple[str, bytes]] = field(default_factory=dict[str, "tuple[str, bytes]"])  # by address
     cleared: dict[str, int] = field(default_factory=dict[str, int])
+    idle: dict[str, str] = field(default_factory=dict[str, str])  # function -> the worker that waits for a lone job
+    given: dict[str, list[Held]] = field(default_factory=dict[str, "list[Held]"])  # by worker: not taken yet
     replies: list[tuple[str, str, str, str]] = field(default_factory=list["tuple[str, str, str, str]"])
 
     # --- who lives -----------------------------------------------------------------------------------------------
@@ -158,7 +160,37 @@ class Model:
             if words[-1] in ("exists", "done"):
                 self.jobs[id].waiting.add(client)
         self._client_beats(client, connection)
+        if words.count("queued") == 1:
+            self._give(function, calls[words.index("queued")][0], queued)
         return words
+
+    def _give(self, function: str, id: str, queued: int) -> None:
+        worker = self.idle.pop(function, None)
+        if worker is None or queued or worker not in self.workers or not self.fresh(worker):
+            return
+        row = self.workers[worker]
+        if row.offers and function in row.functions:
+            self._run(self.jobs[id], worker, "", "given")
+            self.given.setdefault(worker, []).append(Held(function, id, ""))
+
+    def fences(self, fences: dict[str, str]) -> None:
+        """What was given has the fences that Redis chose: of each job id."""
+        for helds in self.given.values():
+            for i, held in enumerate(helds):
+                if not held.fence:
+                    helds[i] = held._replace(fence=fences[held.id])
+                    self.jobs[held.id].fence = fences[held.id]
+
+    def is_idle(self, worker: str, function: str, idle_for: str, slots: int, taken: int, *, completes: bool) -> None:
+        """A worker asked for jobs on so many slots and got so many: it waits for one more, or its slots are full."""
+        full = taken >= slots
+        if idle_for and (full or not taken):
+            if self.idle.get(idle_for) == worker:
+                del self.idle[idle_for]
+            elif full and self.given.get(worker):
+                self._release(self.given[worker].pop(0))
+        if completes and slots and not taken:
+            self.idle[function] = worker
 
     def _leader(self, content: Content | None) -> Job | None:
         job = self.jobs.get(self.joins.get(content.address, "")) if content and content.join else None
@@ -323,6 +355,7 @@ class Model:
             for job in self.of(one):
                 self._release(Held(job.function, job.id, job.fence))
             self.workers.pop(one, None)
+            self.given.pop(one, None)
             if self.clients.pop(one, None):
                 self.replies = [reply for reply in self.replies if reply[0] != one]
 
@@ -342,6 +375,7 @@ class Model:
     def _expel(self, worker: str) -> None:
         self.suspects.pop(worker, None)
         self.workers[worker].dead, self.workers[worker].offers = self.now, False
+        self.given.pop(worker, None)
         for job in self.of(worker):
             job.losses += 1
             lost = job.losses >= policy.LOSS_CAP
@@ -398,5 +432,5 @@ class Model:
     def wipe(self) -> None:
         for everything in (self.jobs, self.workers, self.clients, self.suspects, self.replies):
             everything.clear()
-        for everything in (self.joins, self.kept, self.cleared):
+        for everything in (self.joins, self.kept, self.cleared, self.idle, self.given):
             everything.clear()

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from simpledist.broker.broker import job_label
+from simpledist.broker.broker import job_label, parse_given
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Reply, Take
 from tests.broker.bench import CLOCK_KEY, Bench
 from tests.broker.invariants import Snapshot, check
@@ -37,6 +37,7 @@ sizes = st.sampled_from([3, 3, 3, 5_000, 70_000])
 whys = st.sampled_from(["crashed", "crashed", "worker_error", "undecodable", "too_big"])
 spans = st.sampled_from([1, 100, 200, 500, 500, 500, 1_000, 1_000, 1_100, 2_500, 5_000, 10_000, 60_000, 120_000])
 contents = st.sampled_from([None, ("a", True, False), ("a", False, True), ("a", True, True), ("b", True, True)])
+idle_fors = st.sampled_from(["", *FUNCTIONS])
 CACHE_SECONDS = 86_400.0
 chance = st.integers(0, 11).map(lambda n: n == 0)
 
@@ -163,6 +164,7 @@ class Machine(RuleBasedStateMachine):
         words = ["cached" if isinstance(word, Reply) else word for word in submitted.words]
         self.functions.update(dict.fromkeys(ids, function))
         assert words == self.model.submit(function, client, connection, calls, max_queue, require, crashes)
+        self.model.fences({id: stored.fields.get("fence", "") for id, stored in self.look().jobs.items()})
         self.checked()
 
     @rule(function=function_names, really=chance)
@@ -260,16 +262,19 @@ class Machine(RuleBasedStateMachine):
         function=function_names,
         mask=masks,
         slots=st.integers(0, 4),
+        idle_for=idle_fors,
         keep=chance,
         lost=chance,
     )
-    def claim(self, worker: str, function: str, mask: int, slots: int, *, keep: bool, lost: bool) -> None:
+    def claim(
+        self, worker: str, function: str, mask: int, slots: int, idle_for: str = "", *, keep: bool, lost: bool
+    ) -> None:
         if not self.model.registered(worker) and mask & 3 and worker in self.rows:
             self.beat(worker, 2**16 - 1, 0)  # as a worker does, but not always
         popped = [element for its, element in some(mask, self.elements) if its == function]
         if not keep:
             self.elements = [one for one in self.elements if one[1] not in popped]
-        arguments = (self.bench.nonce(), function, popped, range(slots))
+        arguments = (self.bench.nonce(), function, popped, range(slots), idle_for)
         self.last_claim[worker] = arguments
         self._claim(worker, *arguments, again=False, lost=lost)
 
@@ -280,13 +285,37 @@ class Machine(RuleBasedStateMachine):
             self._claim(worker, *self.last_claim[worker], again=True, lost=lost)
 
     def _claim(
-        self, worker: str, nonce: str, function: str, popped: list[bytes], slots: range, *, again: bool, lost: bool
+        self,
+        worker: str,
+        nonce: str,
+        function: str,
+        popped: list[bytes],
+        slots: range,
+        idle_for: str,
+        *,
+        again: bool,
+        lost: bool,
     ) -> None:
         repeated = self.model.repeated(worker, nonce) if again else set[Held]()
-        claimed = self.broker.claim(worker, nonce, function, popped, slots, again=again)
+        claimed = self.broker.claim(worker, nonce, function, popped, slots, idle_for=idle_for, again=again)
         if not repeated:
             self.model.suspects.pop(worker, None)
-        self._took(worker, nonce, claimed, repeated, function, slots, lost=lost)
+        take = Take(function, tuple(slots), idle_for=idle_for)
+        self._took(worker, nonce, claimed, repeated, take, completes=False, lost=lost)
+
+    @rule(worker=worker_names, lost=chance)
+    def take_given(self, worker: str, *, lost: bool) -> None:
+        """BLPOP gives a worker what Redis has claimed for it, though the job may be elsewhere by now."""
+        element = self.bench.redis("LPOP", self.bench.keys.given(worker))
+        expected = self.model.given.get(worker, [])
+        assert (element is None) == (not expected)
+        if element is not None:
+            one, held = parse_given(element), expected.pop(0)
+            assert one.held == held
+            assert one.call in (self.calls[held.id], None)
+            if not lost:
+                self.hands[worker].append(held)
+                self.had_any = True
 
     def _took(
         self,
@@ -294,9 +323,9 @@ class Machine(RuleBasedStateMachine):
         nonce: str,
         claimed: list[Claimed],
         repeated: set[Held],
-        function: str,
-        slots: range,
+        take: Take,
         *,
+        completes: bool,
         lost: bool,
     ) -> None:
         """Hold what was handed out against the model."""
@@ -310,8 +339,10 @@ class Machine(RuleBasedStateMachine):
             gone = {id for id in queued if id not in after.jobs}
             spent = {id for id in queued - gone if after.jobs[id].fields["state"] == "failed"}
             self.model.took(worker, nonce, claimed, gone, spent)
-            assert len(claimed) <= len(slots)
-            assert len(claimed) == len(slots) or not after.lists[function], "slots were left free"
+            slots = len(take.slots)
+            assert len(claimed) <= slots
+            assert len(claimed) == slots or not after.lists[take.function], "slots were left free"
+            self.model.is_idle(worker, take.function, take.idle_for, slots, len(claimed), completes=completes)
             assert len({one.slot for one in claimed}) == len(claimed)
         if claimed and not lost:
             self.had_any = True
@@ -327,10 +358,21 @@ class Machine(RuleBasedStateMachine):
         size=sizes,
         taken=st.one_of(st.none(), function_names),
         slots=st.integers(0, 3),
+        idle_for=idle_fors,
         lost=chance,
     )
     def complete(
-        self, index: int, mask: int, stale: int, kinds: int, size: int, taken: str | None, slots: int, *, lost: bool
+        self,
+        index: int,
+        mask: int,
+        stale: int,
+        kinds: int,
+        size: int,
+        taken: str | None,
+        slots: int,
+        idle_for: str = "",
+        *,
+        lost: bool,
     ) -> None:
         worker = self.busy(index)
         ended: list[Ended] = []
@@ -338,7 +380,7 @@ class Machine(RuleBasedStateMachine):
             kind = "value" if kinds >> i & 1 else "error"
             nonce = self.bench.nonce()  # in truth all values are the same; here each is told from the others
             ended.append(Ended(held, kind, nonce.encode().ljust(size, b"."), 1, "" if kind == "value" else "E"))
-        take = None if taken is None else Take(taken, tuple(range(slots)))
+        take = None if taken is None else Take(taken, tuple(range(slots)), idle_for=idle_for)
         arguments = (self.bench.nonce(), ended, take)
         self.last_complete[worker] = arguments
         self._complete(worker, *arguments, again=False, lost=lost)
@@ -361,7 +403,7 @@ class Machine(RuleBasedStateMachine):
             self.checked()
         else:
             repeated = self.model.repeated(worker, nonce) if again else set[Held]()
-            self._took(worker, nonce, claimed, repeated, take.function, range(len(take.slots)), lost=lost)
+            self._took(worker, nonce, claimed, repeated, take, completes=True, lost=lost)
 
     @precondition(lambda self: self.had_any)
     @rule(index=st.integers(0, 2), mask=masks, stale=masks, why=whys, keep=chance)

@@ -12,7 +12,11 @@ ERROR = "ValueError: no\nfns.py:31 in throw\nTraceback (most recent call last):\
 def meta(bench: Bench, function: str = "fib") -> dict[str, int]:
     """The function's counters."""
     fields = bench.hash(bench.keys.named("meta", function))
-    return {name: int(value) for name, value in fields.items() if name not in ("stamp", "witness", "minute", "reaped")}
+    return {
+        name: int(value)
+        for name, value in fields.items()
+        if name not in ("stamp", "witness", "minute", "reaped", "idle")
+    }
 
 
 def rows(bench: Bench, function: str = "fib") -> dict[int, dict[str, int]]:

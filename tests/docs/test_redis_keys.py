@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 PAGE = (Path(__file__).parents[2] / "docs" / "redis-keys.md").read_text()
 PREFIX = Keys().prefix
 SPOKEN_SECONDS = {"60 s": 60, "120 s": 120, "24 h": 86_400, "25 h": 90_000, "30 days at most": 30 * 86_400}
-WITH_BYTES = ("call", "result", "staged_result", "reply", "kept")
+WITH_BYTES = ("call", "result", "staged_result", "reply", "given", "kept")
 
 # type -> the command that reads all of a key, before and after its name
 READING: dict[str, tuple[list[str], list[str]]] = {

@@ -98,6 +98,10 @@ class Wires:
         """One of the counters that Redis keeps of `work`."""
         return int(self.link.call("HGET", Keys().named("meta", "work"), name) or 0)
 
+    def let_it_queue(self) -> None:
+        """The next lone call goes by its queue: no worker is known to wait for it."""
+        self.link.call("HDEL", Keys().named("meta", "work"), "idle")
+
 
 @pytest.fixture(scope="module")
 def wires_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wires]:

@@ -21,6 +21,7 @@ def test_a_pop_lost_on_the_wire_is_found_in_the_ledger(wires: Wires, distributor
     lost_pops = wires.counter("lost_pops")
     if distributor:
         wires.cluster.start_distributor()
+    wires.let_it_queue()
     wires.worker_proxy.strike("BLPOP", "cut")
     entry = wires.history.call(wires.client, next(wires.numbers))
     assert (entry.where, entry.attempts) == ("remote", 1)
@@ -32,10 +33,23 @@ def test_a_pop_lost_on_the_wire_is_found_in_the_ledger(wires: Wires, distributor
         process.end()
 
 
+def test_a_job_that_was_given_and_lost_on_the_wire_is_missed_by_the_next_beat(wires: Wires) -> None:
+    wires.history.call(wires.client, next(wires.numbers))  # then the worker waits for the next one
+    unheld = wires.counter("unheld")
+    wires.worker_proxy.strike("BLPOP", "cut")
+    entry = wires.history.call(wires.client, next(wires.numbers))
+    assert (entry.where, entry.attempts) == ("remote", 1)
+    assert entry.seconds < 3.0
+    assert wires.counter("unheld") == unheld + 1
+    wires.history.check(most_runs=1)
+
+
 @pytest.mark.parametrize("verb", ["claim", "complete"])
 def test_a_workers_verb_whose_reply_is_lost_is_said_again(wires: Wires, verb: str) -> None:
     succeeded, unheld = wires.counter("succeeded"), wires.counter("unheld")
     for spoiling in LOSSES:
+        if verb == "claim":
+            wires.let_it_queue()
         wires.worker_proxy.strike(verb, spoiling)
         entry = wires.history.call(wires.client, next(wires.numbers), 0.05)
         assert (entry.where, entry.attempts) == ("remote", 1)

@@ -61,7 +61,7 @@ local function expel(worker, row)
     end
     call('HDEL', key_current(fn), id .. ':' .. fence)
   end
-  call('DEL', key_held(worker), key_control(worker))
+  call('DEL', key_held(worker), key_control(worker), key_given(worker))
   call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. now .. '}')
 end
 

@@ -281,6 +281,17 @@ local function hold(fn, id, fence, worker, slot, attempt, nonce)
   lives_on[key_held(worker)] = UNFINISHED_MS
 end
 
+-- The worker that waits with a free slot for the next job of fn, and that slot; nil where none does, or where others are
+-- before it. Whoever asks has it: it waits for one job.
+local function idle_worker(fn)
+  local idle = call('HGET', key_meta(fn), 'idle')
+  if not idle then return nil end
+  call('HDEL', key_meta(fn), 'idle')
+  local worker, slot = string.match(idle, '^(%S+) (%S+)$')
+  if call('ZCARD', key_queued(fn)) == 0 and call('HEXISTS', key_offers(fn), worker) == 1
+    and fresh(call('HGET', key_heartbeats(), worker)) then return worker, slot end
+end
+
 -- The call's bytes: '' where they lie beside, nil where they are gone.
 local function call_bytes(id, job)
   if job.beside then return call('EXISTS', key_call(id)) == 1 and '' or nil end
@@ -386,11 +397,13 @@ local function repeat_claims(worker, nonce, out)
   end
 end
 
--- What a worker asks for: slots to be dealt jobs in turns, so many turns deep.
+-- What a worker asks for: slots to be dealt jobs in turns, so many turns deep. `idle_for`: the function for which it
+-- was left waiting.
 local function read_order(fn, worker, nonce, out)
   local deep, slots = number(), {}
   for i = 1, number() do slots[i] = arg() end
-  return { fn = fn, worker = worker, nonce = nonce, deep = deep, slots = slots, filled = 0, size = 0, out = out }
+  return { fn = fn, worker = worker, nonce = nonce, deep = deep, slots = slots, filled = 0, size = 0, out = out,
+    idle_for = arg() }
 end
 
 -- Back to its queue, blaming nobody.
@@ -401,4 +414,22 @@ local function release(fn, id, fence, how)
   call('HSET', key_job(id), 'attempts', math.max(0, tonumber(job.attempts or 1) - 1))
   requeue(fn, id, job, how or 'released')
   return 'requeued'
+end
+
+-- A worker waits for the lone job of one function at a time, and for none once its slots are full: then a job that it
+-- was given in this very moment finds no slot there.
+local function not_idle(order)
+  local full = order.filled >= #order.slots
+  if order.idle_for == '' or not full and order.filled > 0 then return end
+  local idle = call('HGET', key_meta(order.idle_for), 'idle')
+  if idle and string.match(idle, '^%S+') == order.worker then
+    call('HDEL', key_meta(order.idle_for), 'idle')
+    return
+  end
+  if not full then return end
+  local given = call('LPOP', key_given(order.worker))
+  if not given then return end
+  local fn, id, fence = string.match(given, '^(%S+) (%S+) (%d+) ')
+  release(fn, id, fence)
+  unhold(fn, id, fence, order.worker)
 end

@@ -76,7 +76,8 @@ local function packed(values)
   return table.concat(words, ' ')
 end
 
-local not_counted = { stamp = true, reaped = true, checked = true, witness = true, wanted = true, minute = true }
+local not_counted = { stamp = true, reaped = true, checked = true, witness = true, wanted = true, minute = true,
+  idle = true }
 
 local function roll(fn)
   local meta, history = key_meta(fn), key_history(fn)

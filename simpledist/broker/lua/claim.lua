@@ -1,6 +1,6 @@
 -- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list. Slots may be
 -- several jobs deep: short ones, at most their share of the queue.
--- ARGV: worker nonce again(0|1) function n_popped popped... deep n_slots slots...
+-- ARGV: worker nonce again(0|1) function n_popped popped... deep n_slots slots... idle_for(a function|'')
 -- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
 -- Nothing for a worker that Redis does not know or holds for dead: it must beat first.
 -- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it.
@@ -20,5 +20,6 @@ if not row then return out end
 share(order, row)
 claim_elements(order, popped)
 take(order)
+not_idle(order)
 flush()
 return out

@@ -19,7 +19,7 @@ for _, field in ipairs(call('HKEYS', key_held(worker))) do
   if release(fn, id, fence) == 'requeued' then released = released + 1 end
   unhold(fn, id, fence, worker)
 end
-call('DEL', key_held(worker), key_control(worker))
+call('DEL', key_held(worker), key_control(worker), key_given(worker))
 call('HDEL', key_workers(), worker)
 call('HDEL', key_heartbeats(), worker)
 call('HDEL', key_vitals(), worker)

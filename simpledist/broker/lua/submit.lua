@@ -4,6 +4,7 @@
 -- Replies: epoch, then a word a job: queued | exists | done | no_worker | full | joined <id> (it waits for that job)
 --          | again (the cached values of this reply are many bytes: submit this call once more) | a reply element
 --          whose place is `cached`
+-- A lone job of an empty queue is given to the worker that waits for it: claimed here, put on its list.
 -- First write: the calls' bytes, so that a full Redis refuses the whole batch cleanly.
 
 local fn, client, connection = arg(), arg(), arg()
@@ -54,14 +55,30 @@ for i = 1, n do
 end
 
 if #fresh_ids > 0 then
-  local first = nil
+  local first, worker, slot = nil, nil, nil
   local elements, scores = {}, {}
   for i, id in ipairs(fresh_ids) do
     if fresh_calls[i] ~= '' then call('SET', key_call(id), fresh_calls[i], 'PX', UNFINISHED_MS) end
     if known[id] then call('DEL', key_job(id), key_result(id)) end
-    first = first or stamps(fn, #fresh_ids)
+    if not first then
+      first = stamps(fn, #fresh_ids + 1)
+      if #fresh_ids == 1 then worker, slot = idle_worker(fn) end
+    end
     local stamp = text(first + i - 1)
-    call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1')
+    if worker then
+      local fence = text(first + 1)
+      call('HSET', key_job(id), 'state', 'running', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1',
+        'fence', fence, 'worker', worker, 'slot', slot, 'attempts', '1', 'queued_ms', '0')
+      hold(fn, id, fence, worker, slot, 1, 'given')
+      count_ms(fn, 'wait', 0)
+      call('RPUSH', key_given(worker), fn .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. fresh_calls[i])
+      call('PEXPIRE', key_given(worker), CONTROL_MS)
+    else
+      call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1')
+      table.insert(elements, stamp .. '.' .. id)
+      table.insert(scores, stamp)
+      table.insert(scores, id)
+    end
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
     if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
     if addresses[id] then
@@ -73,17 +90,16 @@ if #fresh_ids > 0 then
       call('HSET', key_job(id), 'beside', '1')
       call('PEXPIRE', key_call(id), UNFINISHED_MS)
     end
-    table.insert(elements, stamp .. '.' .. id)
-    table.insert(scores, stamp)
-    table.insert(scores, id)
   end
   for from = 1, #elements, 1000 do
     local to = math.min(from + 999, #elements)
     call('ZADD', key_queued(fn), unpack(scores, 2 * from - 1, 2 * to))
     call('RPUSH', key_queue(fn), unpack(elements, from, to))
   end
-  call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
-  call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+  if #elements > 0 then
+    call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
+    call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+  end
   bump(fn, 'submitted', #fresh_ids)
 end
 call('HDEL', key_suspects(), client)
