@@ -8,6 +8,7 @@ import select
 import signal
 import time
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import NoReturn
 
@@ -129,12 +130,14 @@ def _first(n: int) -> bool:
     return runs(Path(os.environ[LOG_VARIABLE])).get(n) == 1
 
 
+def begins(path: Path) -> list[tuple[int, int, float]]:
+    """Each run: which call, which process, when."""
+    if not path.exists():
+        return []
+    lines = [line.split() for line in path.read_text().splitlines()]
+    return [(int(n), int(pid), float(at)) for what, n, pid, at in lines if what == "begins"]
+
+
 def runs(path: Path) -> dict[int, int]:
     """How often each call began."""
-    counted: dict[int, int] = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            what, n, *_ = line.split()
-            if what == "begins":
-                counted[int(n)] = counted.get(int(n), 0) + 1
-    return counted
+    return dict(Counter(n for n, _, _ in begins(path)))
