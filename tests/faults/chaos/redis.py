@@ -11,7 +11,7 @@ from pathlib import Path
 
 from simpledist.broker import Link
 from simpledist.embedded import EmbeddedRedis
-from simpledist.errors import RedisDown
+from simpledist.errors import RedisDown, RedisRefused
 
 Later = Callable[[float, Callable[[], None]], None]  # do this in so many seconds
 
@@ -113,7 +113,7 @@ class RedisFaults:
         try:
             link.connect()
             link.call(*command)
-        except RedisDown:
+        except (RedisDown, RedisRefused):
             return  # it has just been struck by something else
         finally:
             link.close()
