@@ -37,7 +37,7 @@ class Broker:
     def __init__(self, link: Link, keys: Keys, verbs: Mapping[str, scripts.Script] | None = None) -> None:
         self.link = link
         self.keys = keys
-        self._verbs = verbs or _VERBS
+        self._verbs = verbs
 
     # --- client ------------------------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class Broker:
     # --- how a verb travels ------------------------------------------------------------------------------------
 
     def _run(self, verb: str, arguments: Sequence[Argument], *, then: Sequence[Argument] = ()) -> Any:
-        script = self._verbs[verb]
+        script = (self._verbs or scripts.loaded())[verb]
         return self.link.evaluate(
             script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS, then=then
         )
@@ -308,6 +308,3 @@ def _claimed(flat: Sequence[bytes]) -> list[Claimed]:
             )
         )
     return jobs
-
-
-_VERBS = scripts.load()

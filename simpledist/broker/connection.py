@@ -10,10 +10,14 @@ from typing import Any, cast
 
 import redis
 import redis.exceptions
+from redis import RedisError, ResponseError, TimeoutError
 from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
 from simpledist.errors import RedisDown, RedisRefused
+
+__all__ = ["NoScriptError", "RedisError", "ResponseError", "TimeoutError", "connection_to", "translated"]
 
 # Replies that mean "not this server, or not now": drop the connection and come again.
 _PASSING = (

@@ -10,18 +10,16 @@ Owned by one thread at a time (roles lock or confine it). Every method raises Re
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import redis
-import redis.exceptions
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from simpledist import sentinel_url
-from simpledist.broker.connection import connection_to, translated
-from simpledist.broker.sentinel import Sentinels
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.pieces import BIG_BYTES, Data, Filling, parts_of
+
+if TYPE_CHECKING:
+    from simpledist.broker.sentinel import Sentinels
 
 # A call whose budget is spent while Redis hangs is to end within 2 s after it: what it waits for takes less than that.
 COMMAND_TIMEOUT_SECONDS = 1.5
@@ -31,6 +29,14 @@ OLDEST_SERVER = (6, 2)
 _LINE_BYTES = 32  # the longest line in front of a value
 
 Argument = str | bytes | memoryview | int | float
+
+
+def library() -> Any:
+    """redis-py, behind connection.py: loaded when it is first needed, for that takes longer than all of ours.
+
+    A program that only wraps functions does without, and so does a worker's child that imports such a module.
+    """
+    return import_module("simpledist.broker.connection")
 
 
 class Link:
@@ -46,7 +52,9 @@ class Link:
     ) -> None:
         self._sentinels: Sentinels | None = None
         if sentinel_url.names_sentinels(url):
-            self._sentinels = Sentinels(url, name=name, stays_here=stays_here)
+            self._sentinels = import_module("simpledist.broker.sentinel").Sentinels(
+                url, name=name, stays_here=stays_here
+            )
         self._url, self._name = url, name
         self._make_connection = make_connection or self._connection_now
         self._connection: Any = None
@@ -72,8 +80,8 @@ class Link:
         connection = self._make_connection()
         try:
             connection.connect()
-        except (redis.RedisError, OSError, ValueError) as error:
-            raise translated(error) from error
+        except (library().RedisError, OSError, ValueError) as error:
+            raise library().translated(error) from error
         self._connection = connection
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0
@@ -98,7 +106,7 @@ class Link:
         if connection is not None:
             try:
                 connection.disconnect()
-            except (redis.RedisError, OSError):
+            except (library().RedisError, OSError):
                 return
 
     def fileno(self) -> int:
@@ -144,9 +152,9 @@ class Link:
             reply = connection.read_response()
             self._unread -= 1
             return reply
-        except redis.ResponseError as error:
+        except library().ResponseError as error:
             self._unread -= 1
-            refusal = translated(error)
+            refusal = library().translated(error)
             if isinstance(refusal, RedisDown):
                 self.close()
             raise refusal from error
@@ -158,7 +166,7 @@ class Link:
         connection = self._open(seconds)
         try:
             reply = connection.read_response(disconnect_on_error=False)
-        except redis.TimeoutError:
+        except library().TimeoutError:
             return False, None
         except BaseException as error:
             raise self._broken(error) from error
@@ -188,7 +196,7 @@ class Link:
         connection = self._open(BIG_TIMEOUT_SECONDS)
         sock = getattr(connection, "_sock", None)
         # What is no big value (an error, nothing, a small one; TLS, where one cannot peek) is the library's to read.
-        if not isinstance(sock, socket.socket) or isinstance(sock, ssl.SSLSocket):
+        if type(sock) is not socket.socket:
             return self.receive(timeout=BIG_TIMEOUT_SECONDS)
         try:
             line, end, _ = sock.recv(_LINE_BYTES, socket.MSG_PEEK).partition(b"\r\n")
@@ -233,13 +241,13 @@ class Link:
         try:
             return self.call("EVALSHA", sha, 1, key, *arguments, timeout=timeout)
         except RedisRefused as error:
-            if not isinstance(error.__cause__, redis.exceptions.NoScriptError):
+            if not isinstance(error.__cause__, library().NoScriptError):
                 raise
         return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
 
     def _connection_now(self) -> Any:
         url = self._sentinels.primary() if self._sentinels is not None else self._url
-        return connection_to(url, name=self._name, seconds=COMMAND_TIMEOUT_SECONDS)
+        return library().connection_to(url, name=self._name, seconds=COMMAND_TIMEOUT_SECONDS)
 
     def _open(self, timeout: float, *, to_send: int = 0) -> Any:
         if self._connection is None:
@@ -259,7 +267,7 @@ class Link:
     def _broken(self, error: BaseException) -> BaseException:
         """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
         self.close()
-        return translated(error) if isinstance(error, Exception) else error
+        return library().translated(error) if isinstance(error, Exception) else error
 
 
 def _some(count: int) -> int:

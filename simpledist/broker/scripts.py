@@ -5,11 +5,12 @@ Called by Broker. `clock` replaces Redis TIME in tests that let time pass; nothi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module
 
 from simpledist import policy
 from simpledist.broker.keys import TEMPLATES
@@ -140,9 +141,15 @@ def _used(definitions: Sequence[_Definition], body: str) -> list[str]:
     return needed[::-1]
 
 
+@functools.cache
+def loaded() -> dict[str, Script]:
+    """Every verb as it is in use: made when the first one is sent."""
+    return load()
+
+
 def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -> dict[str, Script]:
     """Every verb as a ready script; all of them take the epoch key as their one declared key."""
-    folder = resources.files("simpledist.broker.lua")
+    folder = import_module("importlib.resources").files("simpledist.broker.lua")
     prelude = "\n".join(
         [
             f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",

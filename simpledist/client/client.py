@@ -12,18 +12,17 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from simpledist import config as configuration
 from simpledist import policy, wire
-from simpledist.client import html
+from simpledist.broker.link import library
 from simpledist.client.chunks import run_all
-from simpledist.client.executor import Executor
 from simpledist.client.future import Call, Future
-from simpledist.client.listener import Listener, batches
-from simpledist.client.memory import Memory
 from simpledist.client.offers import Offers
+from simpledist.client.outbox import batches
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.promises import Promises
 from simpledist.client.session import Session
@@ -36,7 +35,10 @@ from simpledist.placement import Costs
 from simpledist.signing import Keyring
 
 if TYPE_CHECKING:
+    from simpledist.client.executor import Executor
     from simpledist.client.function import WorkerFunction
+    from simpledist.client.listener import Listener
+    from simpledist.client.memory import Memory
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
@@ -99,7 +101,7 @@ class Client:
         self._outcomes = Outcomes(self._session, self._keyring, self._local_slots)
         self._memory: Memory | None = None
         if self.config.url == configuration.MEMORY_URL:
-            self._memory = Memory(self._outcomes, self._keyring)
+            self._memory = import_module("simpledist.client.memory").Memory(self._outcomes, self._keyring)
             self._session.trouble = None
         self.offers = Offers(self._live_workers)
 
@@ -120,7 +122,7 @@ class Client:
             ("calls in flight", len(self._outcomes.in_flight)),
             ("workers offer", ", ".join(f"{name} on {slots} slots" for name, slots in sorted(functions.items()))),
         )
-        return html.table(f"simpledist client {self.id}", rows)
+        return import_module("simpledist.client.html").table(f"simpledist client {self.id}", rows)
 
     def __enter__(self) -> Client:
         return self
@@ -180,7 +182,7 @@ class Client:
             raise ValueError("max_workers must be greater than 0")
         promises = Promises(max_workers or self._local_slots)
         self._promises.add(promises)
-        return Executor(self, promises)
+        return import_module("simpledist.client.executor").Executor(self, promises)
 
     # --- what a WorkerFunction or an executor asks ------------------------------------------------------------------
 
@@ -392,8 +394,10 @@ class Client:
         """Why Redis cannot be used just now; the first call waits up to a second for the first connection."""
         with self._lock:
             if self._listener is None and not self._closed:
-                self._listener = Listener(self._session, self._outcomes)
-                self._listener.start()
+                library()  # loaded before that second begins
+                listener: Listener = import_module("simpledist.client.listener").Listener(self._session, self._outcomes)
+                listener.start()
+                self._listener = listener
         self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
         return self._session.trouble
 

@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 from simpledist import job, wire
-from simpledist.client import html
 from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
 from simpledist.client.mapping import MapIterator
@@ -145,6 +144,7 @@ class WorkerFunction(Generic[P, R]):
         return f"<worker function {self.function} of {self.client!r}>"
 
     def _repr_html_(self) -> str:
+        html = import_module("simpledist.client.html")
         slots = self.client.offers.slots(self.function)
         documentation: str = getattr(self, "__doc__", None) or ""
         rows = (

@@ -8,7 +8,6 @@ Fields below `_condition` (the stdlib's own lock) are touched under it only.
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import contextlib
 import os
@@ -16,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simpledist.broker.records import Reply
-from simpledist.client import html
 from simpledist.job import Info, State, Why
 from simpledist.pieces import Data
 
@@ -126,6 +125,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         return f"<simpledist future of {self.call.function}, job {self.call.id}: {self._state_word()}>"
 
     def _repr_html_(self) -> str:
+        html = import_module("simpledist.client.html")
         state, info = self._state_word(), self.info
         rows: list[tuple[str, object]] = [("job", self.call.id), ("state", state)]
         if state == "succeeded":
@@ -150,7 +150,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         return "failed" if super().exception(0) is not None else "succeeded"
 
     def __await__(self) -> Generator[Any, None, R]:
-        return asyncio.wrap_future(self).__await__()
+        return import_module("asyncio").wrap_future(self).__await__()
 
     # --- between listener, resolvers and waiting threads ---------------------------------------------------------
 

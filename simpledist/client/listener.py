@@ -26,7 +26,7 @@ from simpledist.broker import Broker, suspicion
 from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.broker.records import Nudged, Reply
 from simpledist.client.future import Future
-from simpledist.client.outbox import Outbox
+from simpledist.client.outbox import Outbox, batches
 from simpledist.client.outcomes import Outcomes, Patience, impatient
 from simpledist.client.replies import LEND_SECONDS, Replies
 from simpledist.client.session import Session
@@ -430,17 +430,3 @@ class Listener:
         if closing:
             soon = time.monotonic() + self._timings.closed_grace_seconds + 0.02
             self._next_nudge = min(self._next_nudge, soon)
-
-
-def batches(futures: list[Future[Any]]) -> list[list[Future[Any]]]:
-    """Calls of one function cut to what one script may carry."""
-    cut: list[list[Future[Any]]] = []
-    size = 0
-    for future in futures:
-        length = len(future.call.sealed)
-        if not cut or len(cut[-1]) >= policy.BATCH_ITEMS or size + length > policy.BATCH_BYTES:
-            cut.append([])
-            size = 0
-        cut[-1].append(future)
-        size += length
-    return cut

@@ -11,6 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
+from simpledist import policy
 from simpledist.client.future import Future
 
 
@@ -36,3 +37,17 @@ class Outbox:
             future = self._futures.popleft()
             groups[future.call.function, future.call.max_queue, future.call.crashes].append(future)
         return list(groups.values())
+
+
+def batches(futures: list[Future[Any]]) -> list[list[Future[Any]]]:
+    """Calls of one function cut to what one script may carry."""
+    cut: list[list[Future[Any]]] = []
+    size = 0
+    for future in futures:
+        length = len(future.call.sealed)
+        if not cut or len(cut[-1]) >= policy.BATCH_ITEMS or size + length > policy.BATCH_BYTES:
+            cut.append([])
+            size = 0
+        cut[-1].append(future)
+        size += length
+    return cut

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 from simpledist import placement, policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
-from simpledist.client import throwaway
 from simpledist.client.future import Call, Future, RunHere
 from simpledist.client.local import LocalRuns, Resolvers
 from simpledist.client.session import Session
@@ -251,6 +251,7 @@ class Outcomes:
         value, error = None, None
         try:
             if why in SUSPECT:
+                throwaway = import_module("simpledist.client.throwaway")
                 value = throwaway.run(call.function, call.local, call.args, call.kwargs, crashed=why == "crashed")
             else:
                 value = call.local(*call.args, **call.kwargs)

@@ -56,8 +56,7 @@ class Replies:
         self.popping_until = None
         if popped is None:
             return
-        point("client.replied")
-        plain, in_flight = self._outcomes.take_in(popped[1]), self._outcomes.in_flight
+        plain, in_flight = self._taken(popped[1]), self._outcomes.in_flight
         while in_flight:
             elements: list[bytes] = self.link.call("LPOP", self._key, policy.BATCH_ITEMS) or []
             for element in elements:
@@ -153,6 +152,9 @@ class Replies:
         if came:
             self.popping_until = None
         if popped is not None:
-            point("client.replied")
-            self._outcomes.take_in(popped[1])
+            self._taken(popped[1])
         return came
+
+    def _taken(self, element: bytes) -> bool:
+        point("client.replied")
+        return self._outcomes.take_in(element)

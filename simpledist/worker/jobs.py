@@ -85,7 +85,6 @@ class Jobs:
 
     def given(self, element: bytes) -> None:
         """A job that Redis claimed for us."""
-        point("worker.popped")
         self._idle_for = ""
         self._begin_all([parse_given(element)])
 

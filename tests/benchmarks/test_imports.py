@@ -24,6 +24,11 @@ def test_import_simpledist_imports_hardly_anything() -> None:
     assert not modules.intersection(HEAVY)
 
 
+def test_to_wrap_a_function_takes_no_redis() -> None:
+    modules = imported_by("import simpledist\nsimpledist.worker_function(simpledist.connect(), 'f', divmod)")
+    assert not modules.intersection({"redis", "asyncio", "ssl", "html", *HEAVY})
+
+
 def test_a_client_imports_redis_and_nothing_else_that_is_heavy() -> None:
     program = (
         "import simpledist\n"
