@@ -34,6 +34,11 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _PART = re.compile(r"^(?=---)", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
+# Definitions that most calls of a verb do without; each is a function of more than one line.
+RARE = frozenset(
+    {"roll", "flush_failures", "keep", "give_up", "requeue", "drop", "repeat_claims", "release", "joinable", "unjoin"}
+)
+
 REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
 
 
@@ -118,27 +123,38 @@ def _definitions(prelude: str) -> list[_Definition]:
 def _composed(definitions: Sequence[_Definition], body: str) -> str:
     """The verb with what it needs of the prelude in front; a line that begins with `---` parts a body whose first part
     may return early: what only the second one needs stands, and is made, between them."""
-    given: set[str] = set()
+    given: frozenset[str] = frozenset()
     text = ""
     for part in _PART.split(body):
-        needed = [one for one in _used(definitions, part) if one not in given]
-        given.update(needed)
-        text += "".join(needed) + part
+        needed = [one for one in _used(definitions, part) if not one.names <= given]
+        given = given.union(*(one.names for one in needed))
+        text += "".join(_with_its_own(definitions, one, given) for one in needed) + part
     return text
 
 
-def _used(definitions: Sequence[_Definition], body: str) -> list[str]:
-    """The code of those definitions that `body` needs, directly or through others, in their order.
+def _used(definitions: Sequence[_Definition], body: str) -> list[_Definition]:
+    """Those definitions that `body` needs, directly or through others, in their order; not what only RARE ones need.
 
     To make all of them in each call of a verb would cost more than most verbs.
     """
-    needed: list[str] = []
+    needed: list[_Definition] = []
     words = set(_WORD.findall(body))
     for definition in reversed(definitions):
         if not words.isdisjoint(definition.names):
-            words |= definition.words
-            needed.append(definition.code)
+            if RARE.isdisjoint(definition.names):
+                words |= definition.words
+            needed.append(definition)
     return needed[::-1]
+
+
+def _with_its_own(definitions: Sequence[_Definition], one: _Definition, given: frozenset[str]) -> str:
+    """Its code; what a rare one needs and nobody has made yet stands in it, and is made when it is called."""
+    if RARE.isdisjoint(one.names):
+        return one.code
+    head, _, rest = one.code.partition("\n")
+    own = [other for other in _used(definitions[: definitions.index(one)], rest) if not other.names <= given]
+    given = given.union(*(other.names for other in own))
+    return "\n".join([head, "".join(_with_its_own(definitions, other, given) for other in own) + rest])
 
 
 @functools.cache

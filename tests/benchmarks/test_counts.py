@@ -107,10 +107,12 @@ def echo(quiet_cluster: Cluster) -> Iterator[Any]:
 def test_a_single_call(meter: Meter, echo: Any) -> None:
     number = 200
     counts = meter.of(lambda: [echo(i) for i in range(number)])
-    assert counts.commands / number <= 6
-    assert counts.reads / number <= 6
-    assert counts.bytes_in / number <= 1600
-    assert counts.bytes_out / number <= 800
+    # submit and the client's pop in one write, the worker's pop, complete; a call that is slow to come back is one more
+    # for the listener.
+    assert counts.commands / number <= 4.6
+    assert counts.reads / number <= 4
+    assert counts.bytes_in / number <= 1150
+    assert counts.bytes_out / number <= 550
 
 
 def test_submits_in_a_loop(meter: Meter, echo: Any) -> None:

@@ -37,7 +37,7 @@ end
 -- A duration under `run` or `wait`: its sum, and its place in the histogram. `n`: so many that took it together.
 local function count_ms(fn, what, ms, n)
   ms = tonumber(ms) or 0
-  bump(fn, what .. '_ms', ms)
+  if ms > 0 then bump(fn, what .. '_ms', ms) end
   bump(fn, what .. ':' .. bucket(ms / (n or 1)), n)
 end
 
@@ -110,8 +110,8 @@ end
 
 local function flush_recent(fn, attempts)
   local first = math.max(1, #attempts - RECENT_CAP + 1)
-  call('LPUSH', key_recent(fn), unpack(attempts, first))
-  call('LTRIM', key_recent(fn), 0, RECENT_CAP - 1)
+  local length = call('LPUSH', key_recent(fn), unpack(attempts, first))
+  if length > RECENT_CAP then call('LTRIM', key_recent(fn), 0, RECENT_CAP - 1) end
   call('PEXPIRE', key_recent(fn), HISTORY_MINUTES * 60000)
 end
 
