@@ -23,6 +23,7 @@ BOUND_SECONDS: dict[str, float] = {
     "control": _TIMES.control_ttl_seconds,
     "given": _TIMES.control_ttl_seconds,
     "suspects": _TIMES.control_ttl_seconds,
+    "rollcall": _TIMES.control_ttl_seconds,
     "result": _TIMES.ended_ttl_seconds,
     "staged_result": _TIMES.ended_ttl_seconds,
     "reply": _TIMES.ended_ttl_seconds,

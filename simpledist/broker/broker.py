@@ -191,6 +191,11 @@ class Broker:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
         return self._run("leave", [worker, int(final)])
 
+    def pass_on(self, roll_call: bytes) -> None:
+        """Put a roll call back, for the worker that has waited longest."""
+        lifetime_ms = round(policy.TIMINGS.control_ttl_seconds * 1000)
+        self.link.pipeline([("RPUSH", self.keys.rollcall, roll_call), ("PEXPIRE", self.keys.rollcall, lifetime_ms)])
+
     def call_bytes(self, id: str) -> Data | None:
         """The bytes of a call that lies beside the scripts; None if they are gone."""
         return self.link.fetch(self.keys.named("call", id))

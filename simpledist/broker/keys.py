@@ -24,6 +24,7 @@ TEMPLATES: dict[str, str] = {
     "held": "held:{worker}",
     "control": "control:{worker}",
     "suspects": "suspects",
+    "rollcall": "rollcall",
     "job": "job:{id}",
     "call": "data:{id}:call",
     "result": "data:{id}:result",
@@ -58,6 +59,7 @@ class Keys:
         self.clients = self.prefix + TEMPLATES["clients"]
         self.epoch = self.prefix + TEMPLATES["epoch"]
         self.suspects = self.prefix + TEMPLATES["suspects"]
+        self.rollcall = self.prefix + TEMPLATES["rollcall"]
         self.active = self.prefix + TEMPLATES["active"]
         self.vitals = self.prefix + TEMPLATES["vitals"]
 

@@ -37,6 +37,7 @@ from simpledist.job import Why
 log = logging.getLogger("simpledist")
 
 NUDGE_IDS = 100
+SOON_SECONDS = 0.1
 DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
 
 
@@ -150,6 +151,8 @@ class Listener:
             self._restarted_at = now
         # A Redis that lets us in and then refuses to work (a replica, one that hangs) is as good as away.
         self._ask_all()
+        if self._restarted_at == now:
+            self._nudge_soon()
         self._down_since, self._failures = None, 0
         session.first_attempt.set()
 
@@ -355,7 +358,12 @@ class Listener:
         self._look_at_connections(nudged)
         if restarted:
             self._ask_all()
+            self._nudge_soon()
         self._check_hearing(nudged)
+
+    def _nudge_soon(self) -> None:
+        """Redis was emptied or came back: workers are about to do so as well, and calls that met none go out again."""
+        self._next_nudge = min(self._next_nudge, time.monotonic() + SOON_SECONDS)
 
     def _check_hearing(self, nudged: Nudged) -> None:
         """An outcome that a nudge brought stands on our reply list: a pop that stays silent lost its answer."""

@@ -47,6 +47,7 @@ class Jobs:
         self.done = 0  # jobs that a child brought to an end
         self.taken = 0  # jobs begun since the loop last set it to 0
         self._idle_for = ""  # the function whose next lone job Redis gives us
+        self.claimed_nothing = False  # the last claim
         self._worker = worker
         self._links = links
         self._children = children
@@ -102,6 +103,7 @@ class Jobs:
             )
             if len(claimed) >= len(wanted):
                 self._idle_for = ""
+            self.claimed_nothing = not claimed
             self._begin_all(claimed)
 
         self._errands.append(Errand(send))

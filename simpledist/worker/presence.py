@@ -44,6 +44,7 @@ class Presence:
         self._jobs = jobs
         self._timings = timings
         self._missing: dict[Held, int] = {}
+        self._roll_call = b""  # the last one
         self._vitals = ""  # as Redis has them
         self._told: dict[str, int] = {}  # what the row says of mismatches
         self._started_ms = round(time.time() * 1000)
@@ -58,9 +59,19 @@ class Presence:
         self._soon = time.monotonic() + self._timings.unheld_seconds + 0.02
         self.next_beat = min(self.next_beat, self._soon)
 
+    def called(self, roll_call: bytes) -> None:
+        """Redis was emptied: beat at once, and pass it on, once; so it comes to all that wait in their pops."""
+        if roll_call != self._roll_call:
+            self._roll_call = roll_call
+            self.next_beat = 0.0
+            self._links.command.pass_on(roll_call)
+
     def beat(self) -> None:
         """Beat when due, name what is held, and stop what need not go on."""
         broker = self._links.beat
+        if self._jobs.claimed_nothing:
+            # Redis may have been emptied: it gives no jobs to a worker that it does not know.
+            self._jobs.claimed_nothing, self.next_beat = False, 0.0
         if not broker.link.connected or time.monotonic() < self.next_beat:
             return
         self.registered = self.registered and not self._mismatch_to_tell()

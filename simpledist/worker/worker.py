@@ -215,16 +215,20 @@ class Worker:
             # The function served last comes last: whoever has work waits for at most one turn of each other.
             queues = [links.keys.queue(function) for function in self.functions]
             first = self._turn.first
-            keys = [links.keys.control(self.id), links.keys.given(self.id), *queues[first:], *queues[:first]]
+            keys = [*self._for_us(), *queues[first:], *queues[:first]]
             links.start_pop(keys, "queues", self._timings.block_seconds)
             self._busy_since = None
         elif links.popping is None and self._jobs.held:
             now = time.monotonic()
             self._busy_since = self._busy_since or now
             if now >= self._busy_since + CONTROL_AFTER_SECONDS:
-                both = [links.keys.control(self.id), links.keys.given(self.id)]
-                links.start_pop(both, "control", self._timings.block_seconds)
+                links.start_pop(self._for_us(), "control", self._timings.block_seconds)
                 self._busy_since = None
+
+    def _for_us(self) -> list[str]:
+        """What every pop waits for."""
+        keys = self._links.keys
+        return [keys.control(self.id), keys.given(self.id), keys.rollcall]
 
     def _popped(self, popped: tuple[str, bytes] | None) -> None:
         if popped is None:
@@ -236,6 +240,9 @@ class Worker:
         if key == self._links.keys.given(self.id):
             self._jobs.given(element)
             self._jobs.work_off()
+            return
+        if key == self._links.keys.rollcall:
+            self._presence.called(element)
             return
         functions = self.functions
         served = next(i for i, function in enumerate(functions) if self._links.keys.queue(function) == key)

@@ -75,13 +75,14 @@ def test_if_the_first_sending_never_arrived_the_second_claims(bench: Bench) -> N
     assert claimed.held.id == "c1-1"
 
 
-def test_a_worker_without_a_living_row_gets_nothing(bench: Bench) -> None:
+def test_a_worker_without_a_living_row_gets_nothing_and_what_it_popped_goes_back(bench: Bench) -> None:
     element = bench.pop()
-    assert bench.broker.claim("stranger", "n", "fib", [element], [0]) == []
+    assert bench.broker.claim("stranger", "n", "fib", [element, b"nothing", b"5.c1-2"], [0]) == []
+    assert bench.queue() == ["c1-1", "c1-2"]
     bench.advance(11)
     bench.reap(workers=[("w1", "")])
-    assert bench.broker.claim("w1", "n", "fib", [element], [0]) == []
-    assert bench.ledger() == ["c1-1", "c1-2"], "nothing is lost by that"
+    assert bench.broker.claim("w1", "n", "fib", [bench.pop()], [0]) == []
+    assert bench.ledger() == bench.queue() == ["c1-1", "c1-2"], "nothing is lost by that"
 
 
 def test_a_job_whose_client_is_dead_is_dropped(bench: Bench) -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import simpledist
-from simpledist.broker import Link
+from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from tests.faults.conftest import MakeCluster
 from tests.faults.functions import work
@@ -48,6 +48,25 @@ def test_redis_emptied_under_load_again_and_again(cluster: Cluster, history: His
     history.wait(30)
     assert set(history.where()) == {"remote"}
     history.check(most_runs=4)
+    probe(client)
+
+
+def test_all_workers_are_back_at_once_when_redis_was_emptied(cluster: Cluster) -> None:
+    workers = [cluster.start_worker(slots=1) for _ in range(3)]
+    client = cluster.connect()
+    probe(client)
+    link = Link(cluster.url, name="tests")
+    link.connect()
+    seconds: list[float] = []
+    for _ in range(3):
+        link.call("FLUSHALL")
+        offered(client, "probe")(1)  # whatever touches Redis first finds it empty
+        seconds.append(probe(client))
+        seconds.append(wait_until(lambda: link.call("HLEN", Keys().workers) == len(workers), 5, "each is registered"))
+    assert sorted(seconds)[len(seconds) // 2] < 0.5, seconds
+    assert max(seconds) < 3.0, "a worker that the roll call passed by beats in time"
+    wait_until(lambda: link.call("EXISTS", Keys().rollcall) == 0, 2, "the roll call has gone round")
+    link.close()
     probe(client)
 
 

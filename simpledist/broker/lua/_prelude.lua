@@ -45,6 +45,9 @@ local function epoch()
   if not value then
     value = text(now_us)
     call('SET', key_epoch(), value)
+    -- Workers that wait in BLPOP do not see that Redis was emptied: each takes this, beats and passes it on.
+    call('RPUSH', key_rollcall(), value)
+    call('PEXPIRE', key_rollcall(), CONTROL_MS)
   end
   return value
 end

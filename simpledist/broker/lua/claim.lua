@@ -2,7 +2,7 @@
 -- several jobs deep: short ones, at most their share of the queue.
 -- ARGV: worker nonce again(0|1) function n_popped popped... deep n_slots slots... idle_for(a function|'')
 -- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
--- Nothing for a worker that Redis does not know or holds for dead: it must beat first.
+-- Nothing for a worker that Redis does not know or holds for dead: it must beat first; what it popped goes back.
 -- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it.
 
 local worker, nonce, again, fn = arg(), arg(), arg() == '1', arg()
@@ -16,7 +16,16 @@ if again then
 end
 call('HDEL', key_suspects(), worker)
 local row = registered(worker)
-if not row then return out end
+if not row then
+  for _, element in ipairs(popped) do
+    local stamp, id = split_element(element)
+    if stamp and tonumber(call('ZSCORE', key_queued(fn), id) or 0) == stamp then
+      call('LPUSH', key_queue(fn), element)
+      call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+    end
+  end
+  return out
+end
 share(order, row)
 claim_elements(order, popped)
 take(order)
