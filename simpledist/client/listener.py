@@ -229,6 +229,7 @@ class Listener:
         """
         session, call = self._session, batch[0].call
         try:
+            point("client.submitting")
             submitted = self._broker.submit(
                 call.function,
                 session.client,
@@ -237,6 +238,7 @@ class Listener:
                 max_queue=call.max_queue,
                 crashes=call.crashes,
             )
+            point("client.submitted")
         except RedisRefused as error:
             why = session.note_trouble(error)
             for future in batch:

@@ -107,6 +107,31 @@ def probe(n: int) -> int:
     return n * n
 
 
+interruptions: list[int] = []  # one is taken for each Ctrl-C that a decoding of `interrupting` shall meet
+
+
+class Interrupting:
+    """Travels as a number; to be read it may need more than one try."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return decoded, (self.n,)
+
+
+def decoded(n: int) -> int:
+    if interruptions:
+        interruptions.pop()
+        raise KeyboardInterrupt
+    return n
+
+
+def interrupting(n: int) -> Interrupting:
+    time.sleep(0.3)
+    return Interrupting(n)
+
+
 def note(what: str, n: int) -> None:
     """One line, written whole: what, which call, which process, when."""
     path = os.environ.get(LOG_VARIABLE)

@@ -1,0 +1,283 @@
+"""Calls torn away: Ctrl-C at any moment, exits in callbacks, forks, signals to workers, cancels."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+
+import simpledist
+from simpledist.broker import Keys, Link
+from simpledist.cluster import Cluster
+from tests.faults.conftest import MakeCluster
+from tests.faults.functions import work
+from tests.faults.history import History, offered, probe
+from tests.waiting import wait_until
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[float], None]]:
+    """Gives a function that has KeyboardInterrupt raised in this thread after so many seconds; 0: no more."""
+
+    def raise_it(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, raise_it)
+    try:
+        yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def nothing_runs(link: Link, function: str = "work") -> bool:
+    keys = Keys()
+    counted = link.pipeline([("ZCARD", keys.named("queued", function)), ("HLEN", keys.named("current", function))])
+    return counted == [0, 0]
+
+
+# --- Ctrl-C ------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_at_any_moment_of_a_call_leaves_the_next_ones_whole(cluster: Cluster, link: Link) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    function = offered(client, "work", work.work)
+    draw, torn = random.Random(7), 0
+    with interrupts() as interrupt_after:
+        for n in range(0, 700, 7):
+            try:
+                interrupt_after(draw.uniform(0.0002, 0.01))
+                assert function(n, 0.003) == work.value_of(n)
+                interrupt_after(0)
+            except KeyboardInterrupt:
+                torn += 1
+            interrupt_after(0)
+    assert torn > 10
+    assert [function(n) for n in range(1001, 1006)] == [work.value_of(n) for n in range(1001, 1006)]
+    wait_until(lambda: nothing_runs(link), 5, "nothing is left of the calls torn away")
+    probe(client)
+
+
+def test_ctrl_c_in_a_waiting_call_stops_its_run(cluster: Cluster, link: Link, history: History) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    with interrupts() as interrupt_after:
+        interrupt_after(1.0)
+        with pytest.raises(KeyboardInterrupt):
+            offered(client, "work")(0, 60.0)
+    wait_until(lambda: nothing_runs(link), 5, "it is called off")
+    assert work.runs(history.log) == {0: 1}
+    probe(client)
+
+
+def test_ctrl_c_in_a_map_leaves_it_to_go_on_or_to_be_closed(cluster: Cluster, link: Link) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    numbers = [n for n in range(40) if n % 7 != 6]
+    results = offered(client, "work").map(numbers, [0.1] * len(numbers))
+    came: list[str] = []
+    with interrupts() as interrupt_after:
+        while len(came) < 10:
+            interrupt_after(0.03)
+            try:
+                came.append(next(results))
+            except KeyboardInterrupt:
+                continue
+        interrupt_after(0)
+    assert came == [work.value_of(n) for n in numbers[:10]], "in order, none lost, none twice"
+    results.close()
+    wait_until(lambda: nothing_runs(link), 5, "closed, nothing goes on")
+    probe(client)
+
+
+def test_ctrl_c_while_a_result_is_decoded_loses_it_not(cluster: Cluster) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    future = offered(client, "interrupting").submit(3)
+    work.interruptions.append(1)
+    with suppress(KeyboardInterrupt):  # it meets this thread, or the one that decodes what nobody waits for yet
+        future.result(20)
+    assert future.result(20) == 3
+    assert not work.interruptions
+    probe(client)
+
+
+# --- exits in callbacks ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 0], ids=["remote", "local"])
+def test_an_exit_in_a_callback_ends_no_thread_that_others_need(make_cluster: MakeCluster, workers: int) -> None:
+    cluster = make_cluster(workers=workers)
+    client = cluster.connect()
+    function = offered(client, "work", work.work)
+    came: list[int] = []
+    for n in range(1, 6):
+        future = function.submit(n)
+        future.add_done_callback(lambda _: sys.exit(3))
+        wait_until(future.done, 10, "it is done")
+    for n in range(8, 13):
+        function.submit(n).add_done_callback(lambda future: came.append(int(future.result().split()[-1])))
+    wait_until(lambda: sorted(came) == [8, 9, 10, 11, 12], 10, f"the callbacks of the others: {came}")
+    if not workers:
+        cluster.start_worker()
+    probe(client)
+
+
+# --- forks -------------------------------------------------------------------------------------------------------
+
+
+def called(client: simpledist.Client, first: int, count: int = 3) -> list[tuple[Any, str]]:
+    function = offered(client, "work", work.work)
+    futures = [function.submit(n) for n in range(first, first + count)]
+    return [(future.result(30), future.info.where) for future in futures]
+
+
+def due(first: int, count: int = 3) -> list[tuple[Any, str]]:
+    return [(work.value_of(n), "remote") for n in range(first, first + count)]
+
+
+def forked(act: Callable[[], bool]) -> int:
+    """The id of a child that exits with 0 if `act` is true there."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if act() else 1
+        finally:
+            os._exit(code)
+    return pid
+
+
+def test_forks_under_calls_of_other_threads_leave_both_sides_whole(cluster: Cluster) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    over = threading.Event()
+    wrong: list[object] = []
+
+    def hammer(thread: int) -> None:
+        first = 7_000_000 * thread
+        while not over.is_set():
+            first += 7
+            if (got := called(client, first)) != due(first):
+                wrong.append(got)
+
+    threads = [threading.Thread(target=hammer, args=(n,)) for n in (1, 2)]
+    for thread in threads:
+        thread.start()
+    codes: list[int] = []
+    try:
+        for turn in range(10):
+            child = forked(lambda first=7 * turn: called(client, first) == due(first))
+            assert called(client, 700 + 7 * turn) == due(700 + 7 * turn)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert codes == [0] * 10
+    assert not wrong
+    probe(client)
+
+
+def _in_another_process(url: str, first: int) -> None:
+    with simpledist.connect(url) as client:
+        assert called(client, first) == due(first)
+
+
+def test_multiprocessing_of_every_kind(cluster: Cluster) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    for turn, method in enumerate(("fork", "spawn", "forkserver")):
+        context = multiprocessing.get_context(method)
+        process = context.Process(target=_in_another_process, args=(cluster.url, 70 * turn))
+        process.start()
+        assert called(client, 7000 + 70 * turn) == due(7000 + 70 * turn)
+        process.join(60)
+        assert process.exitcode == 0, method
+    probe(client)
+
+
+# --- signals to workers ------------------------------------------------------------------------------------------
+
+
+def test_signals_to_workers_under_load_lose_nothing(cluster: Cluster, history: History) -> None:
+    stays = cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    codes: list[int] = []
+    for turn, numbers in enumerate(
+        ([signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGHUP])
+    ):
+        victim = cluster.start_worker()
+        history.submit(client, range(60 * turn, 60 * turn + 60), 0.04)
+        wait_until(lambda: len(history.open()) < 50, 20, "they are at work")
+        for number in numbers:
+            victim.send_signal(number)
+        codes.append(victim.wait(20))
+    history.wait(30)
+    assert codes[:2] == [0, 0]
+    assert codes[2] in (0, 1), "the second one may come when it has left"
+    assert codes[3] == -signal.SIGHUP
+    assert stays.running
+    assert set(history.where()) == {"remote"}
+    history.check(most_runs=3)
+    assert max(entry.attempts for entry in history.entries.values()) <= 2, "what was given back was no attempt"
+    probe(client)
+
+
+# --- cancels -----------------------------------------------------------------------------------------------------
+
+
+def test_cancels_at_any_moment_end_or_come_too_late(cluster: Cluster, link: Link) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    function = offered(client, "work", work.work)
+    ends: list[str] = []
+    wrong: list[object] = []
+
+    def race(thread: int) -> None:
+        draw = random.Random(thread)
+        for turn in range(40):
+            n = 7 * (1000 * thread + turn)
+            future = function.submit(n, 0.002)
+            time.sleep(draw.uniform(0, 0.01))
+            cancelled = future.cancel()
+            try:
+                value = future.result(20)
+            except CancelledError:
+                ends.append("cancelled")
+                if not cancelled:
+                    wrong.append(f"{n} was cancelled and said that it could not be")
+            else:
+                ends.append("value")
+                if cancelled or value != work.value_of(n):
+                    wrong.append((n, cancelled, value))
+
+    threads = [threading.Thread(target=race, args=(thread,)) for thread in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+    assert len(ends) == 240
+    assert {"cancelled", "value"} == set(ends)
+    wait_until(lambda: nothing_runs(link), 10, "no job stays behind")
+    probe(client)
