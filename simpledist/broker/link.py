@@ -82,6 +82,9 @@ class Link:
             connection.connect()
         except (library().RedisError, OSError, ValueError) as error:
             raise library().translated(error) from error
+        except BaseException:  # Ctrl-C
+            connection.disconnect()
+            raise
         self._connection = connection
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0

@@ -82,7 +82,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.info: Info | None = None
         self.sent = False  # submitted once: before that, Redis need not know it
         self.on_worker = False  # a worker had it when Redis was last asked
-        self.forgotten = 0  # how often Redis knew it no more
+        self.forgotten, self.forgotten_at = 0, float("-inf")  # how often Redis knew it no more, and when last
         self.joined = False  # it waits for the job of an identical call
         self.settled_by = 0  # the thread that made it done and runs its callbacks
         self._outcomes = outcomes

@@ -37,7 +37,7 @@ from simpledist.job import Why
 log = logging.getLogger("simpledist")
 
 NUDGE_IDS = 100
-SOON_SECONDS = 0.1
+SOON_SECONDS = 0.1  # Redis came back or was emptied: so will its workers, and calls that met none go out again
 DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
 
 
@@ -152,7 +152,7 @@ class Listener:
         # A Redis that lets us in and then refuses to work (a replica, one that hangs) is as good as away.
         self._ask_all()
         if self._restarted_at == now:
-            self._nudge_soon()
+            self._nudge_within(SOON_SECONDS)
         self._down_since, self._failures = None, 0
         session.first_attempt.set()
 
@@ -360,12 +360,11 @@ class Listener:
         self._look_at_connections(nudged)
         if restarted:
             self._ask_all()
-            self._nudge_soon()
+            self._nudge_within(SOON_SECONDS)
         self._check_hearing(nudged)
 
-    def _nudge_soon(self) -> None:
-        """Redis was emptied or came back: workers are about to do so as well, and calls that met none go out again."""
-        self._next_nudge = min(self._next_nudge, time.monotonic() + SOON_SECONDS)
+    def _nudge_within(self, seconds: float) -> None:
+        self._next_nudge = min(self._next_nudge, time.monotonic() + seconds)
 
     def _check_hearing(self, nudged: Nudged) -> None:
         """An outcome that a nudge brought stands on our reply list: a pop that stays silent lost its answer."""
@@ -389,8 +388,11 @@ class Listener:
                 missing.append(future)
             elif word == "no_worker" and not self._crosses_restart(future):
                 nobody.append(future)
+        now = time.monotonic()
         for future in missing:
-            future.forgotten += 1
+            # One emptied Redis is asked several times, until its workers are back.
+            if now - future.forgotten_at > self._timings.nudge_seconds:
+                future.forgotten, future.forgotten_at = future.forgotten + 1, now
         self._submit_again([future for future in missing if future.forgotten <= policy.FORGOTTEN_CAP])
         if hopeless := [future for future in missing if future.forgotten > policy.FORGOTTEN_CAP]:
             self._call_off(hopeless, "redis_down")
@@ -438,5 +440,4 @@ class Listener:
             reaped = self._broker.reap(run_id=link.run_id, workers=[(one.id, one.connection) for one in dead])
             closing = closing or reaped.closing
         if closing:
-            soon = time.monotonic() + self._timings.closed_grace_seconds + 0.02
-            self._next_nudge = min(self._next_nudge, soon)
+            self._nudge_within(self._timings.closed_grace_seconds + 0.02)
