@@ -52,9 +52,10 @@ class Take:
 class Ended:
     """One attempt that came to an outcome, for `complete`.
 
-    `kind` is "value" (the function returned) or "error" (it raised: counts from the current fence only).
-    `outcome` is the sealed bytes. `error` is text for people, empty for a value: one line, then, where known, a
-    line with the place and the traceback; of a chunk's value how many of its calls returned and raised.
+    `kind` is "value" (the function returned), "error" (it raised: counts from the current fence only) or "partial" (of
+    a chunk that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes. `error` is text for
+    people, empty for a value: one line, then, where known, a line with the place and the traceback; of a chunk's value
+    how many of its calls returned and raised.
     """
 
     held: Held
@@ -113,8 +114,9 @@ class Suspect:
 class Reply:
     """How a job ended, as its client reads it.
 
-    `state` is succeeded, failed or cancelled; `why` is set where the call must run at the client; `result` is None
-    where `place` says that the bytes have to be fetched ("beside"). `place` "cached": a value that was kept.
+    `state` is succeeded, failed or cancelled, or running: what is finished of a chunk that goes on. `why` is set where
+    the call must run at the client; `result` is None where `place` says that the bytes have to be fetched ("beside").
+    `place` "cached": a value that was kept.
     """
 
     id: str

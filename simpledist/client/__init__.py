@@ -5,6 +5,8 @@ future.py    Future: one call and its outcome          session.py   who we are i
 listener.py  the one thread: replies, nudges           outcomes.py  replies and reasons become outcomes
 replies.py   the reply connection, lent to plain calls
 local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
+chunks.py    short calls of a map as one job           mapping.py   the iterator of a map
+bundle.py    the same for single submits               outbox.py    calls that wait to be sent together
 sharing.py   join and cache: what makes two calls the same call, and who waits together
 memory.py    memory://: a cluster without Redis, for unit tests
 executor.py  the stdlib's interface to all of it       promises.py  what an executor has taken and must end

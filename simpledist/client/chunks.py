@@ -2,7 +2,8 @@
 
 A chunk is one future whose outcome is that of all its calls: here (no worker, Redis away ...) they run one after the
 other; from a worker come the outcomes of those that were finished. What is missing goes out again at once: the call
-that killed a child alone and with its crash counted, the others blamed for nothing. Called by the map.
+that killed a child alone and with its crash counted, the others blamed for nothing. A call that turns out slow goes on
+where it runs, and only those behind it go out again. Called by the map.
 """
 
 from __future__ import annotations
@@ -78,13 +79,16 @@ class Chunk:
         for number, args in enumerate(self._calls):
             part = found.get(number, "")
             if isinstance(part, str):
-                outcomes.append(self._again(args, part))
+                outcomes.append(self._again(number, args, part))
             else:
                 outcomes.append(part)
         return outcomes
 
-    def _again(self, args: Arguments, why: str) -> Future[Any]:
+    def _again(self, number: int, args: Arguments, why: str) -> Future[Any]:
         future, stays = self._function.new_future(args, {}, crashes=int(why == "crashed"))
+        if stays is None and why == wire.SLOW:
+            self._function.client.wait_for_part(future, self.future.call, number)
+            return future
         if stays is None and why in WHYS and why != "crashed":
             stays = why_of(why)
         self._function.start([(future, stays)])

@@ -151,6 +151,7 @@ class Client:
             listener, self._listener = self._listener, None
         if listener is not None:
             listener.close()
+        self._outcomes.close()
         self._outcomes.resolvers.close()
         self._session.close()
 
@@ -206,8 +207,8 @@ class Client:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
         why: Why | None = "closed" if self._closed else "nested" if self._nested else stays
-        sealed: Data = b""
-        digest, address = b"", None
+        body: Data = b""
+        address = None
         if why is None and self._session.trouble is not None:
             why = self._trouble()
         # A future that waits for its local slot goes remote when Redis is back; a plain call runs here at once.
@@ -215,12 +216,9 @@ class Client:
             try:
                 if sharing is not None:
                     address = sharing.address(function, codec, args, kwargs)
-                envelope = wire.seal_call(
-                    function, codec, args, kwargs, self._keyring, fingerprint, lend=caller_runs, address=address
-                )
-                sealed, digest = envelope.data, envelope.digest
-                if len(sealed) > self._max_value_bytes:
-                    why, sealed = "too_big", b""
+                body = wire.encode_arguments(codec, args, kwargs, lend=caller_runs)
+                if len(body) > self._max_value_bytes:
+                    why, body = "too_big", b""
             except Unserialisable:
                 why = "unserialisable"
         call = Call(
@@ -229,15 +227,16 @@ class Client:
             local=local,
             args=args,
             kwargs=kwargs,
-            sealed=sealed,
-            digest=digest,
+            codec=codec,
+            fingerprint=fingerprint,
+            body=body,
             began=now,
             deadline=None if timeout is None else now + timeout,
             max_queue=max_queue,
             promises=promises,
             crashes=crashes,
             sharing=sharing if address else None,
-            address=address.hex() if address else "",
+            address=address,
         )
         return Future(call, self._outcomes, caller_runs=caller_runs), why
 
@@ -257,8 +256,6 @@ class Client:
             self._outcomes.costs[function.function] = costs.serialised(seconds)
         if sum(len(body) for body in bodies) > min(policy.CHUNK_BYTES, self._max_value_bytes):
             return None
-        body = wire.join_calls([bytes(body) for body in bodies])
-        envelope = wire.seal_chunk(function.function, function.codec, body, self._keyring, function.fingerprint)
         now = time.monotonic()
         call = Call(
             id=self._session.new_id(),
@@ -266,8 +263,9 @@ class Client:
             local=run_all,
             args=(function.local, calls),
             kwargs={},
-            sealed=envelope.data,
-            digest=envelope.digest,
+            codec=function.codec,
+            fingerprint=function.fingerprint,
+            body=wire.join_calls([bytes(body) for body in bodies]),
             began=now,
             deadline=None if function.timeout is None else now + function.timeout,
             max_queue=function.max_queue,
@@ -322,7 +320,7 @@ class Client:
         if listener is not None and (alone or futures[0].call.sharing is not None):
             for future in futures:
                 in_flight[future.call.id] = future
-                listener.outbox.put(future, listener.wake)
+                self._outcomes.outbox.put(future, listener.wake)
             return
         for batch in batches(list(futures)):
             for future in batch:
@@ -333,7 +331,7 @@ class Client:
                     continue
                 words = self._session.submit(
                     call.function,
-                    [(future.call.label, future.call.sealed) for future in batch],
+                    [(future.call.label, future.call.sealed(self._keyring)) for future in batch],
                     call.max_queue,
                     call.crashes,
                 )
@@ -372,6 +370,10 @@ class Client:
         if self._memory is not None:
             return self._memory.clear(function)
         return self._session.clear(function)
+
+    def wait_for_part(self, future: Future[Any], chunk: Call, part: int) -> None:
+        """This call of a chunk runs, and is slow: the chunk's job goes on for its sake."""
+        self._outcomes.wait_for_part(future, chunk, part)
 
     def forget(self, futures: Sequence[Future[Any]]) -> None:
         """Cancel what is left of a map."""

@@ -187,8 +187,8 @@ class WorkerFunction(Generic[P, R]):
         exception is raised at its place. Closing the iterator (or dropping it) cancels what is left.
 
         `chunksize`: how many calls travel as one job. "auto" sends each by itself until it has seen that they take a
-        few milliseconds or less. Each call keeps its own outcome: one that is slow or kills its process is sent again
-        alone. Raises ValueError for a size below 1.
+        few milliseconds or less. Each call keeps its own outcome: those behind one that is slow are sent again,
+        and one that kills its process alone. Raises ValueError for a size below 1.
 
         `progress`: a bar on stderr, as of `simpledist.track`; of iterables without a length it knows no end.
         """

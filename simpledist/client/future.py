@@ -14,15 +14,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from simpledist import wire
 from simpledist.broker.records import Reply
 from simpledist.job import Info, State, Why
 from simpledist.pieces import Data
+from simpledist.signing import Keyring
 
 if TYPE_CHECKING:
+    from simpledist.client.bundle import Bundle
     from simpledist.client.outcomes import Outcomes
     from simpledist.client.promises import Promises
     from simpledist.client.sharing import Sharing
@@ -44,16 +47,28 @@ INTERRUPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """What is known of a call from its beginning: enough to send it, to send it again, and to run it here."""
+class Read:
+    """An outcome that was read together with others'."""
 
-    id: str
+    outcome: wire.Value | wire.Raised
+    info: Info
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """What is known of a call from its beginning: enough to send it, to send it again, and to run it here.
+
+    Not frozen, because that would make it three times as dear, and there is one a call.
+    """
+
+    id: str  # of its job; of a call that is the slow one of a chunk, the chunk's
     function: str  # qualified name
     local: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
-    sealed: Data
-    digest: bytes
+    codec: str
+    fingerprint: str  # of the function's code
+    body: Data  # its encoded arguments
     began: float  # time.monotonic()
     deadline: float | None  # time.monotonic() at which the remote budget is spent
     max_queue: int | None
@@ -61,16 +76,36 @@ class Call:
     crashes: int = 0  # children that it has killed before it was sent
     calls: int = 1  # of a chunk: how many
     sharing: Sharing | None = None  # whoever makes the same call may have its outcome
-    address: str = ""  # then: its content address
+    address: bytes | None = None  # then: its content address
+    bundle: Bundle | None = None  # of a chunk that was put together from single submits
+    part: int | None = None  # its outcome is this part of a chunk's
+    digest: bytes = b""  # what its outcome must carry, once it was sealed
 
     @property
     def label(self) -> str:
         """How `submit` names the job."""
-        return self.sharing.label(self.id, self.address) if self.sharing is not None else self.id
+        return self.sharing.label(self.id, (self.address or b"").hex()) if self.sharing is not None else self.id
 
-    def ended(self) -> Call:
-        """Without what was needed to run it: whoever keeps the future does not keep the arguments."""
-        return replace(self, args=(), kwargs={}, sealed=b"")
+    def sealed(self, keyring: Keyring) -> Data:
+        """The envelope in which it travels, the same each time."""
+        envelope = wire.seal_call(
+            self.function,
+            self.codec,
+            self.body,
+            keyring,
+            self.fingerprint,
+            address=self.address,
+            chunk=self.calls > 1,
+        )
+        self.digest = envelope.digest
+        return envelope.data
+
+    def end(self) -> None:
+        """Let go of what was needed to run it: whoever keeps the future does not keep the arguments."""
+        self.args, self.kwargs, self.body = (), {}, b""
+
+
+Ready = Reply | Read | RunHere  # what came of a call, and is to be settled
 
 
 class Future(concurrent.futures.Future[R], Generic[R]):
@@ -84,14 +119,16 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.on_worker = False  # a worker had it when Redis was last asked
         self.forgotten, self.forgotten_at = 0, float("-inf")  # how often Redis knew it no more, and when last
         self.joined = False  # it waits for the job of an identical call
+        self.bundle: Bundle | None = None  # in which it travels
         self.settled_by = 0  # the thread that made it done and runs its callbacks
         self._outcomes = outcomes
         self._pid = os.getpid()
         # A plain call: its own thread waits, decodes and, if need be, runs the function.
         self.caller_runs = caller_runs
-        self._ready: Reply | RunHere | None = None
+        self._ready: Ready | None = None
         self._settling = False
         self._getters = 0
+        self._has_callbacks = False
 
     def result(self, timeout: float | None = None) -> R:
         """The value, or the exception that the function raised; TimeoutError after `timeout` seconds."""
@@ -119,7 +156,14 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def running(self) -> bool:
         """Whether the call runs, here or on a worker; of a worker it is known up to a second late."""
-        return super().running() or (self.on_worker and not self.done())
+        on_worker = self.on_worker if self.bundle is None else self.bundle.whole.on_worker
+        return super().running() or (on_worker and not self.done())
+
+    def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:  # type: ignore[override]
+        """Call `fn` with this future when it is done; as the stdlib's, in whichever thread that is."""
+        with self._condition:
+            self._has_callbacks = True
+        super().add_done_callback(fn)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"<simpledist future of {self.call.function}, job {self.call.id}: {self._state_word()}>"
@@ -154,18 +198,28 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     # --- between listener, resolvers and waiting threads ---------------------------------------------------------
 
-    def offer(self, ready: Reply | RunHere) -> None:
+    def arrive(self, outcome: wire.Value | wire.Raised, info: Info) -> None:
+        """Its outcome was read with others'; callbacks, which may block, are left to the resolvers."""
+        with self._condition:
+            if self.done():
+                return
+            if not self._has_callbacks:
+                self.settle(info, outcome)
+                return
+        self.offer(Read(outcome, info))
+
+    def offer(self, ready: Ready) -> None:
         """Hand over what came of the call; whoever is right for it goes on from there."""
         with self._condition:
             if self.done() or self._ready is not None:
                 return
             self._ready = ready
-            if self.caller_runs or (self._getters and isinstance(ready, Reply)):
+            if self.caller_runs or (self._getters and not isinstance(ready, RunHere)):
                 self._condition.notify_all()
                 return
         self._outcomes.settle_elsewhere(self, ready)
 
-    def take(self) -> Reply | RunHere | None:
+    def take(self) -> Ready | None:
         """What is to be settled, for the one thread that gets it."""
         with self._condition:
             if self._ready is None or self._settling or self.done():
@@ -173,7 +227,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             self._settling = True
             return self._ready
 
-    def put_back(self, ready: Reply | RunHere | None) -> None:
+    def put_back(self, ready: Ready | None) -> None:
         """What was taken came to nothing: `ready` is to be done instead (None: the call is on its way again)."""
         with self._condition:
             self._settling = False
@@ -181,19 +235,19 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         if ready is not None:
             self.offer(ready)
 
-    def settle(self, info: Info, *, value: Any = None, error: BaseException | None = None) -> None:
+    def settle(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
         """The one outcome. Nothing happens if the future was cancelled meanwhile."""
         with self._condition:
             if self.done():
                 return
             self.info = info
-            self.call = self.call.ended()
+            self.call.end()
             self.settled_by = threading.get_ident()
         try:
-            if error is not None:
-                self.set_exception(error)
+            if isinstance(outcome, wire.Raised):
+                self.set_exception(outcome.exception)
             else:
-                self.set_result(value)
+                self.set_result(outcome.value)
         except concurrent.futures.InvalidStateError:
             return
         if self.call.promises is not None:
@@ -207,7 +261,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             self.settled_by = threading.get_ident()
         cancelled = super().cancel()
         if cancelled:
-            self.call = self.call.ended()
+            self.call.end()
             self.set_running_or_notify_cancel()
             if self.call.promises is not None:
                 self.call.promises.keep(self)
@@ -222,6 +276,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         while self._outcomes.heir is not self._outcomes:
             self._outcomes = self._outcomes.heir
         self.sent = False
+        self.bundle = None
         self._getters = 0
         self._settling = False
         self.caller_runs = True
@@ -236,7 +291,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                 self._getters += 1
                 try:
                     while not self.done():
-                        mine = self.caller_runs or isinstance(self._ready, Reply)
+                        mine = self.caller_runs or not isinstance(self._ready, RunHere)
                         if self._ready is not None and mine and not self._settling:
                             break
                         remaining = None if end is None else end - time.monotonic()

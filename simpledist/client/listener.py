@@ -25,8 +25,9 @@ from simpledist import policy
 from simpledist.broker import Broker, suspicion
 from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.broker.records import Nudged, Reply
+from simpledist.client.bundle import bundled
 from simpledist.client.future import Future
-from simpledist.client.outbox import Outbox, batches
+from simpledist.client.outbox import batches
 from simpledist.client.outcomes import Outcomes, Patience, impatient
 from simpledist.client.replies import LEND_SECONDS, Replies
 from simpledist.client.session import Session
@@ -48,7 +49,6 @@ class Listener:
         self._session = session
         self._outcomes = outcomes
         self._timings = timings
-        self.outbox = Outbox()
         self._replies = Replies(session, outcomes)
         self._broker = Broker(session.link("nudge"), session.keys)
         self._wake_read, self._wake_write = os.pipe()
@@ -57,6 +57,7 @@ class Listener:
         self._wake_lock = threading.Lock()
         self._gone = False
         session.wake = self.wake
+        outcomes.watch = self.watch
         self._deadlines_lock = threading.Lock()
         self._deadlines: list[tuple[float, int, weakref.ref[Future[Any]]]] = []
         self._numbers = itertools.count()
@@ -168,7 +169,7 @@ class Listener:
             log.info("Redis at %s is away: %s", self._session.config.safe_url, error)
         trouble = self._session.note_trouble(error)
         self._session.first_attempt.set()
-        for group in self.outbox.take():
+        for group in self._outcomes.outbox.take():
             for future in group:
                 future.sent = True  # they began while Redis was there: like those in flight, they wait for its return
         over = now - self._down_since >= self._timings.redis_grace_seconds
@@ -204,7 +205,7 @@ class Listener:
 
     def _send(self) -> None:
         """Submit what waits in the outbox."""
-        groups = self.outbox.take()
+        groups = [bundled(self._outcomes, group) for group in self._outcomes.outbox.take()]
         for group in groups:
             for future in group:
                 future.sent = True  # if we fail here, it may be in Redis, or not: it is asked after
@@ -234,7 +235,7 @@ class Listener:
                 call.function,
                 session.client,
                 session.connection,
-                [(future.call.label, future.call.sealed) for future in batch],
+                [(future.call.label, self._outcomes.sealed(future)) for future in batch],
                 max_queue=call.max_queue,
                 crashes=call.crashes,
             )
@@ -408,7 +409,11 @@ class Listener:
         """What Redis forgot, it gets again, under the same ids; a second copy of a job is no harm."""
         by_function: dict[tuple[str, int], list[Future[Any]]] = defaultdict(list)
         for future in futures:
-            if future.call.id in self._outcomes.in_flight:
+            if future.call.id not in self._outcomes.in_flight:
+                continue
+            if future.call.part is not None:  # of a chunk that is no more
+                self._outcomes.start_alone(future)
+            else:
                 by_function[future.call.function, future.call.crashes].append(future)
         for group in by_function.values():
             for batch in batches(group):

@@ -28,7 +28,7 @@ class Memory:
     def __init__(self, outcomes: Outcomes, keyring: Keyring) -> None:
         self._outcomes = outcomes
         self._keyring = keyring
-        self._kept: dict[str, tuple[str, float, bytes]] = {}  # address -> function, until when, sealed value
+        self._kept: dict[bytes, tuple[str, float, bytes]] = {}  # address -> function, until when, sealed value
 
     def clear(self, function: str) -> int:
         """Forget what was kept of a function; how many values."""
@@ -40,7 +40,7 @@ class Memory:
     def run(self, future: Future[Any]) -> None:
         """One call, to its outcome. KeyboardInterrupt passes through: it is the test that was interrupted."""
         call = future.call
-        kept = self._kept.get(call.address) if call.sharing is not None and call.sharing.cache_seconds else None
+        kept = self._kept.get(call.address) if call.address and call.sharing and call.sharing.cache_seconds else None
         if kept is not None and time.monotonic() < kept[1]:
             self._settle(future, kept[2], Info("remote", version=version_of(call.function), cached=True))
             return
@@ -48,14 +48,14 @@ class Memory:
             self._outcomes.run_here(future, "queue_full")
             return
         began = time.perf_counter()
-        opened = wire.open_call(call.function, call.sealed, self._keyring)
+        opened = wire.open_call(call.function, call.sealed(self._keyring), self._keyring)
         kind, answer, _ = wire.run_call(call.local, opened.codec, opened.body)
         run_seconds = time.perf_counter() - began
         if kind not in ("value", "error"):
             self._outcomes.run_here(future, why_of(kind))
             return
         sealed = wire.seal_outcome(call.function, opened.codec, kind, answer, opened.digest, self._keyring)
-        if kind == "value" and call.sharing is not None and call.sharing.cache_seconds:
+        if kind == "value" and call.address and call.sharing and call.sharing.cache_seconds:
             self._kept[call.address] = call.function, time.monotonic() + call.sharing.cache_seconds, bytes(sealed)
         info = Info("remote", worker=WORKER, version=version_of(call.function), attempts=1, run_seconds=run_seconds)
         self._settle(future, sealed, info)
@@ -67,7 +67,4 @@ class Memory:
         except Undecodable:
             self._outcomes.run_here(future, "undecodable")
             return
-        if isinstance(outcome, wire.Raised):
-            future.settle(info, error=outcome.exception)
-        else:
-            future.settle(info, value=outcome.value)
+        future.settle(info, outcome)

@@ -44,7 +44,7 @@ def batches(futures: list[Future[Any]]) -> list[list[Future[Any]]]:
     cut: list[list[Future[Any]]] = []
     size = 0
     for future in futures:
-        length = len(future.call.sealed)
+        length = len(future.call.body)
         if not cut or len(cut[-1]) >= policy.BATCH_ITEMS or size + length > policy.BATCH_BYTES:
             cut.append([])
             size = 0

@@ -10,17 +10,20 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from simpledist import placement, policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
-from simpledist.client.future import Call, Future, RunHere
+from simpledist.client.bundle import Bundle
+from simpledist.client.future import Call, Future, Read, Ready, RunHere
 from simpledist.client.local import LocalRuns, Resolvers
+from simpledist.client.outbox import Outbox
 from simpledist.client.session import Session
 from simpledist.client.sharing import Together
 from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, Undecodable, WrongKey
-from simpledist.job import Info, Why, version_of, why_of
+from simpledist.job import WHYS, Info, Why, version_of, why_of
+from simpledist.pieces import Data
 from simpledist.signing import Keyring
 
 log = logging.getLogger("simpledist")
@@ -29,6 +32,19 @@ SUSPECT: frozenset[str] = frozenset({"crashed", "lost"})
 UNTOLD: frozenset[str] = frozenset({"redis_down", "redis_refused", "timeout"})  # the job may still be there
 
 Patience = Callable[[Future[Any]], bool]  # of which call "no worker" does not count yet
+
+
+def _nobody(_: Sequence[Future[Any]]) -> None:
+    """There is no listener yet."""
+
+
+def _unread(error: Exception) -> Why:
+    """Why an outcome that could not be had or read is made here."""
+    if isinstance(error, WrongKey):
+        return "key"
+    if isinstance(error, RedisDown):
+        return "redis_down"
+    return "redis_refused" if isinstance(error, RedisRefused) else "undecodable"
 
 
 def impatient(_: Future[Any]) -> bool:
@@ -47,7 +63,21 @@ class Outcomes:
         self.costs: dict[str, placement.Costs] = {}
         self.local_runs = LocalRuns(self._run_backlog, local_slots)
         self.heir = self  # in the child of a fork: who takes over its futures
+        self.outbox = Outbox()
+        self.watch: Callable[[Sequence[Future[Any]]], None] = _nobody  # the listener's, once there is one
+        self._closed = False
         self._keyring = keyring
+
+    def close(self) -> None:
+        """The listener has gone: what is still to be sent runs here."""
+        self._closed = True
+        for group in self.outbox.take():
+            for future in group:
+                self.fall_back(future, "closed")
+
+    def sealed(self, future: Future[Any]) -> Data:
+        """A call as it travels."""
+        return future.call.sealed(self._keyring)
 
     # --- from the listener ---------------------------------------------------------------------------------------
 
@@ -62,6 +92,11 @@ class Outcomes:
 
     def arrived(self, reply: Reply) -> bool:
         """A job has ended; unknown ids (cancelled, run here meanwhile) are only acknowledged."""
+        if reply.state == "running":
+            chunk = self.in_flight.get(reply.id)
+            if chunk is not None and chunk.call.calls > 1:
+                chunk.offer(reply)  # what is finished of it; who reads that puts the slow call in its place
+            return
         futures = self.together.take(self.in_flight, reply.id, to_read=reply.why is None)
         if not futures or reply.why is not None:
             self.session.has_read(reply.id)
@@ -109,18 +144,70 @@ class Outcomes:
         """Every future that waits for an outcome from the cluster."""
         return [*self.in_flight.values(), *self.together.all()]
 
+    # --- calls of a chunk ----------------------------------------------------------------------------------------
+
+    def wait_for_part(self, future: Future[Any], chunk: Call, part: int) -> None:
+        """The call runs and is slow: its outcome is to be a part of that of the chunk, whose place it takes."""
+        call = future.call
+        call.id, call.digest, call.began, call.deadline, call.part = (
+            chunk.id,
+            chunk.digest,
+            chunk.began,
+            chunk.deadline,
+            part,
+        )
+        future.sent = future.on_worker = True
+        self.in_flight[call.id] = future
+        self.watch([future])
+
+    def start_alone(self, future: Future[Any], why: str = "") -> None:
+        """Its chunk brought no outcome of this call, for the reason `why`: from now on it is a job of its own."""
+        call = future.call
+        self.in_flight.pop(call.id, None)
+        call.id, call.part = self.session.new_id(), None
+        if why in WHYS and why != "crashed":
+            future.offer(RunHere(why_of(why)))
+            return
+        call.crashes = int(why == "crashed")
+        future.sent = future.on_worker = False
+        self.in_flight[call.id] = future
+        self.outbox.put(future, self.session.wake)
+        if self._closed:
+            self.close()
+
+    def run_alone(self, future: Future[Any], why: Why) -> None:
+        """The call of a bundle is run here."""
+        future.sent = False  # Redis knows nothing of it
+        future.offer(RunHere(why))
+
+    def give_up_job(self, future: Future[Any]) -> None:
+        """A future that was cancelled on its way out of a bundle: nobody waits for its job."""
+        if self.together.withdraw(self.in_flight, future) is not None:
+            self.session.has_given_up([(future.call.function, future.call.id)])
+
+    def _run_bundle_here(self, whole: Future[Any], bundle: Bundle, why: Why) -> None:
+        if whole.sent and why in UNTOLD:
+            self.session.has_given_up([(whole.call.function, whole.call.id)])
+        bundle.run_here(why)
+        whole.settle(Info("local", why), wire.Value(None))
+
     # --- from futures --------------------------------------------------------------------------------------------
 
-    def settle_elsewhere(self, future: Future[Any], ready: Reply | RunHere) -> None:
-        if isinstance(ready, Reply):
+    def settle_elsewhere(self, future: Future[Any], ready: Ready) -> None:
+        if not isinstance(ready, RunHere):
             self.resolvers.put(future)
-        else:
+        elif future.call.bundle is None:
             self.local_runs.put(future, ready)
+        elif future.take() is not None:
+            self._run_bundle_here(future, future.call.bundle, ready.why)
 
-    def settle(self, future: Future[Any], ready: Reply | RunHere) -> None:
+    def settle(self, future: Future[Any], ready: Ready) -> None:
         """Bring a taken future to its outcome, in this thread."""
         if isinstance(ready, RunHere):
             self.run_here(future, ready.why)
+            return
+        if isinstance(ready, Read):
+            future.settle(ready.info, ready.outcome)
             return
         try:
             self._decode(future, ready)
@@ -183,7 +270,7 @@ class Outcomes:
             self.run_here(future, ready.why)
 
     def _decode(self, future: Future[Any], reply: Reply) -> None:
-        call = future.call
+        call, partial = future.call, reply.state == "running"
         try:
             data = self.session.result_bytes(reply)
             if data is None:
@@ -192,19 +279,19 @@ class Outcomes:
                 self.together.enter(self.in_flight, future)
                 self.session.wake()  # the listener, which may sleep, shall ask after it
                 return
-            if reply.place != "cached" and self.together.is_read(call.id):
+            if not partial and reply.place != "cached" and self.together.is_read(call.id):
                 self.session.has_read(call.id)
             opened = wire.open_outcome(call.function, data, call.digest, self._keyring)
             data = None  # what is decoded lets go of it, piece by piece
             outcome = self._outcome_of(call, opened, reply, waited=future.caller_runs)
-        except RedisDown:
-            future.put_back(RunHere("redis_down"))
-        except RedisRefused:
-            future.put_back(RunHere("redis_refused"))
-        except WrongKey:
-            future.put_back(RunHere("key"))
-        except (BadEnvelope, Undecodable):
-            future.put_back(RunHere("undecodable"))
+            if isinstance(outcome, str):
+                future.put_back(None)
+                self.start_alone(future, outcome)
+                return
+        except (RedisDown, RedisRefused, BadEnvelope, Undecodable) as error:
+            if partial:  # it is in flight to the end; not any more
+                self.in_flight.pop(call.id, None)
+            future.put_back(RunHere(_unread(error)))
         else:
             info = Info(
                 where="remote",
@@ -212,27 +299,29 @@ class Outcomes:
                 version=version_of(call.function),
                 attempts=reply.attempts,
                 queued_seconds=reply.queued_ms / 1000,
-                run_seconds=reply.run_ms / 1000,
+                run_seconds=outcome.run_seconds if call.part is not None else reply.run_ms / 1000,
                 joined=future.joined,
                 cached=reply.place == "cached",
             )
-            if isinstance(outcome, wire.Raised):
-                future.settle(info, error=outcome.exception)
-            else:
-                future.settle(info, value=outcome.value)
+            if call.bundle is not None:
+                call.bundle.take_apart(cast("wire.Value", outcome).value, info)
+                outcome = wire.Value(None)
+            future.settle(info, outcome)
 
-    def _outcome_of(
-        self, call: Call, opened: wire.OpenOutcome, reply: Reply, *, waited: bool
-    ) -> wire.Value | wire.Raised:
+    def _outcome_of(self, call: Call, opened: wire.OpenOutcome, reply: Reply, *, waited: bool) -> wire.Part:
         """Decode it, and remember how long such calls take."""
+        seconds = (reply.run_ms or 0.25) / 1000  # less than a millisecond is told as 0
         if call.calls > 1:
             parts = wire.decode_parts(opened)
-            outcome, calls = wire.Value(parts), len(parts)
+            outcome, calls = wire.Value(parts), sum(not isinstance(part, str) for part in parts.values())
+        elif call.part is not None:
+            outcome, calls = wire.decode_parts(opened).get(call.part, ""), 1
+            if isinstance(outcome, str):
+                return outcome
+            seconds = outcome.run_seconds
         else:
             outcome, calls = wire.decode_outcome(opened), 1
         if reply.place != "cached":
-            # Less than a millisecond is told as 0.
-            seconds = (reply.run_ms or 0.25) / 1000
             seen = self.experience.get(call.function, policy.Experience())
             self.experience[call.function] = seen.ran(calls, seconds)
             costs = self.costs.get(call.function)
@@ -248,15 +337,15 @@ class Outcomes:
         if future.sent and why in UNTOLD:
             self.session.has_given_up([(call.function, call.id)])
         began = time.monotonic()
-        value, error = None, None
+        outcome: wire.Value | wire.Raised
         try:
             if why in SUSPECT:
-                throwaway = import_module("simpledist.client.throwaway")
-                value = throwaway.run(call.function, call.local, call.args, call.kwargs, crashed=why == "crashed")
+                throwaway, crashed = import_module("simpledist.client.throwaway"), why == "crashed"
+                outcome = wire.Value(throwaway.run(call.function, call.local, call.args, call.kwargs, crashed=crashed))
             else:
-                value = call.local(*call.args, **call.kwargs)
+                outcome = wire.Value(call.local(*call.args, **call.kwargs))
         except BaseException as raised:  # noqa: BLE001 - it is the outcome; plain calls re-raise it in result()
-            error = raised
+            outcome = wire.Raised(raised)
         info = Info(
             where="local",
             why=why,
@@ -264,7 +353,7 @@ class Outcomes:
             queued_seconds=began - call.began,
             run_seconds=time.monotonic() - began,
         )
-        future.settle(info, value=value, error=error)
+        future.settle(info, outcome)
 
     def forget(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel these for good; what has run in vain is only acknowledged. Returns at once: an event loop may ask."""
@@ -274,8 +363,14 @@ class Outcomes:
                 future.put_back(None)
                 future.give_up()
                 continue
+            if (bundle := future.bundle) is not None:
+                if not future.give_up() or not bundle.gave_up():
+                    continue
+                future = bundle.whole  # the last of them
             others = self.together.withdraw(self.in_flight, future)
             if others is not None and future.give_up() and not others:
                 jobs.append((future.call.function, future.call.id))
+                if future.call.bundle is not None:
+                    future.call.bundle.give_up()
         if jobs:
             self.session.has_given_up(jobs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -86,7 +86,7 @@ class Together:
                 return  # cancelled, or run here meanwhile
             moving = [in_flight.pop(future.call.id), *self._beside.pop(future.call.id, ())]
             for one in moving:
-                one.call, one.joined = replace(one.call, id=id), True
+                one.call.id, one.joined = id, True
                 if in_flight.setdefault(id, one) is not one:
                     self._beside.setdefault(id, []).append(one)
 

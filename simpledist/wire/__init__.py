@@ -18,7 +18,6 @@ from simpledist.wire.envelope import (
     open_call,
     open_outcome,
     seal_call,
-    seal_chunk,
     seal_outcome,
 )
 from simpledist.wire.raised import encode_error
@@ -48,7 +47,6 @@ __all__ = [
     "open_outcome",
     "run_call",
     "seal_call",
-    "seal_chunk",
     "seal_outcome",
     "split_calls",
 ]

@@ -18,9 +18,10 @@ from simpledist.wire.raised import decode_error
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The function returned this."""
+    """The function returned this; of a call in a chunk with its own run time."""
 
     value: Any
+    run_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Raised:
     """The function raised this; its `__cause__` is the remote traceback."""
 
     exception: BaseException
+    run_seconds: float = 0.0
 
 
 def decode_arguments(codec: str, body: Data | memoryview) -> tuple[tuple[Any, ...], dict[str, Any]]:

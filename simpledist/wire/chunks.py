@@ -18,10 +18,11 @@ from simpledist.wire.envelope import OpenOutcome
 from simpledist.wire.raised import decode_error
 
 _LENGTH = struct.Struct(">I")
-_PART = struct.Struct(">IBQ")  # number, length of its kind, length of its body
+_PART = struct.Struct(">IBIQ")  # number, length of its kind, run time in microseconds, length of its body
+_MOST_US = 2**32 - 1  # 71 minutes: a part that took longer says so
 
 Part = Value | Raised | str  # a str: what kept the call from an outcome, a word of job.Why or `SLOW`
-SLOW = "slow"  # the call in front when a worker handed its chunk back early
+SLOW = "slow"  # this call runs, and what stands behind it goes back
 
 
 def join_calls(calls: Sequence[bytes]) -> bytes:
@@ -44,9 +45,9 @@ def split_calls(body: Data | memoryview) -> list[memoryview]:
     return calls
 
 
-def encode_part(number: int, kind: str, body: Data | memoryview) -> bytes:
+def encode_part(number: int, kind: str, body: Data | memoryview, run_us: int = 0) -> bytes:
     """What became of the call with this number; `kind` as of `run_call`."""
-    return b"".join((_PART.pack(number, len(kind), len(body)), kind.encode(), bytes(body)))
+    return b"".join((_PART.pack(number, len(kind), min(run_us, _MOST_US), len(body)), kind.encode(), bytes(body)))
 
 
 def decode_parts(outcome: OpenOutcome) -> dict[int, Part]:
@@ -54,28 +55,28 @@ def decode_parts(outcome: OpenOutcome) -> dict[int, Part]:
     if outcome.kind != "chunk":
         raise Undecodable("a single outcome where a chunk's is due")
     parts: dict[int, Part] = {}
-    for number, kind, body in _each(outcome.body):
+    for number, kind, run_us, body in _each(outcome.body):
         try:
-            if kind == "value":
-                parts[number] = Value(serializers.loads(outcome.codec, body))
-            elif kind == "error":
-                parts[number] = Raised(decode_error(outcome.codec, body))
+            if kind == b"value":
+                parts[number] = Value(serializers.loads(outcome.codec, body), run_us / 1e6)
+            elif kind == b"error":
+                parts[number] = Raised(decode_error(outcome.codec, body), run_us / 1e6)
             else:
-                parts[number] = kind
+                parts[number] = str(kind, "ascii", "replace")
         except Undecodable:
             parts[number] = "undecodable"
     return parts
 
 
-def _each(body: Data | memoryview) -> Iterator[tuple[int, str, memoryview]]:
+def _each(body: Data | memoryview) -> Iterator[tuple[int, bytes, int, memoryview]]:
     view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
     at = 0
     while at < len(view):
         if len(view) < at + _PART.size:
             raise Undecodable("not the outcomes of a chunk: cut short")
-        number, kind_length, length = _PART.unpack_from(view, at)
+        number, kind_length, run_us, length = _PART.unpack_from(view, at)
         begin = at + _PART.size + kind_length
         at = begin + length
         if at > len(view):
             raise Undecodable("not the outcomes of a chunk: cut short")
-        yield number, str(view[begin - kind_length : begin], "ascii", "replace"), view[begin:at]
+        yield number, bytes(view[begin - kind_length : begin]), run_us, view[begin:at]

@@ -66,41 +66,34 @@ class OpenOutcome:
     body: bytes | memoryview | Pieces
 
 
+def encode_arguments(
+    codec: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, lend: bool = False
+) -> Data:
+    """The body of a call. Raises Unserialisable.
+
+    `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
+    """
+    if codec == "json":
+        return serializers.dump(codec, {"args": list(args), "kwargs": kwargs or {}})
+    return serializers.dump(codec, (args, kwargs or {}), lend=lend)
+
+
 def seal_call(
     function: str,
     codec: str,
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
+    body: Data,
     keyring: Keyring,
     fingerprint: str = "",
     *,
-    lend: bool = False,
     address: bytes | None = None,
+    chunk: bool = False,
 ) -> SealedCall:
-    """A call's envelope; `fingerprint` is that of the client's function. Raises Unserialisable.
+    """A call's envelope; `fingerprint` is that of the client's function.
 
-    `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
     `address`: the call's content address, where its outcome may be that of another call like it: takes the place of the
-    digest of the body.
+    digest of the body. `chunk`: the body is that of many calls (`join_calls`).
     """
-    arguments: Any = {"args": list(args), "kwargs": kwargs} if codec == "json" else (args, kwargs)
-    body = serializers.dump(codec, arguments, lend=lend)
-    return _seal_call(function, codec, _SHARED if address else _SINGLE, body, keyring, fingerprint, address)
-
-
-def encode_arguments(codec: str, args: tuple[Any, ...]) -> Data:
-    """One call of a chunk. Raises Unserialisable."""
-    return serializers.dump(codec, {"args": list(args), "kwargs": {}} if codec == "json" else (args, {}))
-
-
-def seal_chunk(function: str, codec: str, body: bytes, keyring: Keyring, fingerprint: str = "") -> SealedCall:
-    """The envelope of many calls in one body (`join_calls`)."""
-    return _seal_call(function, codec, _CHUNK, body, keyring, fingerprint)
-
-
-def _seal_call(
-    function: str, codec: str, kind: int, body: Data, keyring: Keyring, fingerprint: str, address: bytes | None = None
-) -> SealedCall:
+    kind = _CHUNK if chunk else _SHARED if address else _SINGLE
     digest = address or _digest(function, codec, kind, body)
     note = fingerprint.encode("utf-8", "replace")
     # Advisory: better none than half of one.

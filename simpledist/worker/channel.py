@@ -16,7 +16,7 @@ from simpledist.pieces import BIG_BYTES, Data, Filling, Part, parts_of
 READY = b"r"  # child: it has begun
 JOB = b"j"  # parent: run this behind what you have; first and second are the job's id and function, code the codec
 CHUNK = b"k"  # the same, with many calls in its body
-RECALL = b"x"  # parent: this job and those behind it go back, as far as they have not begun
+RECALL = b"x"  # parent: this job (of a chunk: from this part on) and what is behind it goes back, if it has not begun
 ANSWER = b"a"  # child: how a job ended; number is microseconds, first a line for people, second the kind
 PART = b"p"  # child: how one call of a chunk ended; the job's ANSWER comes behind the last of them
 

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from typing import Any
 
-from simpledist import wire
+from simpledist import policy, wire
 from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
@@ -22,6 +22,37 @@ from simpledist.worker import lifeline
 from simpledist.worker.channel import ANSWER, CHUNK, PART, READY, RECALL, ChildChannel, Frame
 from simpledist.worker.output import Output
 from simpledist.worker.targets import Functions, resolve
+
+
+class Given:
+    """What the parent has given to this child and not taken back."""
+
+    def __init__(self, channel: ChildChannel) -> None:
+        self._channel = channel
+        self._jobs: deque[Frame] = deque()
+        self._cut: tuple[int, int] | None = None  # of a chunk: from which part on it has gone back
+
+    def next(self) -> Frame | None:
+        """The job to be run now; None at the end of the channel."""
+        self.look(wait=not self._jobs)
+        while not self._jobs and not self._channel.ended:
+            self.look(wait=True)
+        return None if self._channel.ended else self._jobs.popleft()
+
+    def look(self, *, wait: bool = False) -> None:
+        """Take in what has come."""
+        for frame in self._channel.read(wait=wait):
+            if frame.kind != RECALL:
+                self._jobs.append(frame)
+                continue
+            if frame.part:
+                self._cut = frame.job, frame.part
+            first = frame.job + bool(frame.part)  # some of a chunk is still to be run, also if it has not begun
+            self._jobs = deque(job for job in self._jobs if job.job < first)
+
+    def begins(self, job: int, part: int) -> bool:
+        """Whether this part of a chunk is still ours to begin."""
+        return self._cut is None or self._cut[0] != job or part < self._cut[1]
 
 
 def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
@@ -32,43 +63,41 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     """
     channel = ChildChannel(sock)
     channel.write(Frame(READY))
-    jobs: deque[Frame] = deque()
-    while True:
-        for frame in channel.read(wait=not jobs):
-            if frame.kind == RECALL:
-                jobs = deque(job for job in jobs if job.job < frame.job)
-            else:
-                jobs.append(frame)
-        if channel.ended:
-            return
-        if jobs:
-            job = jobs.popleft()
-            output.job = job.first
-            point("child.begins")
-            began = time.perf_counter()
-            if job.kind == CHUNK:
-                kind, answer, line = run_each(functions, job, channel)
-            else:
-                kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
-            run_us = round((time.perf_counter() - began) * 1e6)
-            output.end_job()
-            point("child.ends")
-            channel.write(Frame(ANSWER, job=job.job, number=run_us, first=line, second=kind, body=answer))
-            del job, answer  # a big value must not stay until the next one comes
+    given = Given(channel)
+    while (job := given.next()) is not None:
+        output.job = job.first
+        point("child.begins")
+        began = time.perf_counter()
+        if job.kind == CHUNK:
+            kind, answer, line = run_each(functions, job, channel, given)
+        else:
+            kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
+        run_us = round((time.perf_counter() - began) * 1e6)
+        output.end_job()
+        point("child.ends")
+        channel.write(Frame(ANSWER, job=job.job, number=run_us, first=line, second=kind, body=answer))
+        del job, answer  # a big value must not stay until the next one comes
 
 
-def run_each(functions: Functions, job: Frame, channel: ChildChannel) -> tuple[str, Data, str]:
-    """The calls of a chunk, in order, each answered by itself."""
+def run_each(functions: Functions, job: Frame, channel: ChildChannel, given: Given) -> tuple[str, Data, str]:
+    """The calls of a chunk, in order, each answered by itself, until the rest is recalled."""
     try:
         calls = wire.split_calls(job.body)
     except Undecodable as error:
         return "undecodable", b"", str(error)
     codec = wire.CODECS[job.code]
+    began = looked = time.perf_counter()
     for part, body in enumerate(calls):
-        began = time.perf_counter()
+        if began - looked >= policy.LOOK_SECONDS:
+            looked = began
+            given.look()
+        if not given.begins(job.job, part):
+            break
         kind, answer, line = run(functions, job.second, codec, body)
-        run_us = round((time.perf_counter() - began) * 1e6)
+        ended = time.perf_counter()
+        run_us = round((ended - began) * 1e6)
         channel.write(Frame(PART, job=job.job, part=part, number=run_us, first=line, second=kind, body=answer))
+        began = time.perf_counter()
     return "chunk", b"", ""
 
 

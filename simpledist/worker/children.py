@@ -36,6 +36,7 @@ class Placed:
     returned: int = 0  # calls of a chunk, for the statistics
     raised: int = 0
     told: str = ""  # of the first that raised
+    cut: bool = False  # its front call is slow: what stands behind it has gone back
 
 
 @dataclass(eq=False)
@@ -70,7 +71,7 @@ class Slot:
     def slow_at(self) -> float:
         """When the front is to be called slow, if something would wait behind it."""
         front = self.front()
-        if front is not None and front[1].parts is not None:
+        if front is not None and front[1].parts is not None and not front[1].cut:
             return self.front_since + policy.CHUNK_SLOW_SECONDS
         return self.front_since + policy.SLOW_SECONDS if len(self.jobs) > 1 else float("inf")
 

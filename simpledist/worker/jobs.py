@@ -206,7 +206,7 @@ class Jobs:
         placed = slot.jobs.get(answer.job)
         if placed is None or placed.parts is None:
             return
-        part = wire.encode_part(answer.part, answer.second, answer.body)
+        part = wire.encode_part(answer.part, answer.second, answer.body, answer.number)
         placed.parts.append(part)
         placed.parts_bytes += len(part)
         placed.parts_us += answer.number
@@ -226,6 +226,26 @@ class Jobs:
         outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
         told = f"chunk {placed.returned} {placed.raised}\n{placed.told[:TOLD_CHARACTERS]}"
         self._ended.append(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000), told))
+
+    def _tell_slow(self, slot: Slot, index: int, placed: Placed) -> None:
+        """The front call of a chunk is slow and goes on; clients get what is finished, and send the rest again."""
+        assert placed.parts is not None
+        running = len(placed.parts)
+        log.debug("job %s (%s): slow in call %d, the rest goes back", *placed.held[1::-1], running)
+        placed.cut = True
+        slot.channel.send([Frame(RECALL, job=index, part=running + 1)])
+        finished = b"".join(placed.parts) if placed.parts_bytes < policy.BESIDE_BYTES - 1024 else b""
+        body = finished + wire.encode_part(running, wire.SLOW, b"")
+        outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
+        told = Ended(placed.held, "partial", outcome, round(placed.parts_us / 1000))
+        nonce = secrets.token_hex(8)
+
+        def send(again: bool) -> None:
+            self._links.command.complete(self._worker, nonce, [told], again=again)
+
+        self._errands.append(Errand(send))
+        if behind := slot.take_from(index + 1):
+            self.release(behind)
 
     def _hand_back(self, slot: Slot, why: str | None = None) -> None:
         """End the chunk in front early: what is finished is kept, `why` marks the call that runs."""
@@ -264,12 +284,12 @@ class Jobs:
             index, placed = slot.front() or (0, None)
             if placed is None:
                 continue
-            if placed.parts is not None and now >= slot.front_since + policy.CHUNK_SLOW_SECONDS:
-                log.debug("job %s (%s): slow in call %d, handed back", *placed.held[1::-1], len(placed.parts))
-                self._hand_back(slot, wire.SLOW)
-                self._children.replace(slot, kill=True)
-            elif len(slot.jobs) > 1 and now >= slot.front_since + policy.SLOW_SECONDS:
-                self._paces[placed.held.function] = policy.Pace()
+            if now < slot.slow_at():
+                continue
+            self._paces[placed.held.function] = policy.Pace()
+            if placed.parts is not None and not placed.cut:
+                self._tell_slow(slot, index, placed)
+            else:
                 self._recall(slot, index + 1)
 
     def _recall(self, slot: Slot, first: int) -> None:

@@ -145,3 +145,22 @@ def test_many_outcomes_end_in_one_step(bench: Bench, claimed: Claimed) -> None:
     words, _ = bench.broker.complete("w1", "n", [ended(one) for one in (claimed, *rest)])
     assert words == ["succeeded"] * 201
     assert len(bench.replies()) == 201
+
+
+def test_what_is_finished_of_a_chunk_is_told_and_ends_nothing(bench: Bench, claimed: Claimed) -> None:
+    for again in (False, True):
+        assert bench.broker.complete("w1", "p", [ended(claimed, "partial", b"some")], again=again)[0] == ["told"]
+    told = bench.replies()
+    assert [(one.id, one.state, one.worker, one.run_ms, one.result) for one in told] == [
+        ("c1-1", "running", "w1", 7, b"some")
+    ] * 2
+    assert bench.job("c1-1")["state"] == "running"
+    assert bench.exists("held", "w1")
+    assert bench.succeed(claimed, b"all") == "succeeded"
+    assert [one.result for one in bench.replies()[2:]] == [b"all"]
+
+
+def test_what_is_finished_of_a_chunk_that_was_taken_away_is_stale(bench: Bench, claimed: Claimed) -> None:
+    requeued(bench, claimed)
+    assert bench.broker.complete("w1", "p", [ended(claimed, "partial", b"some")])[0] == ["stale"]
+    assert bench.replies() == []

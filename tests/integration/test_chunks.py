@@ -92,6 +92,28 @@ def test_nothing_hides_behind_a_slow_call(own_cluster: Cluster, tmp_path: Path) 
         wait_until(lambda: "99" in (tmp_path / "acts").read_text().split(), 2.5, "those behind it have run")
         assert list(outcomes) == list(range(50, 100))
         assert begun.count("49") == 1
+        assert set(Counter((tmp_path / "acts").read_text().split()).values()) == {1}, "the slow one went on, too"
+
+
+def test_a_slow_call_can_be_cancelled_and_the_others_are_not(own_cluster: Cluster, tmp_path: Path) -> None:
+    own_cluster.start_worker(slots=1)
+    with own_cluster.connect() as client:
+        act = offered(client, "act")
+        outcomes = act.map([str(tmp_path)] * 30, range(30), ["quick"] * 10 + ["60"] + ["quick"] * 19, chunksize=30)
+        assert [next(outcomes) for _ in range(10)] == list(range(10))
+        outcomes.close()
+        assert act(str(tmp_path), "after", "quick") == "after", "the only slot is free again"
+
+
+def test_a_slow_call_whose_worker_is_lost_runs_on_another(own_cluster: Cluster, tmp_path: Path) -> None:
+    first = own_cluster.start_worker(slots=1)
+    with own_cluster.connect() as client:
+        act = offered(client, "act")
+        outcomes = act.map([str(tmp_path)] * 30, range(30), ["quick"] * 10 + ["1.5"] + ["quick"] * 19, chunksize=30)
+        assert [next(outcomes) for _ in range(10)] == list(range(10))
+        first.kill()
+        own_cluster.start_worker(slots=1)
+        assert list(outcomes) == list(range(10, 30))
 
 
 def test_what_cannot_travel_runs_here_and_the_rest_does_not(client: simpledist.Client) -> None:

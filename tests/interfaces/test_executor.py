@@ -161,7 +161,7 @@ def test_a_done_future_keeps_no_arguments(executor: Executor) -> None:
     future = executor.submit(len, b"x" * 100_000)
     assert future.result(30) == 100_000
     assert future.call.args == ()
-    assert future.call.sealed == b""
+    assert future.call.body == b""
 
 
 def test_map_consumes_only_as_far_ahead_as_told(executor: Executor) -> None:

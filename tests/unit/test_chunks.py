@@ -19,7 +19,7 @@ BODIES = [wire.encode_arguments("pickle", (n,)) for n in range(3)]
 
 
 def sealed(keyring: Keyring = KEYS) -> Any:
-    return wire.seal_chunk("f", "pickle", wire.join_calls([bytes(body) for body in BODIES]), keyring)
+    return wire.seal_call("f", "pickle", wire.join_calls([bytes(body) for body in BODIES]), keyring, chunk=True)
 
 
 @given(st.lists(st.binary(max_size=40), max_size=20))
@@ -64,8 +64,9 @@ def test_a_chunks_outcome_is_none_of_a_single_call_and_the_other_way_round() -> 
 
 
 def test_a_chunk_and_a_call_with_the_same_body_have_different_digests() -> None:
-    call = wire.seal_call("f", "pickle", (1,), {}, KEYS)
-    chunk = wire.seal_chunk("f", "pickle", bytes(wire.encode_arguments("pickle", (1,))), KEYS)
+    body = wire.encode_arguments("pickle", (1,))
+    call = wire.seal_call("f", "pickle", body, KEYS)
+    chunk = wire.seal_call("f", "pickle", body, KEYS, chunk=True)
     assert call.digest != chunk.digest
     outcome = wire.seal_outcome("f", "pickle", "value", b"x", chunk.digest, KEYS)
     with pytest.raises(BadEnvelope, match="another call"):

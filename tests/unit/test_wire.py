@@ -31,8 +31,22 @@ CODECS = pytest.mark.parametrize("codec", ["pickle", "json"])
 HEADER_BYTES = 29  # the smallest envelope: nothing but its header
 
 
+def seal_call(
+    function: str,
+    codec: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    keyring: Keyring,
+    fingerprint: str = "",
+    *,
+    lend: bool = False,
+) -> wire.SealedCall:
+    body = wire.encode_arguments(codec, args, kwargs, lend=lend)
+    return wire.seal_call(function, codec, body, keyring, fingerprint)
+
+
 def sealed(codec: str = "pickle", keyring: Keyring = KEY, function: str = "fib@3", *args: Any) -> wire.SealedCall:
-    return wire.seal_call(function, codec, args or (20,), {"k": "v"}, keyring, "m:fib/py3.11/aa")
+    return seal_call(function, codec, args or (20,), {"k": "v"}, keyring, "m:fib/py3.11/aa")
 
 
 def outcome_of(call: wire.SealedCall, keyring: Keyring = KEY, function: str = "fib@3", codec: str = "pickle") -> bytes:
@@ -98,14 +112,14 @@ def test_an_exception_arrives_as_it_was_raised(codec: str, keyring: Keyring) -> 
     kwargs=st.dictionaries(st.text(), st.floats(allow_nan=False)),
 )
 def test_any_arguments_arrive(keyring: Keyring, args: list[Any], kwargs: dict[str, Any]) -> None:
-    call = wire.seal_call("f", "pickle", tuple(args), kwargs, keyring)
+    call = seal_call("f", "pickle", tuple(args), kwargs, keyring)
     opened = wire.open_call("f", call.data, keyring)
     assert wire.decode_arguments(opened.codec, opened.body) == (tuple(args), kwargs)
 
 
 @pytest.mark.parametrize("text", ["", "m:grüße/py3.11/aa", "m:\ud800/py3.11/aa", "é" * 40_000 + "x", "x" * 70_000])
 def test_a_strange_fingerprint_never_spoils_a_call(text: str) -> None:
-    opened = wire.open_call("f", wire.seal_call("f", "pickle", (1,), {}, KEY, text).data, KEY)
+    opened = wire.open_call("f", seal_call("f", "pickle", (1,), {}, KEY, text).data, KEY)
     assert opened.fingerprint in (text, "", "m:?/py3.11/aa")
 
 
@@ -121,11 +135,11 @@ def test_equal_calls_have_equal_digests_and_every_attempt_an_interchangeable_out
 @pytest.mark.parametrize(
     "other",
     [
-        wire.seal_call("fib", "pickle", (20,), {"k": "v"}, KEY),
-        wire.seal_call("fib@4", "pickle", (20,), {"k": "v"}, KEY),
-        wire.seal_call("fib@3", "json", (20,), {"k": "v"}, KEY),
-        wire.seal_call("fib@3", "pickle", (21,), {"k": "v"}, KEY),
-        wire.seal_call("fib@3", "pickle", (20,), {"k": "w"}, KEY),
+        seal_call("fib", "pickle", (20,), {"k": "v"}, KEY),
+        seal_call("fib@4", "pickle", (20,), {"k": "v"}, KEY),
+        seal_call("fib@3", "json", (20,), {"k": "v"}, KEY),
+        seal_call("fib@3", "pickle", (21,), {"k": "v"}, KEY),
+        seal_call("fib@3", "pickle", (20,), {"k": "w"}, KEY),
     ],
 )
 @KEYRINGS
@@ -294,7 +308,7 @@ class Bomb:
 
 def test_a_bomb_goes_off_where_it_is_honestly_signed_so_that_the_next_tests_mean_something(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
-    opened = wire.open_call("f", wire.seal_call("f", "pickle", (Bomb(canary),), {}, KEY).data, KEY)
+    opened = wire.open_call("f", seal_call("f", "pickle", (Bomb(canary),), {}, KEY).data, KEY)
     assert not canary.exists(), "opening decodes nothing"
     wire.decode_arguments(opened.codec, opened.body)
     assert canary.exists()
@@ -303,7 +317,7 @@ def test_a_bomb_goes_off_where_it_is_honestly_signed_so_that_the_next_tests_mean
 @pytest.mark.parametrize("keyring", [OTHER, NONE], ids=["other key", "no key"])
 def test_a_bomb_that_our_keys_did_not_sign_is_never_unpickled(tmp_path: Path, keyring: Keyring) -> None:
     canary = tmp_path / "canary"
-    forged = wire.seal_call("f", "pickle", (Bomb(canary),), {}, keyring)
+    forged = seal_call("f", "pickle", (Bomb(canary),), {}, keyring)
     with pytest.raises(WrongKey):
         wire.open_call("f", forged.data, KEY)
     for kind in ("value", "error"):
@@ -318,7 +332,7 @@ def test_a_bomb_that_our_keys_did_not_sign_is_never_unpickled(tmp_path: Path, ke
 @KEYRINGS
 def test_a_bomb_in_the_outcome_of_another_call_is_never_unpickled(tmp_path: Path, keyring: Keyring) -> None:
     canary = tmp_path / "canary"
-    mine, other = wire.seal_call("f", "pickle", (1,), {}, keyring), wire.seal_call("f", "pickle", (2,), {}, keyring)
+    mine, other = seal_call("f", "pickle", (1,), {}, keyring), seal_call("f", "pickle", (2,), {}, keyring)
     answer = wire.seal_outcome("f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), other.digest, keyring)
     with pytest.raises(BadEnvelope):
         wire.decode_outcome(wire.open_outcome("f", answer, mine.digest, keyring))
@@ -328,7 +342,7 @@ def test_a_bomb_in_the_outcome_of_another_call_is_never_unpickled(tmp_path: Path
 @KEYRINGS
 def test_a_client_that_speaks_json_never_unpickles_an_answer_to_its_own_call(tmp_path: Path, keyring: Keyring) -> None:
     canary = tmp_path / "canary"
-    call = wire.seal_call("f", "json", (1,), {}, keyring)
+    call = seal_call("f", "json", (1,), {}, keyring)
     forged = wire.seal_outcome("f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), call.digest, keyring)
     with pytest.raises(BadEnvelope):
         wire.decode_outcome(wire.open_outcome("f", forged, call.digest, keyring))
@@ -365,7 +379,7 @@ def test_what_is_no_call_is_undecodable(codec: str, value: Any) -> None:
 
 
 def test_json_calls_say_what_they_are_to_any_reader() -> None:
-    opened = wire.open_call("f", wire.seal_call("f", "json", (1, "zwölf"), {"k": [None]}, NONE).data, NONE)
+    opened = wire.open_call("f", seal_call("f", "json", (1, "zwölf"), {"k": [None]}, NONE).data, NONE)
     assert json.loads(bytes(opened.body)) == {"args": [1, "zwölf"], "kwargs": {"k": [None]}}
 
 
@@ -376,14 +390,14 @@ def test_json_calls_say_what_they_are_to_any_reader() -> None:
 )
 def test_arguments_that_cannot_travel_are_unserialisable(codec: str, args: tuple[Any, ...]) -> None:
     with pytest.raises(Unserialisable):
-        wire.seal_call("f", codec, args, {}, KEY)
+        seal_call("f", codec, args, {}, KEY)
 
 
 def test_big_values_are_not_copied_when_sealed_nor_when_opened() -> None:
     value = bytes(20_000_000)
     tracemalloc.start()
     try:
-        call = wire.seal_call("f", "pickle", (value,), {}, KEY)
+        call = seal_call("f", "pickle", (value,), {}, KEY)
         opened = wire.open_call("f", call.data, KEY)
         outcome = wire.seal_outcome("f", "pickle", "value", wire.encode_value("pickle", value), opened.digest, KEY)
         body = wire.open_outcome("f", outcome, call.digest, KEY).body
@@ -397,7 +411,7 @@ def test_big_values_are_not_copied_when_sealed_nor_when_opened() -> None:
 @pytest.mark.parametrize("array", [bytearray(1_000_000), numpy.zeros(1_000_000, dtype="uint8")], ids=["bytes", "numpy"])
 def test_what_a_caller_may_change_after_submit_is_copied_and_one_who_waits_lends_it(array: Any) -> None:
     array[0] = 1
-    kept, lent = (wire.seal_call("f", "pickle", (array,), {}, KEY, lend=lend) for lend in (False, True))
+    kept, lent = (seal_call("f", "pickle", (array,), {}, KEY, lend=lend) for lend in (False, True))
     array[0] = 2
     args, _ = wire.decode_arguments("pickle", wire.open_call("f", kept.data, KEY).body)
     assert args[0][0] == 1
@@ -695,7 +709,8 @@ class Mine(Exception):
 
 def function(): raise Mine(5)
 
-call = wire.open_call("f", wire.seal_call("f", "pickle", (function,), {}, Keyring()).data, Keyring())
+body = wire.encode_arguments("pickle", (function,))
+call = wire.open_call("f", wire.seal_call("f", "pickle", body, Keyring()).data, Keyring())
 worker = subprocess.run([sys.executable, "-c", sys.argv[1]], input=bytes(call.body), stdout=subprocess.PIPE, check=True)
 try: raise wire.decode_outcome(wire.OpenOutcome("error", "pickle", worker.stdout)).exception
 except Mine as error: assert error.code == 5 and "in function" in str(error.__cause__)

@@ -1,22 +1,37 @@
 -- complete: attempts that came to an outcome end their jobs; the worker's next jobs come back in the same step.
 -- The first *value* wins, whoever brings it: the functions are pure. An *error* counts only from the current fence.
--- ARGV: worker nonce again(0|1) n, then n times: function id fence kind(value|error) run_ms error result
+-- ARGV: worker nonce again(0|1) n, then n times: function id fence kind(value|error|partial) run_ms error result
 --       (error: a line for people, then, where there are any, a line with its place and the traceback; of the value of
 --       a chunk: `chunk <returned> <raised>`, and on the lines below the same of one that raised)
 --       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
 --       then take(0|1) [function deep n_slots slots... idle_for(a function|'')]
--- Replies: words (succeeded | failed | already | stale | gone), then claimed jobs as in claim
+-- Replies: words (succeeded | failed | told | already | stale | gone), then claimed jobs as in claim
 
 local worker, nonce, again, n = arg(), arg(), arg() == '1', number()
 local words, out = {}, {}
 call('HDEL', key_suspects(), worker)
+
+-- Of a chunk whose front call is slow: its clients hear what is finished and send what is behind it again. The job goes
+-- on, and its end will tell all of it once more: nothing is lost with this word.
+local function tell_partial(id, job, fence, run_ms, result)
+  if not job or job.state ~= 'running' or job.fence ~= fence then return 'stale' end
+  job.run_ms = run_ms
+  for _, client in ipairs(job.waiting) do
+    gather('RPUSH', key_reply(client), reply_text(id, job, 'inline', result))
+    lives_on[key_reply(client)] = ENDED_MS
+  end
+  return 'told'
+end
+
 for i = 1, n do
   local fn, id, fence, kind = arg(), arg(), arg(), arg()
   local run_ms, error, result = arg(), arg(), arg()
   local staged = result == '' and key_staged_result(id .. ':' .. fence)
   local job = glance(id)
-  unhold(fn, id, fence, worker)
-  if not job then
+  if kind ~= 'partial' then unhold(fn, id, fence, worker) end
+  if kind == 'partial' then
+    words[i] = tell_partial(id, job, fence, run_ms, result)
+  elseif not job then
     words[i] = 'gone'
   elseif ended[job.state] then
     words[i] = 'already'
