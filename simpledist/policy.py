@@ -47,6 +47,7 @@ BATCH_SECONDS = 0.005  # a child is given so much work at once, if its jobs are 
 CHILD_JOBS = 200  # ... and at most so many jobs
 SLOW_SECONDS = 0.05  # a job in front that has run for so long: those behind it go back
 CHUNK_SLOW_SECONDS = 0.1  # a call of a chunk that has run for so long: the same
+CHUNK_LATE_SECONDS = 0.5  # ... or where all of it turns out to take so long
 LOOK_SECONDS = 0.005  # between two calls of a chunk its child looks so often whether the rest was taken from it
 REST_SECONDS = 0.002  # answers of short jobs are read together, so long after the first at the latest
 CHUNK_SECONDS = 0.02  # so much work is aimed at for a chunk of a map

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_DONE = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")  # `done()` would take the lock once more
+
 
 @dataclass(frozen=True, slots=True)
 class RunHere:
@@ -132,12 +134,14 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def result(self, timeout: float | None = None) -> R:
         """The value, or the exception that the function raised; TimeoutError after `timeout` seconds."""
-        self._settle(timeout)
+        if self._state != "FINISHED":
+            self._settle(timeout)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """The exception that the function raised, or None; TimeoutError after `timeout` seconds."""
-        self._settle(timeout)
+        if self._state != "FINISHED":
+            self._settle(timeout)
         return super().exception(0)
 
     def wait_done(self, timeout: float | None = None) -> bool:
@@ -201,10 +205,10 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def arrive(self, outcome: wire.Value | wire.Raised, info: Info) -> None:
         """Its outcome was read with others'; callbacks, which may block, are left to the resolvers."""
         with self._condition:
-            if self.done():
+            if self._state in _DONE:
                 return
             if not self._has_callbacks:
-                self.settle(info, outcome)
+                self._end(info, outcome)
                 return
         self.offer(Read(outcome, info))
 
@@ -237,21 +241,24 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def settle(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
         """The one outcome. Nothing happens if the future was cancelled meanwhile."""
-        with self._condition:
-            if self.done():
-                return
-            self.info = info
-            self.call.end()
-            self.settled_by = threading.get_ident()
         try:
-            if isinstance(outcome, wire.Raised):
-                self.set_exception(outcome.exception)
-            else:
-                self.set_result(outcome.value)
+            self._end(info, outcome)
         except concurrent.futures.InvalidStateError:
             return
         if self.call.promises is not None:
             self.call.promises.keep(self)
+
+    def _end(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
+        with self._condition:
+            if self._state in _DONE:
+                raise concurrent.futures.InvalidStateError
+            self.info = info
+            self.call.end()
+            self.settled_by = threading.get_ident()
+        if isinstance(outcome, wire.Raised):
+            self.set_exception(outcome.exception)
+        else:
+            self.set_result(outcome.value)
 
     def give_up(self) -> bool:
         """Cancelled for good, if nothing came yet; wakes whoever waits."""

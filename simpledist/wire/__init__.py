@@ -7,7 +7,7 @@ outcome. Knows no Redis and no process.
 
 from simpledist.fingerprint import differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
-from simpledist.wire.chunks import SLOW, Part, decode_parts, encode_part, join_calls, split_calls
+from simpledist.wire.chunks import SLOW, Part, Row, decode_parts, encode_part, join_calls, row_from, split_calls
 from simpledist.wire.envelope import (
     CODECS,
     OpenCall,
@@ -30,6 +30,7 @@ __all__ = [
     "OpenOutcome",
     "Part",
     "Raised",
+    "Row",
     "SealedCall",
     "Value",
     "codec_id",
@@ -45,6 +46,7 @@ __all__ = [
     "join_calls",
     "open_call",
     "open_outcome",
+    "row_from",
     "run_call",
     "seal_call",
     "seal_outcome",

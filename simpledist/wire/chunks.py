@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from simpledist import serializers
 from simpledist.errors import Undecodable
@@ -48,6 +49,31 @@ def split_calls(body: Data | memoryview) -> list[memoryview]:
 def encode_part(number: int, kind: str, body: Data | memoryview, run_us: int = 0) -> bytes:
     """What became of the call with this number; `kind` as of `run_call`."""
     return b"".join((_PART.pack(number, len(kind), min(run_us, _MOST_US), len(body)), kind.encode(), bytes(body)))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Encoded parts with numbers in a row, and what they add up to."""
+
+    body: bytes
+    count: int
+    returned: int
+    raised: int
+    run_us: int
+
+
+def row_from(body: bytes, first: int) -> Row:
+    """Those of encoded parts whose numbers begin with `first`. Raises Undecodable where they are not in a row."""
+    begin = at = count = returned = raised = us = 0
+    for number, kind, run_us, answer in _each(body):
+        at += _PART.size + len(kind) + len(answer)
+        if number < first:
+            begin = at
+            continue
+        if number != first + count:
+            raise Undecodable("not the outcomes of a chunk: one is missing")
+        count, returned, raised, us = count + 1, returned + (kind == b"value"), raised + (kind == b"error"), us + run_us
+    return Row(body[begin:at], count, returned, raised, us)
 
 
 def decode_parts(outcome: OpenOutcome) -> dict[int, Part]:

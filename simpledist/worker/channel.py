@@ -18,7 +18,7 @@ JOB = b"j"  # parent: run this behind what you have; first and second are the jo
 CHUNK = b"k"  # the same, with many calls in its body
 RECALL = b"x"  # parent: this job (of a chunk: from this part on) and what is behind it goes back, if it has not begun
 ANSWER = b"a"  # child: how a job ended; number is microseconds, first a line for people, second the kind
-PART = b"p"  # child: how one call of a chunk ended; the job's ANSWER comes behind the last of them
+PARTS = b"p"  # child: how some calls of a chunk ended, from `part` on; the job's ANSWER comes behind the last of them
 
 _HEAD = struct.Struct(">ccIIQIHQ")
 _READ_BYTES = 1 << 18

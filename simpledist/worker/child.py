@@ -19,8 +19,9 @@ from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
 from simpledist.worker import lifeline
-from simpledist.worker.channel import ANSWER, CHUNK, PART, READY, RECALL, ChildChannel, Frame
+from simpledist.worker.channel import ANSWER, CHUNK, PARTS, READY, RECALL, ChildChannel, Frame
 from simpledist.worker.output import Output
+from simpledist.worker.slate import Slate
 from simpledist.worker.targets import Functions, resolve
 
 
@@ -55,21 +56,62 @@ class Given:
         return self._cut is None or self._cut[0] != job or part < self._cut[1]
 
 
+class Answers:
+    """What has been finished of the chunk that runs: on the slate at once, to the parent in rows."""
+
+    def __init__(self, channel: ChildChannel, slate: Slate) -> None:
+        self._channel = channel
+        self._slate = slate
+        self._job = self._first = self._count = self._returned = self._us = 0
+
+    def begin(self, job: int) -> None:
+        self._job, self._first = job, 0
+        self._wipe()
+
+    def add(self, part: int, kind: str, answer: Data, line: str, run_us: int) -> None:
+        """One more call came to its outcome; what there is to tell about it goes with it, at once."""
+        piece = wire.encode_part(part, kind, answer, run_us)
+        self._count += 1
+        self._us += run_us
+        self._returned += kind == "value"
+        if kind == "error":
+            self._send(piece, line, raised=1)
+        elif not self._slate.add(piece):
+            self._send(piece)
+
+    def send(self) -> None:
+        if self._count:
+            self._send(b"")
+
+    def _send(self, last: bytes, line: str = "", *, raised: int = 0) -> None:
+        sums = f"{self._count} {self._returned} {raised}"
+        row = self._slate.written() + last
+        frame = Frame(PARTS, job=self._job, part=self._first, number=self._us, first=line, second=sums, body=row)
+        self._channel.write(frame)
+        self._first += self._count
+        self._wipe()
+
+    def _wipe(self) -> None:
+        self._count = self._returned = self._us = 0
+        self._slate.wipe(self._job)
+
+
 def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     """Run jobs, in order, until the parent closes the channel.
 
-    Every answer is written as soon as it is there: what has been answered survives the child. What the parent recalls
-    and has not begun is forgotten: it has gone elsewhere by then.
+    Every answer is written as soon as it is there, those of a chunk to the slate: what is answered survives the child.
+    What the parent recalls and has not begun is forgotten: it has gone elsewhere by then.
     """
+    slate = Slate.received_from(sock)
     channel = ChildChannel(sock)
     channel.write(Frame(READY))
-    given = Given(channel)
+    given, answers = Given(channel), Answers(channel, slate)
     while (job := given.next()) is not None:
         output.job = job.first
         point("child.begins")
         began = time.perf_counter()
         if job.kind == CHUNK:
-            kind, answer, line = run_each(functions, job, channel, given)
+            kind, answer, line = run_each(functions, job, answers, given)
         else:
             kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
         run_us = round((time.perf_counter() - began) * 1e6)
@@ -79,13 +121,14 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         del job, answer  # a big value must not stay until the next one comes
 
 
-def run_each(functions: Functions, job: Frame, channel: ChildChannel, given: Given) -> tuple[str, Data, str]:
+def run_each(functions: Functions, job: Frame, answers: Answers, given: Given) -> tuple[str, Data, str]:
     """The calls of a chunk, in order, each answered by itself, until the rest is recalled."""
     try:
         calls = wire.split_calls(job.body)
     except Undecodable as error:
         return "undecodable", b"", str(error)
     codec = wire.CODECS[job.code]
+    answers.begin(job.job)
     began = looked = time.perf_counter()
     for part, body in enumerate(calls):
         if began - looked >= policy.LOOK_SECONDS:
@@ -94,10 +137,10 @@ def run_each(functions: Functions, job: Frame, channel: ChildChannel, given: Giv
         if not given.begins(job.job, part):
             break
         kind, answer, line = run(functions, job.second, codec, body)
-        ended = time.perf_counter()
-        run_us = round((ended - began) * 1e6)
-        channel.write(Frame(PART, job=job.job, part=part, number=run_us, first=line, second=kind, body=answer))
-        began = time.perf_counter()
+        now = time.perf_counter()
+        answers.add(part, kind, answer, line, round((now - began) * 1e6))
+        began = now
+    answers.send()
     return "chunk", b"", ""
 
 
@@ -121,7 +164,7 @@ def begin(sock: socket.socket, functions: Functions, output: Output, template: i
         lifeline.die_with(template)
         serve(sock, functions, output)
         status = 0
-    except (BrokenPipeError, ConnectionResetError):
+    except (BrokenPipeError, ConnectionResetError, EOFError):
         status = 0  # the parent is gone
     finally:
         os._exit(status)

@@ -21,6 +21,7 @@ from simpledist.broker.records import Held
 from simpledist.errors import TargetError
 from simpledist.worker import environment
 from simpledist.worker.channel import Channel
+from simpledist.worker.slate import Slate
 
 
 @dataclass(slots=True)
@@ -30,7 +31,8 @@ class Placed:
     held: Held
     codec: str
     digest: bytes
-    parts: list[bytes] | None = None  # None: a single call
+    parts: list[bytes] | None = None  # in rows; None: a single call
+    answered: int = 0  # how many parts
     parts_bytes: int = 0
     parts_us: int = 0
     returned: int = 0  # calls of a chunk, for the statistics
@@ -45,6 +47,7 @@ class Slot:
 
     number: int
     channel: Channel
+    slate: Slate
     pid: int | None = None
     ready: bool = False
     jobs: dict[int, Placed] = field(default_factory=dict[int, Placed])
@@ -74,6 +77,10 @@ class Slot:
         if front is not None and front[1].parts is not None and not front[1].cut:
             return self.front_since + policy.CHUNK_SLOW_SECONDS
         return self.front_since + policy.SLOW_SECONDS if len(self.jobs) > 1 else float("inf")
+
+    def close(self) -> None:
+        self.channel.close()
+        self.slate.close()
 
     def take_from(self, first: int) -> list[Held]:
         """No longer this slot's: its jobs from index `first` on."""
@@ -131,7 +138,7 @@ class Children:
         theirs.close()
         self._sock, self._line = ours, b""
         for slot in self.slots:
-            slot.channel.close()
+            slot.close()
         self._killed_early.clear()
         self.slots = [self._new_slot(number) for number in range(self._count)]
         if self.functions:
@@ -205,7 +212,7 @@ class Children:
 
     def _new_slot(self, number: int) -> Slot:
         ours, theirs = socket.socketpair()
-        slot = Slot(number, Channel(ours))
+        slot = Slot(number, Channel(ours), Slate.shared_over(ours))
         self._request({"start": [number, id(slot)]}, theirs.fileno())
         theirs.close()
         return slot
@@ -217,7 +224,7 @@ class Children:
                 self._killed_early.add(slot)
             else:
                 self._request({"kill": slot.pid})
-        slot.channel.close()
+        slot.close()
         fresh = self._new_slot(slot.number)
         self.slots[slot.number] = fresh
         return fresh
@@ -234,7 +241,7 @@ class Children:
     def stop(self) -> None:
         """Kill everything, and return when the template is gone."""
         for slot in self.slots:
-            slot.channel.close()
+            slot.close()
         if self._process is not None and self._process.poll() is None:
             assert self._sock is not None
             self._sock.close()  # the template kills its children at the end of this socket

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from simpledist import policy, wire
 from simpledist.broker.broker import parse_given
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
-from simpledist.errors import BadEnvelope, RedisRefused, WrongKey
+from simpledist.errors import BadEnvelope, RedisRefused, Undecodable, WrongKey
 from simpledist.faultpoints import point
 from simpledist.signing import Keyring
-from simpledist.worker.channel import CHUNK, JOB, PART, RECALL, Frame
+from simpledist.worker.channel import CHUNK, JOB, PARTS, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot
 from simpledist.worker.links import Links
 
@@ -176,8 +176,8 @@ class Jobs:
 
     def end(self, slot: Slot, answer: Frame) -> None:
         """A child brought a job to an end; `complete` brings it to Redis. What was recalled meanwhile is not ours."""
-        if answer.kind == PART:
-            self._part_ended(slot, answer)
+        if answer.kind == PARTS:
+            self._parts_ended(slot, answer)
             return
         placed = slot.jobs.pop(answer.job, None)
         if placed is None:
@@ -202,23 +202,40 @@ class Jobs:
         if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
             self._children.replace(slot, kill=False)
 
-    def _part_ended(self, slot: Slot, answer: Frame) -> None:
+    def _parts_ended(self, slot: Slot, answer: Frame) -> None:
         placed = slot.jobs.get(answer.job)
         if placed is None or placed.parts is None:
             return
-        part = wire.encode_part(answer.part, answer.second, answer.body, answer.number)
-        placed.parts.append(part)
-        placed.parts_bytes += len(part)
-        placed.parts_us += answer.number
-        placed.returned += answer.second == "value"
-        if answer.second == "error":
-            placed.raised += 1
-            placed.told = placed.told or answer.first
-        slot.front_since = time.monotonic()
-        slot.rests_until = slot.front_since + policy.REST_SECONDS / 2
+        body = bytes(answer.body)
+        if answer.part == placed.answered:
+            count, returned, raised = (int(number) for number in answer.second.split())
+            self._add_parts(slot, placed, wire.Row(body, count, returned, raised, answer.number))
+        else:  # some of it was read from the slate
+            self._add_parts(slot, placed, wire.row_from(body, placed.answered))
+        placed.told = placed.told or answer.first
         if placed.parts_bytes > policy.CHUNK_BYTES_MOST:
             self._hand_back(slot)
             self._children.replace(slot, kill=True)
+
+    def _add_parts(self, slot: Slot, placed: Placed, row: wire.Row) -> None:
+        assert placed.parts is not None
+        placed.parts.append(row.body)
+        placed.answered += row.count
+        placed.parts_bytes += len(row.body)
+        placed.parts_us += row.run_us
+        placed.returned += row.returned
+        placed.raised += row.raised
+        slot.front_since = time.monotonic()
+
+    def _read_slate(self, slot: Slot, index: int, placed: Placed) -> bool:
+        """Take in what the child has finished of a chunk and not sent; whether there was anything."""
+        try:
+            row = wire.row_from(slot.slate.read(index), placed.answered)
+        except Undecodable:
+            return False  # it is being written
+        if row.count:
+            self._add_parts(slot, placed, row)
+        return bool(row.count)
 
     def _chunk_ended(self, placed: Placed) -> None:
         """Bring what has been answered; the client sends the rest again."""
@@ -230,7 +247,7 @@ class Jobs:
     def _tell_slow(self, slot: Slot, index: int, placed: Placed) -> None:
         """The front call of a chunk is slow and goes on; clients get what is finished, and send the rest again."""
         assert placed.parts is not None
-        running = len(placed.parts)
+        running = placed.answered
         log.debug("job %s (%s): slow in call %d, the rest goes back", *placed.held[1::-1], running)
         placed.cut = True
         slot.channel.send([Frame(RECALL, job=index, part=running + 1)])
@@ -253,7 +270,7 @@ class Jobs:
         if placed is None or placed.parts is None:
             return
         if why is not None:
-            placed.parts.append(wire.encode_part(len(placed.parts), why, b""))
+            placed.parts.append(wire.encode_part(placed.answered, why, b""))
         behind = slot.take_from(index + 1)
         del slot.jobs[index]
         self._chunk_ended(placed)
@@ -267,8 +284,9 @@ class Jobs:
             return
         index, placed = front
         if placed.parts is not None:
+            self._read_slate(slot, index, placed)
             log.warning(
-                "job %s (%s): the child died in call %d of a chunk: %s", *placed.held[1::-1], len(placed.parts), how
+                "job %s (%s): the child died in call %d of a chunk: %s", *placed.held[1::-1], placed.answered, how
             )
             self._hand_back(slot, "crashed")
             return
@@ -286,8 +304,11 @@ class Jobs:
                 continue
             if now < slot.slow_at():
                 continue
+            chunk = placed.parts is not None and not placed.cut
+            if chunk and self._read_slate(slot, index, placed) and placed.parts_us < policy.CHUNK_LATE_SECONDS * 1e6:
+                continue  # it was silent and not idle
             self._paces[placed.held.function] = policy.Pace()
-            if placed.parts is not None and not placed.cut:
+            if chunk:
                 self._tell_slow(slot, index, placed)
             else:
                 self._recall(slot, index + 1)
