@@ -109,10 +109,10 @@ def test_a_slow_call_whose_worker_is_lost_runs_on_another(own_cluster: Cluster, 
     first = own_cluster.start_worker(slots=1)
     with own_cluster.connect() as client:
         act = offered(client, "act")
-        outcomes = act.map([str(tmp_path)] * 30, range(30), ["quick"] * 10 + ["1.5"] + ["quick"] * 19, chunksize=30)
+        outcomes = act.map([str(tmp_path)] * 30, range(30), ["quick"] * 10 + ["3"] + ["quick"] * 19, chunksize=30)
         assert [next(outcomes) for _ in range(10)] == list(range(10))
-        first.kill()
         own_cluster.start_worker(slots=1)
+        first.kill()
         assert list(outcomes) == list(range(10, 30))
 
 
