@@ -23,8 +23,9 @@ from tests.waiting import wait_until
 # What a script calls is counted by Redis under its own name; these come from outside only.
 OUTSIDE = ("evalsha", "eval", "blpop")
 
-SUBMIT_COMMANDS = 2.7
-MAP_COMMANDS = 1.3
+# A tenth of a command a job is the aim; reached are 0.02 and 0.005, at 70 bytes a job in each direction.
+SUBMIT_COMMANDS, MAP_COMMANDS = 0.1, 0.05
+BYTES = 250
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def meter(quiet_cluster: Cluster) -> Iterator[Meter]:
 def echo(quiet_cluster: Cluster) -> Iterator[Any]:
     with quiet_cluster.connect() as client:
         function: Any = simpledist.worker_function(client, "echo", farm.echo)
-        assert [function(i) for i in range(3)] == [0, 1, 2]
+        assert [function(i) for i in range(100)] == list(range(100))  # now it is known to be quick
         yield function
 
 
@@ -124,16 +125,16 @@ def test_submits_in_a_loop(meter: Meter, echo: Any) -> None:
 
     counts = meter.of(act)
     assert counts.commands / number <= SUBMIT_COMMANDS
-    assert counts.bytes_in / number <= 1200
-    assert counts.bytes_out / number <= 700
+    assert counts.bytes_in / number <= BYTES
+    assert counts.bytes_out / number <= BYTES
 
 
 def test_a_map(meter: Meter, echo: Any) -> None:
     number = 5000
     counts = meter.of(lambda: list(echo.map(range(number))))
     assert counts.commands / number <= MAP_COMMANDS
-    assert counts.bytes_in / number <= 1200
-    assert counts.bytes_out / number <= 700
+    assert counts.bytes_in / number <= BYTES
+    assert counts.bytes_out / number <= BYTES
 
 
 def test_an_idle_worker_asks_once_a_second_at_most(quiet_cluster: Cluster, meter: Meter) -> None:
