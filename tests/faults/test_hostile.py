@@ -52,7 +52,7 @@ def thief(signed: Cluster) -> Any:
 def forged_call(bomb: Bomb, honest: bytes) -> bytes:
     """All that can be made without the key: the digest of its body, the id of the key, a code of the right length."""
     other = Keyring([os.urandom(32)])
-    sealed = bytes(wire.seal_call("work", "pickle", (bomb,), {}, other).data)
+    sealed = bytes(wire.seal_call("work", "pickle", wire.encode_arguments("pickle", (bomb,)), other).data)
     return sealed[: KEY_ID.start] + honest[KEY_ID] + sealed[KEY_ID.stop :]
 
 
@@ -130,6 +130,7 @@ def test_one_calls_result_is_not_anothers(signed: Cluster, thief: Link, history:
     blocker = offered(client, "linger").submit(100, str(until))
     wait_until(lambda: work.runs(history.log), 5, "the slot is taken")
     futures = history.submit(client, [2, 3])
+    wait_until(lambda: all(future.call.digest for future in futures), 5, "they are sealed")
     value = wire.encode_value("pickle", work.value_of(2))
     honest = wire.seal_outcome("work", "pickle", "value", value, futures[0].call.digest, keyring)
     reply = Keys().reply(client.id)
