@@ -96,7 +96,7 @@ class Outcomes:
             chunk = self.in_flight.get(reply.id)
             if chunk is not None and chunk.call.calls > 1:
                 chunk.offer(reply)  # what is finished of it; who reads that puts the slow call in its place
-            return
+            return False
         futures = self.together.take(self.in_flight, reply.id, to_read=reply.why is None)
         if not futures or reply.why is not None:
             self.session.has_read(reply.id)

@@ -15,7 +15,7 @@ from typing import Any
 from simpledist import policy
 from simpledist.broker import Broker
 from simpledist.broker.records import Submitted
-from simpledist.client.future import Call, Future
+from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.session import SILENT_SECONDS, Session
 from simpledist.errors import RedisDown, RedisRefused
@@ -114,7 +114,7 @@ class Replies:
         began = time.monotonic()
         try:
             point("client.submitting")
-            submitted = self._submit(future.call)
+            submitted = self._submit(future)
             point("client.submitted")
         except RedisRefused:
             self._take_in_within(0.001)  # the pop behind it may have been answered: nothing stays unread
@@ -132,15 +132,15 @@ class Replies:
             pass  # it has got through: the listener asks after it
         return True
 
-    def _submit(self, call: Call) -> Submitted:
+    def _submit(self, future: Future[Any]) -> Submitted:
         """Submit one call, and have a pop outstanding behind it: both travel in one write."""
-        session = self._session
+        session, call = self._session, future.call
         self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
         return self._broker.submit(
             call.function,
             session.client,
             session.connection,
-            [(call.id, call.sealed)],
+            [(call.id, self._outcomes.sealed(future))],
             max_queue=call.max_queue,
             crashes=call.crashes,
             then=("BLPOP", self._key, SLICE_SECONDS),
