@@ -30,7 +30,7 @@ def test_a_few_seconds_of_chaos_lose_nothing_and_are_reported(chaos: subprocess.
     assert re.search(r"^faults +[1-9].*worker_killed", report, re.MULTILINE), report
     # Not whether it was in time: on a machine so busy with other things, that says nothing.
     assert "\nlost 0 wrong 0 stuck 0 " in report
-    assert re.search(r"long 0 left 0 deserted 0\n", report), report
+    assert re.search(r"long 0 left 0 deserted 0 bug 0\n", report), report
 
 
 def test_ctrl_c_ends_it_in_order(chaos: subprocess.Popen[str]) -> None:

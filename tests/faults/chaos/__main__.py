@@ -80,6 +80,9 @@ class Run:
             }
             self._strike(faults)
             faults.heal()
+            for role in (spared, faults.distributor):
+                if not role.running:
+                    self._tally.found("deserted", f"{role!r} ended by itself: {role.stderr_text()[-1000:]}")
             for load in loads:
                 load.tell_to_stop()
             for load in [*loads, *faults.loads()]:
@@ -151,7 +154,8 @@ class Run:
         print(f"faults               {sum(tally.faults.values())}: {dict(tally.faults.most_common())}")
         print(
             " ".join(
-                f"{what} {findings[what]}" for what in ("lost", "wrong", "stuck", "late", "long", "left", "deserted")
+                f"{what} {findings[what]}"
+                for what in ("lost", "wrong", "stuck", "late", "long", "left", "deserted", "bug")
             )
         )
         print(f"executions per call  {sum(runs.values()) / max(tally.calls, 1):.3f}, at most {most} of one call")

@@ -24,7 +24,9 @@ class News:
     ended: Counter[str] = field(default_factory=Counter[str])  # kind of call -> how many
     where: Counter[str] = field(default_factory=Counter[str])  # remote, plain, or the reason of a local run
     remote: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])  # begin and end, monotonic
-    findings: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # wrong, late or stuck; a sentence
+    findings: list[tuple[str, str]] = field(
+        default_factory=list[tuple[str, str]]
+    )  # wrong, late, stuck or bug; a sentence
     most_over: float = -NEVER  # seconds by which a budget was exceeded at most; negative: all were kept
     open: int = 0
 
@@ -72,6 +74,11 @@ class Book:
                 news.remote.append((entry.began, entry.ended))
             if law is not None:
                 news.findings.append((NAMES[law], _sentence(entry)))
+
+    def found(self, what: str, sentence: str) -> None:
+        """Something that is no call's outcome."""
+        with self._lock:
+            self._news.findings.append((what, sentence))
 
     def news(self) -> News:
         now = time.monotonic()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import json
+import logging
 import os
 import random
 import signal
@@ -83,6 +84,18 @@ class Load:
                     self._hear(json.loads(line))
 
 
+class Bugs(logging.Handler):
+    """What the client logs with a traceback is a bug of ours; that Redis is away or refuses it is what we do to it."""
+
+    def __init__(self, book: Book) -> None:
+        super().__init__()
+        self._book = book
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self._book.found("bug", self.format(record))
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("url")
@@ -93,6 +106,7 @@ def main() -> None:
     stopping = threading.Event()
     threading.Thread(target=_until_told, args=(stopping,), name="told", daemon=True).start()
     chance, book = random.Random(options.seed), Book()
+    logging.basicConfig(handlers=[Bugs(book)])
     with simpledist.connect(options.url, local_slots=2) as client:
         callers = [
             Caller(client, book, options.first + 10**7 * i, random.Random(chance.random())) for i in range(CALLERS)
