@@ -162,7 +162,10 @@ class Session:
                 raise
 
     def tell(self, broker: Broker) -> None:
-        """Acknowledge what was read and bring the counts, in batches; what cannot be told now is told later."""
+        """Acknowledge what was read and bring the counts, in batches; what cannot be told now is told later.
+
+        Counts only where Redis said no: if its answer is lost it may have counted, and twice is worse than not at all.
+        """
         while True:
             with self._counts_lock:
                 ids, self._read = self._read[: policy.BATCH_ITEMS], self._read[policy.BATCH_ITEMS :]
@@ -171,10 +174,11 @@ class Session:
                 return
             try:
                 broker.ack(self.client, ids, counts)
-            except (RedisDown, RedisRefused):
+            except (RedisDown, RedisRefused) as error:
                 with self._counts_lock:
                     self._read = ids + self._read
-                    self._counts.update(counts)
+                    if isinstance(error, RedisRefused):
+                        self._counts.update(counts)
                 raise
 
     def close(self) -> None:

@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 
 import simpledist
+from simpledist.broker import Keys
 from simpledist.cluster import Cluster
 from tests.faults.conftest import Wires
-from tests.faults.history import History, probe
+from tests.faults.history import History, offered, probe
 from tests.faults.proxy import Proxy, Spoiling
 from tests.waiting import wait_until
 
@@ -88,6 +89,38 @@ def test_a_client_whose_reply_is_lost_asks_again(
         probe(wires.client, 2.0)
     # A job may be over, and its outcome read, before its submission is sent again: then it runs once more, for nobody.
     wires.history.check(most_runs=2 if verb == "submit" else 1)
+
+
+def test_local_runs_are_not_counted_twice_when_the_answer_to_their_counts_is_lost(wires: Wires) -> None:
+    nobody = offered(wires.client, "nobody")
+    runs = 0
+
+    def counted() -> int:
+        flat = wires.link.call("HGETALL", Keys().named("meta", "nobody"))
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return sum(int(number) for name, number in pairs if name.startswith(b"local:"))
+
+    def ran_here() -> None:
+        nonlocal runs
+        assert nobody() == "local"
+        runs += 1
+        probe(wires.client)  # an idle listener would tell of it only at the end of its slice
+
+    for _ in range(3):
+        # What was counted before goes first: then the answer that is lost is that to this run.
+        before = counted()
+        ran_here()
+        wait_until(lambda most=before: counted() > most, 5, "it is counted")
+        wires.client_proxy.strike("ack", "cut")
+        ran_here()
+        wait_until(lambda: not wires.client_proxy.planned, 5, "the answer is lost")
+    assert counted() <= runs
+    before = counted()
+    wires.client_proxy.strike("ack", "refuse")
+    ran_here()
+    wait_until(lambda: not wires.client_proxy.planned, 5, "it is refused")
+    wait_until(lambda: counted() > before, 5, "what Redis refused is brought again")
+    assert counted() <= runs
 
 
 def test_every_spoiling_is_tried() -> None:
