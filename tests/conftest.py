@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -22,6 +23,9 @@ _standing: list[EmbeddedRedis] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{LEAVES_KEYS}: the test puts keys of its own into Redis on purpose")
+    # A shell starts what runs in the background with Ctrl-C ignored, and so would be all processes that tests start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
