@@ -102,9 +102,8 @@ class Children:
 
     # --- the template --------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Start the template and wait until it has imported the targets; raises TargetError with its one line."""
-        self.start_template()
+    def await_introduction(self) -> None:
+        """Wait until the template has imported the targets; raises TargetError with its one line."""
         assert self._sock is not None
         while b"\n" not in self._line:
             try:

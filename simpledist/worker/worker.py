@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simpledist import job, policy
+from simpledist.broker.link import library
 from simpledist.broker.records import Take
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
@@ -87,7 +88,9 @@ class Worker:
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
-        self._children.start()
+        self._children.start_template()
+        library()  # side by side with the template's imports: it takes as long
+        self._children.await_introduction()
 
     @property
     def functions(self) -> list[str]:
