@@ -77,7 +77,12 @@ def environment(executable: str, version: str, redis_py: int) -> str:
 def run_short_tier(inside: str, server: str, tree: Path) -> Outcome:
     """All of it, in this environment, on this tree, with this Redis where a test does not ask for another."""
     began = time.monotonic()
-    settings = {"SIMPLEDIST_REDIS_SERVER": server, "SIMPLEDIST_TEST_REDIS": servers()[OLDEST], "PYTHONPATH": str(tree)}
+    settings = {
+        "SIMPLEDIST_REDIS_SERVER": server,
+        "SIMPLEDIST_TEST_REDIS": servers()[OLDEST],
+        "SIMPLEDIST_EXAMPLES": "15",
+        "PYTHONPATH": str(tree),
+    }
     output = subprocess.run(
         [inside, "-m", "pytest", "-q", "-rfEs", "-p", "no:cacheprovider", *SHORT_TIER],
         cwd=tree,
@@ -115,7 +120,7 @@ def main() -> int:
             capture_output=True,
             text=True,
         ).stdout.strip()
-        with tempfile.TemporaryDirectory(prefix="simpledist-matrix-") as folder:
+        with tempfile.TemporaryDirectory(prefix="matrix-") as folder:
             copy_tree(Path(folder))
             one = run_short_tier(inside, binary, Path(folder))
         unsound += bool(one.failed)

@@ -85,7 +85,7 @@ def main() -> int:
     sound: dict[str, Run] = {}
     began = time.monotonic()
     print("| mechanism | removed | noticed by | s |\n|---|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory(prefix="simpledist-mutants-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         tree = Path(folder)
         copy_tree(tree)
         for one in chosen(sys.argv[1:]):
