@@ -27,14 +27,19 @@ CORNERS = (
     ("3.13", 5, NEWER),
     ("3.13", 8, OLDEST),
 )
-# Whatever speaks to Redis or to processes: bytes, verbs, calls, deaths, faults.
+# What may come out otherwise with another Python, redis-py or Redis: bytes, verbs, calls, and what lies between a fault
+# and its end. Not what takes long because time passes: chaos, silence, clocks.
 SHORT_TIER = (
     "tests/unit/test_wire.py",
     "tests/broker",
     "tests/integration/test_calls.py",
     "tests/integration/test_big_values.py",
-    "tests/integration/test_deaths.py",
-    "tests/faults",
+    "tests/faults/test_points.py",
+    "tests/faults/test_child_death.py",
+    "tests/faults/test_lost_replies.py",
+    "tests/faults/test_redis_death.py",
+    "tests/faults/test_hostile.py",
+    "tests/faults/test_failover.py",
 )
 NEEDED = ("pytest>=8", "hypothesis>=6.100", "psutil>=5.9", "numpy>=1.26", "fakeredis[lua]>=2.26")
 
