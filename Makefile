@@ -42,7 +42,7 @@ lint: $(STAMP)  ## ruff
 types: $(STAMP)  ## pyright, strict
 	$(BIN)/pyright
 
-mutants: $(STAMP)  ## take one mechanism out after the other: which test misses it? (10 minutes; ARGS=ledger for a part)
+mutants: $(STAMP)  ## take one mechanism out after the other: which test misses it? (20 minutes; ARGS=ledger for a part)
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 matrix: $(STAMP)  ## the short tier on the corners of Python x redis-py x Redis, an hour (ARGS=3.13 for a part)

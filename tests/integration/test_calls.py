@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -319,6 +320,7 @@ def test_both_sides_of_a_fork_call_on(client: simpledist.Client) -> None:
     pid = os.fork()
     if pid == 0:
         fine = False
+        signal.alarm(60)  # one that hangs shall not hang us
         try:
             fine = [echo.submit(n).result(20) for n in range(5)] == list(range(5)) and pending.result(20) == LOCAL
         finally:
