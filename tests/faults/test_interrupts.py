@@ -165,6 +165,7 @@ def forked(act: Callable[[], bool]) -> int:
     pid = os.fork()
     if pid == 0:
         code = 1
+        signal.alarm(60)  # one that hangs is dead by then, and has failed
         try:
             code = 0 if act() else 1
         finally:

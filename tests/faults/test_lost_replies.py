@@ -10,6 +10,7 @@ import simpledist
 from simpledist.broker import Keys
 from simpledist.cluster import Cluster
 from tests.faults.conftest import Wires
+from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
 from tests.faults.proxy import Proxy, Spoiling
 from tests.waiting import wait_until
@@ -62,6 +63,18 @@ def test_a_workers_verb_whose_reply_is_lost_is_said_again(wires: Wires, verb: st
     # A worker that says it again has its jobs from the reply, it does not wait until they are missed; after a silence
     # of 2 s they may have been.
     assert wires.counter("unheld") <= unheld + 2
+
+
+def test_a_claim_cut_short_among_its_jobs_begins_none_of_them_twice(wires: Wires) -> None:
+    """The call of the second is fetched beside the script; when that is lost, the claim is said again for both."""
+    small, large = next(wires.numbers), next(wires.numbers)
+    wires.worker_proxy.strike("GET", "cut")
+    futures = offered(wires.client, "length").submit_many([(small, b"x"), (large, bytes(100_000))])
+    assert [future.result(20) for future in futures] == [1, 100_000]
+    assert {(future.info.where, future.info.attempts) for future in futures} == {("remote", 1)}
+    assert wires.worker_proxy.struck == ["GET"]
+    runs = work.runs(wires.history.log)
+    assert (runs[small], runs[large]) == (1, 1)
 
 
 @pytest.mark.parametrize(
