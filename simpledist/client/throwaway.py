@@ -4,13 +4,15 @@ The child is a fresh interpreter that gets the function by value or by name and 
 be pickled is forked, where forking is safe. Where even that is not possible, a `lost` call runs in this process (the
 workers may have died of something else) and a `crashed` one raises FunctionCrashed.
 
-Between the child and this process stands a shield, which only waits: a function that kills its parent kills the shield.
+Between the child and this process stands a shield, which only waits: a function that kills its parent kills the shield,
+and where this process dies, the shield ends the child.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -123,10 +125,18 @@ def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _shield(answers: BinaryIO) -> None:
-    """Return in a child of this process, which waits for it and ends as it does."""
+    """Return in a child of this process, which waits for it, ends as it does, and ends it when nobody reads answers."""
+    alive, held = os.pipe()  # the child holds one end for as long as it lives
     pid = os.fork()
     if pid == 0:
+        os.close(alive)
         return
+    os.close(held)
+    poll = select.poll()
+    poll.register(alive, select.POLLIN)
+    poll.register(answers.fileno(), 0)  # no event but that its reader, the client, is gone
+    if any(fd == answers.fileno() for fd, _ in poll.poll()):
+        os.kill(pid, signal.SIGKILL)
     answers.close()
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if status < 0:

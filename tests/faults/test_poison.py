@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from simpledist.cluster import Cluster
 from simpledist.errors import FunctionCrashed
+from tests.faults.conftest import ROOT
 from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
 from tests.waiting import wait_until
@@ -60,3 +65,29 @@ def test_what_runs_beside_a_killer_of_templates_comes_to_its_own_outcome(cluster
             future.exception(30)
         history.check(most_runs=3)
         probe(client)
+
+
+PROGRAM = """
+import sys
+import time
+
+import simpledist
+from tests.faults.functions import work
+
+def local(n):
+    work.note("home", n)
+    time.sleep(60)
+
+with simpledist.connect(sys.argv[1]) as client:
+    simpledist.worker_function(client, "crash", local)(1)
+"""
+
+
+def test_a_throw_away_child_does_not_outlive_its_client(cluster: Cluster, history: History) -> None:
+    cluster.start_worker()
+    environment = {**os.environ, work.LOG_VARIABLE: str(history.log)}
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, cluster.url], cwd=ROOT, env=environment) as client:
+        wait_until(lambda: history.log.exists() and "home 1 " in history.log.read_text(), 20, "it runs at home")
+        throw_away = psutil.Process(int(history.log.read_text().split("home 1 ")[1].split()[0]))
+        client.kill()
+    wait_until(lambda: not throw_away.is_running(), 5, "it is gone")
