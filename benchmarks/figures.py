@@ -144,7 +144,10 @@ def _status(pid: int, field: str) -> float:
 
 
 def redis_memory(url: str) -> dict[str, float]:
-    """Bytes in Redis for each job queued, and for each that is finished and read; the lists of before count too."""
+    """Bytes that Redis' `used_memory` grows by for each of 10,000 jobs queued, and for each that is finished and read.
+
+    Everything counts: job, call, ledger, list, and the tables of keys and TTLs, whose doubling moves the figure by 7 %.
+    """
     number = 10_000
     link = Link(url, name="benchmarks")
     link.connect()
