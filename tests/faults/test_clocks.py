@@ -53,17 +53,17 @@ def test_workers_and_a_distributor_whose_clocks_are_off_or_jump(
 def test_a_client_whose_clock_jumps(cluster: Cluster, history: History, tmp_path: Path) -> None:
     cluster.start_worker()
     clock = Clock(tmp_path / "clock", "-3650d")
-    program = [sys.executable, "-m", "tests.faults.programs.calling", cluster.url, "0", "20", "0.05"]
+    program = [sys.executable, "-m", "tests.faults.programs.calling", cluster.url, "0", "8", "0.05"]
     environment = {**os.environ, **clock.environment}
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         assert process.stdout is not None
         told: list[dict[str, object]] = []
         for line in process.stdout:
             told.append(json.loads(line))
-            clock.jump({5: "+2h", 10: "-1h", 15: "+3650d"}.get(len(told), "+0"))
+            clock.jump({2: "+2h", 4: "-1h", 6: "+3650d"}.get(len(told), "+0"))
     assert process.returncode == 0
     assert [one["came"] for one in told] == [
-        repr(work.Wrong(n)) if n % 7 == 6 else repr(work.value_of(n)) for n in range(20)
+        repr(work.Wrong(n)) if n % 7 == 6 else repr(work.value_of(n)) for n in range(8)
     ]
     assert {one["where"] for one in told} == {"remote"}
     assert all(0 <= float(str(one[name])) < 10 for one in told for name in ("queued_seconds", "run_seconds")), told

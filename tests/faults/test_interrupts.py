@@ -236,8 +236,8 @@ def test_signals_to_workers_under_load_lose_nothing(cluster: Cluster, history: H
         ([signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGHUP])
     ):
         victim = cluster.start_worker()
-        history.submit(client, range(60 * turn, 60 * turn + 60), 0.04)
-        wait_until(lambda: len(history.open()) < 50, 20, "they are at work")
+        history.submit(client, range(40 * turn, 40 * turn + 40), 0.04)
+        wait_until(lambda: len(history.open()) < 35, 20, "they are at work")
         for number in numbers:
             victim.send_signal(number)
         codes.append(victim.wait(20))
