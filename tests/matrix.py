@@ -1,7 +1,7 @@
 """`make matrix`: the short tier on the corners of Python x redis-py x Redis, each in an environment of its own.
 
 Prints a table, a row a corner, and on stderr what failed; ends with 1 if anything did or could not run: of a Python
-that is not here one line says how to get it. `ARGS=3.13` runs the corners of that Python alone.
+or a Redis that is not here one line says how to get it. `ARGS=3.13` runs the corners of that Python alone.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers import NEWER, OLDEST, servers, version_of
+from tests.servers import INSTALL, NEWER, OLDEST, servers, version_of
 from tests.trees import ROOT, copy_tree
 
 # Python, redis-py, Redis. Each Python stands beside both Redis, and so do the oldest and the newest redis-py.
@@ -46,12 +46,13 @@ NEEDED = ("pytest>=8", "hypothesis>=6.100", "psutil>=5.9", "numpy>=1.26", "faker
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What pytest's last line said, and the tests that failed."""
+    """What pytest said at its end, how many tests failed, and all that it said."""
 
     passed: int
-    failed: tuple[str, ...]
+    failed: int
     skipped: int
     seconds: float
+    output: str
 
 
 def python(version: str) -> str | None:
@@ -84,7 +85,7 @@ def run_short_tier(inside: str, server: str, tree: Path) -> Outcome:
     began = time.monotonic()
     settings = {
         "SIMPLEDIST_REDIS_SERVER": server,
-        "SIMPLEDIST_TEST_REDIS": servers()[OLDEST],
+        "SIMPLEDIST_TEST_REDIS": servers().get(OLDEST, server),
         "SIMPLEDIST_EXAMPLES": "15",
         "PYTHONPATH": str(tree),
     }
@@ -98,11 +99,14 @@ def run_short_tier(inside: str, server: str, tree: Path) -> Outcome:
         check=False,
     ).stdout
     seconds = time.monotonic() - began
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|skipped)", output.rsplit("\n", 2)[-2])}
+    counts = {
+        word: int(number)
+        for number, word in re.findall(r"(\d+) (passed|failed|error|skipped)", output.rsplit("\n", 2)[-2])
+    }
     if "passed" not in counts:
         raise RuntimeError(f"pytest did not come to its end:\n{output}")
-    failed = tuple(re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE))
-    return Outcome(counts["passed"], failed, counts.get("skipped", 0), seconds)
+    failed = counts.get("failed", 0) + counts.get("error", 0)
+    return Outcome(counts["passed"], failed, counts.get("skipped", 0), seconds, output)
 
 
 def main() -> int:
@@ -112,13 +116,17 @@ def main() -> int:
     for version, redis_py, kind in CORNERS:
         if not all(word in (version, str(redis_py), kind) for word in sys.argv[1:]):
             continue
-        executable = python(version)
-        if executable is None:
+        executable, binary = python(version), servers().get(kind)
+        if executable is None or binary is None:
             unsound += 1
-            print(f"no Python {version} here: pyenv install {version}", file=sys.stderr)
+            missing = (
+                f"Redis {kind} here: {INSTALL[kind]}"
+                if executable
+                else f"Python {version} here: pyenv install {version}"
+            )
+            print(f"no {missing}", file=sys.stderr)
             continue
         inside = environment(executable, version, redis_py)
-        binary = servers()[kind]
         versions = subprocess.run(
             [inside, "-c", "import platform, redis; print(platform.python_version(), '|', redis.__version__)"],
             check=True,
@@ -129,10 +137,10 @@ def main() -> int:
             copy_tree(Path(folder))
             one = run_short_tier(inside, binary, Path(folder))
         unsound += bool(one.failed)
-        numbers = f"{one.passed} | {len(one.failed)} | {one.skipped} | {one.seconds:.0f}"
+        numbers = f"{one.passed} | {one.failed} | {one.skipped} | {one.seconds:.0f}"
         print(f"| {versions} | {'.'.join(map(str, version_of(binary)))} | {numbers} |", flush=True)
-        for name in one.failed:
-            print(f"failed: {name}", file=sys.stderr)
+        if one.failed:
+            print(one.output, file=sys.stderr)
     return 1 if unsound else 0
 
 
