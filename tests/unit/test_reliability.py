@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.matrix import CORNERS
 from tests.mutants.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
@@ -25,3 +26,9 @@ def test_every_test_that_the_page_names_exists() -> None:
 def test_the_page_has_the_last_result_of_every_mutation() -> None:
     told = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `test_\w+` \(\S+\.py\) \| \d+ \|$", PAGE, re.MULTILINE)
     assert told == [(one.mechanism, one.removed) for one in MUTATIONS], "make mutants: its table is not the page's"
+
+
+def test_what_the_page_says_of_the_matrix_was_run_without_a_failure() -> None:
+    run = re.findall(r"^\| (3\.\d+)\.\d+ \| (\d+)\.\S+ \| (\d)\.\d+ \| \d+ \| 0 \| \d \| \d+ \|$", PAGE, re.MULTILINE)
+    assert run
+    assert set(run) <= {(version, str(redis_py), kind[0]) for version, redis_py, kind in CORNERS}
