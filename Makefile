@@ -45,7 +45,7 @@ types: $(STAMP)  ## pyright, strict
 mutants: $(STAMP)  ## take one mechanism out after the other: which test misses it? (20 minutes; ARGS=ledger for a part)
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-matrix: $(STAMP)  ## the short tier on the corners of Python x redis-py x Redis, an hour (ARGS=3.13 for a part)
+matrix: $(STAMP)  ## the short tier on corners of Python x redis-py x Redis, half an hour (ARGS=3.13 for a part)
 	$(BIN)/python -m tests.matrix $(ARGS)
 
 bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
