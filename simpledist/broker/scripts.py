@@ -36,7 +36,19 @@ _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
 # Definitions that most calls of a verb do without; each is a function of more than one line.
 RARE = frozenset(
-    {"roll", "flush_failures", "keep", "give_up", "requeue", "drop", "repeat_claims", "release", "joinable", "unjoin"}
+    {
+        "roll",
+        "flush_failures",
+        "keep",
+        "give_up",
+        "requeue",
+        "drop",
+        "repeat_claims",
+        "release",
+        "joinable",
+        "unjoin",
+        "sweep",
+    }
 )
 
 REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
@@ -74,6 +86,7 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
         "CACHED_BYTES": policy.CACHED_BYTES,
         "CACHED_RESULT_BYTES": policy.CACHED_RESULT_BYTES,
         "SUSPECTS": 64,
+        "SWEPT": 10,
         "RECENT_CAP": policy.RECENT_CAP,
         "FAILURES_CAP": policy.FAILURES_CAP,
         "HISTORY_MINUTES": policy.HISTORY_MINUTES,

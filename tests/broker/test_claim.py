@@ -85,6 +85,14 @@ def test_a_worker_without_a_living_row_gets_nothing_and_what_it_popped_goes_back
     assert bench.ledger() == bench.queue() == ["c1-1", "c1-2"], "nothing is lost by that"
 
 
+def test_what_goes_back_stands_once_and_in_its_place_however_often_it_is_brought(bench: Bench) -> None:
+    popped = [bench.pop(), bench.pop()]
+    bench.submit("c1-3")
+    for again in (False, True, True):
+        assert bench.broker.claim("w9", "n", "fib", popped, [0], again=again) == []
+        assert bench.queue() == bench.ledger() == ["c1-1", "c1-2", "c1-3"]
+
+
 def test_a_job_whose_client_is_dead_is_dropped(bench: Bench) -> None:
     bench.submit("c2-1", client="c2")
     bench.advance(59)

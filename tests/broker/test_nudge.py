@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simpledist.broker.records import Failed, Reply, Suspect
-from tests.broker.bench import Bench
+from tests.broker.bench import RUN_ID, Bench
 
 CONNECTION = "run1:200"
 
@@ -157,3 +157,30 @@ def test_where_no_distributor_runs_clients_forget_the_dead(bench: Bench) -> None
     for _ in range(10):
         nudge(bench)
     assert bench.hash(bench.keys.workers) == bench.hash(bench.keys.heartbeats) == {}
+
+
+def test_a_job_whose_worker_redis_has_forgotten_runs_elsewhere(bench: Bench) -> None:
+    """Keys that were evicted, deleted by hand or half restored: no worker can be reaped for it."""
+    bench.worker()
+    bench.submit("c1-1")
+    bench.claim()
+    bench.redis("HDEL", bench.keys.workers, "w1")
+    bench.redis("HDEL", bench.keys.named("offers", "fib"), "w1")
+    bench.worker("w2", "fib")
+    assert nudge(bench, "c1-1") == ["queued"]
+    assert bench.claim(worker="w2")[0].attempt == 1
+    assert nudge(bench, "c1-1") == ["running"]
+
+
+def test_what_stands_among_the_running_and_nobody_holds_is_swept(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2")
+    first, second = bench.claim(2)
+    bench.redis("HDEL", bench.keys.named("held", "w1"), f"fib:c1-1:{first.held.fence}")
+    bench.redis("HSET", bench.keys.named("current", "fib"), "c9-9:17", "w9 0 1 1700000000000", "odd", "")
+    bench.submit("c1-3")
+    bench.advance(6)
+    bench.broker.beat("w1", f"{RUN_ID}:100", [second.held])
+    nudge(bench, "c1-3")
+    assert list(bench.hash(bench.keys.named("current", "fib"))) == [f"c1-2:{second.held.fence}"]
+    assert bench.queue() == ["c1-1", "c1-3"], "and what was a job of ours goes back to the head"

@@ -1,6 +1,31 @@
 -- Stands before `nudge` and `reap`, after the prelude: what keeps queues, workers and clients true. Rate limits and
 -- graces are judged here, by Redis TIME, so that any number of callers may come at any time.
 
+-- Redis answers with an empty table where the hash is missing, fakeredis with nil.
+local function some_of(hash, n) return call('HRANDFIELD', hash, n) or {} end
+
+-- Whether a worker that Redis knows holds this. If not, keys were evicted, deleted or half restored: what is left goes.
+local function is_held(fn, id, fence, worker)
+  local field = fn .. ':' .. id .. ':' .. fence
+  if call('HEXISTS', key_held(worker), field) == 1 and call('HEXISTS', key_workers(), worker) == 1 then return true end
+  call('HDEL', key_held(worker), field)
+  call('HDEL', key_current(fn), id .. ':' .. fence)
+  return false
+end
+
+-- Looks at some of what runs: what nobody holds goes back, blaming nobody.
+local function sweep(fn)
+  for _, field in ipairs(some_of(key_current(fn), SWEPT)) do
+    local id, fence = string.match(field, '^(.+):(%d+)$')
+    local worker = string.match(call('HGET', key_current(fn), field), '^%S+')
+    if not (id and worker) then
+      call('HDEL', key_current(fn), field)
+    elseif not is_held(fn, id, fence, worker) then
+      release(fn, id, fence, 'unheld')
+    end
+  end
+end
+
 -- How long the queue is, for the charts: every SAMPLE_MS, each function at a time of its own, and the minute's most.
 local function sample(fn, last_ms)
   local phase = string.byte(fn, -1) * 997
@@ -9,6 +34,7 @@ local function sample(fn, last_ms)
   gauge(fn, 'max_running', call('HLEN', key_current(fn)))
   gauge(fn, 'max_queued', call('ZCARD', key_queued(fn)))
   if oldest[2] then gauge(fn, 'max_wait_ms', math.floor(now_ms - oldest[2] / 1000)) end
+  sweep(fn)
 end
 
 -- Popped and never claimed: whatever in the ledger is older than the head of the list. Found in O(log n) a job.

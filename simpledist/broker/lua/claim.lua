@@ -17,10 +17,13 @@ end
 call('HDEL', key_suspects(), worker)
 local row = registered(worker)
 if not row then
-  for _, element in ipairs(popped) do
-    local stamp, id = split_element(element)
-    if stamp and tonumber(call('ZSCORE', key_queued(fn), id) or 0) == stamp then
-      call('LPUSH', key_queue(fn), element)
+  for i = #popped, 1, -1 do
+    local stamp, id = split_element(popped[i])
+    local head, trimmed = trim(fn)
+    -- To the head only: it may be there already, sent back before. Where others are before it, mend_queue finds it.
+    local first = stamp and trimmed and (not head or stamp < head)
+    if first and tonumber(call('ZSCORE', key_queued(fn), id) or 0) == stamp then
+      call('LPUSH', key_queue(fn), popped[i])
       call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
     end
   end

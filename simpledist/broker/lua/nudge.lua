@@ -3,9 +3,6 @@
 -- Replies: epoch, words (queued | running | missing | no_worker | a reply element), live(0|1)...,
 --          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1)
 
--- Redis answers with an empty table where the hash is missing, fakeredis with nil.
-local function some_of(hash, n) return call('HRANDFIELD', hash, n) or {} end
-
 local client, connection, run_id = arg(), arg(), arg()
 call('HDEL', key_suspects(), client)
 call('HSET', key_clients(), client, now .. ' ' .. connection)
@@ -58,7 +55,7 @@ for i, pair in ipairs(ids) do
     call('PEXPIRE', key_call(id), UNFINISHED_MS)
     if job.address then call('PEXPIRE', key_join(job.address), UNFINISHED_MS) end
     -- Keys may be deleted by hand or evicted: what nobody holds, and what no ledger has, goes back to its queue.
-    if job.state == 'running' and call('HEXISTS', key_held(job.worker), fn .. ':' .. id .. ':' .. job.fence) == 0 then
+    if job.state == 'running' and not is_held(fn, id, job.fence, job.worker) then
       release(fn, id, job.fence, 'unheld')
       job.state = 'queued'
     elseif job.state == 'queued' and not call('ZSCORE', key_queued(fn), id) then
