@@ -181,11 +181,11 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments.add_argument("--kill-seconds", type=float, default=0.3, help="a worker is killed so often on average")
     options = arguments.parse_args()
-    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
     folder = Path(tempfile.mkdtemp(prefix="sd-chaos-"))
     run = Run(folder, options.minutes * 60, options.seed, options.kill_seconds)
     for number in (signal.SIGINT, signal.SIGTERM):  # the first one ends the faults, a second one the run
         signal.signal(number, lambda _number, _frame: run.stopping.set() or _again())
+    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)  # from here on Ctrl-C ends it in order
     try:
         run.go()
         well = run.report()
