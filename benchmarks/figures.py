@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import statistics
 import subprocess
 import sys
@@ -47,10 +46,7 @@ def auto(url: str) -> dict[str, float]:
     """A map of calls that are cheaper here than any way elsewhere, against the plain loop."""
     number = 100_000
     with Cluster("benchmarks.jobs:microsecond", redis=url, slots=2) as cluster:
-        options: dict[str, Any] = {}
-        if "policy" in inspect.signature(simpledist.worker_function).parameters:
-            options["policy"] = "auto"
-        function = simpledist.worker_function(cluster.connect(), "microsecond", jobs.microsecond, **options)
+        function = simpledist.worker_function(cluster.connect(), "microsecond", jobs.microsecond, policy="auto")
         list(function.map(range(2000)))
         seconds: dict[str, float] = {}
         for way, run in (

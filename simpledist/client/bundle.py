@@ -8,11 +8,12 @@ Made by the listener from what waits in the outbox; taken apart by whoever reads
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpledist import policy, wire
 from simpledist.client.future import Call, Future
+from simpledist.client.outbox import batches
 from simpledist.job import Info, Why
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def bundled(outcomes: Outcomes, group: list[Future[Any]]) -> list[Future[Any]]:
         return group
     # Some for each of several workers, if there are.
     size = min(size, max(policy.BUNDLE_CALLS, -(-len(alike) // policy.BUNDLES)))
-    for members in _cut(alike, size):
+    for members in batches(alike, items=size, most_bytes=policy.BUNDLE_BYTES):
         bundle = Bundle(outcomes, members)
         bundle.enter(outcomes.in_flight)
         units.append(bundle.whole)
@@ -131,16 +132,3 @@ def _may_join(call: Call, first: Call) -> bool:
         and call.codec == first.codec
         and call.fingerprint == first.fingerprint
     )
-
-
-def _cut(futures: list[Future[Any]], size: int) -> Iterator[list[Future[Any]]]:
-    cut: list[Future[Any]] = []
-    length = 0
-    for future in futures:
-        cut.append(future)
-        length += len(future.call.body)
-        if len(cut) == size or length > policy.BUNDLE_BYTES:
-            yield cut
-            cut, length = [], 0
-    if cut:
-        yield cut

@@ -39,13 +39,15 @@ class Outbox:
         return list(groups.values())
 
 
-def batches(futures: list[Future[Any]]) -> list[list[Future[Any]]]:
-    """Calls of one function cut to what one script may carry."""
+def batches(
+    futures: list[Future[Any]], *, items: int = policy.BATCH_ITEMS, most_bytes: int = policy.BATCH_BYTES
+) -> list[list[Future[Any]]]:
+    """Calls of one function cut to what one script, or one bundle, may carry."""
     cut: list[list[Future[Any]]] = []
     size = 0
     for future in futures:
         length = len(future.call.body)
-        if not cut or len(cut[-1]) >= policy.BATCH_ITEMS or size + length > policy.BATCH_BYTES:
+        if not cut or len(cut[-1]) >= items or size + length > most_bytes:
             cut.append([])
             size = 0
         cut[-1].append(future)
