@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -34,28 +34,29 @@ def again_and_again(seconds: float, act: Callable[[], object]) -> Generator[None
         thread.join()
 
 
-def test_killed_connections(cluster: Cluster, history: History, link: Link) -> None:
+def a_hundred_run_remotely(
+    cluster: Cluster, history: History, unrest: AbstractContextManager[None], *, each: float, within: float, most: int
+) -> None:
+    """Calls of `each` seconds, all done `within` so many under the unrest, none run more than `most` times."""
     cluster.start_worker()
     client = cluster.connect()
     probe(client)
-    with again_and_again(0.3, lambda: link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")):
-        history.submit(client, range(100), 0.02)
-        history.wait(30)
+    with unrest:
+        history.submit(client, range(100), each)
+        history.wait(within)
     assert set(history.where()) == {"remote"}
-    history.check(most_runs=10)
+    history.check(most_runs=most)
     probe(client)
+
+
+def test_killed_connections(cluster: Cluster, history: History, link: Link) -> None:
+    kills = again_and_again(0.3, lambda: link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"))
+    a_hundred_run_remotely(cluster, history, kills, each=0.02, within=30, most=10)
 
 
 def test_flushed_scripts(cluster: Cluster, history: History, link: Link) -> None:
-    cluster.start_worker()
-    client = cluster.connect()
-    probe(client)
-    with again_and_again(0.05, lambda: link.call("SCRIPT", "FLUSH")):
-        history.submit(client, range(100), 0.01)
-        history.wait(20)
-    assert set(history.where()) == {"remote"}
-    history.check(most_runs=1)
-    probe(client)
+    flushes = again_and_again(0.05, lambda: link.call("SCRIPT", "FLUSH"))
+    a_hundred_run_remotely(cluster, history, flushes, each=0.01, within=20, most=1)
 
 
 def test_a_slow_wire(cluster: Cluster, proxy: Proxy, history: History) -> None:
