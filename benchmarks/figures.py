@@ -13,8 +13,10 @@ import psutil
 
 import simpledist
 from benchmarks import jobs
+from simpledist import job, wire
 from simpledist.broker import Broker, Keys, Link
 from simpledist.cluster import Cluster
+from simpledist.signing import Keyring
 
 MEGABYTE = 1024 * 1024
 TARGETS = tuple(f"benchmarks.jobs:{name}" for name in jobs.JOBS)
@@ -151,10 +153,11 @@ def redis_memory(url: str) -> dict[str, float]:
     row = {"host": "here", "functions": ["increment"], "connection": "-"}
     broker.beat("w1", "-", [], row, ["increment"])
     before = _used(url)
-    sealed = b"x" * 100  # an envelope around one small number has about 100 bytes
-    client = "0123456789abcdef"
+    body, fingerprint = wire.encode_arguments("pickle", (3,)), wire.fingerprint(jobs.increment)
+    sealed = wire.seal_call("increment", "pickle", body, Keyring(), fingerprint).data
+    client = job.new_client_id()
     for first in range(0, number, 1000):
-        broker.submit("increment", client, "-", [(f"{client}-{first + i}", sealed) for i in range(1000)])
+        broker.submit("increment", client, "-", [(f"{client}-{first + i:x}", sealed) for i in range(1000)])
     queued = (_used(url) - before) / number
     link.close()
     flush(url)

@@ -6,7 +6,9 @@ minor, are compared: bytecode differs between versions.
 
 from __future__ import annotations
 
+import functools
 import sys
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import blake2b
 from types import CodeType
@@ -49,6 +51,17 @@ def _hash(function: Callable[..., Any]) -> str:
         if layer is None:
             break
     return digest.hexdigest() if told else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def brief(fingerprint: str) -> str:
+    """What of a fingerprint travels with every call: `<name>/<code>`, a hash of 24 bits each; of "" it is ""."""
+    name, _, code = fingerprint.rpartition("/")
+    return "/".join(_short(part) for part in (name, code)) if name else ""
+
+
+def _short(text: str) -> str:
+    return urlsafe_b64encode(blake2b(text.encode("utf-8", "replace"), digest_size=3).digest()).decode()
 
 
 def differs(left: str, right: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import string
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -41,6 +42,7 @@ Policy = Literal["remote", "auto", "local"]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 OFFER = "__simpledist_offer__"  # a decorated function's (qualified name, function): what a worker offers in its place
+LETTERS = string.ascii_letters + string.digits
 VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -90,8 +92,11 @@ def why_of(word: str) -> Why:
 
 
 def new_client_id() -> str:
-    """A client's id: 64 random bits as 16 hex digits; its job ids begin with it."""
-    return secrets.token_hex(8)
+    """A client's id: 53 random bits as 9 letters and digits; its job ids begin with it.
+
+    Short, for Redis holds it four times a queued job; of 10,000 clients at once two are namesakes once in 250 million.
+    """
+    return "".join(secrets.choice(LETTERS) for _ in range(9))
 
 
 def new_worker_id() -> str:

@@ -53,7 +53,7 @@ class Session:
         return Link(self.config.url, name=f"simpledist-client-{purpose}", stays_here=self.config.stays_here)
 
     def new_id(self) -> str:
-        return f"{self.client}-{next(self._numbers)}"
+        return f"{self.client}-{next(self._numbers):x}"
 
     # --- Redis comes and goes ------------------------------------------------------------------------------------
 

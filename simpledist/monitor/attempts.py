@@ -129,7 +129,7 @@ def failure(function: str, field: str, value: str) -> Failure | None:
 
 
 def job_state(id: str, fields: Mapping[str, str]) -> JobState:
-    """A job from its hash."""
+    """A job from its hash; `stamp` is that of the ledger while it is queued."""
     state, fence = fields.get("state", ""), integer(fields.get("fence"))
     trips = [trip for line in fields.get("trail", "").split(";") if (trip := _trip(line)) is not None]
     worker, ended = _known(fields.get("worker", "-")), _seconds(fields.get("ended"))

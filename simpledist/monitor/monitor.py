@@ -157,6 +157,9 @@ class Monitor:
 
         def read() -> JobState | None:
             fields = dict(pairs(self._reader.ask([("HGETALL", self._keys.named("job", id))])[0]))
+            if fields.get("state") == "queued":
+                ledger = self._keys.named("queued", fields.get("function", ""))
+                fields["stamp"] = decoded(self._reader.ask([("ZSCORE", ledger, id)])[0] or b"")
             if fields:
                 return attempts.job_state(id, fields)
             known = sorted(self._reader.facts, key=lambda name: -self._reader.changed.get(name, 0.0))

@@ -5,7 +5,7 @@ the children of a worker and the client; `raised` does that for exceptions; `run
 outcome. Knows no Redis and no process.
 """
 
-from simpledist.fingerprint import differs, fingerprint
+from simpledist.fingerprint import brief, differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
 from simpledist.wire.chunks import SLOW, Part, Row, decode_parts, encode_part, join_calls, row_from, split_calls
 from simpledist.wire.envelope import (
@@ -33,6 +33,7 @@ __all__ = [
     "Row",
     "SealedCall",
     "Value",
+    "brief",
     "codec_id",
     "decode_arguments",
     "decode_outcome",

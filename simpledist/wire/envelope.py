@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from simpledist import serializers
 from simpledist.errors import BadEnvelope, WrongKey
+from simpledist.fingerprint import brief
 from simpledist.pieces import Data, Pieces, parts_of
 from simpledist.signing import MAC_BYTES, Keyring
 
@@ -34,7 +35,6 @@ CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
 _KINDS: tuple[Kind, ...] = ("value", "error", "chunk")
 _SINGLE, _CHUNK, _SHARED = 0, 1, 2  # kinds of calls
 _DIGEST_BYTES = 16
-_NOTE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SealedCall:
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A call whose envelope holds; `body` is still encoded, `fingerprint` is its client's."""
+    """A call whose envelope holds; `body` is still encoded, `fingerprint` is its client's, in brief."""
 
     codec: str
     body: memoryview | Pieces
@@ -88,16 +88,14 @@ def seal_call(
     address: bytes | None = None,
     chunk: bool = False,
 ) -> SealedCall:
-    """A call's envelope; `fingerprint` is that of the client's function.
+    """A call's envelope; `fingerprint` is that of the client's function, told in brief: every queued call holds it.
 
     `address`: the call's content address, where its outcome may be that of another call like it: takes the place of the
     digest of the body. `chunk`: the body is that of many calls (`join_calls`).
     """
     kind = _CHUNK if chunk else _SHARED if address else _SINGLE
     digest = address or _digest(function, codec, kind, body)
-    note = fingerprint.encode("utf-8", "replace")
-    # Advisory: better none than half of one.
-    note = note if len(note) <= _NOTE_BYTES else b""
+    note = brief(fingerprint).encode()
     return SealedCall(_seal(_CALL, function, codec, kind, digest, note, body, keyring), digest + _CODEC_IDS[codec])
 
 

@@ -160,7 +160,7 @@ class Jobs:
 
     def _compare(self, function: str, theirs: str) -> bool:
         """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
-        if not wire.differs(self._children.functions.get(function, ""), theirs):
+        if not wire.differs(wire.brief(self._children.functions.get(function, "")), theirs):
             return False
         if function not in self.mismatched:
             log.warning(

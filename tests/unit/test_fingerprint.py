@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simpledist.fingerprint import differs, fingerprint
+from simpledist.fingerprint import brief, differs, fingerprint
 
 SOURCE = """
 import functools, re
@@ -182,3 +182,4 @@ def test_what_cannot_be_told_has_none(function: Any) -> None:
 def test_only_the_same_function_under_the_same_python_differs(left: str, right: str, expected: bool) -> None:
     assert differs(left, right) is expected
     assert differs(right, left) is expected
+    assert differs(brief(left), brief(right)) is expected, "in brief it says the same"

@@ -163,6 +163,13 @@ local function note_requeued(fn, id, job, how)
   call('HSET', key_job(id), 'trail', string.sub((job.trail or '') .. line, -TRAIL_CHARACTERS))
 end
 
+-- When a job was submitted. The stamp of one that is queued stands in the ledger, and in its row only once it runs:
+-- many wait, and every byte of them counts.
+local function time_submitted(fn, id, job)
+  local stamp = job.stamp or call('ZSCORE', key_queued(fn), id)
+  return job.submitted or stamp and text(math.floor(stamp / 1000)) or now
+end
+
 -- Back to the head of its list, before everything that the ledger knows: order and age stay one number. `how` says
 -- what took it from its worker: released, unheld, crashed, lost.
 local function requeue(fn, id, job, how)
@@ -173,9 +180,8 @@ local function requeue(fn, id, job, how)
   trim(fn)
   local oldest = call('ZRANGE', key_queued(fn), 0, 0, 'WITHSCORES')
   local stamp = text(oldest[2] and tonumber(oldest[2]) - 1 or stamps(fn, 1))
-  call('HDEL', key_job(id), 'fence', 'worker', 'missed')
-  call('HSET', key_job(id), 'state', 'queued', 'stamp', stamp, 'submitted',
-    job.submitted or text(math.floor(job.stamp / 1000)))
+  call('HDEL', key_job(id), 'fence', 'worker', 'missed', 'stamp')
+  call('HSET', key_job(id), 'state', 'queued', 'submitted', time_submitted(fn, id, job))
   call('ZADD', key_queued(fn), stamp, id)
   call('LPUSH', key_queue(fn), stamp .. '.' .. id)
   call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
@@ -220,7 +226,11 @@ end
 -- The one way to an end: frees the ledger and the holder, tells every client that waits. `result` is the outcome's
 -- bytes ('' where they lie beside under `place`, or where there are none).
 local function finish(fn, id, job, state, fields, place, result)
-  if job.state == 'queued' then call('ZREM', key_queued(fn), id) end
+  if job.state == 'queued' then
+    fields.submitted = time_submitted(fn, id, job)
+    job.submitted = fields.submitted
+    call('ZREM', key_queued(fn), id)
+  end
   if job.fence then unhold(fn, id, job.fence, job.worker) end
   call('DEL', key_call(id))
   if job.address then unjoin(id, job) end
@@ -327,8 +337,8 @@ local function claim_job(order, id, stamp)
   order.fence, order.filled, order.size = order.fence + 1, order.filled + 1, order.size + #bytes
   local queued_ms = text(math.max(0, now_ms - math.floor(stamp / 1000)))
   local slot = order.slots[(order.filled - 1) % #order.slots + 1]
-  call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', order.worker, 'slot', slot,
-    'attempts', attempt, 'queued_ms', queued_ms)
+  call('HSET', key_job(id), 'state', 'running', 'stamp', text(stamp), 'fence', fence, 'worker', order.worker,
+    'slot', slot, 'attempts', attempt, 'queued_ms', queued_ms)
   count_ms(fn, 'wait', queued_ms)
   hold(fn, id, fence, order.worker, slot, attempt, order.nonce)
   append_claimed(order.out, fn, id, fence, slot, text(attempt), queued_ms, bytes)

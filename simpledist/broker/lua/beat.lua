@@ -47,11 +47,12 @@ for _, field in ipairs(order) do
     table.insert(stop, field)
   elseif job.state == 'queued' then
     -- It was taken from this worker while it was away and has not begun elsewhere: the work goes on.
+    local since_ms = time_submitted(fn, id, job)
     call('ZREM', key_queued(fn), id)
     local attempt = tonumber(job.attempts or 0) + 1
     call('HDEL', key_job(id), 'missed')
     call('HSET', key_job(id), 'state', 'running', 'fence', fence, 'worker', worker, 'slot', '-', 'attempts', attempt,
-      'queued_ms', job.queued_ms or '0')
+      'queued_ms', job.queued_ms or '0', 'submitted', since_ms)
     tally(fn)
     hold(fn, id, fence, worker, '-', attempt, '-')
   elseif job.fence ~= fence then

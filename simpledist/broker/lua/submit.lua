@@ -74,7 +74,7 @@ if #fresh_ids > 0 then
       call('RPUSH', key_given(worker), fn .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. fresh_calls[i])
       call('PEXPIRE', key_given(worker), CONTROL_MS)
     else
-      call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1')
+      call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'waiting:' .. client, '1')
       table.insert(elements, stamp .. '.' .. id)
       table.insert(scores, stamp)
       table.insert(scores, id)
