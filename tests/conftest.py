@@ -23,9 +23,10 @@ _standing: list[EmbeddedRedis] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{LEAVES_KEYS}: the test puts keys of its own into Redis on purpose")
-    # A shell starts what runs in the background with Ctrl-C ignored, and so would be all processes that tests start.
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What a shell starts in the background ignores Ctrl-C, what nohup starts SIGHUP: so would all that tests start.
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Bundle:
-    """Some futures, and the one under which their calls travel. `_given_up` is touched under the lock."""
+    """Two futures or more, and the one under which their calls travel. `_given_up` is touched under the lock."""
 
     def __init__(self, outcomes: Outcomes, members: Sequence[Future[Any]]) -> None:
         self._outcomes = outcomes
@@ -113,6 +113,9 @@ def bundled(outcomes: Outcomes, group: list[Future[Any]]) -> list[Future[Any]]:
     # Some for each of several workers, if there are.
     size = min(size, max(policy.BUNDLE_CALLS, -(-len(alike) // policy.BUNDLES)))
     for members in batches(alike, items=size, most_bytes=policy.BUNDLE_BYTES):
+        if len(members) == 1:  # the last of them: one call is no chunk
+            units += members
+            continue
         bundle = Bundle(outcomes, members)
         bundle.enter(outcomes.in_flight)
         units.append(bundle.whole)
