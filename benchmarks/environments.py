@@ -1,7 +1,9 @@
-"""A virtual environment for each peer, made once under benchmarks/.venvs; a peer that does not install is left out."""
+"""A virtual environment for each peer, made once under benchmarks/.venvs; a peer that cannot be had is left out."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,13 +21,25 @@ REQUIREMENTS: dict[str, str] = {
     "celery": "celery[redis] hiredis",
     "rq": "rq hiredis",
     "tasktiger": "tasktiger hiredis",
+    "gearman": "gear",
     "dask": "distributed",
     "ray": "ray",
 }
 
+# A server that a peer needs beside that, and how to come by it.
+PROGRAMS: dict[str, tuple[str, str]] = {"gearman": ("gearmand", "apt-get install gearman-job-server")}
 
-def python_of(peer: str) -> Path | None:
-    """The interpreter to run a peer with; None, after a line that says why, where it cannot be installed."""
+
+class NotHere(Exception):
+    """A peer cannot be had on this machine; its text is one line for people."""
+
+
+def python_of(peer: str) -> Path:
+    """The interpreter to run a peer with. Raises NotHere."""
+    if peer in PROGRAMS:
+        needed, source = PROGRAMS[peer]
+        if not program(needed):
+            raise NotHere(f"not here: {source}")
     requirements = REQUIREMENTS[peer].split()
     if not requirements:
         return Path(sys.executable)
@@ -41,7 +55,11 @@ def python_of(peer: str) -> Path | None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
-            print(f"{peer} is left out, it does not install: {lines[-1]}", file=sys.stderr)
-            return None
+            raise NotHere(f"does not install: {lines[-1]}")
     stamp.touch()
     return python
+
+
+def program(name: str) -> str:
+    """Where a server's program is, or ""; Debian keeps some where not everybody's PATH leads."""
+    return shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))) or ""

@@ -16,7 +16,7 @@ TITLES = {"floor": "bare Redis", "ours": "**simpledist**", "pool": "ProcessPool"
 def write() -> None:
     """Write RESULTS.md, and the README's table where it has the marks for one."""
     kept = results.load()
-    table = _peers(kept["works"])
+    table = _peers(kept["works"], kept.get("absent", {}))
     head = (
         f"Measured on {kept['date']}: {kept['machine']}. Medians; in brackets half their spread, where there was more "
         "than one round. Read ratios, not absolutes: the machine was shared."
@@ -30,8 +30,8 @@ def write() -> None:
         README.write_text(f"{before}{BEGIN}\n{head}\n\n{table}\n{END}{after}")
 
 
-def _peers(works: results.Rounds) -> str:
-    """One column a work, one line a peer."""
+def _peers(works: results.Rounds, absent: dict[str, str]) -> str:
+    """One column a work, one line a peer; of a peer that was never measured, why."""
     columns = [one for one in WORKS if one.measure is not None and one.name in works]
     lines = [
         "| | " + " | ".join(f"{one.title}, {one.unit}" for one in columns) + " |",
@@ -40,8 +40,14 @@ def _peers(works: results.Rounds) -> str:
     for peer in ALL:
         cells = [_cell(one, works[one.name].get(peer)) for one in columns]
         if any(cell != "-" for cell in cells):
-            lines.append(f"| {TITLES.get(peer, peer.capitalize())} | " + " | ".join(cells) + " |")
+            lines.append(f"| {_title(peer)} | " + " | ".join(cells) + " |")
+        elif peer in absent:
+            lines.append(f"| {_title(peer)} | {absent[peer]} |" + " |" * (len(columns) - 1))
     return "\n".join(lines)
+
+
+def _title(peer: str) -> str:
+    return TITLES.get(peer, peer.capitalize())
 
 
 def _cell(work: Work, numbers: list[float] | None) -> str:

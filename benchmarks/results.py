@@ -18,16 +18,17 @@ Rounds = dict[str, dict[str, list[float]]]  # work -> peer (or what of ours) -> 
 def load(path: Path = FILE) -> dict[str, Any]:
     if path.exists():
         return json.loads(path.read_text())
-    return {"date": "", "machine": "", "works": {}}
+    return {"date": "", "machine": "", "works": {}, "absent": {}}
 
 
-def save(works: Rounds, redis_version: str, path: Path = FILE) -> None:
-    """Put these numbers in the place of what the file holds of them."""
+def save(works: Rounds, redis_version: str, absent: dict[str, str], path: Path = FILE) -> None:
+    """Put these numbers in the place of what the file holds of them; `absent`: peers that were left out, and why."""
     kept = load(path)
     kept["date"] = time.strftime("%Y-%m-%d")
     kept["machine"] = machine(redis_version)
     for work, numbers in works.items():
         kept["works"].setdefault(work, {}).update(numbers)
+    kept.setdefault("absent", {}).update(absent)
     path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 

@@ -27,16 +27,29 @@ def main() -> None:
     peers = (
         options.peers.split(",") if options.peers else list(QUICK_PEERS if options.quick else environments.REQUIREMENTS)
     )
-    pythons = {peer: python for peer in peers if (python := environments.python_of(peer)) is not None}
+    pythons, absent = _pythons(peers)
     with EmbeddedRedis(port=0, arguments=("--save", "")) as server:
         version = figures.redis_version(server.url)
         for work in works:
             began = time.monotonic()
             numbers = _measure(work, pythons, server.url, options.rounds or (1 if options.quick else work.rounds))
-            results.save({work.name: numbers}, version)
+            results.save({work.name: numbers}, version, absent)
             _say(work, numbers, time.monotonic() - began)
     report.write()
     plots.write()
+
+
+def _pythons(peers: list[str]) -> tuple[dict[str, Path], dict[str, str]]:
+    """The interpreter of each peer that can be had, and why the others cannot."""
+    pythons: dict[str, Path] = {}
+    absent: dict[str, str] = {}
+    for peer in peers:
+        try:
+            pythons[peer] = environments.python_of(peer)
+        except environments.NotHere as error:
+            absent[peer] = str(error)
+            print(f"{peer} is left out: {error}", file=sys.stderr)
+    return pythons, absent
 
 
 def _measure(work: Work, pythons: dict[str, Path], url: str, rounds: int) -> dict[str, list[float]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 REDIS_URL = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:6379/0")
@@ -18,7 +20,7 @@ class Processes:
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, number: int = 1) -> None:
-        """Start `command`, found beside this environment's Python."""
+        """Start `command`, found beside this environment's Python where it is no whole path."""
         program = Path(sys.executable).parent / command[0]
         line = [str(program), *command[1:]]
         for _ in range(number):
@@ -36,3 +38,22 @@ class Processes:
                 process.kill()
                 process.wait()
         self._running = []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+def wait_for_port(port: int, seconds: float = 10.0) -> None:
+    """Return once somebody listens there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
