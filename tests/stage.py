@@ -43,7 +43,7 @@ class Stage:
             "started": 1,
             "connection": self.link.identity,
         }
-        self.broker.beat(id, self.link.identity, [], row, names, vitals="1 2048 7")
+        self.broker.beat(id, self.link.identity, [], row, names, slots=slots, vitals="1 2048 7")
 
     def submit(self, number: int = 1, function: str = "fib") -> list[str]:
         ids = [f"c1-{self.ids + i}" for i in range(number)]

@@ -176,16 +176,21 @@ class Broker:
         row: Mapping[str, Any] | None = None,
         functions: Sequence[str] = (),
         *,
+        slots: int = 0,
         vitals: str = "",
     ) -> Beaten:
         """Say that the worker lives and what it holds; with `row` (and `functions`) it registers.
 
-        `vitals`: how it is, for people: slots at work, resident KB, jobs done; empty: as it was.
+        `slots` and `vitals` are for people: how many it has; slots at work, resident KB, jobs done; empty: as it was.
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
-        arguments: list[Argument] = [worker, connection, len(held), *(one.field for one in held)]
-        known, stop, missing = self._run("beat", [*arguments, text, vitals, len(functions), *functions])
-        return Beaten(bool(known), _held(stop), _held(missing))
+        fields = [one.field for one in held]
+        reply = self._run(
+            "beat", [worker, connection, slots, vitals, text, len(fields), *fields, len(functions), *functions]
+        )
+        if isinstance(reply, int):
+            return Beaten(bool(reply))
+        return Beaten(True, *(_held(found) for found in reply))
 
     def leave(self, worker: str, *, final: bool) -> int:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""

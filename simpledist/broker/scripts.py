@@ -138,7 +138,8 @@ def _composed(definitions: Sequence[_Definition], body: str) -> str:
     may return early: what only the second one needs stands, and is made, between them."""
     given: frozenset[str] = frozenset()
     text = ""
-    for part in _PART.split(body):
+    for commented in _PART.split(body):
+        part = _COMMENT.sub("", commented)
         needed = [one for one in _used(definitions, part) if not one.names <= given]
         given = given.union(*(one.names for one in needed))
         text += "".join(_with_its_own(definitions, one, given) for one in needed) + part

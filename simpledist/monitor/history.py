@@ -115,10 +115,20 @@ def pulses(reader: Reader, span: int = HOUR) -> dict[int, Pulse]:
     replies = reader.ask(("HGETALL", reader.keys.named("pulse", str(hour))) for hour in hours)
     found: dict[int, Pulse] = {}
     for hour, reply in zip(hours, replies, strict=True):
-        fields = {name: integer(number) or 0 for name, number in pairs(reply)}
+        sums = _sums(pairs(reply))
         for minute in range(max(first, hour * 60), min(last, hour * 60 + 59) + 1):
             seen = reader.now - minute * 60 if minute == last else 60.0
             beats = max(seen, policy.TIMINGS.beat_seconds) / policy.TIMINGS.beat_seconds
-            n, slots, held = (fields.get(f"{minute % 60}:{what}", 0) for what in ("beats", "slots", "held"))
-            found[minute] = Pulse(n / beats, slots / beats, held / beats)
+            found[minute] = Pulse(*(number / beats for number in sums.get(minute % 60, (0, 0, 0))))
+    return found
+
+
+def _sums(fields: Iterable[tuple[str, str]]) -> dict[int, tuple[int, int, int]]:
+    """minute of the hour -> beats, and the slots and jobs that they named, from a pulse's fields."""
+    found: dict[int, tuple[int, int, int]] = {}
+    for name, value in fields:
+        minute, slots, held = (*(integer(word) for word in name.split(":")), None, None, None)[:3]
+        if minute is not None and slots is not None and held is not None:
+            n, before = integer(value) or 0, found.get(minute, (0, 0, 0))
+            found[minute] = before[0] + n, before[1] + n * slots, before[2] + n * held
     return found

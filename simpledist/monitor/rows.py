@@ -143,6 +143,7 @@ class _Row:
     """What a worker says of itself, as far as it can be read."""
 
     dead: bool
+    last_beat_ms: int | None  # of one that is dead
     draining: bool
     label: str
     host: str
@@ -166,6 +167,7 @@ def _row(text: str) -> _Row:
     names = cast("list[Any]", listed)[:FUNCTIONS_LIMIT] if isinstance(listed, list) else []
     return _Row(
         dead="dead" in facts,
+        last_beat_ms=integer(facts.get("beat")),
         draining="draining" in facts,
         label=printable(facts.get("label")),
         host=printable(facts.get("host")),
@@ -193,7 +195,8 @@ def worker_state(
 
     `busy` counts its running jobs; where not all are known (`exact` is False), its own word counts if it is higher.
     """
-    known, beat = _row(row), integer(beat_ms)
+    known = _row(row)
+    beat = known.last_beat_ms if beat_ms is None else integer(beat_ms)
     at_work, kilobytes, done = (*(integer(word) for word in (vitals or "").split(" ")), None, None, None)[:3]
     age = None if beat is None else round(max(0.0, now - beat / 1000), 3)
     health = policy.worker_health(math.inf if age is None else age, dead=known.dead)

@@ -102,7 +102,9 @@ class Presence:
         news = "" if self.registered and state == self._vitals else state
         self._vitals = state
         held = list(self._jobs.held)
-        return self._links.beat.beat(self._worker, self._connection(), held, *self._introduction(), vitals=news)
+        slots = len(self._children.slots)
+        introduction = self._introduction()
+        return self._links.beat.beat(self._worker, self._connection(), held, *introduction, slots=slots, vitals=news)
 
     def leave(self, *, final: bool) -> None:
         """Withdraw the offers; `final`: and go."""

@@ -324,7 +324,9 @@ class Model:
         self.suspects.pop(worker, None)
         if functions is not None:
             self.workers[worker] = Row(connection, functions, self.now)
-        elif not self.registered(worker) or self.workers[worker].connection != connection:
+        elif not self.registered(worker) or (
+            self.workers[worker].connection != connection and (held or self.of(worker))
+        ):
             return False, [], []
         self.workers[worker].beat = self.now
         stop: list[Held] = []

@@ -44,16 +44,38 @@ def test_without_a_row_it_is_told_that_it_is_unknown_and_nothing_changes(bench: 
     assert bench.hash(bench.keys.heartbeats) == {}
 
 
-def test_after_a_wipe_or_its_death_or_on_another_connection_it_must_register(bench: Bench) -> None:
+def test_after_a_wipe_or_its_death_or_when_its_row_is_lost_it_must_register(bench: Bench) -> None:
     bench.worker()
     assert beat(bench)[0]
-    assert not beat(bench, connection="run1:101")[0]
     bench.advance(11)
     bench.reap(workers=[("w1", "")])
-    assert not beat(bench)[0]
+    for _ in range(2):
+        assert not beat(bench)[0], "and again, until it does"
     bench.worker()
+    assert beat(bench)[0]
+    for key in (bench.keys.workers, bench.keys.heartbeats):
+        bench.redis("DEL", key)
+        assert not beat(bench)[0]
+        bench.worker()
     bench.wipe()
     assert not beat(bench)[0]
+
+
+def test_of_what_it_holds_only_its_own_connection_tells(bench: Bench, claimed: Claimed) -> None:
+    """A beat that was under way while its worker came back on another connection knows nothing of what it got since."""
+    bench.advance(2)
+    for held in ((), (claimed.held,)):
+        assert not beat(bench, *held, connection="run1:99")[0]
+    assert bench.state("c1-1") == "running"
+
+
+def test_the_last_beat_of_a_dead_worker_stands_in_its_row(bench: Bench) -> None:
+    bench.worker()
+    last = bench.now_ms
+    bench.advance(11)
+    bench.reap(workers=[("w1", "")])
+    row = json.loads(bench.hash(bench.keys.workers)["w1"])
+    assert (row["beat"], row["dead"], bench.hash(bench.keys.heartbeats)) == (last, bench.now_ms, {})
 
 
 def test_a_beat_keeps_it_alive(bench: Bench) -> None:

@@ -52,7 +52,7 @@ def test_timings_reach_the_scripts(link: Link) -> None:
 def test_a_foreign_value_at_our_key_is_a_refusal_with_redis_own_words(true_time: Broker) -> None:
     true_time.link.call("SET", true_time.keys.workers, "foreign")
     with pytest.raises(RedisRefused, match="WRONGTYPE"):
-        true_time.beat("w1", "-", [])
+        true_time.beat("w1", "-", [], {"functions": ["fib"], "connection": "-"})
     assert true_time.link.connected, "a refusal is an answer: the connection is whole"
 
 

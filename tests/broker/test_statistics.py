@@ -219,12 +219,17 @@ def test_readers_are_told_what_changed(bench: Bench) -> None:
 
 def test_beats_bring_vitals_and_add_up_to_a_pulse(bench: Bench) -> None:
     row = {"host": "here", "functions": ["fib"], "slots": 4, "connection": "run1:1"}
-    bench.broker.beat("w1", "run1:1", [], row, ["fib"], vitals="0 1000 0")
-    bench.broker.beat("w1", "run1:1", [], vitals="2 1200 7")
+    bench.broker.beat("w1", "run1:1", [], row, ["fib"], slots=4, vitals="0 1000 0")
+    bench.broker.beat("w1", "run1:1", [], slots=4, vitals="2 1200 7")
+    bench.submit("c1-1", "c1-2")
+    held = [one.held for one in bench.claim(2)]
+    bench.broker.beat("w1", "run1:1", held, slots=4)
+    bench.broker.beat("w1", "run1:1", held, slots=1)
     assert bench.hash(bench.keys.vitals) == {"w1": "2 1200 7"}
     minute = bench.now_ms // 60_000
     pulse = bench.hash(bench.keys.named("pulse", str(minute // 60)))
-    assert pulse == {f"{minute % 60}:beats": "2", f"{minute % 60}:slots": "8", f"{minute % 60}:held": "0"}
+    names = {"4:0": "2", "4:2": "1", "1:1": "1"}
+    assert pulse == {f"{minute % 60}:{name}": beats for name, beats in names.items()}, "no more is held than slots"
     bench.broker.leave("w1", final=True)
     assert bench.hash(bench.keys.vitals) == {}
 

@@ -70,7 +70,8 @@ local function mend_queue(fn)
   return requeued
 end
 
--- A worker is dead: its jobs go back, with one loss each; at the cap they are suspects themselves.
+-- A worker is dead: its jobs go back, with one loss each; at the cap they are suspects themselves. Its last beat goes
+-- into its row, so that the next one is seen to be none of a living worker.
 local function expel(worker, row)
   call('HDEL', key_suspects(), worker)
   withdraw_offers(worker, row)
@@ -88,7 +89,9 @@ local function expel(worker, row)
     call('HDEL', key_current(fn), id .. ':' .. fence)
   end
   call('DEL', key_held(worker), key_control(worker), key_given(worker))
-  call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"dead":' .. now .. '}')
+  local beat = call('HGET', key_heartbeats(), worker) or now
+  call('HDEL', key_heartbeats(), worker)
+  call('HSET', key_workers(), worker, string.sub(row, 1, -2) .. ',"beat":' .. beat .. ',"dead":' .. now .. '}')
 end
 
 -- Expels a silent worker (true), and forgets one that has been dead for long.

@@ -1,35 +1,46 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
 -- with a reply on the wire: back to the queue, blaming nobody.
--- ARGV: worker connection n_held held... (function:id:fence), row ('' or JSON: registers),
---       vitals (text: slots at work, resident KB, jobs done; '': as before), n_functions functions...
--- Replies: known(0|1), n_stop stop..., n_missing missing...
+-- ARGV: worker connection slots vitals (text: slots at work, resident KB, jobs done; '': as before),
+--       row ('' or JSON: registers), n_held held... (function:id:fence), n_functions functions...
+-- Replies: 0 (unknown: beat again, with the row) | 1 (nothing to say) | stop..., missing...
 
-local worker, connection = arg(), arg()
+local worker, connection, slots, vitals, row, n_held = arg(), arg(), number(), arg(), arg(), number()
+
+local function count_pulse()
+  local pulse = key_pulse(math.floor(minute / 60))
+  local beats = call('HINCRBY', pulse, minute % 60 .. ':' .. slots .. ':' .. math.min(n_held, slots), 1)
+  if beats == 1 then call('PEXPIRE', pulse, HISTORY_MINUTES * 60000) end
+  if vitals ~= '' then call('HSET', key_vitals(), worker, vitals) end
+end
+
+call('HDEL', key_suspects(), worker)
+if n_held == 0 and row == '' and call('EXISTS', key_held(worker)) == 0 then
+  -- Ten thousand workers beat four thousand times a second, and most of them hold nothing: a row is long, and is not
+  -- read for them. One that was expelled has no heartbeat.
+  if call('HSET', key_heartbeats(), worker, now) == 0 and call('HEXISTS', key_workers(), worker) == 1 then
+    count_pulse()
+    return 1
+  end
+  call('HDEL', key_heartbeats(), worker)
+  return 0
+end
+
+--- The rest costs them nothing.
+
+local old = call('HGET', key_workers(), worker)
+if row == '' and (not old or row_dead(old) or not row_names(old, connection)) then return 0 end
 local named, order = {}, {}
-for i = 1, number() do
+for i = 1, n_held do
   order[i] = arg()
   named[order[i]] = true
 end
-local row, vitals, n_functions = arg(), arg(), number()
-call('HDEL', key_suspects(), worker)
-local old = call('HGET', key_workers(), worker)
-if row == '' and (not old or row_dead(old) or not row_names(old, connection)) then return { 0, {}, {} } end
 call('HSET', key_heartbeats(), worker, now)
-if vitals ~= '' then call('HSET', key_vitals(), worker, vitals) end
-local pulse = key_pulse(math.floor(minute / 60))
-local first = call('HINCRBY', pulse, minute % 60 .. ':beats', 1) == 1
-call('HINCRBY', pulse, minute % 60 .. ':slots', row_slots(row ~= '' and row or old) or 0)
-if #order > 0 or first then call('HINCRBY', pulse, minute % 60 .. ':held', #order) end
-if first then call('PEXPIRE', pulse, HISTORY_MINUTES * 60000) end
-if row == '' and #order == 0 and call('EXISTS', key_held(worker)) == 0 then return { 1, {}, {} } end
-
---- Ten thousand workers beat four thousand times a second, and most of them hold nothing: the rest costs them nothing.
-
+count_pulse()
 epoch()
 if row ~= '' then
   if old then withdraw_offers(worker, old) end
   call('HSET', key_workers(), worker, row)
-  for _ = 1, n_functions do
+  for _ = 1, number() do
     local fn = arg()
     call('SADD', key_functions(), fn)
     call('HSET', key_offers(fn), worker, now)
@@ -70,4 +81,4 @@ for i = 1, #flat, 2 do
   end
 end
 flush()
-return { 1, stop, missing }
+return { stop, missing }
