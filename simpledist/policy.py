@@ -62,6 +62,7 @@ PROBES = 64  # so many calls of a function that was never seen go out by themsel
 PROBE_SECONDS = 0.01  # ... and for so long a map waits to see whether they are short
 IN_FLIGHT_CHUNKED = 20_000  # calls of one map that may be under way at once in chunks
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
+WITHDRAWN_MOST = 5000  # offers of dead workers that one script withdraws
 RECENT_CAP = 500  # attempts remembered of a function
 FAILURES_CAP = 40  # groups of failures remembered of a function
 HISTORY_MINUTES = 1500  # 25 h: a day's chart, and the hour that is under way

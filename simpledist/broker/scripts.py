@@ -87,6 +87,7 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
         "CACHED_RESULT_BYTES": policy.CACHED_RESULT_BYTES,
         "SUSPECTS": 64,
         "SWEPT": 10,
+        "WITHDRAWN_MOST": policy.WITHDRAWN_MOST,
         "RECENT_CAP": policy.RECENT_CAP,
         "FAILURES_CAP": policy.FAILURES_CAP,
         "HISTORY_MINUTES": policy.HISTORY_MINUTES,

@@ -43,6 +43,20 @@ def test_the_third_loss_ends_a_job_for_a_throw_away_child(bench: Bench, claimed:
     assert [(reply.id, reply.why) for reply in bench.replies()] == [("c1-1", "lost")]
 
 
+def test_many_dead_workers_of_many_functions_are_expelled_by_several_scripts(real_bench: Bench) -> None:
+    """Redis stands still while a script runs."""
+    bench, ids, functions = real_bench, [f"w{n}" for n in range(60)], [f"f{n}" for n in range(100)]
+    for id in ids:
+        bench.worker(id, *functions)
+    bench.reap(workers=[(id, CONNECTION) for id in ids[:30]])
+    bench.advance(11)
+    first = bench.reap(workers=[(id, "") for id in ids[30:]])
+    assert (len(first.expelled), first.closing) == (50, True), "5,000 offers, and more are suspected"
+    second = bench.reap(workers=[(id, "") for id in ids[30:]])
+    assert sorted(first.expelled + second.expelled) == sorted(ids)
+    assert not bench.exists("offers", "f0")
+
+
 def test_a_closed_connection_is_a_suspicion_for_half_a_second_and_then_a_death(bench: Bench, claimed: Claimed) -> None:
     reaped = bench.reap(workers=[("w1", CONNECTION)])
     assert (reaped.expelled, reaped.closing) == ([], True)

@@ -279,7 +279,7 @@ MUTATIONS = (
         "silence",
         "a worker that says nothing is not expelled",
         LUA + "_duties.lua",
-        "elseif not dead and not fresh(call('HGET', key_heartbeats(), worker)) then",
+        "elseif not dead and withdrawn < WITHDRAWN_MOST then",
         "elseif false then",
         "tests/broker/test_reap.py",
     ),

@@ -70,11 +70,15 @@ local function mend_queue(fn)
   return requeued
 end
 
+-- Offers withdrawn by this script. Many dead workers of many functions are expelled by several, for Redis stands still
+-- meanwhile.
+local withdrawn = 0
+
 -- A worker is dead: its jobs go back, with one loss each; at the cap they are suspects themselves. Its last beat goes
 -- into its row, so that the next one is seen to be none of a living worker.
 local function expel(worker, row)
   call('HDEL', key_suspects(), worker)
-  withdraw_offers(worker, row)
+  withdrawn = withdrawn + withdraw_offers(worker, row)
   for _, field in ipairs(call('HKEYS', key_held(worker))) do
     local fn, id, fence = split_held(field)
     local job = job_of(id)
@@ -96,6 +100,7 @@ end
 
 -- Expels a silent worker (true), and forgets one that has been dead for long.
 local function reap_worker(worker)
+  if fresh(call('HGET', key_heartbeats(), worker)) then return false end
   local row = call('HGET', key_workers(), worker)
   if not row then
     call('HDEL', key_heartbeats(), worker)
@@ -106,7 +111,7 @@ local function reap_worker(worker)
     call('HDEL', key_workers(), worker)
     call('HDEL', key_heartbeats(), worker)
     call('HDEL', key_vitals(), worker)
-  elseif not dead and not fresh(call('HGET', key_heartbeats(), worker)) then
+  elseif not dead and withdrawn < WITHDRAWN_MOST then
     expel(worker, row)
     return true
   end
@@ -135,6 +140,8 @@ local function judge(run_id)
     local worker, client = call('HGET', key_workers(), id), call('HGET', key_clients(), id)
     if worker and row_connection(worker) == connection and not row_dead(worker) then
       if age < CLOSED_MS then
+        closing = 1
+      elseif withdrawn >= WITHDRAWN_MOST then
         closing = 1
       elseif string.sub(connection, 1, #run_id) == run_id then
         expel(id, worker)

@@ -273,12 +273,15 @@ local function row_slots(row)
 end
 local function row_dead(row) return string.match(row, '"dead":(%d+)}$', -24) end
 
--- The offers of a worker are in its row: names hold neither quotes nor brackets (job.NAME).
+-- The offers of a worker are in its row: names hold neither quotes nor brackets (job.NAME). Says how many there were.
 local function withdraw_offers(worker, row)
+  local n = 0
   for fn in string.gmatch(string.match(row, '"functions":%[([^%]]*)%]') or '', '"([^"]+)"') do
-    call('HDEL', key_offers(fn), worker)
+    gather('HDEL', key_offers(fn), worker)
     tally(fn)
+    n = n + 1
   end
+  return n
 end
 
 -- A worker without a row, or with a dead one, gets no jobs: nobody would miss it, so nobody would take them back.

@@ -43,7 +43,7 @@ if row ~= '' then
   for _ = 1, number() do
     local fn = arg()
     call('SADD', key_functions(), fn)
-    call('HSET', key_offers(fn), worker, now)
+    gather('HSET', key_offers(fn), worker, now)
     tally(fn)
   end
 end
