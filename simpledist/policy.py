@@ -60,6 +60,7 @@ BUNDLE_CALL_BYTES = 4096  # a call that is longer travels by itself
 BUNDLE_BYTES = 32 * 1024  # with so many bytes a bundle is full
 PROBES = 64  # so many calls of a function that was never seen go out by themselves first
 PROBE_SECONDS = 0.01  # ... and for so long a map waits to see whether they are short
+SHORT_SECONDS = 0.002  # calls that take no longer run in the loop of a map's caller while nobody takes them
 IN_FLIGHT_CHUNKED = 20_000  # calls of one map that may be under way at once in chunks
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
 WITHDRAWN_MOST = 5000  # offers of dead workers that one script withdraws
@@ -119,7 +120,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """What a client has seen of a function: how many calls have run elsewhere, and how long one takes."""
+    """What a client has seen of a function: how many calls have run (elsewhere, or here), and how long one takes."""
 
     calls: int = 0
     mean_seconds: float | None = None
@@ -132,6 +133,10 @@ class Experience:
         if self.mean_seconds is not None:
             mean = self.mean_seconds + (mean - self.mean_seconds) * (0.5 if mean > self.mean_seconds else 0.25)
         return Experience(self.calls + calls, mean)
+
+    def short(self) -> bool:
+        """Whether calls are so short that a future for each is the dearer part."""
+        return self.mean_seconds is not None and self.mean_seconds <= SHORT_SECONDS
 
     def chunk_calls(self) -> int:
         """How many calls of a map shall travel as one job: aims at a duration, at most twice what was ever seen."""

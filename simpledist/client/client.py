@@ -27,11 +27,11 @@ from simpledist.client.outcomes import Outcomes
 from simpledist.client.promises import Promises
 from simpledist.client.session import Session
 from simpledist.client.sharing import Sharing
+from simpledist.client.staying import Staying
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
 from simpledist.job import Why
 from simpledist.pieces import Data
-from simpledist.placement import Costs
 from simpledist.signing import Keyring
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ class Client:
         self._listener: Listener | None = None
         self._session = Session(self.config)
         self._outcomes = Outcomes(self._session, self._keyring, self._local_slots)
+        self.staying = Staying(self._outcomes, self._away)
         self._memory: Memory | None = None
         if self.config.url == configuration.MEMORY_URL:
             self._memory = import_module("simpledist.client.memory").Memory(self._outcomes, self._keyring)
@@ -206,11 +207,9 @@ class Client:
     ) -> tuple[Future[Any], Why | None]:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
-        why: Why | None = "closed" if self._closed else "nested" if self._nested else stays
+        why = self._ended() or stays or self._away()
         body: Data = b""
         address = None
-        if why is None and self._session.trouble is not None:
-            why = self._trouble()
         # A future that waits for its local slot goes remote when Redis is back; a plain call runs here at once.
         if why is None or (not caller_runs and why in ("redis_down", "redis_refused")):
             try:
@@ -272,31 +271,6 @@ class Client:
             calls=len(calls),
         )
         return Future(call, self._outcomes, caller_runs=False), None
-
-    def stays(self, function: WorkerFunction[..., Any], *, in_map: bool = False) -> Why | None:
-        """Why a call of a function whose policy is not "remote" is to run here; None: it travels."""
-        if function.policy == "local":
-            return "local"
-        costs = self._outcomes.costs.get(function.function, Costs()).decided()
-        self._outcomes.costs[function.function] = costs
-        return "cheaper" if (costs.cheaper_here_in_a_map() if in_map else costs.cheaper_here()) else None
-
-    def run_here(
-        self, function: WorkerFunction[..., Any], why: Why, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """A plain call that stays: nothing but the call, its count and its time."""
-        began = time.perf_counter()
-        try:
-            return function.local(*args, **kwargs)
-        finally:
-            self.ran_here(function.function, why, 1, time.perf_counter() - began)
-
-    def ran_here(self, function: str, why: Why, calls: int, seconds: float) -> None:
-        """So many calls stayed, and took so long together."""
-        self._session.count_local(function, why, calls)
-        costs = self._outcomes.costs.get(function)
-        if costs is not None and calls:
-            self._outcomes.costs[function] = costs.ran_here(seconds / calls)
 
     @property
     def chunks(self) -> bool:
@@ -392,6 +366,13 @@ class Client:
         except (RedisDown, RedisRefused) as error:
             self._session.note_trouble(error)
             return []
+
+    def _ended(self) -> Why | None:
+        return "closed" if self._closed else "nested" if self._nested else None
+
+    def _away(self) -> Why | None:
+        """Why no call of ours travels just now, if so."""
+        return self._ended() or (None if self._session.trouble is None else self._trouble())
 
     def _trouble(self) -> Why | None:
         """Why Redis cannot be used just now; the first call waits up to a second for the first connection."""

@@ -158,8 +158,8 @@ class WorkerFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The outcome: the value that the function returns, or the exception that it raises."""
-        if self.policy != "remote" and (stays := self.client.stays(self)) is not None:
-            return self.client.run_here(self, stays, args, kwargs)
+        if self.policy != "remote" and (stays := self.client.staying.why(self)) is not None:
+            return self.client.staying.run(self, stays, args, kwargs)
         future, why = self.new_future(args, kwargs, caller_runs=True)
         self.start([(future, why)])
         try:
@@ -170,7 +170,7 @@ class WorkerFunction(Generic[P, R]):
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start the call and return its future."""
-        if self.policy != "remote" and (stays := self.client.stays(self)) is not None:
+        if self.policy != "remote" and (stays := self.client.staying.why(self)) is not None:
             future, why = self.new_future(args, kwargs, stays=stays)
             self.start([(future, why)])
             return future

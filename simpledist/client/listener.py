@@ -287,7 +287,7 @@ class Listener:
             self._outcomes.in_flight
             or self._session.leisure()
             or self._session.trouble is not None  # a call met it on its own connection: find out whether it lasts
-            or self._outcomes.local_runs.functions_waiting()
+            or self._outcomes.waiting()
         )
 
     def _next_due(self, now: float) -> float:
@@ -342,12 +342,11 @@ class Listener:
         session, broker = self._session, self._broker
         point("client.nudging")
         self._asked_at = time.monotonic()
-        waiting = sorted(self._outcomes.local_runs.functions_waiting())
         nudged = broker.nudge(
             session.client,
             session.connection,
             [(future.call.function, future.call.id) for future in futures],
-            waiting,
+            sorted(self._outcomes.waiting()),
         )
         session.trouble = None
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
@@ -356,6 +355,7 @@ class Listener:
             self._restarted_at = time.monotonic()
         self._take_words(futures, nudged)
         for function, live in nudged.live.items():
+            self._outcomes.absence.heard(function, live=live)
             if live:
                 self._send_backlog(function)
         self._look_at_connections(nudged)

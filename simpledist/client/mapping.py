@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from simpledist import policy, wire
+from simpledist.client.block import Block
 from simpledist.client.chunks import Arguments, Chunk, Outcome
 from simpledist.client.future import Future
 from simpledist.job import Why
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 MAP_BATCH = 500
-BLOCK_CALLS = 256  # calls that run here before anybody looks at the time
+BLOCK_CALLS = 256  # calls that run here before it is asked whether the next should
 
 
 class MapIterator(Iterator[R], Generic[R]):
@@ -45,9 +46,10 @@ class MapIterator(Iterator[R], Generic[R]):
         self._taken: deque[Outcome] = deque()  # of the chunk in front: what of it is still to be handed out
         self._under_way = 0  # calls in `_units`
         self._exhausted = False
-        self._ready: Iterator[R] = iter(())  # values of a block that ran here
-        self._raised: BaseException | None = None  # ... and what came behind them
-        self._block = 1
+        self._began = time.monotonic()
+        self._block: Block[R] | None = None  # of calls that run here, where the iteration is
+        self._values: Iterator[R] = iter(())  # its values
+        self._block_size = 1
         if self._stays() is None and chunksize == "auto" and function.client.seen(function.function).calls == 0:
             self._probe()
         while self._has_room():
@@ -57,19 +59,22 @@ class MapIterator(Iterator[R], Generic[R]):
         return self
 
     def __next__(self) -> R:
-        for value in self._ready:
-            return value
+        try:
+            for value in self._values:
+                return value
+        except KeyboardInterrupt:
+            if self._block is not None:
+                self._calls = itertools.chain(self._block.interrupted(), self._calls)
+                self._exhausted = False
+            raise
         return self._next()
 
     def _next(self) -> R:
+        self._end_block()
         while not self._taken:
-            if self._raised is not None:
-                error, self._raised = self._raised, None
-                raise error
             if not self._units and not self._exhausted and (why := self._stays()) is not None:
-                self._run_block(why)
-                for value in self._ready:
-                    return value
+                if self._begin_block(why):
+                    return self._first_of_block()
                 continue
             if self._has_room(MAP_BATCH):
                 self._fill()
@@ -104,7 +109,7 @@ class MapIterator(Iterator[R], Generic[R]):
     def close(self) -> None:
         """Cancel every call whose outcome was not taken."""
         self._exhausted = True
-        self._ready, self._raised = iter(()), None
+        self._drop_block()
         units, self._units = list(self._units), deque()
         taken, self._taken = list(self._taken), deque()
         self._under_way = 0
@@ -116,44 +121,55 @@ class MapIterator(Iterator[R], Generic[R]):
             self._bar.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_units", None) or getattr(self, "_taken", None) or getattr(self, "_bar", None):
+        if any(getattr(self, what, None) for what in ("_units", "_taken", "_bar", "_block")):
             self.close()
 
     # --- how calls stay ------------------------------------------------------------------------------------------
 
     def _stays(self) -> Why | None:
-        function = self._function
-        if function.policy == "remote" or self._bar is not None:  # a bar shows futures: no call of it is without one
+        if self._bar is not None:  # a bar shows futures: no call of it is without one
             return None
-        return function.client.stays(function, in_map=True)
+        return self._function.client.staying.why_in_map(self._function, self._began)
 
-    def _run_block(self, why: Why) -> None:
-        """Run some calls here, with as little as possible between one and the next."""
-        calls = self._next_calls(self._block)
+    def _begin_block(self, why: Why) -> bool:
+        """Whether there is another call to run here."""
+        calls = self._next_calls(self._block_size)
+        if calls:
+            self._block = Block(self._function.local, calls, why)
+            self._values = self._block.values
+        return bool(calls)
+
+    def _first_of_block(self) -> R:
+        """It stands for all of them: how long they take, and how many the next block has."""
         began = time.perf_counter()
-        values: list[R] = []
         try:
-            # What came before an exception stays in the list.
-            values.extend(itertools.starmap(self._function.local, calls))
-        except KeyboardInterrupt:
-            self._calls = itertools.chain(calls[len(values) :], self._calls)
-            self._exhausted = False
-            raise
-        except BaseException as error:  # noqa: BLE001 - it is one call's outcome, raised at its place
-            self._raised = error
-            self._calls = itertools.chain(calls[len(values) + 1 :], self._calls)
-            self._exhausted = False
+            return next(self)
         finally:
-            self._ready = iter(values)
-        seconds = time.perf_counter() - began
-        self._function.client.ran_here(self._function.function, why, len(calls), seconds)
-        self._block = min(2 * self._block, BLOCK_CALLS) if seconds < BLOCK_SECONDS / 2 else max(1, self._block // 2)
+            seconds = time.perf_counter() - began
+            self._function.client.staying.took(self._function.function, seconds)
+            fits = seconds * self._block_size < BLOCK_SECONDS / 2
+            self._block_size = min(2 * self._block_size, BLOCK_CALLS) if fits else max(1, self._block_size // 2)
+
+    def _end_block(self) -> None:
+        """All of its calls have run. One that raises StopIteration ends the iteration, as with the builtin map."""
+        if self._block is not None:
+            if not self._block.over():
+                raise StopIteration
+            self._drop_block()
+
+    def _drop_block(self) -> None:
+        block, self._block = self._block, None
+        self._values = iter(())
+        if block is not None:
+            self._function.client.staying.ran(self._function.function, block.why, block.begun())
 
     # --- how calls go out ----------------------------------------------------------------------------------------
 
     def _probe(self) -> None:
-        """A function that was never seen: some calls alone, and a moment to see whether they are short."""
-        self._fill(policy.PROBES if self._function.policy == "remote" else 1)
+        """A function that no worker was seen to run: some calls alone, and a moment to see whether they are short."""
+        function = self._function
+        few = function.client.staying.short(function)  # two: what is sent together gets its answer at once
+        self._fill(2 if few else 1 if function.policy == "auto" else policy.PROBES)
         last = self._units[-1] if self._units else None
         if isinstance(last, Future) and not self._exhausted:
             last.wait_done(policy.PROBE_SECONDS)

@@ -15,6 +15,7 @@ from typing import Any, cast
 from simpledist import placement, policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
+from simpledist.client.absence import Absence
 from simpledist.client.bundle import Bundle
 from simpledist.client.future import Call, Future, Read, Ready, RunHere
 from simpledist.client.local import LocalRuns, Resolvers
@@ -61,6 +62,8 @@ class Outcomes:
         self.resolvers = Resolvers(self._resolve)
         self.experience: dict[str, policy.Experience] = {}
         self.costs: dict[str, placement.Costs] = {}
+        self.here: dict[str, policy.Experience] = {}  # of runs in this process
+        self.absence = Absence(lambda: session.wake())  # the listener's, once there is one
         self.local_runs = LocalRuns(self._run_backlog, local_slots)
         self.heir = self  # in the child of a fork: who takes over its futures
         self.outbox = Outbox()
@@ -130,6 +133,7 @@ class Outcomes:
             if isinstance(word, Reply):
                 self.arrived(word)
             elif word == "no_worker":
+                self.absence.heard(future.call.function, live=False)
                 if not patient(future):
                     self.fall_back(future, "no_worker")
             elif word == "full":
@@ -143,6 +147,10 @@ class Outcomes:
     def under_way(self) -> list[Future[Any]]:
         """Every future that waits for an outcome from the cluster."""
         return [*self.in_flight.values(), *self.together.all()]
+
+    def waiting(self) -> set[str]:
+        """Functions that run here and would rather run elsewhere."""
+        return self.local_runs.functions_waiting() | self.absence.asked()
 
     # --- calls of a chunk ----------------------------------------------------------------------------------------
 
@@ -346,12 +354,15 @@ class Outcomes:
                 outcome = wire.Value(call.local(*call.args, **call.kwargs))
         except BaseException as raised:  # noqa: BLE001 - it is the outcome; plain calls re-raise it in result()
             outcome = wire.Raised(raised)
+        seconds = time.monotonic() - began
+        if why not in SUSPECT:
+            self.here[call.function] = self.here.get(call.function, policy.Experience()).ran(call.calls, seconds)
         info = Info(
             where="local",
             why=why,
             version=version_of(call.function),
             queued_seconds=began - call.began,
-            run_seconds=time.monotonic() - began,
+            run_seconds=seconds,
         )
         future.settle(info, outcome)
 
