@@ -45,7 +45,8 @@ BATCH_ITEMS = 1000
 BATCH_BYTES = 1024 * 1024
 BATCH_SECONDS = 0.005  # a child is given so much work at once, if its jobs are that short
 CHILD_JOBS = 200  # ... and at most so many jobs
-SLOW_SECONDS = 0.05  # a job in front that has run for so long: those behind it go back
+AHEAD_SECONDS = 0.2  # a job so long at most may wait behind one of its kind, to begin the moment that the child is free
+SLOW_SECONDS = 0.05  # a job in front that has run for so long and its mean: those behind it go back
 CHUNK_SLOW_SECONDS = 0.1  # a call of a chunk that has run for so long: the same
 CHUNK_LATE_SECONDS = 0.5  # ... or where all of it turns out to take so long
 LOOK_SECONDS = 0.005  # between two calls of a chunk its child looks so often whether the rest was taken from it
@@ -116,6 +117,16 @@ class Pace:
             return Pace(1, None)
         aim = int(BATCH_SECONDS / max(self.mean_seconds, 1e-6))
         return Pace(max(1, min(aim, 2 * self.batch, most)), self.mean_seconds)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether a busy child may have its next job already: too long for batches, short enough to wait behind."""
+        return self.mean_seconds is not None and BATCH_SECONDS / 2 < self.mean_seconds <= AHEAD_SECONDS
+
+    @property
+    def patience_seconds(self) -> float:
+        """How long a job may run while others wait behind it."""
+        return SLOW_SECONDS + (self.mean_seconds or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,12 +130,13 @@ class Broker:
         slots: Sequence[int],
         *,
         deep: int = 1,
+        ahead: int = 0,
         idle_for: str = "",
         again: bool = False,
     ) -> list[Claimed]:
         """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot (see Take)."""
         arguments: list[Argument] = [worker, nonce, int(again), function, len(popped), *popped]
-        return _claimed(self._run("claim", [*arguments, deep, len(slots), *slots, idle_for]))
+        return _claimed(self._run("claim", [*arguments, deep, ahead, len(slots), *slots, idle_for]))
 
     def complete(
         self,
@@ -151,9 +152,9 @@ class Broker:
         for one in ended:
             outcome = self._put_beside("staged_result", f"{one.held.id}:{one.held.fence}", one.outcome)
             arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
-        arguments += (
-            (0,) if take is None else (1, take.function, take.deep, len(take.slots), *take.slots, take.idle_for)
-        )
+        arguments.append(int(take is not None))
+        if take is not None:
+            arguments += (take.function, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
         words, claimed = self._run("complete", arguments)
         return _texts(words), _claimed(claimed)
 
@@ -206,6 +207,10 @@ class Broker:
         return self.link.fetch(self.keys.named("call", id))
 
     # --- reading, no verb ----------------------------------------------------------------------------------------
+
+    def any_queued(self, functions: Sequence[str]) -> bool:
+        """Whether a queue of these has anything in it."""
+        return bool(functions) and self.link.call("EXISTS", *map(self.keys.queue, functions)) > 0
 
     def live_workers(self) -> list[dict[str, Any]]:
         """The rows of the workers whose heartbeat is fresh, as they registered them."""

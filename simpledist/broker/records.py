@@ -38,14 +38,20 @@ class Claimed:
 class Take:
     """A wish for next jobs of one function: for each free slot named as many as it is `deep`.
 
-    Where there are none, the worker is left `idle`: the next lone job of the function is given to it. `idle_for`: the
-    function for which it was left so before, if any.
+    The last `ahead` of the slots are busy with a short job, and get one behind it where the queue is long. Where there
+    is none for a free slot, the worker is left `idle`: the next lone job of the function is given to it. `idle_for`:
+    the function for which it was left so before, if any.
     """
 
     function: str
     slots: tuple[int, ...]
     deep: int = 1
+    ahead: int = 0
     idle_for: str = ""
+
+    @property
+    def free(self) -> int:
+        return len(self.slots) - self.ahead
 
 
 @dataclass(frozen=True, slots=True)

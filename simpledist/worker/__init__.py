@@ -4,5 +4,6 @@ worker.py    the parent's one loop                 children.py  template and slo
 links.py     its three connections                 template.py  the process that imports targets, forks, reaps
 targets.py   what `module:function` means          child.py     the process that runs user code
 channel.py   frames between parent and child       output.py    what user code prints
+jobs.py      what is held, and every verb of it    paces.py     how many jobs each slot is to have
 environment.py  the variables that user code sees
 """

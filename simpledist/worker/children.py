@@ -54,6 +54,7 @@ class Slot:
     given: int = 0  # the index of the next job
     jobs_done: int = 0
     front_since: float = 0.0  # when the first of `jobs` came to the front, at the earliest
+    patience_seconds: float = policy.SLOW_SECONDS  # so long it may run while others wait behind it
     rests_until: float = 0.0  # answers are coming in fast: they are read together, not before this time
     ends_at: float | None = field(default=None)  # the channel ended: the wait status is due until then
 
@@ -76,7 +77,14 @@ class Slot:
         front = self.front()
         if front is not None and front[1].parts is not None and not front[1].cut:
             return self.front_since + policy.CHUNK_SLOW_SECONDS
-        return self.front_since + policy.SLOW_SECONDS if len(self.jobs) > 1 else float("inf")
+        return self.front_since + self.patience_seconds if len(self.jobs) > 1 else float("inf")
+
+    def may_have_next(self, function: str, now: float) -> bool:
+        """Whether the one job here is of this function, and not known to be slow."""
+        if len(self.jobs) != 1 or self.ends_at is not None:
+            return False
+        ((_, front),) = self.jobs.items()
+        return front.held.function == function and not front.cut and now < self.front_since + self.patience_seconds
 
     def close(self) -> None:
         self.channel.close()

@@ -23,6 +23,7 @@ from simpledist.signing import Keyring
 from simpledist.worker.channel import CHUNK, JOB, PARTS, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot
 from simpledist.worker.links import Links
+from simpledist.worker.paces import Paces
 
 log = logging.getLogger("simpledist.worker")
 
@@ -56,7 +57,7 @@ class Jobs:
         self._errands: deque[Errand] = deque()
         self._ended: list[Ended] = []
         self.mismatched: dict[str, int] = {}  # function -> when a client last came with other code, ms
-        self._paces: defaultdict[str, policy.Pace] = defaultdict(policy.Pace)
+        self._paces = Paces(children, recycle)
 
     def work_off(self) -> None:
         """Send what waits for Redis, in order."""
@@ -77,10 +78,9 @@ class Jobs:
     def running(self) -> list[Held]:
         return [placed.held for slot in self._children.slots for placed in slot.jobs.values()]
 
-    def wanted(self, function: str, free: Sequence[Slot]) -> Take:
-        """What to ask for: as many jobs for each free slot as its child may be given of this function."""
-        pace = self._paces[function] = self._paces[function].next_batch(1 if self._recycle else policy.CHILD_JOBS)
-        return Take(function, tuple(slot.number for slot in free), pace.batch, self._idle_for)
+    def wanted(self, function: str, free: Sequence[Slot]) -> Take | None:
+        """What to ask for, with these slots free; None: there is no room."""
+        return self._paces.wanted(function, free, self._idle_for)
 
     # --- how a job comes -----------------------------------------------------------------------------------------
 
@@ -93,42 +93,57 @@ class Jobs:
         """Claim a popped element, and more of the same function for every other free slot."""
         # While the worker drains, what was popped in the last moment is claimed only to be given back at once.
         wish = self.wanted(function, self._children.free())
-        slots = wish.slots or (0,)
+        if wish is None or not wish.free:
+            wish = Take(function, (0,), idle_for=self._idle_for)
         nonce = secrets.token_hex(8)
 
         def send(again: bool) -> None:
-            wanted, deep = (slots[:1], 1) if self.stopping else (slots, wish.deep)
+            take = Take(function, wish.slots[:1], idle_for=wish.idle_for) if self.stopping else wish
             claimed = self._links.command.claim(
-                self._worker, nonce, function, [element], wanted, deep=deep, idle_for=wish.idle_for, again=again
+                self._worker,
+                nonce,
+                function,
+                [element],
+                take.slots,
+                deep=take.deep,
+                ahead=take.ahead,
+                idle_for=take.idle_for,
+                again=again,
             )
-            if len(claimed) >= len(wanted):
+            if len(claimed) >= take.free:
                 self._idle_for = ""
             self.claimed_nothing = not claimed
-            self._begin_all(claimed)
+            self._begin_all(claimed, take)
 
         self._errands.append(Errand(send))
 
-    def _begin_all(self, claimed: list[Claimed]) -> None:
+    def _begin_all(self, claimed: list[Claimed], take: Take | None = None) -> None:
         """Claimed jobs go to the slots that were named for them; what cannot be begun goes back, or fails, at once."""
         if claimed:
             point("worker.claimed")
         self.taken += len(claimed)
         free = {slot.number: slot for slot in self._children.free()}
+        room = free
+        if take is not None and take.ahead:
+            room = free | {slot.number: slot for slot in self._paces.ahead(take.function)}
         frames: defaultdict[int, list[Frame]] = defaultdict(list)
         back: list[Held] = []
         try:
             for one in claimed:
                 if one.held in self.held:
                     continue  # of a claim sent again, which was cut short among its jobs
-                number = one.slot if one.slot in free else next(iter(free), -1)
+                number = one.slot if one.slot in room else next(iter(free), -1)
                 if self.stopping or number < 0:
                     back.append(one.held)
-                elif (frame := self._place(free[number], one)) is not None:
+                elif (frame := self._place(room[number], one)) is not None:
                     frames[number].append(frame)
         finally:
             for number, some in frames.items():
-                free[number].front_since = time.monotonic()
-                free[number].channel.send(some)
+                slot = room[number]
+                if len(slot.jobs) == len(some):
+                    slot.front_since = time.monotonic()
+                slot.patience_seconds = self._paces.patience_seconds(some[0].second)
+                slot.channel.send(some)
                 point("worker.begun")
         if back:
             self.release(back)
@@ -136,6 +151,7 @@ class Jobs:
     def _place(self, slot: Slot, claimed: Claimed) -> Frame | None:
         held = claimed.held
         data = claimed.call if claimed.call is not None else self._links.command.call_bytes(held.id)
+        self._paces.saw_call(held.function, big=claimed.call is None)
         if data is None:
             self.release([held])
             return None
@@ -186,7 +202,7 @@ class Jobs:
         slot.jobs_done += 1
         self.done += 1
         slot.front_since = time.monotonic()
-        pace = self._paces[held.function] = self._paces[held.function].ran(run_seconds)
+        pace = self._paces.ran(held.function, run_seconds)
         # So long a part of the rest will take at least: there is no hurry to read the first of it.
         left = len(slot.jobs) * (pace.mean_seconds or 0.0)
         slot.rests_until = slot.front_since + min(left, policy.REST_SECONDS) if left > policy.REST_SECONDS / 4 else 0.0
@@ -307,11 +323,22 @@ class Jobs:
             chunk = placed.parts is not None and not placed.cut
             if chunk and self._read_slate(slot, index, placed) and placed.parts_us < policy.CHUNK_LATE_SECONDS * 1e6:
                 continue  # it was silent and not idle
-            self._paces[placed.held.function] = policy.Pace()
+            self._paces.forget(placed.held.function)
             if chunk:
                 self._tell_slow(slot, index, placed)
             else:
                 self._recall(slot, index + 1)
+
+    def _level(self, free: int) -> None:
+        """Slots are free and get nothing from the queue: what waits behind others goes back, to be begun at once."""
+        for slot in self._paces.waiting_for_long()[:free]:
+            self._recall(slot, list(slot.jobs)[1])
+
+    def recall_all(self) -> None:
+        """What no child has begun goes back."""
+        for slot in self._children.slots:
+            if len(slot.jobs) > 1:
+                self._recall(slot, list(slot.jobs)[1])
 
     def _recall(self, slot: Slot, first: int) -> None:
         slot.channel.send([Frame(RECALL, job=first)])
@@ -345,10 +372,12 @@ class Jobs:
             point("worker.completed")
             for one in ended:
                 self.held.pop(one.held, None)
-            if take is not None and take.slots:
-                full = len(claimed) >= len(take.slots)
+            if take is not None:
+                full = len(claimed) >= take.free
                 self._idle_for = "" if full else self._idle_for if claimed else take.function
-            self._begin_all(claimed)
+            self._begin_all(claimed, take)
+            if free := len(self._children.free()):
+                self._level(free)
 
         self._errands.append(Errand(send))
 

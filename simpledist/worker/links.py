@@ -70,11 +70,12 @@ class Links:
 
     def served(self) -> None:
         """A beat went through. That connections are made says less: a replica makes them and takes nothing."""
-        if self._failures > 1 or not self.was_up:
+        back = self._failures > 1 or not self.was_up
+        self._failures, self.was_up = 0, True  # first: another connection may be broken
+        self._away_logged = -1e9
+        if back:
             log.info("connected to Redis %s at %s", self.command.link.version or "?", self._where)
             self._warn_of_eviction()
-        self._failures, self.was_up = 0, True
-        self._away_logged = -1e9
 
     def _warn_of_eviction(self) -> None:
         policy = evicts(self.command.link.pipeline([("INFO", "memory")])[0])

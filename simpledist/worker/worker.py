@@ -41,7 +41,7 @@ TEMPLATE_DEATHS, TEMPLATE_SECONDS = 3, 60.0
 
 @dataclass
 class Turn:
-    """Fairness: since the last BLPOP over all queues."""
+    """Fairness: since the last BLPOP over all queues, or the last look that found nothing in the others."""
 
     popped_at: float = 0.0
     first: int = 0  # the function whose queue is asked first
@@ -264,16 +264,24 @@ class Worker:
         free = self._children.free()
         if self._links.popping == "queues":
             free = free[1:]  # one is promised to the pop
-        fair = policy.may_take_next(
+        return self._jobs.wanted(function, free) if not self._signals and self._fair(function) else None
+
+    def _fair(self, function: str) -> bool:
+        now = time.monotonic()
+        if policy.may_take_next(
             others=len(self._children.functions) > 1,
-            since_pop_seconds=time.monotonic() - self._turn.popped_at,
+            since_pop_seconds=now - self._turn.popped_at,
             taken=self._jobs.taken,
             slots=len(self._children.slots),
             timings=self._timings,
-        )
-        if not free or not fair or self._signals:
-            return None
-        return self._jobs.wanted(function, free)
+        ):
+            return True
+        if not self._links.up or self._links.command.any_queued(
+            [other for other in self._children.functions if other != function]
+        ):
+            return False
+        self._turn.popped_at, self._jobs.taken = now, 0  # a BLPOP would have found no more than this look
+        return True
 
     # --- children and template -----------------------------------------------------------------------------------
 
@@ -355,6 +363,7 @@ class Worker:
     def _drain(self) -> None:
         """Withdraw the offers first, so that callers see it at once; claim no more; finish what runs."""
         self._jobs.stopping = True
+        self._jobs.recall_all()
         self._grace_ends = time.monotonic() + self._grace_seconds
         try:
             self._presence.leave(final=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simpledist.broker.records import Held
+from simpledist.broker.records import Ended, Held, Take
 from simpledist.policy import ATTEMPT_CAP, BATCH_BYTES
 from tests.broker.bench import Bench
 
@@ -141,3 +141,34 @@ def test_fences_rise_with_every_claim(bench: Bench) -> None:
         fences.append(claimed.held.fence)
         bench.broker.release("w1", [Held(*claimed.held)])
     assert fences == sorted(set(fences))
+
+
+# --- one ahead for a busy slot ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("queued", "workers", "claimed"), [(2, 1, 0), (3, 1, 1), (4, 1, 2), (9, 1, 2), (4, 2, 0), (5, 2, 1)]
+)
+def test_busy_slots_get_what_all_free_ones_could_not_begin(
+    bench: Bench, queued: int, workers: int, claimed: int
+) -> None:
+    for number in range(2, workers + 1):
+        bench.worker(f"w{number}")
+    bench.submit(*(f"c1-{number}" for number in range(3, queued + 1)))
+    got = bench.broker.claim("w1", "n", "fib", [], [4, 5], ahead=2)
+    assert [one.slot for one in got] == [4, 5][:claimed]
+
+
+def test_free_slots_come_first_and_busy_ones_last(bench: Bench) -> None:
+    bench.submit(*(f"c1-{number}" for number in range(3, 9)))
+    got = bench.broker.claim("w1", "n", "fib", [bench.pop()], [7, 1, 2, 3], ahead=2)
+    assert [(one.held.id, one.slot) for one in got] == [("c1-1", 7), ("c1-2", 1), ("c1-3", 2), ("c1-4", 3)]
+
+
+def test_a_worker_without_a_free_slot_is_not_left_idle(bench: Bench) -> None:
+    one, two = bench.claim(2)
+    take = Take("fib", (0, 1), ahead=2)
+    assert bench.broker.complete("w1", "n", [Ended(one.held, "value", b"v", 1)], take)[1] == []
+    bench.submit("c1-9")
+    assert bench.ledger() == ["c1-9"], "nobody waits for it with a free slot"
+    bench.succeed(two)

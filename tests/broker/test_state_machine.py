@@ -37,6 +37,7 @@ sizes = st.sampled_from([3, 3, 3, 5_000, 70_000])
 whys = st.sampled_from(["crashed", "crashed", "worker_error", "undecodable", "too_big"])
 spans = st.sampled_from([1, 100, 200, 500, 500, 500, 1_000, 1_000, 1_100, 2_500, 5_000, 10_000, 60_000, 120_000])
 contents = st.sampled_from([None, ("a", True, False), ("a", False, True), ("a", True, True), ("b", True, True)])
+aheads = st.sampled_from([0, 0, 0, 1, 2])
 idle_fors = st.sampled_from(["", *FUNCTIONS])
 CACHE_SECONDS = 86_400.0
 chance = st.integers(0, 11).map(lambda n: n == 0)
@@ -262,19 +263,30 @@ class Machine(RuleBasedStateMachine):
         function=function_names,
         mask=masks,
         slots=st.integers(0, 4),
+        ahead=aheads,
         idle_for=idle_fors,
         keep=chance,
         lost=chance,
     )
     def claim(
-        self, worker: str, function: str, mask: int, slots: int, idle_for: str = "", *, keep: bool, lost: bool
+        self,
+        worker: str,
+        function: str,
+        mask: int,
+        slots: int,
+        ahead: int = 0,
+        idle_for: str = "",
+        *,
+        keep: bool,
+        lost: bool,
     ) -> None:
         if not self.model.registered(worker) and mask & 3 and worker in self.rows:
             self.beat(worker, 2**16 - 1, 0)  # as a worker does, but not always
         popped = [element for its, element in some(mask, self.elements) if its == function]
         if not keep:
             self.elements = [one for one in self.elements if one[1] not in popped]
-        arguments = (self.bench.nonce(), function, popped, range(slots), idle_for)
+        take = Take(function, tuple(range(slots)), ahead=min(ahead, slots), idle_for=idle_for)
+        arguments = (self.bench.nonce(), popped, take)
         self.last_claim[worker] = arguments
         self._claim(worker, *arguments, again=False, lost=lost)
 
@@ -288,19 +300,18 @@ class Machine(RuleBasedStateMachine):
         self,
         worker: str,
         nonce: str,
-        function: str,
         popped: list[bytes],
-        slots: range,
-        idle_for: str,
+        take: Take,
         *,
         again: bool,
         lost: bool,
     ) -> None:
         repeated = self.model.repeated(worker, nonce) if again else set[Held]()
-        claimed = self.broker.claim(worker, nonce, function, popped, slots, idle_for=idle_for, again=again)
+        claimed = self.broker.claim(
+            worker, nonce, take.function, popped, take.slots, ahead=take.ahead, idle_for=take.idle_for, again=again
+        )
         if not repeated:
             self.model.suspects.pop(worker, None)
-        take = Take(function, tuple(slots), idle_for=idle_for)
         self._took(worker, nonce, claimed, repeated, take, completes=False, lost=lost)
 
     @rule(worker=worker_names, lost=chance)
@@ -340,9 +351,13 @@ class Machine(RuleBasedStateMachine):
             spent = {id for id in queued - gone if after.jobs[id].fields["state"] == "failed"}
             self.model.took(worker, nonce, claimed, gone, spent)
             slots = len(take.slots)
-            assert len(claimed) <= slots
-            assert len(claimed) == slots or not after.lists[take.function], "slots were left free"
-            self.model.is_idle(worker, take.function, take.idle_for, slots, len(claimed), completes=completes)
+            all_slots = slots * sum(
+                row.offers and take.function in row.functions for row in self.model.workers.values()
+            )
+            ours = sum(self.functions[id] == take.function for id in queued)
+            assert len(claimed) <= max(take.free, min(slots, ours - all_slots)), "taken from those that are free"
+            assert len(claimed) >= take.free or not after.lists[take.function], "slots were left free"
+            self.model.is_idle(worker, take.function, take.idle_for, take.free, len(claimed), completes=completes)
             assert len({one.slot for one in claimed}) == len(claimed)
         if claimed and not lost:
             self.had_any = True
@@ -358,6 +373,7 @@ class Machine(RuleBasedStateMachine):
         size=sizes,
         taken=st.one_of(st.none(), function_names),
         slots=st.integers(0, 3),
+        ahead=aheads,
         idle_for=idle_fors,
         lost=chance,
     )
@@ -370,6 +386,7 @@ class Machine(RuleBasedStateMachine):
         size: int,
         taken: str | None,
         slots: int,
+        ahead: int = 0,
         idle_for: str = "",
         *,
         lost: bool,
@@ -380,7 +397,9 @@ class Machine(RuleBasedStateMachine):
             kind = "value" if kinds >> i & 1 else "error"
             nonce = self.bench.nonce()  # in truth all values are the same; here each is told from the others
             ended.append(Ended(held, kind, nonce.encode().ljust(size, b"."), 1, "" if kind == "value" else "E"))
-        take = None if taken is None else Take(taken, tuple(range(slots)), idle_for=idle_for)
+        take = None
+        if taken is not None:
+            take = Take(taken, tuple(range(slots)), ahead=min(ahead, slots), idle_for=idle_for)
         arguments = (self.bench.nonce(), ended, take)
         self.last_complete[worker] = arguments
         self._complete(worker, *arguments, again=False, lost=lost)

@@ -121,3 +121,23 @@ def test_jobs_longer_than_the_aim_are_never_batched() -> None:
     for _ in range(20):
         pace = pace.ran(policy.BATCH_SECONDS * 1.01).next_batch()
     assert pace.batch == 1
+
+
+@pytest.mark.parametrize(
+    ("runs", "ahead"),
+    [([], False), ([0.001], False), ([0.01], True), ([0.05] * 9, True), ([0.2], True), ([1.0], False)],
+)
+def test_a_busy_child_has_its_next_job_where_the_wait_behind_the_first_is_short(runs: list[float], ahead: bool) -> None:
+    pace = Pace()
+    for seconds in runs:
+        pace = pace.ran(seconds).next_batch()
+    assert pace.ahead is ahead
+    assert pace.patience_seconds >= policy.SLOW_SECONDS
+
+
+@given(st.lists(st.floats(0, 1000), max_size=30))
+def test_jobs_wait_behind_busy_children_one_by_one_or_come_in_batches(runs: list[float]) -> None:
+    pace = Pace()
+    for seconds in runs:
+        pace = pace.ran(seconds).next_batch()
+        assert not (pace.ahead and pace.batch > 1)

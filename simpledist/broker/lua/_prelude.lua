@@ -373,14 +373,20 @@ local function claim_elements(order, elements)
 end
 
 -- Slots that are deeper than 1 ask for short jobs to be run one after the other. So that a greedy worker leaves work
--- for idle ones, it gets its slots' share of the queue at most, where more slots than it names offer the function.
+-- for idle ones, it gets its slots' share of the queue at most, where more slots than it names offer the function. For
+-- the same reason a busy slot gets what every slot that offers the function could not begin at once.
 local function share(order, row)
-  local named = #order.slots
-  order.most = math.max(named, math.min(named * order.deep, BATCH_ITEMS))
-  if order.deep == 1 then return end
+  local named, free = #order.slots, order.free
+  order.most = math.max(free, math.min(free * order.deep, BATCH_ITEMS))
+  if order.most == named then return end
   local slots = tonumber(row_slots(row) or named)
-  local all = math.max(named, slots * call('HLEN', key_offers(order.fn)))
-  order.most = math.min(order.most, math.max(named, math.ceil(call('ZCARD', key_queued(order.fn)) * named / all)))
+  local all = math.max(free, slots * call('HLEN', key_offers(order.fn)))
+  local queued = call('ZCARD', key_queued(order.fn))
+  if named > free then
+    order.most = math.max(free, math.min(named, queued - all))
+  else
+    order.most = math.min(order.most, math.max(free, math.ceil(queued * free / all)))
+  end
 end
 
 -- Jobs for each slot left, straight from the list; stops at BATCH_BYTES of calls. What was popped beyond goes back.
@@ -413,13 +419,13 @@ local function repeat_claims(worker, nonce, out)
   end
 end
 
--- What a worker asks for: slots to be dealt jobs in turns, so many turns deep. `idle_for`: the function for which it
--- was left waiting.
+-- What a worker asks for: slots to be dealt jobs in turns, so many turns deep; the last `ahead` of them are busy, and
+-- want one to begin the moment that they are free. `idle_for`: the function for which it was left waiting.
 local function read_order(fn, worker, nonce, out)
-  local deep, slots = number(), {}
+  local deep, ahead, slots = number(), number(), {}
   for i = 1, number() do slots[i] = arg() end
-  return { fn = fn, worker = worker, nonce = nonce, deep = deep, slots = slots, filled = 0, size = 0, out = out,
-    idle_for = arg() }
+  return { fn = fn, worker = worker, nonce = nonce, deep = deep, free = #slots - ahead, slots = slots, filled = 0,
+    size = 0, out = out, idle_for = arg() }
 end
 
 -- Back to its queue, blaming nobody.
@@ -435,7 +441,7 @@ end
 -- A worker waits for the lone job of one function at a time, and for none once its slots are full: then a job that it
 -- was given in this very moment finds no slot there.
 local function not_idle(order)
-  local full = order.filled >= #order.slots
+  local full = order.filled >= order.free
   if order.idle_for == '' or not full and order.filled > 0 then return end
   local idle = call('HGET', key_meta(order.idle_for), 'idle')
   if idle and string.match(idle, '^%S+') == order.worker then

@@ -1,6 +1,6 @@
 -- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list. Slots may be
--- several jobs deep: short ones, at most their share of the queue.
--- ARGV: worker nonce again(0|1) function n_popped popped... deep n_slots slots... idle_for(a function|'')
+-- several jobs deep: short ones, at most their share of the queue. The last `ahead` of them are busy.
+-- ARGV: worker nonce again(0|1) function n_popped popped... deep ahead n_slots slots... idle_for(a function|'')
 -- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
 -- Nothing for a worker that Redis does not know or holds for dead: it must beat first; what it popped goes back.
 -- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it.

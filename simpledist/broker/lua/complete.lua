@@ -4,7 +4,7 @@
 --       (error: a line for people, then, where there are any, a line with its place and the traceback; of the value of
 --       a chunk: `chunk <returned> <raised>`, and on the lines below the same of one that raised)
 --       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
---       then take(0|1) [function deep n_slots slots... idle_for(a function|'')]
+--       then take(0|1) [function deep ahead n_slots slots... idle_for(a function|'')]
 -- Replies: words (succeeded | failed | told | already | stale | gone), then claimed jobs as in claim
 
 local worker, nonce, again, n = arg(), arg(), arg() == '1', number()
@@ -70,7 +70,7 @@ if arg() == '1' then
     share(order, row)
     take(order)
     not_idle(order)
-    if order.filled == 0 and order.slots[1] then
+    if order.filled == 0 and order.free > 0 then
       call('HSET', key_meta(order.fn), 'idle', worker .. ' ' .. order.slots[1])
     end
     flush()

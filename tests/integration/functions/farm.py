@@ -119,15 +119,16 @@ def die_once_with(mark: str, value: bytes) -> bytes:
 
 
 def act(folder: str, name: str, what: str) -> str:
-    """Leaves a line that it began; then it is quick, sleeps for so many seconds, or dies."""
+    """Leaves a line that it began; then it is quick or sleeps for so many seconds, and dies or raises if so told."""
     with Path(folder, "acts").open("a") as file:
         file.write(f"{name}\n")
-    if what == "die":
-        os._exit(3)
-    if what == "raise":
-        raise ValueError(name)
-    if what != "quick":
-        time.sleep(float(what))
+    for word in what.split():
+        if word == "die":
+            os._exit(3)
+        if word == "raise":
+            raise ValueError(name)
+        if word != "quick":
+            time.sleep(float(word))
     return name
 
 
