@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 
-from simpledist import __version__, exposition, job
-from simpledist.exposition import Family, labels
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from simpledist import __version__, job
 from simpledist.monitor import BOUNDS_SECONDS, FunctionState, Snapshot, Tally
 
 FUNCTIONS_MOST = 300  # with labels of their own; the rest is summed as (others), which can be no function's name
 OTHERS = "(others)"
+LABELS = ("function", "version")
 # Of the bounds that are counted by: 1, 3, 10, 30 ... are what a scrape needs.
 BOUNDS = tuple(bound for bound in BOUNDS_SECONDS if f"{bound:e}"[:3] in ("1.0", "3.0"))
 STATES = ("succeeded", "failed", "cancelled")
@@ -28,101 +34,122 @@ EVENTS = {
 }
 
 
-def scrape(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
+def exposition(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
     """The body and the Content-Type of a scrape; `accept` is the scraper's Accept header."""
-    return exposition.text(_families(snapshot), accept)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(snapshot))
+    encode, content_type = choose_encoder(accept)
+    return encode(registry), content_type
 
 
-def _families(snapshot: Snapshot) -> Iterator[Family]:
-    up = Family("simpledist_up", "gauge", "Whether Redis answers the dashboard (1) or not (0).")
-    up.add("", int(snapshot.redis.ok))
-    yield up
-    if not snapshot.redis.ok:
-        return
-    build = Family("simpledist_build", "info", "Versions of the dashboard and of Redis.")
-    build.add(labels(version=__version__, redis_version=snapshot.redis.version or "?"), 1)
-    yield build
-    yield from _cluster(snapshot)
-    functions = [*snapshot.functions[:FUNCTIONS_MOST], *_others(snapshot.functions[FUNCTIONS_MOST:])]
-    labelled = [(labels(function=one.name, version=one.version or ""), one) for one in functions]
-    yield from _queues(labelled)
-    yield from _counts(labelled)
-    yield _durations("run", "How long jobs ran on their workers.", labelled)
-    yield _durations("wait", "How long jobs waited in their queues.", labelled)
+class _Collected(Collector):
+    """One snapshot as metric families."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        snapshot = self._snapshot
+        up = GaugeMetricFamily("simpledist_up", "Whether Redis answers the dashboard (1) or not (0).")
+        up.add_metric([], 1.0 if snapshot.redis.ok else 0.0)
+        yield up
+        if not snapshot.redis.ok:
+            return
+        info = InfoMetricFamily("simpledist_build", "Versions of the dashboard and of Redis.")
+        info.add_metric([], {"version": __version__, "redis_version": snapshot.redis.version or "?"})
+        yield info
+        yield from _cluster(snapshot)
+        functions = [*snapshot.functions[:FUNCTIONS_MOST], *_others(snapshot.functions[FUNCTIONS_MOST:])]
+        yield from _queues(functions)
+        yield from _counts(functions)
+        yield _durations("run", "How long jobs ran on their workers.", functions)
+        yield _durations("wait", "How long jobs waited in their queues.", functions)
 
 
-def _cluster(snapshot: Snapshot) -> Iterator[Family]:
-    workers = Family("simpledist_workers", "gauge", "Workers by health.")
+def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
+    workers = GaugeMetricFamily("simpledist_workers", "Workers by health.", labels=["health"])
     for health in HEALTH:
-        workers.add(labels(health=health), sum(one.health == health for one in snapshot.workers))
+        workers.add_metric([health], sum(one.health == health for one in snapshot.workers))
     yield workers
     live = [one for one in snapshot.workers if one.live]
     slots = sum(one.slots for one in live)
     busy = sum(min(one.busy, one.slots) for one in live)
-    used = busy / slots if slots else float(any(one.queued for one in snapshot.functions))
-    for name, said, value in (
-        ("slots", "Slots of live workers.", slots),
-        ("slots_busy", "Slots of live workers that run a job.", busy),
-        ("utilisation_ratio", "Busy slots by slots; 1 where jobs wait and there is no slot.", used),
-    ):
-        one = Family(f"simpledist_{name}", "gauge", said)
-        one.add("", value)
-        yield one
+    yield GaugeMetricFamily("simpledist_slots", "Slots of live workers.", value=slots)
+    yield GaugeMetricFamily("simpledist_slots_busy", "Slots of live workers that run a job.", value=busy)
+    yield GaugeMetricFamily(
+        "simpledist_utilisation_ratio",
+        "Busy slots by slots; 1 where jobs wait and there is no slot.",
+        value=busy / slots if slots else float(any(one.queued for one in snapshot.functions)),
+    )
 
 
-def _queues(functions: Iterable[tuple[str, FunctionState]]) -> Iterator[Family]:
-    queued = Family("simpledist_jobs_queued", "gauge", "Jobs that wait for a slot.")
-    running = Family("simpledist_jobs_running", "gauge", "Jobs that run.")
-    oldest = Family("simpledist_oldest_wait_seconds", "gauge", "How long the oldest queued job waits.")
-    offers = Family("simpledist_function_workers", "gauge", "Live workers that offer the function.")
-    for named, one in functions:
-        queued.add(named, one.queued)
-        running.add(named, one.running)
-        oldest.add(named, one.oldest_wait_seconds)
-        offers.add(named, one.workers)
+def _queues(functions: Iterable[FunctionState]) -> Iterator[Metric]:
+    queued = GaugeMetricFamily("simpledist_jobs_queued", "Jobs that wait for a slot.", labels=LABELS)
+    running = GaugeMetricFamily("simpledist_jobs_running", "Jobs that run.", labels=LABELS)
+    oldest = GaugeMetricFamily("simpledist_oldest_wait_seconds", "How long the oldest queued job waits.", labels=LABELS)
+    offers = GaugeMetricFamily("simpledist_function_workers", "Live workers that offer the function.", labels=LABELS)
+    for one in functions:
+        queued.add_metric(_labels(one), one.queued)
+        running.add_metric(_labels(one), one.running)
+        oldest.add_metric(_labels(one), one.oldest_wait_seconds)
+        offers.add_metric(_labels(one), one.workers)
     yield from (queued, running, oldest, offers)
 
 
-def _counts(functions: Iterable[tuple[str, FunctionState]]) -> Iterator[Family]:
-    ended = Family(
+def _counts(functions: Iterable[FunctionState]) -> Iterator[Metric]:
+    ended = CounterMetricFamily(
         "simpledist_jobs_ended",
-        "counter",
         "Jobs that came to an end on the cluster, by state; a chunk of a map is one.",
+        labels=[*LABELS, "state"],
     )
-    raised = Family("simpledist_jobs_raised", "counter", "Jobs whose function raised on a worker.")
-    given_up = Family(
-        "simpledist_jobs_given_up", "counter", "Jobs that failed for the cluster's reasons: callers ran them."
+    raised = CounterMetricFamily("simpledist_jobs_raised", "Jobs whose function raised on a worker.", labels=LABELS)
+    given_up = CounterMetricFamily(
+        "simpledist_jobs_given_up",
+        "Jobs that failed for the cluster's reasons: callers ran them.",
+        labels=[*LABELS, "why"],
     )
-    local = Family("simpledist_local_runs", "counter", "Calls that ran at their callers, by reason.")
-    shared = Family("simpledist_calls_shared", "counter", "Calls without a run of their own: joined or cached.")
-    events = {name: Family(f"simpledist_jobs_{name}", "counter", said) for name, said in EVENTS.items()}
-    for named, one in functions:
-        tally, local_runs = one.tally, one.tally.local
+    local = CounterMetricFamily(
+        "simpledist_local_runs", "Calls that ran at their callers, by reason.", labels=[*LABELS, "why"]
+    )
+    shared = CounterMetricFamily(
+        "simpledist_calls_shared", "Calls without a run of their own: joined or cached.", labels=[*LABELS, "how"]
+    )
+    events = {
+        name: CounterMetricFamily(f"simpledist_jobs_{name}", said, labels=LABELS) for name, said in EVENTS.items()
+    }
+    for one in functions:
+        labels, tally = _labels(one), one.tally
         for state in STATES:
-            ended.add(f'{named},state="{state}"', tally[state])
-        raised.add(named, tally.raised)
+            ended.add_metric([*labels, state], tally[state])
+        raised.add_metric(labels, tally.raised)
         for why in job.WHYS:
             if tally[why]:
-                given_up.add(f'{named},why="{why}"', tally[why])
-            if why in local_runs:
-                local.add(f'{named},why="{why}"', local_runs[why])
+                given_up.add_metric([*labels, why], tally[why])
+            if tally.local.get(why):
+                local.add_metric([*labels, why], tally.local[why])
         for how in SHARED:
             if tally[how]:
-                shared.add(f'{named},how="{how}"', tally[how])
+                shared.add_metric([*labels, how], tally[how])
         for name, event in events.items():
-            event.add(named, tally[name])
+            event.add_metric(labels, tally[name])
     yield from (ended, raised, given_up, local, shared, *events.values())
 
 
-def _durations(what: str, said: str, functions: Iterable[tuple[str, FunctionState]]) -> Family:
-    family = Family(f"simpledist_job_{what}_seconds", "histogram", said)
-    for named, one in functions:
+def _durations(what: str, said: str, functions: Iterable[FunctionState]) -> Metric:
+    family = HistogramMetricFamily(f"simpledist_job_{what}_seconds", said, labels=LABELS)
+    for one in functions:
         histogram = one.tally.histogram(what)
-        count = histogram.count
-        if count:
-            below = dict(zip(BOUNDS_SECONDS, accumulate(histogram.counts), strict=False))
-            family.add_histogram(named, [(bound, below[bound]) for bound in BOUNDS], count, histogram.sum_seconds)
+        if not histogram.count:
+            continue
+        below = dict(zip(BOUNDS_SECONDS, accumulate(histogram.counts), strict=False))
+        buckets = [(str(bound), float(below[bound])) for bound in BOUNDS]
+        buckets.append(("+Inf", float(histogram.count)))
+        family.add_metric(_labels(one), buckets=buckets, sum_value=histogram.sum_seconds)
     return family
+
+
+def _labels(function: FunctionState) -> list[str]:
+    return [function.name, function.version or ""]
 
 
 def _others(functions: Iterable[FunctionState]) -> Iterator[FunctionState]:

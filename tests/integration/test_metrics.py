@@ -12,9 +12,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 import simpledist
-from simpledist import exposition, metrics
 from simpledist.cluster import Cluster
-from simpledist.metrics import BOUNDS, FUNCTIONS_MOST, OTHERS
+from simpledist.metrics import BOUNDS, FUNCTIONS_MOST, OTHERS, exposition
 from simpledist.monitor import FunctionState, RedisState, Snapshot
 from tests.integration.conftest import FUNCTIONS
 from tests.integration.functions import farm
@@ -131,7 +130,7 @@ def test_labels_are_bounded_and_what_has_none_of_its_own_is_summed() -> None:
         FunctionState(f"f{number:05}", f"f{number:05}", None, 1, 0, 1, float(number), counters)
         for number in range(1000)
     ]
-    found = families(metrics.scrape(Snapshot(RedisState(ok=True), functions=tuple(many)))[0].decode())
+    found = families(exposition(Snapshot(RedisState(ok=True), functions=tuple(many)))[0].decode())
     assert len({one.labels["function"] for one in found["simpledist_jobs_queued"].samples}) == FUNCTIONS_MOST + 1
     assert value(found, "simpledist_jobs_queued", "simpledist_jobs_queued") == 1000
     assert value(found, "simpledist_jobs_ended", "simpledist_jobs_ended_total") == 2000
@@ -141,21 +140,7 @@ def test_labels_are_bounded_and_what_has_none_of_its_own_is_summed() -> None:
 
 
 def test_a_redis_that_is_away_is_told_and_not_an_error() -> None:
-    body, _ = metrics.scrape(Snapshot(RedisState(ok=False, error="away")))
+    body, _ = exposition(Snapshot(RedisState(ok=False, error="away")))
     found = families(body.decode())
     assert value(found, "simpledist_up", "simpledist_up") == 0
     assert list(found) == ["simpledist_up"]
-
-
-@pytest.mark.parametrize("accept", ["", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"])
-def test_any_text_may_be_a_label(accept: str) -> None:
-    odd = 'a "quoted" \\ line\nand {another} = é'
-    family = exposition.Family("odd", "counter", "One sample.")
-    family.add(exposition.labels(function=odd, version=""), 3)
-    body, content_type = exposition.text([family], accept)
-    module = "prometheus_client.openmetrics.parser" if accept else "prometheus_client.parser"
-    (found,) = import_module(module).text_string_to_metric_families(body.decode())
-    assert [(one.name, one.labels, one.value) for one in found.samples] == [
-        ("odd_total", {"function": odd, "version": ""}, 3)
-    ]
-    assert ("openmetrics" in content_type) == bool(accept)

@@ -26,7 +26,6 @@ FLOORS = {
     "keeper": 0,
     "shipped": 0,
     "faultpoints": 0,
-    "exposition": 0,
     "embedded": 1,
     "wire": 2,
     "broker": 2,
