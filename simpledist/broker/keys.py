@@ -1,7 +1,7 @@
 """Every key in Redis, built here and nowhere else.
 
-`TEMPLATES` is the one table: Python builds names from it, the Lua prelude is generated from it (scripts.py), and a test
-holds docs/redis-keys.md against it.
+`TEMPLATES` is the one table: Python builds names from it, the keys in Lua are written out from it (scripts.py), and a
+test holds docs/redis-keys.md against it.
 """
 
 from __future__ import annotations

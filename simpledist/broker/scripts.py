@@ -31,6 +31,7 @@ VERBS = (
 )
 
 _WORD = re.compile(r"[A-Za-z_]\w*")
+_KEY = re.compile(r"\bkey_(\w+)\(")
 _PART = re.compile(r"^(?=---)", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
 
@@ -96,22 +97,22 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
     }
 
 
-def _key_functions() -> list[str]:
-    lines: list[str] = []
-    for name, template in TEMPLATES.items():
-        head, brace, tail = template.partition("{")
-        if brace:
-            after = tail.partition("}")[2]
-            suffix = f" .. '{after}'" if after else ""
-            # Built once in a script: to join and intern a key costs more than to look it up again.
-            lines.append(f"local made_{name} = {{}}")
-            lines.append(
-                f"local function key_{name}(x) local key = made_{name}[x] "
-                f"if not key then key = ns .. '{head}' .. x{suffix} made_{name}[x] = key end return key end"
-            )
-        else:
-            lines.append(f"local function key_{name}() return ns .. '{template}' end")
-    return lines
+def _with_keys(lua: str) -> str:
+    """`key_<template>(part)` becomes what it stands for: to make a function for each key, or to call it, costs more."""
+    done: list[str] = []
+    at = 0
+    while begin := _KEY.search(lua, at):
+        depth, end = 1, begin.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(lua[end], 0)
+            end += 1
+        part = _with_keys(lua[begin.end() : end - 1])
+        head, _, tail = TEMPLATES[begin[1]].partition("{")
+        after = tail.partition("}")[2]
+        pieces = ["ns", f"'{head}'", *([f"({part})"] if part else []), *([f"'{after}'"] if after else [])]
+        done += (lua[at : begin.start()], "(", " .. ".join(pieces), ")")
+        at = end
+    return "".join(done) + lua[at:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,6 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
     prelude = "\n".join(
         [
             f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",
-            *_key_functions(),
             *(f"local {name} = {round(value)}" for name, value in _constants(timings).items()),
             f"local BOUNDS_MS = {{{', '.join(str(bound) for bound in policy.BOUNDS_MS)}}}",
             f"local now_us = {clock}",
@@ -195,10 +195,10 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
             (folder / "_content.lua").read_text(),
         ]
     )
-    definitions = _definitions(prelude)
+    definitions = _definitions(_with_keys(prelude))
     scripts: dict[str, Script] = {}
     for verb in VERBS:
-        body = (folder / f"{verb}.lua").read_text()
+        body = _with_keys((folder / f"{verb}.lua").read_text())
         text = _composed(definitions, body)
         scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
     return scripts

@@ -1,6 +1,6 @@
 -- Stands before every verb, but only those of its definitions that the verb comes to use (scripts.py): to make them all
--- costs more than most verbs. Above it, scripts.py renders: ns, key_*() for each key template, the timings and caps
--- of policy.py as capitals, and now_us (Redis TIME: no process's clock ever counts); then _stats.lua.
+-- costs more than most verbs. Above it, scripts.py renders: ns, the timings and caps of policy.py as capitals, and now_us
+-- (Redis TIME: no process's clock ever counts); then _stats.lua. key_<template>(part) stands for a key of keys.py.
 --
 -- Out-of-memory rule (redis script.c, scriptVerifyOOM): Redis refuses only the *first* memory-taking write of a script.
 -- `submit` therefore begins with its largest write, to be refused whole; every other verb begins with a freeing write,
