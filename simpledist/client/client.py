@@ -247,13 +247,13 @@ class Client:
             return None
         began = time.perf_counter()
         try:
-            bodies = [wire.encode_arguments(function.codec, args) for args in calls]
+            body = wire.encode_calls(function.codec, calls)
         except Unserialisable:
             return None
         if (costs := self._outcomes.costs.get(function.function)) is not None:
             seconds = (time.perf_counter() - began) / len(calls)
             self._outcomes.costs[function.function] = costs.serialised(seconds)
-        if sum(len(body) for body in bodies) > min(policy.CHUNK_BYTES, self._max_value_bytes):
+        if len(body) > min(policy.CHUNK_BYTES, self._max_value_bytes):
             return None
         now = time.monotonic()
         call = Call(
@@ -264,7 +264,7 @@ class Client:
             kwargs={},
             codec=function.codec,
             fingerprint=function.fingerprint,
-            body=wire.join_calls([bytes(body) for body in bodies]),
+            body=body,
             began=now,
             deadline=None if function.timeout is None else now + function.timeout,
             max_queue=function.max_queue,

@@ -9,7 +9,7 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from simpledist import policy, wire
 from simpledist.client.block import Block
@@ -48,7 +48,7 @@ class MapIterator(Iterator[R], Generic[R]):
         self._exhausted = False
         self._began = time.monotonic()
         self._block: Block[R] | None = None  # of calls that run here, where the iteration is
-        self._values: Iterator[R] = iter(())  # its values
+        self._values: Iterator[R] = iter(())  # its values, or those of a chunk
         self._block_size = 1
         if self._stays() is None and chunksize == "auto" and function.client.seen(function.function).calls == 0:
             self._probe()
@@ -93,6 +93,9 @@ class MapIterator(Iterator[R], Generic[R]):
                     raise
             outcomes = unit.outcomes()
             self._take()
+            if all(type(one) is wire.Value for one in outcomes):
+                self._values = iter([one.value for one in cast("list[wire.Value]", outcomes)])
+                return next(self)
             self._taken.extend(outcomes)
         one = self._taken[0]
         if isinstance(one, Future):

@@ -7,7 +7,17 @@ outcome. Knows no Redis and no process.
 
 from simpledist.fingerprint import brief, differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
-from simpledist.wire.chunks import SLOW, Part, Row, decode_parts, encode_part, join_calls, row_from, split_calls
+from simpledist.wire.chunks import (
+    SLOW,
+    Part,
+    Row,
+    decode_parts,
+    encode_calls,
+    encode_part,
+    join_calls,
+    row_from,
+    split_calls,
+)
 from simpledist.wire.envelope import (
     CODECS,
     OpenCall,
@@ -40,6 +50,7 @@ __all__ = [
     "decode_parts",
     "differs",
     "encode_arguments",
+    "encode_calls",
     "encode_error",
     "encode_part",
     "encode_value",

@@ -10,20 +10,34 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import Any, cast
 
 from simpledist import serializers
 from simpledist.errors import Undecodable
 from simpledist.pieces import Data, Pieces
 from simpledist.wire.bodies import Raised, Value
-from simpledist.wire.envelope import OpenOutcome
+from simpledist.wire.envelope import OpenOutcome, encode_arguments
 from simpledist.wire.raised import decode_error
 
 _LENGTH = struct.Struct(">I")
 _PART = struct.Struct(">IBIQ")  # number, length of its kind, run time in microseconds, length of its body
+_UNCHANGING = frozenset((int, float, bool, type(None), str, bytes))
+_TOGETHER = b"\x80"  # a pickle begins so; as the first byte of a length it would stand for 2 GB
 _MOST_US = 2**32 - 1  # 71 minutes: a part that took longer says so
 
 Part = Value | Raised | str  # a str: what kept the call from an outcome, a word of job.Why or `SLOW`
 SLOW = "slow"  # this call runs, and what stands behind it goes back
+
+
+def encode_calls(codec: str, calls: Sequence[tuple[Any, ...]]) -> bytes:
+    """The body of a chunk. Raises Unserialisable.
+
+    What cannot change may be encoded together: nobody sees what another call did to it.
+    """
+    if codec == "pickle" and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
+        return serializers.dumps(codec, list(calls))
+    return join_calls([bytes(encode_arguments(codec, args)) for args in calls])
 
 
 def join_calls(calls: Sequence[bytes]) -> bytes:
@@ -31,9 +45,11 @@ def join_calls(calls: Sequence[bytes]) -> bytes:
     return b"".join(piece for call in calls for piece in (_LENGTH.pack(len(call)), call))
 
 
-def split_calls(body: Data | memoryview) -> list[memoryview]:
-    """The encoded arguments in the body of a verified chunk. Raises Undecodable."""
+def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | tuple[Any, ...]]:
+    """The calls in the body of a verified chunk: encoded arguments, or arguments. Raises Undecodable."""
     view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
+    if codec == "pickle" and bytes(view[:1]) == _TOGETHER:
+        return _checked(serializers.loads(codec, view))
     calls: list[memoryview] = []
     at = 0
     while at < len(view):
@@ -44,6 +60,12 @@ def split_calls(body: Data | memoryview) -> list[memoryview]:
         calls.append(view[begin:end])
         at = end
     return calls
+
+
+def _checked(calls: Any) -> list[tuple[Any, ...]]:
+    if type(calls) is not list or not all(type(args) is tuple for args in cast("list[Any]", calls)):
+        raise Undecodable("not the calls of a chunk")
+    return cast("list[tuple[Any, ...]]", calls)
 
 
 def encode_part(number: int, kind: str, body: Data | memoryview, run_us: int = 0) -> bytes:
@@ -94,15 +116,16 @@ def decode_parts(outcome: OpenOutcome) -> dict[int, Part]:
     return parts
 
 
-def _each(body: Data | memoryview) -> Iterator[tuple[int, bytes, int, memoryview]]:
-    view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
-    at = 0
-    while at < len(view):
-        if len(view) < at + _PART.size:
+def _each(body: Data | memoryview) -> Iterator[tuple[int, bytes, int, bytes]]:
+    whole = bytes(body)  # short pieces of bytes are quicker made than views of them
+    at, end, size, unpack = 0, len(whole), _PART.size, _PART.unpack_from
+    while at < end:
+        begin = at + size
+        if begin > end:
             raise Undecodable("not the outcomes of a chunk: cut short")
-        number, kind_length, run_us, length = _PART.unpack_from(view, at)
-        begin = at + _PART.size + kind_length
-        at = begin + length
-        if at > len(view):
+        number, kind_length, run_us, length = unpack(whole, at)
+        middle = begin + kind_length
+        at = middle + length
+        if at > end:
             raise Undecodable("not the outcomes of a chunk: cut short")
-        yield number, bytes(view[begin - kind_length : begin]), run_us, view[begin:at]
+        yield number, whole[begin:middle], run_us, whole[middle:at]

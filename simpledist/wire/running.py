@@ -17,16 +17,21 @@ from simpledist.wire.raised import encode_error, place_and_trace
 # A worker may be short of memory or lack a module: that is not what the function would do at home.
 NOT_THE_FUNCTION = (MemoryError, ImportError)
 
+_NONE: dict[str, Any] = {}
 
-def run_call(function: Callable[..., Any], codec: str, body: Data | memoryview) -> tuple[str, Data, str]:
-    """(kind, encoded outcome, what to tell people: a line, of an error also its place and traceback on lines below).
+
+def run_call(
+    function: Callable[..., Any], codec: str, body: Data | memoryview | tuple[Any, ...]
+) -> tuple[str, Data, str]:
+    """Of encoded arguments, or of arguments: (kind, encoded outcome, what to tell people: a line, of an error also
+    its place and traceback on lines below).
 
     `kind` is "value", "error", or a word of job.Why.
 
     KeyboardInterrupt passes through: who was interrupted, the function or its process, is known to the caller.
     """
     try:
-        args, kwargs = decode_arguments(codec, body)
+        args, kwargs = (body, _NONE) if isinstance(body, tuple) else decode_arguments(codec, body)
     except Undecodable as error:
         return "undecodable", b"", str(error)
     try:

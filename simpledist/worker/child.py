@@ -123,11 +123,11 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
 
 def run_each(functions: Functions, job: Frame, answers: Answers, given: Given) -> tuple[str, Data, str]:
     """The calls of a chunk, in order, each answered by itself, until the rest is recalled."""
+    codec = wire.CODECS[job.code]
     try:
-        calls = wire.split_calls(job.body)
+        calls = wire.split_calls(codec, job.body)
     except Undecodable as error:
         return "undecodable", b"", str(error)
-    codec = wire.CODECS[job.code]
     answers.begin(job.job)
     began = looked = time.perf_counter()
     for part, body in enumerate(calls):
@@ -144,7 +144,9 @@ def run_each(functions: Functions, job: Frame, answers: Answers, given: Given) -
     return "chunk", b"", ""
 
 
-def run(functions: Functions, name: str, codec: str, body: Data | memoryview) -> tuple[str, Data, str]:
+def run(
+    functions: Functions, name: str, codec: str, body: Data | memoryview | tuple[Any, ...]
+) -> tuple[str, Data, str]:
     """One call: (kind, encoded outcome, what to tell people: a line, for an error also its place and traceback)."""
     function = functions.get(name)
     if function is None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpledist import policy, wire
+from simpledist import policy, serializers, wire
 from simpledist.errors import BadEnvelope, Undecodable
 from simpledist.policy import Experience
 from simpledist.signing import Keyring
@@ -22,9 +22,41 @@ def sealed(keyring: Keyring = KEYS) -> Any:
     return wire.seal_call("f", "pickle", wire.join_calls([bytes(body) for body in BODIES]), keyring, chunk=True)
 
 
+def args_of(call: memoryview | tuple[Any, ...]) -> tuple[Any, ...]:
+    return wire.decode_arguments("pickle", call)[0] if isinstance(call, memoryview) else call
+
+
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary()
+others = st.lists(plain, max_size=2) | st.dictionaries(st.text(), plain, max_size=2)
+
+
+@given(st.lists(st.tuples(plain) | st.tuples(plain, others), max_size=9))
+def test_the_calls_of_a_map_come_out_as_they_went_in(calls: list[tuple[Any, ...]]) -> None:
+    body = wire.encode_calls("pickle", calls)
+    assert [args_of(one) for one in wire.split_calls("pickle", body)] == calls
+
+
+def test_what_a_call_may_change_it_shares_with_no_other() -> None:
+    shared = ["one"]
+    first, second = map(args_of, wire.split_calls("pickle", wire.encode_calls("pickle", [(shared,), (shared,)])))
+    assert first[0] == second[0]
+    assert first[0] is not second[0]
+
+
+def test_calls_of_plain_values_are_encoded_together() -> None:
+    calls = [(n, "text") for n in range(1000)]
+    assert len(wire.encode_calls("pickle", calls)) < 10 * len(calls)
+
+
+@pytest.mark.parametrize("body", [{"no": "list"}, [(1,), [2]], 7])
+def test_a_body_that_holds_no_calls_is_undecodable(body: Any) -> None:
+    with pytest.raises(Undecodable):
+        wire.split_calls("pickle", serializers.dumps("pickle", body))
+
+
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_calls_come_out_as_they_went_in(calls: list[bytes]) -> None:
-    assert [bytes(call) for call in wire.split_calls(wire.join_calls(calls))] == calls
+    assert [bytes(call) for call in wire.split_calls("pickle", wire.join_calls(calls))] == calls
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=5), st.data())
@@ -32,13 +64,13 @@ def test_a_body_that_was_cut_is_refused_or_holds_fewer_calls(calls: list[bytes],
     body = wire.join_calls(calls)
     cut = body[: data.draw(st.integers(0, len(body) - 1))]
     with contextlib.suppress(Undecodable):
-        assert len(wire.split_calls(cut)) < len(calls)
+        assert len(wire.split_calls("pickle", cut)) < len(calls)
 
 
 def test_a_chunk_is_opened_as_one() -> None:
     call = wire.open_call("f", sealed().data, KEYS)
     assert call.chunk
-    assert [wire.decode_arguments(call.codec, body)[0] for body in wire.split_calls(call.body)] == [(0,), (1,), (2,)]
+    assert [args_of(one) for one in wire.split_calls("pickle", call.body)] == [(0,), (1,), (2,)]
 
 
 def test_parts_keep_number_kind_and_value() -> None:
