@@ -6,6 +6,7 @@ environments.py  a virtual environment a peer     works.py     what is measured
 run.py           rounds, interleaved              results.py   medians and spread, kept in results.json
 report.py        the table                        plots.py     the pictures
 scale.py         what one machine cannot hold, simulated
+crowds.py        a map of 1,000,000 calls, 1,000 clients
 
 Nothing here is installed with the package. A peer's own virtual environment lies in benchmarks/.venvs.
 """

@@ -35,13 +35,13 @@ def flush(url: str) -> None:
     redis_call(url, "FLUSHALL")
 
 
-def _info(url: str, section: str) -> dict[str, str]:
+def redis_info(url: str, section: str) -> dict[str, str]:
     text = cast(bytes, redis_call(url, "INFO", section)).decode()
     return {key: value for key, colon, value in (line.partition(":") for line in text.splitlines()) if colon}
 
 
 def redis_version(url: str) -> str:
-    return _info(url, "server")["redis_version"]
+    return redis_info(url, "server")["redis_version"]
 
 
 def auto(url: str) -> dict[str, float]:
@@ -172,7 +172,7 @@ def redis_memory(url: str) -> dict[str, float]:
 
 
 def _used(url: str) -> float:
-    return float(_info(url, "memory")["used_memory"])
+    return float(redis_info(url, "memory")["used_memory"])
 
 
 def _settled(url: str) -> float:
@@ -209,7 +209,7 @@ _ONLY_OUTSIDE = ("evalsha", "eval", "blpop", "client", "info", "set_beside")
 
 
 def _calls(url: str) -> dict[str, float]:
-    stats = _info(url, "commandstats")
+    stats = redis_info(url, "commandstats")
     found = {key.removeprefix("cmdstat_"): float(value.split(",")[0][6:]) for key, value in stats.items()}
     return {name: calls for name, calls in found.items() if name.partition("|")[0] in _ONLY_OUTSIDE}
 

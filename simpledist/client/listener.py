@@ -2,7 +2,7 @@
 
 Owns the nudge connection, and the blocking reply connection (the one that Redis knows this client by) but for the
 moments in which a caller reads its own reply (replies.py). It only moves bytes: outcomes are decoded elsewhere. Between
-two events it sleeps in one `select`: nothing is polled.
+two events it sleeps until something can be read: it never looks in vain.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import itertools
 import logging
 import os
 import random
-import select
 import threading
 import time
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from simpledist import policy
@@ -29,6 +28,7 @@ from simpledist.client.bundle import bundled
 from simpledist.client.future import Future
 from simpledist.client.outbox import batches
 from simpledist.client.outcomes import Outcomes, Patience, impatient
+from simpledist.client.readable import readable
 from simpledist.client.replies import LEND_SECONDS, Replies
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused
@@ -194,12 +194,14 @@ class Listener:
         self._sleeps_until = time.monotonic() + seconds
         if self._outcomes.resolvers.relieve():
             seconds = min(seconds, self._outcomes.resolvers.STUCK_SECONDS)
-        readable = select.select([self._wake_read], [], [], max(seconds, 0.0))[0]
-        self._drain_wakes(readable)
+        self._wait_for([], seconds)
 
-    def _drain_wakes(self, readable: Iterable[Any]) -> None:
-        if self._wake_read in readable:
+    def _wait_for(self, descriptors: list[int], seconds: float) -> set[int]:
+        """Those that can be read, once one can, or a wake-up came, or the time is over."""
+        ready = readable([*descriptors, self._wake_read], seconds)
+        if self._wake_read in ready:
             os.read(self._wake_read, 4096)
+        return ready
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
@@ -264,9 +266,7 @@ class Listener:
         if self._outcomes.in_flight:
             due = min(due, max(self._next_nudge, now))
         reply = replies.link.fileno()
-        readable = select.select([reply, self._wake_read], [], [], max(due - now, 0.0))[0]
-        self._drain_wakes(readable)
-        if reply in readable:
+        if reply in self._wait_for([reply], due - now):
             replies.take_in_all()
         elif time.monotonic() >= (replies.popping_until or 0.0):
             raise RedisDown("no answer on the reply connection")
@@ -372,7 +372,7 @@ class Listener:
         replies = self._replies
         if replies.lent or replies.popping_until is None or not any(isinstance(word, Reply) for word in nudged.words):
             return
-        if not select.select([replies.link.fileno()], [], [], DEAF_SECONDS)[0]:
+        if not readable([replies.link.fileno()], DEAF_SECONDS):
             raise RedisDown("the reply connection is deaf")
 
     def _take_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:
