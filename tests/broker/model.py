@@ -325,7 +325,7 @@ class Model:
         if functions is not None:
             self.workers[worker] = Row(connection, functions, self.now)
         elif not self.registered(worker) or (
-            self.workers[worker].connection != connection and (held or self.of(worker))
+            self.workers[worker].connection != connection and not self._all_well(worker, held)
         ):
             return False, [], []
         self.workers[worker].beat = self.now
@@ -348,6 +348,12 @@ class Model:
             if one not in held and self.now - job.since >= 1000:
                 self._release(one)
         return True, stop, missing
+
+    def _all_well(self, worker: str, held: Sequence[Held]) -> bool:
+        """Whether a beat has nothing to tell, so that it does not matter over which connection it came."""
+        mine = self.of(worker)
+        named = sorted(Held(job.function, job.id, job.fence) for job in mine)
+        return sorted(held) == named and all(self.waited_for(job) for job in mine)
 
     def leave(self, one: str, final: bool) -> None:
         self.suspects.pop(one, None)

@@ -64,9 +64,16 @@ def test_after_a_wipe_or_its_death_or_when_its_row_is_lost_it_must_register(benc
 def test_of_what_it_holds_only_its_own_connection_tells(bench: Bench, claimed: Claimed) -> None:
     """A beat that was under way while its worker came back on another connection knows nothing of what it got since."""
     bench.advance(2)
-    for held in ((), (claimed.held,)):
+    for held in ((), (Held("fib", "c1-7", "1"),)):
         assert not beat(bench, *held, connection="run1:99")[0]
     assert bench.state("c1-1") == "running"
+
+
+def test_a_beat_that_has_nothing_to_tell_reads_no_row(bench: Bench, claimed: Claimed) -> None:
+    """A row is long where a worker offers hundreds of functions."""
+    bench.redis("HSET", bench.keys.workers, "w1", "no row at all")
+    assert beat(bench, claimed.held) == (True, [], [])
+    assert not beat(bench)[0], "it does not name what it holds"
 
 
 def test_the_last_beat_of_a_dead_worker_stands_in_its_row(bench: Bench) -> None:

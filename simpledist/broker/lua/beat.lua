@@ -13,10 +13,9 @@ local function count_pulse()
   if vitals ~= '' then call('HSET', key_vitals(), worker, vitals) end
 end
 
-call('HDEL', key_suspects(), worker)
-if n_held == 0 and row == '' and call('EXISTS', key_held(worker)) == 0 then
-  -- Ten thousand workers beat four thousand times a second, and most of them hold nothing: a row is long, and is not
-  -- read for them. One that was expelled has no heartbeat.
+-- Of ten thousand workers four thousand beat in a second, and most have nothing to say: a row is long, and is not read
+-- for them. One that was expelled has no heartbeat.
+local function is_known()
   if call('HSET', key_heartbeats(), worker, now) == 0 and call('HEXISTS', key_workers(), worker) == 1 then
     count_pulse()
     return 1
@@ -25,15 +24,47 @@ if n_held == 0 and row == '' and call('EXISTS', key_held(worker)) == 0 then
   return 0
 end
 
---- The rest costs them nothing.
+call('HDEL', key_suspects(), worker)
+local n_known = row == '' and call('HLEN', key_held(worker))
+if n_known == n_held and n_held == 0 then return is_known() end
 
-local old = call('HGET', key_workers(), worker)
-if row == '' and (not old or row_dead(old) or not row_names(old, connection)) then return 0 end
+--- What each part needs is made only if the one before it has not returned.
+
 local named, order = {}, {}
 for i = 1, n_held do
   order[i] = arg()
   named[order[i]] = true
 end
+
+-- Whether every job is where both sides think that it is, and somebody waits for it.
+local function is_well(field, known)
+  local fn, id, fence = split_held(field)
+  local owner = owner_of(id)
+  local got = call('HMGET', key_job(id), 'fence', 'shared', 'waiting:' .. owner)
+  if not known or got[1] ~= fence then return false end
+  return anyone_waits(got[2] and job_of(id) or { waiting = { got[3] and owner } })
+end
+
+local function all_well()
+  for from = 1, n_held, BATCH_ITEMS do
+    local to = math.min(from + BATCH_ITEMS - 1, n_held)
+    local known = call('HMGET', key_held(worker), unpack(order, from, to))
+    for i = from, to do
+      if not is_well(order[i], known[i - from + 1]) then return false end
+    end
+  end
+  return true
+end
+
+if n_known == n_held and all_well() then
+  call('PEXPIRE', key_held(worker), UNFINISHED_MS)
+  return is_known()
+end
+
+---
+
+local old = call('HGET', key_workers(), worker)
+if row == '' and (not old or row_dead(old) or not row_names(old, connection)) then return 0 end
 call('HSET', key_heartbeats(), worker, now)
 count_pulse()
 epoch()
