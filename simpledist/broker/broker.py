@@ -146,8 +146,9 @@ class Broker:
         take: Take | None = None,
         *,
         again: bool = False,
+        then: Sequence[Argument] = (),
     ) -> tuple[list[str], list[Claimed]]:
-        """End attempts by their outcomes, and take next jobs in the same step."""
+        """End attempts by their outcomes, and take next jobs in the same step; `then` as in `submit`."""
         arguments: list[Argument] = [worker, nonce, int(again), len(ended)]
         for one in ended:
             outcome = self._put_beside("staged_result", f"{one.held.id}:{one.held.fence}", one.outcome)
@@ -155,7 +156,7 @@ class Broker:
         arguments.append(int(take is not None))
         if take is not None:
             arguments += (take.function, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
-        words, claimed = self._run("complete", arguments)
+        words, claimed = self._run("complete", arguments, then=then)
         return _texts(words), _claimed(claimed)
 
     def fail(self, worker: str, failed: Sequence[Failed]) -> list[str]:

@@ -176,6 +176,14 @@ class Link:
         self._unread -= 1
         return True, reply
 
+    def readable(self) -> bool:
+        """Whether the next reply, or the connection's end, is there: what came with the last one shows on no poll."""
+        connection = self._open(COMMAND_TIMEOUT_SECONDS)
+        try:
+            return connection.can_read(0)  # old versions leave the timeout as it was made: as it is now
+        except BaseException as error:
+            raise self._broken(error) from error
+
     def put(self, key: str, value: Data, lifetime_ms: int) -> None:
         """SET a big value that is forgotten after so long; it is sent as it lies, the library would copy it twice."""
         connection = self._open(BIG_TIMEOUT_SECONDS, to_send=1)

@@ -39,8 +39,9 @@ class Take:
     """A wish for next jobs of one function: for each free slot named as many as it is `deep`.
 
     The last `ahead` of the slots are busy with a short job, and get one behind it where the queue is long. Where there
-    is none for a free slot, the worker is left `idle`: the next lone job of the function is given to it. `idle_for`:
-    the function for which it was left so before, if any.
+    is none for a free slot, the worker is left `idle`: the next lone job of the function is given to it. `deep` 0: it
+    is left so at once, for it has a pop outstanding, or one behind this. `idle_for`: the function for which it was left
+    so before, if any.
     """
 
     function: str

@@ -34,6 +34,7 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _KEY = re.compile(r"\bkey_(\w+)\(")
 _PART = re.compile(r"^(?=---)", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_TEXT = re.compile(r"'[^'\n]*'")
 
 # Definitions that most calls of a verb do without; each is a function of more than one line.
 RARE = frozenset(
@@ -49,6 +50,7 @@ RARE = frozenset(
         "joinable",
         "unjoin",
         "sweep",
+        "epoch_begins",
     }
 )
 
@@ -131,8 +133,13 @@ def _definitions(prelude: str) -> list[_Definition]:
             code = _COMMENT.sub("", text)
             head = code.removeprefix("local ").removeprefix("function ").partition("\n")[0]
             names = _WORD.findall(head.partition("=")[0].partition("(")[0])
-            found.append(_Definition(code, frozenset(names), frozenset(_WORD.findall(code))))
+            found.append(_Definition(code, frozenset(names), _words(code)))
     return found
+
+
+def _words(code: str) -> frozenset[str]:
+    """What may be a name in it."""
+    return frozenset(_WORD.findall(_TEXT.sub("", _COMMENT.sub("", code))))
 
 
 def _composed(definitions: Sequence[_Definition], body: str) -> str:
@@ -154,7 +161,7 @@ def _used(definitions: Sequence[_Definition], body: str) -> list[_Definition]:
     To make all of them in each call of a verb would cost more than most verbs.
     """
     needed: list[_Definition] = []
-    words = set(_WORD.findall(body))
+    words = set(_words(body))
     for definition in reversed(definitions):
         if not words.isdisjoint(definition.names):
             if RARE.isdisjoint(definition.names):

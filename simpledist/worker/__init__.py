@@ -5,5 +5,6 @@ links.py     its three connections                 template.py  the process that
 targets.py   what `module:function` means          child.py     the process that runs user code
 channel.py   frames between parent and child       output.py    what user code prints
 jobs.py      what is held, and every verb of it    paces.py     how many jobs each slot is to have
+errands.py   verbs on their way to Redis
 environment.py  the variables that user code sees
 """

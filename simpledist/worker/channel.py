@@ -21,7 +21,7 @@ ANSWER = b"a"  # child: how a job ended; number is microseconds, first a line fo
 PARTS = b"p"  # child: how some calls of a chunk ended, from `part` on; the job's ANSWER comes behind the last of them
 
 _HEAD = struct.Struct(">ccIIQIHQ")
-_READ_BYTES = 1 << 18
+_READ_BYTES = 1 << 16  # malloc would map, and unmap, a much bigger buffer each time
 
 
 class Frame(NamedTuple):
@@ -53,11 +53,13 @@ class _Inbox:
         self._bytes = bytearray()
         self._arriving: tuple[Frame, Filling] | None = None  # a frame with a big body
         self._whole: list[Frame] = []
+        self.emptied = False
 
     def receive(self, flags: int = 0) -> bool:
-        """One read from the socket; False at its end."""
+        """One read from the socket; False at its end. `emptied`: it has given all that it had."""
         if self._arriving is not None:
             frame, filling = self._arriving
+            self.emptied = False
             count = self._sock.recv_into(filling.rest(), 0, flags)
             filling.filled(count)
             if filling.full:
@@ -65,6 +67,7 @@ class _Inbox:
                 self._whole.append(frame._replace(body=filling.pieces()))
             return count > 0
         data = self._sock.recv(_READ_BYTES, flags)
+        self.emptied = 0 < len(data) < _READ_BYTES
         self._bytes += data
         self._cut()
         return bool(data)
@@ -143,6 +146,8 @@ class Channel:
         try:
             while self._inbox.receive():
                 found += self._inbox.frames()
+                if self._inbox.emptied:
+                    return found
             self.closed = True
         except BlockingIOError:
             pass

@@ -11,8 +11,7 @@ import logging
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from simpledist import policy, wire
 from simpledist.broker.broker import parse_given
@@ -22,21 +21,14 @@ from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker.channel import CHUNK, JOB, PARTS, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot
-from simpledist.worker.links import Links
+from simpledist.worker.errands import Errand, batches
+from simpledist.worker.links import Links, Pop
 from simpledist.worker.paces import Paces
 
 log = logging.getLogger("simpledist.worker")
 
 ERROR_CHARACTERS = 300
 TOLD_CHARACTERS = 3000  # of an error with its traceback
-
-
-@dataclass
-class Errand:
-    """A verb on its way to Redis: sent again, and said to be so, until it is answered."""
-
-    send: Callable[[bool], None]
-    again: bool = False
 
 
 class Jobs:
@@ -48,6 +40,7 @@ class Jobs:
         self.done = 0  # jobs that a child brought to an end
         self.taken = 0  # jobs begun since the loop last set it to 0
         self._idle_for = ""  # the function whose next lone job Redis gives us
+        self._lone: Held | None = None  # the last job that was given to us while we were idle
         self.claimed_nothing = False  # the last claim
         self._worker = worker
         self._links = links
@@ -75,6 +68,10 @@ class Jobs:
         """The function of the last outcome that `complete` will bring, None if there is none."""
         return self._ended[-1].held.function if self._ended else None
 
+    def lone_ended(self) -> bool:
+        """Whether all that `complete` has to bring is the one job that we were given while we were idle."""
+        return len(self._ended) == 1 and self._ended[0].held == self._lone and not self._errands
+
     def running(self) -> list[Held]:
         return [placed.held for slot in self._children.slots for placed in slot.jobs.values()]
 
@@ -86,8 +83,9 @@ class Jobs:
 
     def given(self, element: bytes) -> None:
         """A job that Redis claimed for us."""
-        self._idle_for = ""
-        self._begin_all([parse_given(element)])
+        one = parse_given(element)
+        self._idle_for, self._lone = "", one.held
+        self._begin_all([one])
 
     def claim(self, function: str, element: bytes) -> None:
         """Claim a popped element, and more of the same function for every other free slot."""
@@ -350,18 +348,25 @@ class Jobs:
     def complete(self, take: Take | None) -> None:
         """Bring every outcome of this turn to Redis, and take next jobs in the same step as the last of them."""
         ended, self._ended = self._ended, []
-        batches = _cut(ended)
-        for batch in batches[:-1]:
+        cut = batches(ended)
+        for batch in cut[:-1]:
             self._complete(batch, None)
-        self._complete(batches[-1], take)
+        self._complete(cut[-1], take)
 
-    def _complete(self, ended: list[Ended], take: Take | None) -> None:
+    def complete_lone(self, slot: Slot, pop: Pop | None) -> None:
+        """Bring the outcome of a lone job, and be idle again; `pop`: what is to be outstanding then, if nothing is."""
+        ended, self._ended = self._ended, []
+        self._complete(ended, Take(ended[0].held.function, (slot.number,), deep=0, idle_for=self._idle_for), pop)
+
+    def _complete(self, ended: list[Ended], take: Take | None, pop: Pop | None = None) -> None:
         nonce = secrets.token_hex(8)
 
         def send(again: bool) -> None:
             point("worker.ended")
+            claimed: list[Claimed] = []
             try:
-                _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
+                if pop is None or again or take is None or not self._pop_behind(nonce, ended, take, pop):
+                    _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
             except RedisRefused as error:
                 # A full Redis takes small results all the same; the calls with large ones run at their clients, for
                 # what waits to be told must not stand still behind them.
@@ -380,6 +385,16 @@ class Jobs:
                 self._level(free)
 
         self._errands.append(Errand(send))
+
+    def _pop_behind(self, nonce: str, ended: list[Ended], take: Take, pop: Pop) -> bool:
+        """Complete and pop in one write; False: to be said (again), for Redis may not have had the script."""
+        if self._links.popping is not None or not self._links.pop.connected:
+            return False
+        try:
+            self._links.complete_and_pop(self._worker, nonce, ended, take, pop)
+        except RedisRefused:
+            return False
+        return True
 
     def fail(self, held: Held, why: str, error: str) -> None:
         """The cluster, not the function, ends this attempt."""
@@ -424,16 +439,3 @@ class Jobs:
         for held in list(self.held):
             if verb == "cancel" and name == f"{held.id}:{held.fence}":
                 self.call_off(held, "cancelled")
-
-
-def _cut(ended: list[Ended]) -> list[list[Ended]]:
-    """Outcomes cut to what one script may carry."""
-    batches: list[list[Ended]] = [[]]
-    size = 0
-    for one in ended:
-        if batches[-1] and (size + len(one.outcome) > policy.BATCH_BYTES or len(batches[-1]) >= policy.BATCH_ITEMS):
-            batches.append([])
-            size = 0
-        batches[-1].append(one)
-        size += len(one.outcome)
-    return batches

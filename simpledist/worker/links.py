@@ -9,9 +9,11 @@ import logging
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from simpledist import policy
 from simpledist.broker import Broker, Keys, Link, evicts
+from simpledist.broker.records import Ended, Take
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 
@@ -19,6 +21,14 @@ log = logging.getLogger("simpledist.worker")
 
 # Refused again so soon, it is as after so many failures: rarely enough to harm nobody, often enough for who holds jobs.
 REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_FAILURES = 5.0, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pop:
+    """A pop over the queues that is to be had outstanding."""
+
+    keys: Sequence[str]
+    seconds: float
 
 
 class Links:
@@ -32,8 +42,10 @@ class Links:
             for purpose in ("pop", "command", "beat")
         )
         self.command, self.beat = Broker(command, self.keys), Broker(beat, self.keys)
+        self._popper = Broker(self.pop, self.keys)
         self.popping: str | None = None  # "queues", "control" or nothing outstanding
         self._pop_ends = 0.0
+        self._pop_looked_at = True
         self._failures = 0
         self._retry_at = 0.0
         self._away_logged = self._refused_logged = self._refused_at = -1e9
@@ -118,6 +130,23 @@ class Links:
         self.pop.send("BLPOP", *keys, seconds)
         self.popping = kind
         self._pop_ends = time.monotonic() + seconds + 1.0
+
+    def complete_and_pop(self, worker: str, nonce: str, ended: Sequence[Ended], take: Take, pop: Pop) -> None:
+        """`complete` with a pop over the queues behind it, in one write: for a worker that is idle from now on.
+
+        Raises RedisRefused where the verb was refused, for whatever reason; the pop is outstanding all the same.
+        """
+        self.popping = "queues"
+        self._pop_ends = time.monotonic() + pop.seconds + 1.0
+        self._pop_looked_at = False
+        self._popper.complete(worker, nonce, ended, take, then=("BLPOP", *pop.keys, pop.seconds))
+
+    def answered(self) -> bool:
+        """Whether the answer of the outstanding pop came with the reply before it, where no selector sees it."""
+        if self._pop_looked_at or not self.pop.connected:
+            return False
+        self._pop_looked_at = True
+        return self.popping is not None and self.pop.readable()
 
     def pop_ends(self) -> float:
         """When an outstanding pop must have been answered."""

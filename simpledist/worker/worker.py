@@ -29,7 +29,7 @@ from simpledist.worker import lifeline
 from simpledist.worker.channel import READY
 from simpledist.worker.children import Children, Slot, told
 from simpledist.worker.jobs import Jobs
-from simpledist.worker.links import Links
+from simpledist.worker.links import Links, Pop
 from simpledist.worker.presence import Presence
 
 log = logging.getLogger("simpledist.worker")
@@ -154,6 +154,8 @@ class Worker:
                 self._links.beat.link.close()
             self._complete()
             self._jobs.work_off()
+            if self._links.answered():
+                self._popped(self._links.take_pop())
         except RedisDown as error:
             self._links.failed(error)
         except RedisRefused as error:
@@ -215,11 +217,7 @@ class Worker:
         if links.popping == "control" and wants_queues:
             self._popped(links.end_pop())
         if links.popping is None and wants_queues:
-            # The function served last comes last: whoever has work waits for at most one turn of each other.
-            queues = [links.keys.queue(function) for function in self.functions]
-            first = self._turn.first
-            keys = [*self._for_us(), *queues[first:], *queues[:first]]
-            links.start_pop(keys, "queues", self._timings.block_seconds)
+            links.start_pop(self._all_queues(), "queues", self._timings.block_seconds)
             self._busy_since = None
         elif links.popping is None and self._jobs.held:
             now = time.monotonic()
@@ -232,6 +230,15 @@ class Worker:
         """What every pop waits for."""
         keys = self._links.keys
         return [keys.control(self.id), keys.given(self.id), keys.rollcall]
+
+    def _all_queues(self) -> list[str]:
+        """What a pop asks while a slot is free.
+
+        The function served last comes last: whoever has work waits for at most one turn of each other.
+        """
+        queues = [self._links.keys.queue(function) for function in self.functions]
+        first = self._turn.first
+        return [*self._for_us(), *queues[first:], *queues[:first]]
 
     def _popped(self, popped: tuple[str, bytes] | None) -> None:
         if popped is None:
@@ -257,7 +264,14 @@ class Worker:
 
     def _complete(self) -> None:
         function = self._jobs.ended()
-        if function is not None:
+        if function is None:
+            return
+        free = self._children.free()
+        if free and not self._signals and self._links.popping != "control" and self._jobs.lone_ended():
+            pop = None if self._links.popping else Pop(self._all_queues(), self._timings.block_seconds)
+            self._busy_since = None
+            self._jobs.complete_lone(free[0], pop)
+        else:
             self._jobs.complete(self._next_take(function))
 
     def _next_take(self, function: str) -> Take | None:

@@ -189,7 +189,8 @@ class Model:
                 del self.idle[idle_for]
             elif full and self.given.get(worker):
                 self._release(self.given[worker].pop(0))
-        if completes and slots and not taken:
+        row = self.workers[worker]
+        if completes and slots and not taken and row.offers and function in row.functions:
             self.idle[function] = worker
 
     def _leader(self, content: Content | None) -> Job | None:

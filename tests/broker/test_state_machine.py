@@ -355,8 +355,9 @@ class Machine(RuleBasedStateMachine):
                 row.offers and take.function in row.functions for row in self.model.workers.values()
             )
             ours = sum(self.functions[id] == take.function for id in queued)
-            assert len(claimed) <= max(take.free, min(slots, ours - all_slots)), "taken from those that are free"
-            assert len(claimed) >= take.free or not after.lists[take.function], "slots were left free"
+            most = max(take.free, min(slots, ours - all_slots)) if take.deep else 0
+            assert len(claimed) <= most, "taken from those that are free"
+            assert len(claimed) >= take.free * take.deep or not after.lists[take.function], "slots were left free"
             self.model.is_idle(worker, take.function, take.idle_for, take.free, len(claimed), completes=completes)
             assert len({one.slot for one in claimed}) == len(claimed)
         if claimed and not lost:
@@ -374,6 +375,7 @@ class Machine(RuleBasedStateMachine):
         taken=st.one_of(st.none(), function_names),
         slots=st.integers(0, 3),
         ahead=aheads,
+        deep=st.integers(0, 1),
         idle_for=idle_fors,
         lost=chance,
     )
@@ -387,6 +389,7 @@ class Machine(RuleBasedStateMachine):
         taken: str | None,
         slots: int,
         ahead: int = 0,
+        deep: int = 1,
         idle_for: str = "",
         *,
         lost: bool,
@@ -399,7 +402,7 @@ class Machine(RuleBasedStateMachine):
             ended.append(Ended(held, kind, nonce.encode().ljust(size, b"."), 1, "" if kind == "value" else "E"))
         take = None
         if taken is not None:
-            take = Take(taken, tuple(range(slots)), ahead=min(ahead, slots), idle_for=idle_for)
+            take = Take(taken, tuple(range(slots)), deep, ahead=min(ahead, slots), idle_for=idle_for)
         arguments = (self.bench.nonce(), ended, take)
         self.last_complete[worker] = arguments
         self._complete(worker, *arguments, again=False, lost=lost)

@@ -298,14 +298,18 @@ local function hold(fn, id, fence, worker, slot, attempt, nonce)
 end
 
 -- The worker that waits with a free slot for the next job of fn, and that slot; nil where none does, or where others are
--- before it. Whoever asks has it: it waits for one job.
+-- before it. It waits for one job.
 local function idle_worker(fn)
   local idle = call('HGET', key_meta(fn), 'idle')
   if not idle then return nil end
-  call('HDEL', key_meta(fn), 'idle')
   local worker, slot = string.match(idle, '^(%S+) (%S+)$')
   if call('ZCARD', key_queued(fn)) == 0 and call('HEXISTS', key_offers(fn), worker) == 1
     and fresh(call('HGET', key_heartbeats(), worker)) then return worker, slot end
+end
+
+-- A worker that offers fn waits with this slot for its next lone job.
+local function waits(fn, worker, slot)
+  if call('HEXISTS', key_offers(fn), worker) == 1 then call('HSET', key_meta(fn), 'idle', worker .. ' ' .. slot) end
 end
 
 -- The call's bytes: '' where they lie beside, nil where they are gone.
@@ -377,8 +381,8 @@ end
 -- the same reason a busy slot gets what every slot that offers the function could not begin at once.
 local function share(order, row)
   local named, free = #order.slots, order.free
-  order.most = math.max(free, math.min(free * order.deep, BATCH_ITEMS))
-  if order.most == named then return end
+  order.most = order.deep == 0 and 0 or math.max(free, math.min(free * order.deep, BATCH_ITEMS))
+  if order.deep == 0 or order.most == named then return end
   local slots = tonumber(row_slots(row) or named)
   local all = math.max(free, slots * call('HLEN', key_offers(order.fn)))
   local queued = call('ZCARD', key_queued(order.fn))

@@ -53,13 +53,14 @@ local function gauge(fn, name, value)
 end
 
 -- One attempt that is over, for the stream and for the page of a job whose keys are gone. `how`: a state, or requeued.
-local function note_attempt(fn, id, job, how, worker, run_ms, why)
+local function attempt_line(id, job, how, worker, run_ms, why)
   local mine = job.fence and job.worker == worker
   local claimed = mine and tonumber(job.fence) / 1000 or now_ms - (tonumber(run_ms) or 0)
-  table.insert(tally(fn).recent, string.format('%s %s %s %s %s %.0f %.0f %.0f %s %s', id, how, worker or '-',
-    mine and job.slot or '-', job.attempts or '0', tonumber(job.submitted or job.stamp / 1000), claimed, now_ms,
-    run_ms or '0', why or '-'))
+  return string.format('%s %s %s %s %s %.0f %.0f %.0f %s %s', id, how, worker or '-', mine and job.slot or '-',
+    job.attempts or '0', tonumber(job.submitted or job.stamp / 1000), claimed, now_ms, run_ms or '0', why or '-')
 end
+
+local function note_attempt(fn, ...) table.insert(tally(fn).recent, attempt_line(...)) end
 
 -- Failures are grouped by what failed (a type, a word of job.Why) and where; one text stands for all of a group.
 local function note_failure(fn, id, kind, place, told, n)
