@@ -65,6 +65,9 @@ SHORT_SECONDS = 0.002  # calls that take no longer run in the loop of a map's ca
 IN_FLIGHT_CHUNKED = 20_000  # calls of one map that may be under way at once in chunks
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
 WITHDRAWN_MOST = 5000  # offers of dead workers that one script withdraws
+NUDGE_IDS = 100  # calls that a nudge asks after, in rotation
+NUDGE_IDS_LEAST = 5
+NUDGE_IDS_TOGETHER = 10_000  # ... of all clients, a second: about 12 us of Redis each
 RECENT_CAP = 500  # attempts remembered of a function
 FAILURES_CAP = 40  # groups of failures remembered of a function
 HISTORY_MINUTES = 1500  # 25 h: a day's chart, and the hour that is under way
@@ -155,6 +158,11 @@ class Experience:
             return 1
         aim = int(CHUNK_SECONDS / max(self.mean_seconds, 1e-7))
         return max(1, min(aim, 2 * self.calls, CHUNK_CALLS))
+
+
+def nudge_ids(clients: int) -> int:
+    """After how many of its calls a client asks with each nudge: so many clients share what Redis is asked a second."""
+    return max(NUDGE_IDS_LEAST, min(NUDGE_IDS, NUDGE_IDS_TOGETHER // max(clients, 1)))
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:

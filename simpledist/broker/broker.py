@@ -105,7 +105,7 @@ class Broker:
     ) -> Nudged:
         """Beat, mend the queues of these (function, id), and learn what became of each."""
         arguments: list[Argument] = [client, connection, self.link.run_id, len(jobs), *_flat(jobs)]
-        epoch, words, lives, suspects, closing = self._run("nudge", [*arguments, len(functions), *functions])
+        epoch, words, lives, suspects, closing, clients = self._run("nudge", [*arguments, len(functions), *functions])
         pairs = _texts(suspects)
         return Nudged(
             epoch=epoch.decode(),
@@ -113,6 +113,7 @@ class Broker:
             live={function: bool(live) for function, live in zip(functions, lives, strict=True)},
             suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
             closing=bool(closing),
+            clients=clients,
         )
 
     def result_bytes(self, reply: Reply) -> Data | None:

@@ -142,7 +142,8 @@ class Nudged:
     """Reply of `nudge`: a word a job (queued, running, missing, no_worker) or its Reply; who might be dead.
 
     `live` says for each function asked about whether a live worker offers it. `checked` is None when it is another
-    caller's turn to look at connections. `closing` is True while a suspicion runs: nudge again in 0.5 s.
+    caller's turn to look at connections. `closing` is True while a suspicion runs: nudge again in 0.5 s. `clients`:
+    how many there are.
     """
 
     epoch: str
@@ -150,6 +151,7 @@ class Nudged:
     live: dict[str, bool]
     suspects: list[Suspect]
     closing: bool
+    clients: int
 
 
 @dataclass(frozen=True, slots=True)

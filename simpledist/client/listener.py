@@ -37,7 +37,6 @@ from simpledist.job import Why
 
 log = logging.getLogger("simpledist")
 
-NUDGE_IDS = 100
 SOON_SECONDS = 0.1  # Redis came back or was emptied: so will its workers, and calls that met none go out again
 DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
 
@@ -63,7 +62,7 @@ class Listener:
         self._numbers = itertools.count()
         self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
         self._next_nudge = 0.0
-        self._turn = 0
+        self._turn, self._ids = 0, policy.NUDGE_IDS  # whose turn it is in nudges, and how many at a time
         self._failures = 0
         self._asked_at = 0.0
         self._down_since: float | None = None
@@ -323,11 +322,11 @@ class Listener:
                 self._call_off([future], "timeout")
 
     def _some_futures(self) -> list[Future[Any]]:
-        """Up to 100 of the calls in flight, in rotation."""
+        """Some of the calls in flight, in rotation."""
         sent = self._sent()
         self._turn = self._turn % max(len(sent), 1)
-        some = sent[self._turn : self._turn + NUDGE_IDS]
-        self._turn += NUDGE_IDS
+        some = sent[self._turn : self._turn + self._ids]
+        self._turn += self._ids
         return some
 
     def _sent(self) -> list[Future[Any]]:
@@ -335,8 +334,8 @@ class Listener:
 
     def _ask_all(self) -> None:
         futures = self._sent()
-        for first in range(0, max(len(futures), 1), NUDGE_IDS):
-            self._nudge(futures[first : first + NUDGE_IDS])
+        for first in range(0, max(len(futures), 1), policy.NUDGE_IDS):
+            self._nudge(futures[first : first + policy.NUDGE_IDS])
 
     def _nudge(self, futures: list[Future[Any]]) -> None:
         session, broker = self._session, self._broker
@@ -351,6 +350,7 @@ class Listener:
         session.trouble = None
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
         session.epoch = nudged.epoch
+        self._ids = policy.nudge_ids(nudged.clients)
         if restarted:
             self._restarted_at = time.monotonic()
         self._take_words(futures, nudged)
@@ -421,7 +421,7 @@ class Listener:
 
     def _send_backlog(self, function: str) -> None:
         """A worker is back: what waits for a local slot goes remote after all."""
-        futures = self._outcomes.local_runs.take_back(function, NUDGE_IDS)
+        futures = self._outcomes.local_runs.take_back(function, policy.NUDGE_IDS)
         for future in futures:  # all of them are in flight before the first submission may fail
             future.put_back(None)
             future.sent = True

@@ -141,3 +141,10 @@ def test_jobs_wait_behind_busy_children_one_by_one_or_come_in_batches(runs: list
     for seconds in runs:
         pace = pace.ran(seconds).next_batch()
         assert not (pace.ahead and pace.batch > 1)
+
+
+@given(st.integers(0, 100_000))
+def test_clients_share_what_their_nudges_ask_after(clients: int) -> None:
+    each = policy.nudge_ids(clients)
+    assert (each == policy.NUDGE_IDS) == (clients <= 100)
+    assert each * clients <= policy.NUDGE_IDS_TOGETHER or each == policy.NUDGE_IDS_LEAST
