@@ -8,6 +8,7 @@ Knows nothing of envelopes, pickles or Redis; small values stay plain `bytes`.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Iterable, Sequence
 
@@ -52,6 +53,18 @@ def parts_of(data: Data | memoryview) -> Sequence[Part]:
     return data.parts if isinstance(data, Pieces) else (data,)
 
 
+def _mapping() -> mmap.mmap:
+    """Memory that goes back to the system with its last view.
+
+    By default it would be shared with children, and its pages come one by one: that takes as long as to fill them.
+    """
+    mapping = mmap.mmap(-1, _MAPPING_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux
+        with contextlib.suppress(OSError):  # a kernel without them
+            mapping.madvise(mmap.MADV_HUGEPAGE)
+    return mapping
+
+
 class Filling:
     """Room for a value that is about to arrive: fill `rest()`, tell `filled`, and take `pieces` once it is `full`."""
 
@@ -67,8 +80,7 @@ class Filling:
     def rest(self) -> memoryview:
         """The room to fill next."""
         if not len(self._rest):
-            # A mapping goes back to the system with its last view.
-            self._rest = memoryview(mmap.mmap(-1, _MAPPING_BYTES))[: min(_MAPPING_BYTES, self._missing)]
+            self._rest = memoryview(_mapping())[: min(_MAPPING_BYTES, self._missing)]
             self._views.append(self._rest)
         return self._rest
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Any, Literal
 
 from simpledist import serializers
@@ -134,12 +134,13 @@ def codec_id(codec: str) -> bytes:
 
 
 def _digest(function: str, codec: str, kind: int, body: Data | memoryview) -> bytes:
-    # A chunk's digest is none that a single call could have: neither's result passes for the other's.
-    digest = blake2b(digest_size=_DIGEST_BYTES, person=b"sd1-chunk" if kind == _CHUNK else b"sd1-digest")
+    # A chunk's digest is none that a single call could have: neither's result passes for the other's. Processors have
+    # instructions for SHA-256: of 10 MB it takes them a third of the time of blake2b.
+    digest = sha256(b"sd1-chunk\0" if kind == _CHUNK else b"sd1-digest\0")
     digest.update(_length_first(function) + _length_first(codec))
     for part in parts_of(body):
         digest.update(part)
-    return digest.digest()
+    return digest.digest()[:_DIGEST_BYTES]
 
 
 def _length_first(text: str) -> bytes:

@@ -6,8 +6,10 @@ children to look after), the child's side may. Bodies are opaque, and a big one 
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
+import time
 from collections import deque
 from typing import NamedTuple
 
@@ -21,6 +23,8 @@ ANSWER = b"a"  # child: how a job ended; number is microseconds, first a line fo
 PARTS = b"p"  # child: how some calls of a chunk ended, from `part` on; the job's ANSWER comes behind the last of them
 
 _HEAD = struct.Struct(">ccIIQIHQ")
+_MOMENT_MS = 1
+_BUSY_SECONDS = 0.02  # so long the parent is there for one child's big body alone
 _READ_BYTES = 1 << 16  # malloc would map, and unmap, a much bigger buffer each time
 
 
@@ -71,6 +75,11 @@ class _Inbox:
         self._bytes += data
         self._cut()
         return bool(data)
+
+    @property
+    def arriving(self) -> bool:
+        """Whether a big body is half there."""
+        return self._arriving is not None
 
     def frames(self) -> list[Frame]:
         """Every frame that has become whole since the last time."""
@@ -128,29 +137,47 @@ class Channel:
         self.flush()
 
     def flush(self) -> None:
+        until = time.monotonic() + _BUSY_SECONDS
         try:
             while self._out:
-                sent = self._sock.send(self._out[0])
+                try:
+                    sent = self._sock.send(self._out[0])
+                except BlockingIOError:
+                    if len(self._out[0]) <= BIG_BYTES or not self._goes_on(select.POLLOUT, until):
+                        return
+                    continue
                 if sent < len(self._out[0]):
                     self._out[0] = self._out[0][sent:]
                 else:
                     self._out.popleft()
-        except BlockingIOError:
-            return
         except OSError:
             self._out.clear()  # the child is gone; the end of the channel says so
+
+    def _goes_on(self, event: int, until: float) -> bool:
+        """In the middle of a big body: whether the child has done its part in a moment.
+
+        To go back to the loop for each buffer that is full or empty would take longer than the bytes do.
+        """
+        poll = select.poll()
+        poll.register(self._sock, event)
+        return time.monotonic() < until and bool(poll.poll(_MOMENT_MS))
 
     def receive(self) -> list[Frame]:
         """Every whole frame that has arrived; `closed` is set at the end of the channel."""
         found: list[Frame] = []
+        until = time.monotonic() + _BUSY_SECONDS
         try:
-            while self._inbox.receive():
+            while True:
+                try:
+                    if not self._inbox.receive():
+                        break
+                except BlockingIOError:
+                    if not self._inbox.arriving or not self._goes_on(select.POLLIN, until):
+                        return found
                 found += self._inbox.frames()
-                if self._inbox.emptied:
+                if self._inbox.emptied and not self._inbox.arriving:
                     return found
             self.closed = True
-        except BlockingIOError:
-            pass
         except OSError:
             self.closed = True
         return found
