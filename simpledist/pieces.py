@@ -53,13 +53,14 @@ def parts_of(data: Data | memoryview) -> Sequence[Part]:
     return data.parts if isinstance(data, Pieces) else (data,)
 
 
-def _mapping() -> mmap.mmap:
+def _mapping(*, whole: bool) -> mmap.mmap:
     """Memory that goes back to the system with its last view.
 
-    By default it would be shared with children, and its pages come one by one: that takes as long as to fill them.
+    By default it would be shared with children, and its pages come one by one: that takes as long as to fill them. Big
+    pages are for what fills them to the end: the rest of one would be memory for nothing.
     """
     mapping = mmap.mmap(-1, _MAPPING_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux
+    if whole and hasattr(mmap, "MADV_HUGEPAGE"):  # Linux
         with contextlib.suppress(OSError):  # a kernel without them
             mapping.madvise(mmap.MADV_HUGEPAGE)
     return mapping
@@ -80,7 +81,7 @@ class Filling:
     def rest(self) -> memoryview:
         """The room to fill next."""
         if not len(self._rest):
-            self._rest = memoryview(_mapping())[: min(_MAPPING_BYTES, self._missing)]
+            self._rest = memoryview(_mapping(whole=self._missing >= _MAPPING_BYTES))[: self._missing]
             self._views.append(self._rest)
         return self._rest
 
