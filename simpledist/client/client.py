@@ -308,7 +308,12 @@ class Client:
                     [(future.call.label, future.call.sealed(self._keyring)) for future in batch],
                     call.max_queue,
                     call.crashes,
+                    until=call.deadline,
                 )
+            except TimeoutError:  # of the remote budget
+                for future in batch:
+                    self._outcomes.fall_back(future, "timeout")
+                continue
             except (RedisDown, RedisRefused) as error:
                 why = self._session.note_trouble(error)
                 for future in batch:

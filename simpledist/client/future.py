@@ -46,6 +46,9 @@ class RunHere:
 # signals, lets go of the GIL, perhaps for milliseconds on a busy machine, and only then blocks. So Ctrl-C is looked for
 # again after this time.
 INTERRUPT_SECONDS = 1.0
+# Who waits for a call ends its remote budget itself so long after the listener should have, which may be held up by a
+# Redis that hangs.
+OVERDUE_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +296,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         if self._pid != os.getpid():
             self._inherit()
         end = None if timeout is None else time.monotonic() + timeout
+        overdue = float("inf") if self.call.deadline is None else self.call.deadline + OVERDUE_SECONDS
         while True:
             with self._condition:
                 self._getters += 1
@@ -306,6 +310,11 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                             raise concurrent.futures.TimeoutError
                         if threading.current_thread() is threading.main_thread():
                             remaining = min(remaining or INTERRUPT_SECONDS, INTERRUPT_SECONDS)
+                        if self._ready is None and overdue < float("inf"):
+                            left = overdue - time.monotonic()
+                            if left <= 0:
+                                break
+                            remaining = left if remaining is None else min(remaining, left)
                         self._condition.wait(remaining)
                     else:
                         return
@@ -314,3 +323,5 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             ready = self.take()
             if ready is not None:
                 self._outcomes.settle(self, ready)
+            elif time.monotonic() >= overdue:
+                self._outcomes.fall_back(self, "timeout")

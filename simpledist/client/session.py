@@ -68,15 +68,24 @@ class Session:
     # --- verbs on the command connection -------------------------------------------------------------------------
 
     def submit(
-        self, function: str, calls: Sequence[tuple[str, Data]], max_queue: int | None, crashes: int = 0
+        self,
+        function: str,
+        calls: Sequence[tuple[str, Data]],
+        max_queue: int | None,
+        crashes: int = 0,
+        *,
+        until: float | None = None,
     ) -> list[str | Reply]:
         """One word a call; a connection that broke since its last use is made anew once. Silence is not asked twice.
 
         Nor is it by calls that waited meanwhile: else each had the silence of all before it, and its own.
-        Raises RedisDown or RedisRefused: none of these calls is known to be queued.
+        Raises RedisDown or RedisRefused: none of these calls is known to be queued; TimeoutError where another call,
+        with a big value perhaps, has the connection `until` then (time.monotonic()).
         """
         asked = time.monotonic()
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if until is None else max(until - asked, 0.0)):
+            raise TimeoutError
+        try:
             if self._silent_at > asked:
                 raise RedisDown("Redis did not answer another call of this moment")
             for fresh in (not self._broker.link.connected, True):
@@ -94,6 +103,8 @@ class Session:
                     if fresh or time.monotonic() - began > SILENT_SECONDS:
                         self._silent_at = time.monotonic()
                         raise
+        finally:
+            self._lock.release()
         raise AssertionError("unreachable")
 
     def cancel_waiting(self, jobs: Sequence[tuple[str, str]]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -102,6 +104,42 @@ def test_calls_of_many_threads_do_not_wait_for_a_redis_that_hangs_one_after_the_
         assert time.monotonic() - began < 1.0 + LATE_SECONDS
     finally:
         os.kill(cluster.redis.pid, signal.SIGCONT)
+    probe(client)
+
+
+def test_calls_do_not_wait_for_the_big_value_of_another_beyond_their_budget(cluster: Cluster) -> None:
+    """Values over 64 KB have 10 s to pass."""
+    encoded = threading.Semaphore(0)
+
+    class Big:
+        def __reduce__(self) -> tuple[type, tuple[bytes]]:
+            encoded.release()
+            return bytes, (bytes(8_000_000),)
+
+    def weighed(n: int) -> Any:
+        return weigh(n, Big())
+
+    def hurried(n: int) -> tuple[str, float]:
+        began = time.monotonic()
+        return hasty(n, 0.0), time.monotonic() - began
+
+    cluster.start_worker()
+    client = cluster.connect()
+    weigh, hasty = offered(client, "weigh"), offered(client, "work", timeout=1.0)
+    probe(client)
+    weigh(3, bytes(100_000))  # the connection for it stands
+    with ThreadPoolExecutor(5) as threads:
+        os.kill(cluster.redis.pid, signal.SIGSTOP)
+        try:
+            bigs = [threads.submit(weighed, n) for n in range(2)]
+            for _ in bigs:
+                assert encoded.acquire(timeout=10)
+            for value, seconds in threads.map(hurried, range(3)):
+                assert value == "local"
+                assert seconds < 1.0 + LATE_SECONDS
+        finally:
+            os.kill(cluster.redis.pid, signal.SIGCONT)
+        assert all(one.result(30) for one in bigs)
     probe(client)
 
 
