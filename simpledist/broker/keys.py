@@ -23,6 +23,7 @@ TEMPLATES: dict[str, str] = {
     "current": "current:{function}",
     "held": "held:{worker}",
     "control": "control:{worker}",
+    "connections": "connections",
     "suspects": "suspects",
     "rollcall": "rollcall",
     "job": "job:{id}",
@@ -58,6 +59,7 @@ class Keys:
         self.heartbeats = self.prefix + TEMPLATES["heartbeats"]
         self.clients = self.prefix + TEMPLATES["clients"]
         self.epoch = self.prefix + TEMPLATES["epoch"]
+        self.connections = self.prefix + TEMPLATES["connections"]
         self.suspects = self.prefix + TEMPLATES["suspects"]
         self.rollcall = self.prefix + TEMPLATES["rollcall"]
         self.active = self.prefix + TEMPLATES["active"]

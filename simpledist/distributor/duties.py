@@ -15,6 +15,7 @@ from simpledist.broker import Broker, suspicion
 from simpledist.broker.records import Reaped, Suspect
 
 ROWS_A_PASS = 500  # workers, and as many clients: their connections are asked for in one CLIENT LIST
+OTHERS_A_PASS = 5
 FUNCTIONS_A_PASS = 75
 QUEUED_A_PASS = 1000
 
@@ -40,8 +41,7 @@ class Duties:
     def do(self) -> Reaped:
         """One pass; raises RedisDown or RedisRefused."""
         link, keys = self._broker.link, self._broker.keys
-        self._rotation.workers, workers = self._page("workers", keys.workers, self._rotation.workers)
-        self._rotation.clients, clients = self._page("clients", keys.clients, self._rotation.clients)
+        workers, clients = self._workers(), self._clients()
         closed = {one.id: one.connection for one in suspicion.closed(link, workers + clients)}
         names = sorted(name.decode("utf-8", "replace") for name in link.call("SMEMBERS", keys.functions))
         return self._broker.reap(
@@ -52,19 +52,21 @@ class Duties:
             orphans=self._orphans(names),
         )
 
-    def _page(self, kind: str, key: str, cursor: bytes | int) -> tuple[bytes | int, list[Suspect]]:
-        """The next rows of a hash, with the connection that each names."""
-        cursor, flat = self._broker.link.call("HSCAN", key, cursor, "COUNT", ROWS_A_PASS)
-        rows = zip(flat[::2], flat[1::2], strict=True)
-        found: list[Suspect] = []
-        for id, row in rows:
-            text = row.decode("utf-8", "replace")
-            if kind == "workers":
-                connection = text.partition('"connection":"')[2].partition('"')[0]
-            else:
-                connection = text.partition(" ")[2]
-            found.append(Suspect(kind, id.decode("utf-8", "replace"), connection))
-        return cursor, found
+    def _workers(self) -> list[Suspect]:
+        """The next of those that beat, with their connections; and a few of all, for the dead have no heartbeat."""
+        link, keys = self._broker.link, self._broker.keys
+        self._rotation.workers, flat = link.call("HSCAN", keys.heartbeats, self._rotation.workers, "COUNT", ROWS_A_PASS)
+        ids: list[bytes] = flat[::2]
+        connections: list[bytes | None] = link.call("HMGET", keys.connections, *ids) if ids else []
+        found = [_suspect("worker", id, connection or b"") for id, connection in zip(ids, connections, strict=True)]
+        others: list[bytes] = link.call("HRANDFIELD", keys.workers, OTHERS_A_PASS) or []
+        return found + [_suspect("worker", id, b"") for id in others]
+
+    def _clients(self) -> list[Suspect]:
+        """The next clients; the connection stands behind the last beat."""
+        link, keys = self._broker.link, self._broker.keys
+        self._rotation.clients, flat = link.call("HSCAN", keys.clients, self._rotation.clients, "COUNT", ROWS_A_PASS)
+        return [_suspect("client", id, row.partition(b" ")[2]) for id, row in zip(flat[::2], flat[1::2], strict=True)]
 
     def _functions(self, names: list[str]) -> list[str]:
         first = self._rotation.functions % max(len(names), 1)
@@ -88,6 +90,10 @@ class Duties:
         if orphans:
             self._rotation.ledger = pages[0][:2]  # what comes behind moves up when these go
         return orphans
+
+
+def _suspect(kind: str, id: bytes, connection: bytes) -> Suspect:
+    return Suspect(kind, id.decode("utf-8", "replace"), connection.decode("utf-8", "replace"))
 
 
 def _pages(lengths: dict[str, Any], function: str, place: int) -> list[tuple[str, int, int]]:

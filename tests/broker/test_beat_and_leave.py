@@ -53,7 +53,7 @@ def test_after_a_wipe_or_its_death_or_when_its_row_is_lost_it_must_register(benc
         assert not beat(bench)[0], "and again, until it does"
     bench.worker()
     assert beat(bench)[0]
-    for key in (bench.keys.workers, bench.keys.heartbeats):
+    for key in (bench.keys.workers, bench.keys.heartbeats, bench.keys.connections):
         bench.redis("DEL", key)
         assert not beat(bench)[0]
         bench.worker()

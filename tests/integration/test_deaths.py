@@ -234,7 +234,7 @@ def test_a_dead_clients_jobs_are_dropped(own_cluster: Cluster, link: Link) -> No
         assert process.stdout is not None
         assert process.stdout.readline() == "submitted\n"
         wait_until(lambda: running(own_cluster) == 2, 5, "two of them run")
-        assert link.call("ZCARD", Keys().named("queued", "sleep")) == 998
+        wait_until(lambda: link.call("ZCARD", Keys().named("queued", "sleep")) == 998, 5, "and the rest are queued")
         processes = below(worker)
         process.kill()
     queued = Keys().named("queued", "sleep")

@@ -104,6 +104,7 @@ local function reap_worker(worker)
   local row = call('HGET', key_workers(), worker)
   if not row then
     call('HDEL', key_heartbeats(), worker)
+    call('HDEL', key_connections(), worker)
     return false
   end
   local dead = row_dead(row)
@@ -111,6 +112,7 @@ local function reap_worker(worker)
     call('HDEL', key_workers(), worker)
     call('HDEL', key_heartbeats(), worker)
     call('HDEL', key_vitals(), worker)
+    call('HDEL', key_connections(), worker)
   elseif not dead and withdrawn < WITHDRAWN_MOST then
     expel(worker, row)
     return true

@@ -15,7 +15,7 @@ local now = text(now_ms)
 
 -- Writes of a batch that meet in one key (held, current, replies) are gathered and go as one command each
 -- when the verb calls `flush`, which it does before it reads such a key and at its end.
-local gathered, in_order, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}
+local gathered, in_order, lives_on = { HSET = {}, HDEL = {}, RPUSH = {}, SADD = {} }, {}, {}
 local function gather(command, key, field, value)
   local list = gathered[command][key]
   if not list then
@@ -35,7 +35,7 @@ local function flush()
   end
   flush_tallies()
   for key, ms in pairs(lives_on) do call('PEXPIRE', key, ms) end
-  gathered, in_order, lives_on = { HSET = {}, HDEL = {}, RPUSH = {} }, {}, {}
+  gathered, in_order, lives_on = { HSET = {}, HDEL = {}, RPUSH = {}, SADD = {} }, {}, {}
 end
 
 local ended = { succeeded = true, failed = true, cancelled = true }

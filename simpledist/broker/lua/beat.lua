@@ -9,14 +9,18 @@ local worker, connection, slots, vitals, row, n_held = arg(), arg(), number(), a
 local function count_pulse()
   local pulse = key_pulse(math.floor(minute / 60))
   local beats = call('HINCRBY', pulse, minute % 60 .. ':' .. slots .. ':' .. math.min(n_held, slots), 1)
-  if beats == 1 then call('PEXPIRE', pulse, HISTORY_MINUTES * 60000) end
+  if beats == 1 then
+    call('PEXPIRE', pulse, HISTORY_MINUTES * 60000)
+    call('PEXPIRE', key_connections(), ENDED_MS)
+  end
   if vitals ~= '' then call('HSET', key_vitals(), worker, vitals) end
 end
 
 -- Of ten thousand workers four thousand beat in a second, and most have nothing to say: a row is long, and is not read
 -- for them. One that was expelled has no heartbeat.
 local function is_known()
-  if call('HSET', key_heartbeats(), worker, now) == 0 and call('HEXISTS', key_workers(), worker) == 1 then
+  if call('HSET', key_heartbeats(), worker, now) == 0 and call('HEXISTS', key_workers(), worker) == 1
+    and call('HEXISTS', key_connections(), worker) == 1 then
     count_pulse()
     return 1
   end
@@ -71,9 +75,11 @@ epoch()
 if row ~= '' then
   if old then withdraw_offers(worker, old) end
   call('HSET', key_workers(), worker, row)
+  call('HSET', key_connections(), worker, connection)
+  call('PEXPIRE', key_connections(), ENDED_MS)
   for _ = 1, number() do
     local fn = arg()
-    call('SADD', key_functions(), fn)
+    gather('SADD', key_functions(), fn)
     gather('HSET', key_offers(fn), worker, now)
     tally(fn)
   end

@@ -23,6 +23,7 @@ call('DEL', key_held(worker), key_control(worker), key_given(worker))
 call('HDEL', key_workers(), worker)
 call('HDEL', key_heartbeats(), worker)
 call('HDEL', key_vitals(), worker)
+call('HDEL', key_connections(), worker)
 if call('HDEL', key_clients(), worker) == 1 then call('DEL', key_reply(worker)) end
 flush()
 return released
