@@ -8,10 +8,10 @@ Made by the listener from what waits in the outbox; taken apart by whoever reads
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from simpledist import policy, wire
+from simpledist import policy, shipped, wire
 from simpledist.client.future import Call, Future
 from simpledist.client.outbox import batches
 from simpledist.job import Info, Why
@@ -66,6 +66,15 @@ class Bundle:
         for member in self._members:
             member.bundle = None
             member.give_up()
+
+    def withdraw(self, unwanted: Collection[Future[Any]]) -> None:
+        """The whole has left the queue, not begun: these members are cancelled, each other is a job of its own."""
+        for member in self._members:
+            member.bundle = None
+            if member in unwanted:
+                member.give_up()
+            elif not member.done():
+                self._outcomes.start_alone(member)
 
     def take_apart(self, parts: Mapping[int, wire.Part], info: Info) -> None:
         """Every member gets its outcome; what has none goes on by itself, and the one that still runs waits for it."""
@@ -126,7 +135,7 @@ def _may_join(call: Call, first: Call) -> bool:
     """Whether nothing of a call asks for a job of its own."""
     return (
         call.calls == 1
-        and call.promises is None
+        and call.function != shipped.FUNCTION  # each may be another function, and slow
         and call.deadline is None
         and call.max_queue is None
         and call.sharing is None

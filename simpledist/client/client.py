@@ -288,7 +288,7 @@ class Client:
                 self._memory.run(future)
             return
         in_flight, listener = self._outcomes.in_flight, self._listener
-        alone = len(futures) == 1 and not futures[0].caller_runs
+        alone = (len(futures) == 1 or futures[0].call.promises is not None) and not futures[0].caller_runs
         # Nobody waits for it yet: it goes with whatever else is submitted in this moment. The outcome of a job that a
         # call joins may be there before we know that it has: who reads replies has to be who submits.
         if listener is not None and (alone or futures[0].call.sharing is not None):

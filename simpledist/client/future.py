@@ -210,10 +210,13 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         with self._condition:
             if self._state in _DONE:
                 return
-            if not self._has_callbacks:
+            at_once = not self._has_callbacks
+            if at_once:
                 self._end(info, outcome)
-                return
-        self.offer(Read(outcome, info))
+        if not at_once:
+            self.offer(Read(outcome, info))
+        elif self.call.promises is not None:
+            self.call.promises.keep(self)
 
     def offer(self, ready: Ready) -> None:
         """Hand over what came of the call; whoever is right for it goes on from there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any, cast
@@ -240,6 +241,7 @@ class Outcomes:
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel those that have not begun anywhere; what runs goes on, and is known to run."""
         queued: list[Future[Any]] = []
+        bundled: defaultdict[Future[Any], set[Future[Any]]] = defaultdict(set)  # under the whole of each bundle
         for future in futures:
             if self.local_runs.remove(future):
                 future.put_back(None)
@@ -248,8 +250,11 @@ class Outcomes:
                 # Others here wait for it as well: this one alone gives it up.
                 if not future.on_worker and self.together.withdraw(self.in_flight, future) is not None:
                     future.give_up()
+            elif (bundle := future.bundle) is not None:
+                bundled[bundle.whole].add(future)
             elif future.call.id in self.in_flight:
                 queued.append(future)
+        queued += bundled
         for first in range(0, len(queued), policy.BATCH_ITEMS):
             batch = queued[first : first + policy.BATCH_ITEMS]
             words = ["gone"] * len(batch)  # while nobody can tell; a result that still comes is only acknowledged
@@ -263,6 +268,10 @@ class Outcomes:
                     future.on_worker = True
                 elif word != "ended" and self.in_flight.pop(future.call.id, None) is not None:
                     future.give_up()
+                    if future.call.bundle is not None:
+                        future.call.bundle.withdraw(bundled[future])
+                elif word == "gone" and future.bundle is not None:  # it was in the outbox, and went on in this moment
+                    self.cancel_waiting([future])
 
     # --- ways to an outcome --------------------------------------------------------------------------------------
 

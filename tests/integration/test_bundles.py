@@ -142,6 +142,32 @@ def test_a_bundle_of_which_all_are_cancelled_leaves_the_queue(acts: Acts) -> Non
     assert not any(name.startswith("n") for name in acts.begun())
 
 
+def test_calls_of_an_executor_gather_too_and_what_has_not_begun_can_be_cancelled(acts: Acts) -> None:
+    function = acts.offered("act")
+    folder = str(acts.folder)
+    with acts.client.executor() as pool:
+        blocked = pool.submit(function, folder, "blocked", "0.5")
+        wait_until(lambda: acts.begun()["blocked"] == 1, 10, "it runs")
+        before = acts.submitted("act")
+        futures = [pool.submit(function, folder, f"n{n}", "quick") for n in range(200)]
+        wait_until(lambda: acts.submitted("act") > before, 5, "they are sent")
+        assert all(future.cancel() for future in futures[::2])
+        assert not blocked.cancel()
+        assert [future.result(30) for future in futures[1::2]] == [f"n{n}" for n in range(1, 200, 2)]
+        assert blocked.result(30) == "blocked"
+    assert all(future.cancelled() for future in futures[::2])
+
+
+def test_an_executor_keeps_its_promise_for_calls_that_gathered(acts: Acts) -> None:
+    function = acts.offered("act")
+    before = acts.submitted("act")
+    with acts.client.executor() as pool:
+        futures = [pool.submit(function, str(acts.folder), f"n{n}", "quick") for n in range(1000)]
+    assert all(future.done() for future in futures)
+    assert [future.result() for future in futures] == [f"n{n}" for n in range(1000)]
+    assert acts.submitted("act") - before < 500, "many travelled together"
+
+
 def test_a_callback_may_wait_for_another_call(acts: Acts) -> None:
     futures: list[simpledist.Future[Any]] = []
     seen: list[Any] = []
