@@ -51,6 +51,12 @@ INTERRUPT_SECONDS = 1.0
 OVERDUE_SECONDS = 1.5
 
 
+def wait_for(condition: threading.Condition, predicate: Callable[[], bool]) -> None:
+    """Return once it holds; the caller has the condition's lock, and Ctrl-C gets through."""
+    while not condition.wait_for(predicate, INTERRUPT_SECONDS):
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """An outcome that was read together with others'."""

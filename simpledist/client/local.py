@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.client.future import Future, RunHere
+from simpledist.client.future import Future, RunHere, wait_for
 
 log = logging.getLogger("simpledist")
 
@@ -89,7 +89,7 @@ class LocalRuns:
     def join(self) -> None:
         """Return once nothing waits or runs here."""
         with self._lock:
-            self._finished.wait_for(lambda: not any(lane.threads for lane in self._lanes))
+            wait_for(self._finished, lambda: not any(lane.threads for lane in self._lanes))
 
     def _work(self, lane: Lane) -> None:
         while True:

@@ -28,6 +28,7 @@ from rich.text import Text
 
 from simpledist import wire
 from simpledist.client.chunks import Chunk
+from simpledist.client.future import INTERRUPT_SECONDS
 
 F = TypeVar("F", bound=concurrent.futures.Future[Any])
 
@@ -201,7 +202,8 @@ def track(futures: Iterable[F], title: str = "calls") -> Iterator[F]:
     with Bar(title, len(waiting)) as bar:
         bar.watch(waiting)
         while waiting:
-            concurrent.futures.wait([waiting[0]])
+            while not concurrent.futures.wait([waiting[0]], INTERRUPT_SECONDS).done:
+                pass
             yield waiting.popleft()
 
 

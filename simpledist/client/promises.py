@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from simpledist.client.future import Future
+from simpledist.client.future import Future, wait_for
 from simpledist.client.local import Lane
 
 
@@ -56,4 +56,4 @@ class Promises:
             future.wait_done()
         me = threading.get_ident()
         with self._condition:
-            self._condition.wait_for(lambda: all(future.settled_by == me for future in self._futures))
+            wait_for(self._condition, lambda: all(future.settled_by == me for future in self._futures))
