@@ -86,6 +86,8 @@ def one_line(error: BaseException) -> str:
 
 
 def _to_pickle(value: Any, lend: bool) -> Data:
+    if type(value) in _NUMBERS:  # most of what short calls return
+        return pickle.dumps(value, protocol=5)
     try:
         if _is_small(value):
             data = pickle.dumps(value, protocol=5)

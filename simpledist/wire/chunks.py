@@ -22,6 +22,7 @@ from simpledist.wire.raised import decode_error
 
 _LENGTH = struct.Struct(">I")
 _PART = struct.Struct(">IBIQ")  # number, length of its kind, run time in microseconds, length of its body
+_VALUE = b"value"
 _UNCHANGING = frozenset((int, float, bool, type(None), str, bytes))
 _TOGETHER = b"\x80"  # a pickle begins so; as the first byte of a length it would stand for 2 GB
 _MOST_US = 2**32 - 1  # 71 minutes: a part that took longer says so
@@ -70,7 +71,8 @@ def _checked(calls: Any) -> list[tuple[Any, ...]]:
 
 def encode_part(number: int, kind: str, body: Data | memoryview, run_us: int = 0) -> bytes:
     """What became of the call with this number; `kind` as of `run_call`."""
-    return b"".join((_PART.pack(number, len(kind), min(run_us, _MOST_US), len(body)), kind.encode(), bytes(body)))
+    head = _PART.pack(number, len(kind), run_us if run_us < _MOST_US else _MOST_US, len(body))
+    return head + (_VALUE if kind == "value" else kind.encode()) + bytes(body)
 
 
 @dataclass(frozen=True, slots=True)
