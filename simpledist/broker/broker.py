@@ -51,7 +51,7 @@ class Broker:
         max_queue: int | None = None,
         require_worker: bool = True,
         crashes: int = 0,
-        then: Sequence[Argument] = (),
+        then: bytes = b"",
     ) -> Submitted:
         """Enter jobs of one function, (label, call) each; idempotent by id. They have killed `crashes` children.
 
@@ -147,7 +147,7 @@ class Broker:
         take: Take | None = None,
         *,
         again: bool = False,
-        then: Sequence[Argument] = (),
+        then: bytes = b"",
     ) -> tuple[list[str], list[Claimed]]:
         """End attempts by their outcomes, and take next jobs in the same step; `then` as in `submit`."""
         arguments: list[Argument] = [worker, nonce, int(again), len(ended)]
@@ -256,7 +256,7 @@ class Broker:
 
     # --- how a verb travels ------------------------------------------------------------------------------------
 
-    def _run(self, verb: str, arguments: Sequence[Argument], *, then: Sequence[Argument] = ()) -> Any:
+    def _run(self, verb: str, arguments: Sequence[Argument], *, then: bytes = b"") -> Any:
         script = (self._verbs or scripts.loaded())[verb]
         return self.link.evaluate(
             script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS, then=then

@@ -58,14 +58,11 @@ class Link:
         self._url, self._name = url, name
         self._make_connection = make_connection or self._connection_now
         self._connection: Any = None
+        self.connected = False
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0  # replies that were asked for and not read yet
         self.identity = ""
         self.version = ""
-
-    @property
-    def connected(self) -> bool:
-        return self._connection is not None
 
     @property
     def run_id(self) -> str:
@@ -85,7 +82,7 @@ class Link:
         except BaseException:  # Ctrl-C
             connection.disconnect()
             raise
-        self._connection = connection
+        self._connection, self.connected = connection, True
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0
         client_id, info, *replication = self.pipeline(
@@ -105,7 +102,7 @@ class Link:
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
-        self.identity = ""
+        self.connected, self.identity = False, ""
         if connection is not None:
             try:
                 connection.disconnect()
@@ -129,7 +126,7 @@ class Link:
         """Send many commands at once; a refused one gives its RedisRefused as its reply."""
         connection = self._open(timeout, to_send=len(commands))
         try:
-            connection.send_packed_command(connection.pack_commands(commands))
+            _write(connection, b"".join(library().packed(tuple(command)) for command in commands))
         except BaseException as error:
             raise self._broken(error) from error
         replies: list[Any] = []
@@ -142,9 +139,17 @@ class Link:
 
     def send(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
         """Send one command; its reply must be read by `receive` before anything else is sent."""
+        try:
+            data = library().packed(command)
+        except BaseException as error:
+            raise self._broken(error) from error
+        self.send_packed(data, timeout=timeout)
+
+    def send_packed(self, command: bytes, *, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
+        """The same of one that was `packed` before."""
         connection = self._open(timeout, to_send=1)
         try:
-            connection.send_command(*command)
+            _write(connection, command)
         except BaseException as error:
             raise self._broken(error) from error
 
@@ -234,18 +239,17 @@ class Link:
         arguments: Sequence[Argument],
         *,
         timeout: float,
-        then: Sequence[Argument] = (),
+        then: bytes = b"",
     ) -> Any:
         """Run a script by its SHA-1; sends the text only to a server that does not have it.
 
-        `then` is a blocking command that goes out behind it in the same write; its reply is left to be received.
+        `then` is a blocking command, packed, that goes out behind it in one write; its reply is left to be received.
         With one outstanding nothing can be sent any more: a server that does not have the script refuses it.
         """
         if then:
             connection = self._open(timeout, to_send=2)
             try:
-                commands = [("EVALSHA", sha, 1, key, *arguments), then]
-                connection.send_packed_command(connection.pack_commands(commands))
+                _write(connection, library().packed(("EVALSHA", sha, 1, key, *arguments)) + then)
             except BaseException as error:
                 raise self._broken(error) from error
             return self.receive(timeout=timeout)
@@ -279,6 +283,19 @@ class Link:
         """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
         self.close()
         return library().translated(error) if isinstance(error, Exception) else error
+
+
+def packed(*command: Argument) -> bytes:
+    """A command as it travels, for one that is sent often."""
+    return library().packed(command)
+
+
+def _write(connection: Any, data: bytes) -> None:
+    sock = getattr(connection, "_sock", None)
+    if isinstance(sock, socket.socket):
+        sock.sendall(data)
+    else:
+        connection.send_packed_command([data])
 
 
 def _some(count: int) -> int:

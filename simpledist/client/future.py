@@ -227,7 +227,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def offer(self, ready: Ready) -> None:
         """Hand over what came of the call; whoever is right for it goes on from there."""
         with self._condition:
-            if self.done() or self._ready is not None:
+            if self._state in _DONE or self._ready is not None:
                 return
             self._ready = ready
             if self.caller_runs or (self._getters and not isinstance(ready, RunHere)):
@@ -238,7 +238,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def take(self) -> Ready | None:
         """What is to be settled, for the one thread that gets it."""
         with self._condition:
-            if self._ready is None or self._settling or self.done():
+            if self._ready is None or self._settling or self._state in _DONE:
                 return None
             self._settling = True
             return self._ready
@@ -310,7 +310,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             with self._condition:
                 self._getters += 1
                 try:
-                    while not self.done():
+                    while self._state not in _DONE:
                         mine = self.caller_runs or not isinstance(self._ready, RunHere)
                         if self._ready is not None and mine and not self._settling:
                             break

@@ -8,12 +8,14 @@ is. It keeps the connection for LEAD_SECONDS; then the listener, which nudges, h
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from typing import Any
 
 from simpledist import policy
 from simpledist.broker import Broker
+from simpledist.broker.link import packed
 from simpledist.broker.records import Submitted
 from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
@@ -132,6 +134,10 @@ class Replies:
             pass  # it has got through: the listener asks after it
         return True
 
+    @functools.cached_property
+    def _packed_pop(self) -> bytes:
+        return packed("BLPOP", self._key, SLICE_SECONDS)
+
     def _submit(self, future: Future[Any]) -> Submitted:
         """Submit one call, and have a pop outstanding behind it: both travel in one write."""
         session, call = self._session, future.call
@@ -143,7 +149,7 @@ class Replies:
             [(call.id, self._outcomes.sealed(future))],
             max_queue=call.max_queue,
             crashes=call.crashes,
-            then=("BLPOP", self._key, SLICE_SECONDS),
+            then=self._packed_pop,
         )
 
     def _take_in_within(self, seconds: float) -> bool:

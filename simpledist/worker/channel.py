@@ -25,7 +25,7 @@ PARTS = b"p"  # child: how some calls of a chunk ended, from `part` on; the job'
 _HEAD = struct.Struct(">ccIIQIHQ")
 _MOMENT_MS = 1
 _BUSY_SECONDS = 0.02  # so long the parent is there for one child's big body alone
-_READ_BYTES = 1 << 16  # malloc would map, and unmap, a much bigger buffer each time
+_READ_BYTES = 1 << 16
 
 
 class Frame(NamedTuple):
@@ -54,6 +54,7 @@ class _Inbox:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._room = memoryview(bytearray(_READ_BYTES))
         self._bytes = bytearray()
         self._arriving: tuple[Frame, Filling] | None = None  # a frame with a big body
         self._whole: list[Frame] = []
@@ -70,11 +71,11 @@ class _Inbox:
                 self._arriving = None
                 self._whole.append(frame._replace(body=filling.pieces()))
             return count > 0
-        data = self._sock.recv(_READ_BYTES, flags)
-        self.emptied = 0 < len(data) < _READ_BYTES
-        self._bytes += data
+        count = self._sock.recv_into(self._room, 0, flags)
+        self.emptied = 0 < count < _READ_BYTES
+        self._bytes += self._room[:count]
         self._cut()
-        return bool(data)
+        return count > 0
 
     @property
     def arriving(self) -> bool:

@@ -7,8 +7,8 @@ Used by the loop's one thread (worker.py), which decides when; raises RedisDown 
 
 from __future__ import annotations
 
+import itertools
 import logging
-import secrets
 import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
@@ -46,11 +46,16 @@ class Jobs:
         self._links = links
         self._children = children
         self._keyring = keyring
+        self._numbers = itertools.count(1)
         self._recycle = recycle
         self._errands: deque[Errand] = deque()
         self._ended: list[Ended] = []
         self.mismatched: dict[str, int] = {}  # function -> when a client last came with other code, ms
         self._paces = Paces(children, recycle)
+
+    def _nonce(self) -> str:
+        """By which a verb of this worker is known when it is said again."""
+        return f"n{next(self._numbers)}"
 
     def work_off(self) -> None:
         """Send what waits for Redis, in order."""
@@ -93,7 +98,7 @@ class Jobs:
         wish = self.wanted(function, self._children.free())
         if wish is None or not wish.free:
             wish = Take(function, (0,), idle_for=self._idle_for)
-        nonce = secrets.token_hex(8)
+        nonce = self._nonce()
 
         def send(again: bool) -> None:
             take = Take(function, wish.slots[:1], idle_for=wish.idle_for) if self.stopping else wish
@@ -269,7 +274,7 @@ class Jobs:
         body = finished + wire.encode_part(running, wire.SLOW, b"")
         outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
         told = Ended(placed.held, "partial", outcome, round(placed.parts_us / 1000))
-        nonce = secrets.token_hex(8)
+        nonce = self._nonce()
 
         def send(again: bool) -> None:
             self._links.command.complete(self._worker, nonce, [told], again=again)
@@ -359,7 +364,7 @@ class Jobs:
         self._complete(ended, Take(ended[0].held.function, (slot.number,), deep=0, idle_for=self._idle_for), pop)
 
     def _complete(self, ended: list[Ended], take: Take | None, pop: Pop | None = None) -> None:
-        nonce = secrets.token_hex(8)
+        nonce = self._nonce()
 
         def send(again: bool) -> None:
             point("worker.ended")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from simpledist import policy
 from simpledist.broker import Broker, Keys, Link, evicts
+from simpledist.broker.link import packed
 from simpledist.broker.records import Ended, Take
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
@@ -25,10 +26,14 @@ REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_FAILURES = 5.0, 3
 
 @dataclass(frozen=True, slots=True)
 class Pop:
-    """A pop over the queues that is to be had outstanding."""
+    """A pop over the queues that is to be had outstanding, ready to be sent."""
 
-    keys: Sequence[str]
+    command: bytes
     seconds: float
+
+    @classmethod
+    def of(cls, keys: Sequence[str], seconds: float) -> Pop:
+        return cls(packed("BLPOP", *keys, seconds), seconds)
 
 
 class Links:
@@ -126,10 +131,10 @@ class Links:
 
     # --- the pop connection --------------------------------------------------------------------------------------
 
-    def start_pop(self, keys: Sequence[str], kind: str, seconds: float) -> None:
-        self.pop.send("BLPOP", *keys, seconds)
+    def start_pop(self, pop: Pop, kind: str) -> None:
+        self.pop.send_packed(pop.command)
         self.popping = kind
-        self._pop_ends = time.monotonic() + seconds + 1.0
+        self._pop_ends = time.monotonic() + pop.seconds + 1.0
 
     def complete_and_pop(self, worker: str, nonce: str, ended: Sequence[Ended], take: Take, pop: Pop) -> None:
         """`complete` with a pop over the queues behind it, in one write: for a worker that is idle from now on.
@@ -139,7 +144,7 @@ class Links:
         self.popping = "queues"
         self._pop_ends = time.monotonic() + pop.seconds + 1.0
         self._pop_looked_at = False
-        self._popper.complete(worker, nonce, ended, take, then=("BLPOP", *pop.keys, pop.seconds))
+        self._popper.complete(worker, nonce, ended, take, then=pop.command)
 
     def answered(self) -> bool:
         """Whether the answer of the outstanding pop came with the reply before it, where no selector sees it."""

@@ -72,11 +72,15 @@ class Worker:
         self._jobs = Jobs(self.id, self._links, self._children, keyring, recycle)
         self._presence = Presence(self.id, label, self._links, self._children, self._jobs, timings)
         self._turn = Turn()
+        keys = self._links.keys
+        self._for_us = [keys.control(self.id), keys.given(self.id), keys.rollcall]  # what every pop waits for
+        self._pop, self._pop_for = Pop(b"", 0.0), ([""], 0)  # the last one over the queues
         self._signals = 0
         self._grace_ends = float("inf")
         self._busy_since: float | None = None
         self._template_deaths: deque[float] = deque()
         self._woken, self._wake = socket.socketpair()
+        self._poll, self._polled = select.poll(), dict[int, int]()
         self._buries = lifeline.adopts_orphans()
 
     # --- start ---------------------------------------------------------------------------------------------------
@@ -178,14 +182,18 @@ class Worker:
             due = min(due, slot.slow_at())
             if slot.rests_until > now:
                 due = min(due, slot.rests_until)
-        # Made anew each time: a poll object has no descriptor of its own to be kept in step.
-        poll, sources = select.poll(), dict[int, Any]()
+        sources, events = dict[int, Any](), dict[int, int]()
         for fileno, source in self._sources(now):
             sources[fileno] = source
             writes = isinstance(source, Slot) and source.channel.wants_to_write
-            poll.register(fileno, select.POLLIN | (select.POLLOUT if writes else 0))
+            events[fileno] = select.POLLIN | (select.POLLOUT if writes else 0)
+        if events != self._polled:
+            # A poll object has no descriptor of its own to be kept in step: it is made anew.
+            self._poll, self._polled = select.poll(), events
+            for fileno, mask in events.items():
+                self._poll.register(fileno, mask)
         seconds = max(due - now, 0.0)
-        return {sources[fileno] for fileno, _ in poll.poll(math.ceil(seconds * 1000) if seconds < 1e6 else None)}
+        return {sources[fileno] for fileno, _ in self._poll.poll(math.ceil(seconds * 1000) if seconds < 1e6 else None)}
 
     def _sources(self, now: float) -> Iterator[tuple[int, Any]]:
         yield self._woken.fileno(), self._woken
@@ -217,41 +225,40 @@ class Worker:
         if links.popping == "control" and wants_queues:
             self._popped(links.end_pop())
         if links.popping is None and wants_queues:
-            links.start_pop(self._all_queues(), "queues", self._timings.block_seconds)
+            links.start_pop(self._pop_queues(), "queues")
             self._busy_since = None
         elif links.popping is None and self._jobs.held:
             now = time.monotonic()
             self._busy_since = self._busy_since or now
             if now >= self._busy_since + CONTROL_AFTER_SECONDS:
-                links.start_pop(self._for_us(), "control", self._timings.block_seconds)
+                links.start_pop(Pop.of(self._for_us, self._timings.block_seconds), "control")
                 self._busy_since = None
 
-    def _for_us(self) -> list[str]:
-        """What every pop waits for."""
-        keys = self._links.keys
-        return [keys.control(self.id), keys.given(self.id), keys.rollcall]
-
-    def _all_queues(self) -> list[str]:
-        """What a pop asks while a slot is free.
+    def _pop_queues(self) -> Pop:
+        """What is asked while a slot is free.
 
         The function served last comes last: whoever has work waits for at most one turn of each other.
         """
-        queues = [self._links.keys.queue(function) for function in self.functions]
-        first = self._turn.first
-        return [*self._for_us(), *queues[first:], *queues[:first]]
+        functions, first = self.functions, self._turn.first
+        if (functions, first) != self._pop_for:
+            queues = [self._links.keys.queue(function) for function in functions]
+            keys = [*self._for_us, *queues[first:], *queues[:first]]
+            self._pop, self._pop_for = Pop.of(keys, self._timings.block_seconds), (functions, first)
+        return self._pop
 
     def _popped(self, popped: tuple[str, bytes] | None) -> None:
         if popped is None:
             return
         key, element = popped
-        if key == self._links.keys.control(self.id):
-            self._jobs.control(element.decode("utf-8", "replace"))
-            return
-        if key == self._links.keys.given(self.id):
+        control, given, roll_call = self._for_us
+        if key == given:
             self._jobs.given(element)
             self._jobs.work_off()
             return
-        if key == self._links.keys.rollcall:
+        if key == control:
+            self._jobs.control(element.decode("utf-8", "replace"))
+            return
+        if key == roll_call:
             self._presence.called(element)
             return
         functions = self.functions
@@ -268,7 +275,7 @@ class Worker:
             return
         free = self._children.free()
         if free and not self._signals and self._links.popping != "control" and self._jobs.lone_ended():
-            pop = None if self._links.popping else Pop(self._all_queues(), self._timings.block_seconds)
+            pop = None if self._links.popping else self._pop_queues()
             self._busy_since = None
             self._jobs.complete_lone(free[0], pop)
         else:
