@@ -1,5 +1,7 @@
 """What the verbs take and give back: plain frozen records, no Redis and no bytes but opaque ones.
 
+What there is one of for each job is a tuple with names: a frozen dataclass takes several times as long to make.
+
 A job's end travels as one element of its client's reply list: a line of text, then (for small results) the bytes.
 """
 
@@ -23,8 +25,7 @@ class Held(NamedTuple):
         return f"{self.function}:{self.id}:{self.fence}"
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A job that `claim` or `complete` handed out; `call` is None where the bytes lie beside the scripts."""
 
     held: Held
@@ -34,8 +35,7 @@ class Claimed:
     call: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class Take(NamedTuple):
     """A wish for next jobs of one function: for each free slot named as many as it is `deep`.
 
     The last `ahead` of the slots are busy with a short job, and get one behind it where the queue is long. Where there
@@ -55,8 +55,7 @@ class Take:
         return len(self.slots) - self.ahead
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """One attempt that came to an outcome, for `complete`.
 
     `kind` is "value" (the function returned), "error" (it raised: counts from the current fence only) or "partial" (of
@@ -85,8 +84,7 @@ class Failed:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(NamedTuple):
     """Reply of `submit`, for each call: queued, exists, done, no_worker, full; `joined <id>`: it waits for that job;
     a Reply with the cached value; or `again`: the cached values of this reply are many bytes, submit it once more.
     """
@@ -117,8 +115,7 @@ class Suspect:
     connection: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """How a job ended, as its client reads it.
 
     `state` is succeeded, failed or cancelled, or running: what is finished of a chunk that goes on. `why` is set where

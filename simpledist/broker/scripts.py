@@ -54,6 +54,8 @@ RARE = frozenset(
     }
 )
 
+LIFETIMES = frozenset({"UNFINISHED_MS", "ENDED_MS", "CONTROL_MS"})
+
 REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
 
 
@@ -97,6 +99,11 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
         "SAMPLE_MS": policy.SAMPLE_MS,
         "TRAIL_CHARACTERS": policy.TRAIL_CHARACTERS,
     }
+
+
+def _rendered(name: str, value: float) -> str:
+    """Lifetimes are text, for they go to Redis as they are: to print a number costs more than to set what it says."""
+    return f"'{round(value)}'" if name in LIFETIMES else str(round(value))
 
 
 def _with_keys(lua: str) -> str:
@@ -192,7 +199,7 @@ def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -
     prelude = "\n".join(
         [
             f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",
-            *(f"local {name} = {round(value)}" for name, value in _constants(timings).items()),
+            *(f"local {name} = {_rendered(name, value)}" for name, value in _constants(timings).items()),
             f"local BOUNDS_MS = {{{', '.join(str(bound) for bound in policy.BOUNDS_MS)}}}",
             f"local now_us = {clock}",
             "local call = redis.call",

@@ -13,9 +13,8 @@ so that nobody can answer a client that speaks JSON with a pickle. Bodies are op
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from simpledist import serializers
 from simpledist.errors import BadEnvelope, WrongKey
@@ -37,16 +36,14 @@ _SINGLE, _CHUNK, _SHARED = 0, 1, 2  # kinds of calls
 _DIGEST_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
-class SealedCall:
+class SealedCall(NamedTuple):
     """A call ready to travel, and what its result must carry (opaque to callers)."""
 
     data: Data
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OpenCall:
+class OpenCall(NamedTuple):
     """A call whose envelope holds; `body` is still encoded, `fingerprint` is its client's, in brief."""
 
     codec: str
@@ -57,8 +54,7 @@ class OpenCall:
     shared: bool = False  # the digest is a content address: others may have the outcome as well
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOutcome:
+class OpenOutcome(NamedTuple):
     """An outcome whose envelope holds; `body` is still encoded."""
 
     kind: Kind

@@ -9,9 +9,6 @@
 local cursor = 0
 local function arg() cursor = cursor + 1; return ARGV[cursor] end
 local function number() return tonumber(arg()) end
--- Lua prints 14 digits by itself; a stamp has 16.
-local function text(n) return string.format('%.0f', n) end
-local now = text(now_ms)
 
 -- Writes of a batch that meet in one key (held, current, replies) are gathered and go as one command each
 -- when the verb calls `flush`, which it does before it reads such a key and at its end.

@@ -6,6 +6,9 @@
 -- as a row into history:<fn>, a ring of HISTORY_MINUTES; its field `mark` holds the counters as that row left them.
 
 local now_ms = math.floor(now_us / 1000)
+-- Lua prints 14 digits by itself; a stamp has 16.
+local function text(n) return string.format('%.0f', n) end
+local now = text(now_ms)
 local minute = math.floor(now_ms / 60000)
 local tallies = {}
 
@@ -55,9 +58,11 @@ end
 -- One attempt that is over, for the stream and for the page of a job whose keys are gone. `how`: a state, or requeued.
 local function attempt_line(id, job, how, worker, run_ms, why)
   local mine = job.fence and job.worker == worker
-  local claimed = mine and tonumber(job.fence) / 1000 or now_ms - (tonumber(run_ms) or 0)
-  return string.format('%s %s %s %s %s %.0f %.0f %.0f %s %s', id, how, worker or '-', mine and job.slot or '-',
-    job.attempts or '0', tonumber(job.submitted or job.stamp / 1000), claimed, now_ms, run_ms or '0', why or '-')
+  -- Stamps are text, and milliseconds are their digits but the last three.
+  local claimed = mine and string.sub(job.fence, 1, -4) or text(now_ms - (tonumber(run_ms) or 0))
+  return id .. ' ' .. how .. ' ' .. (worker or '-') .. ' ' .. (mine and job.slot or '-') .. ' ' .. (job.attempts or '0')
+    .. ' ' .. (job.submitted or string.sub(job.stamp, 1, -4)) .. ' ' .. claimed .. ' ' .. now .. ' ' .. (run_ms or '0')
+    .. ' ' .. (why or '-')
 end
 
 local function note_attempt(fn, ...) table.insert(tally(fn).recent, attempt_line(...)) end
