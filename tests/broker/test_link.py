@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import time
@@ -116,6 +117,18 @@ def test_not_this_server_or_not_now_drops_the_connection(error: str) -> None:
         with pytest.raises(RedisDown):
             link.call("GET", "k")
         assert not link.connected
+
+
+def test_a_reply_that_came_with_the_one_before_it_is_not_overlooked() -> None:
+    with ScriptedServer({"GET": b":7\r\n:8\r\n", "GETDEL": b":9\r\n"}) as server:
+        link = connected(server)
+        assert link.call("GETDEL", "k") == 9
+        assert not link.readable()
+        assert link.call("GET", "k") == 7
+        assert select.select([link.fileno()], [], [], 0)[0] == [], "no selector sees it"
+        assert link.readable()
+        assert link.receive() == 8
+        assert not link.readable()
 
 
 @pytest.mark.parametrize("error", ["NOPERM", "WRONGTYPE", "OOM", "ERR", "MISCONF", "EXECABORT"])

@@ -97,6 +97,8 @@ def test_what_does_not_count_does_not_count_on_the_short_way_either(bench: Bench
     take = Take("fib", (0,), 0)
     words, _ = bench.broker.complete("w1", bench.nonce(), [Ended(late.held, kind, b"late", 1)], take)
     assert words == ["succeeded" if kind == "value" else "stale"], "a value counts whoever brings it"
+    holds = bench.hash(bench.keys.named("held", "w1"))
+    assert set(holds) == (set() if kind == "value" else {again.held.field}), "with its job the other attempt is over"
     words, _ = bench.broker.complete("w1", bench.nonce(), [Ended(again.held, "value", b"value", 1)], take)
     assert words == ["already" if kind == "value" else "succeeded"]
     assert [reply.result for reply in bench.replies()] == [b"late" if kind == "value" else b"value"]

@@ -90,6 +90,14 @@ MUTATIONS = (
         "tests/broker/test_complete.py",
     ),
     Mutation(
+        "a late value counts",
+        "on the short way it leaves the other attempt in its worker's hands",
+        LUA + "complete.lua",
+        "job.state == 'running' and job.fence == fence and not job.shared",
+        "job.state == 'running' and not job.shared",
+        "tests/broker/test_short_ways.py",
+    ),
+    Mutation(
         "digest",
         "a result is taken for that of any call",
         "simpledist/wire/envelope.py",
