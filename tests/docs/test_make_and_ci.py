@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests import needs
+from tests.matrix import CORNERS
+from tests.servers import OLDEST
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -30,13 +32,14 @@ def test_no_target_is_taken_for_a_file() -> None:
 
 def test_ci_runs_the_readmes_own_test_command_and_the_oldest_corner() -> None:
     assert "    make test " in (ROOT / "README.md").read_text()
-    runs = [line for line in CI.splitlines() if re.search(r"^(\S+=\S+ )*make test\b", line)]
-    assert len(runs) == 2
-    assert "PYTHON=" in runs[1]
-    assert "SIMPLEDIST_REDIS_SERVER=$oldest" in runs[1]
+    test, matrix = re.findall(r"^make (?:test|matrix)\b.*$", CI, re.MULTILINE)
+    assert test.startswith("make test")
     oldest = re.search(r"redis\[hiredis\]>=(\d+)", (ROOT / "pyproject.toml").read_text())
+    words = re.fullmatch(r'make matrix ARGS="(\S+) (\d+) (\S+)"', matrix)
     assert oldest
-    assert f"pip install --quiet --disable-pip-version-check 'redis[hiredis]<{int(oldest[1]) + 1}'" in CI
+    assert words
+    assert words.groups()[1:] == (oldest[1], OLDEST)
+    assert (words[1], int(words[2]), words[3]) in CORNERS
 
 
 def test_ci_installs_every_program_that_a_test_may_need() -> None:
