@@ -183,6 +183,14 @@ class Channel:
             self.closed = True
         return found
 
+    def unread(self) -> bool:
+        """Whether something has come since it was read."""
+        if self.closed:
+            return False
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
+
     def close(self) -> None:
         self.closed = True
         self._sock.close()

@@ -321,8 +321,8 @@ class Jobs:
             index, placed = slot.front() or (0, None)
             if placed is None:
                 continue
-            if now < slot.slow_at():
-                continue
+            if now < slot.slow_at() or slot.channel.unread():
+                continue  # what it has answered is read first: we may be the slow ones
             chunk = placed.parts is not None and not placed.cut
             if chunk and self._read_slate(slot, index, placed) and placed.parts_us < policy.CHUNK_LATE_SECONDS * 1e6:
                 continue  # it was silent and not idle

@@ -80,3 +80,12 @@ def test_the_end_of_a_channel_is_seen_on_both_sides(pair: Pair) -> None:
     assert [frame.job for frame in child.read(wait=True)] == [4]
     assert child.read(wait=True) == []
     assert child.ended
+
+
+def test_a_channel_knows_of_what_nobody_has_read(pair: Pair) -> None:
+    parent, child = pair
+    assert not parent.unread()
+    child.write(Frame(READY))
+    assert parent.unread()
+    assert parent.receive() == [Frame(READY)]
+    assert not parent.unread()
