@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, cast
 
-import hiredis
 import redis
 import redis.exceptions
 from redis import RedisError, ResponseError, TimeoutError
@@ -21,8 +21,21 @@ from simpledist.errors import RedisDown, RedisRefused
 
 __all__ = ["NoScriptError", "RedisError", "ResponseError", "TimeoutError", "connection_to", "packed", "translated"]
 
-# A tuple of words as a command that travels: redis-py, which asks what each of them is, takes three times as long.
-packed: Callable[[tuple[Any, ...]], bytes] = cast(Any, hiredis).pack_command
+# A tuple of words as a command that travels.
+Packing = Callable[[tuple[Any, ...]], bytes]
+
+
+def _packing_of_library() -> Packing:
+    connection: Any = redis.Connection()  # is never connected
+    return lambda words: b"".join(connection.pack_command(*words))
+
+
+# redis-py asks what each word is, and takes three times as long as hiredis; it needs hiredis as little as we do.
+packed: Packing
+try:
+    packed = cast(Any, import_module("hiredis")).pack_command
+except ImportError:
+    packed = _packing_of_library()
 
 # Replies that mean "not this server, or not now": drop the connection and come again.
 _PASSING = (

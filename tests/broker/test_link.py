@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -35,6 +37,22 @@ def connected(server: ScriptedServer) -> Link:
     link.connect()
     server.seen.clear()
     return link
+
+
+WITHOUT_HIREDIS = """
+import sys
+sys.modules["hiredis"] = None
+from simpledist.broker import Link
+link = Link(sys.argv[1])
+link.connect()
+link.call("SET", b"key", b"\\xff\\r\\n", "PX", 1000)
+assert link.call("GET", "key") == b"\\xff\\r\\n"
+assert link.call("STRLEN", "key") == 3
+"""
+
+
+def test_it_needs_no_hiredis(redis_server: EmbeddedRedis) -> None:
+    subprocess.run([sys.executable, "-c", WITHOUT_HIREDIS, redis_server.url], check=True)
 
 
 # --- who we are --------------------------------------------------------------------------------------------------
