@@ -6,7 +6,11 @@ an argument. The Lua scripts get the timings that they need from here (broker/sc
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,20 @@ class Experience:
 def nudge_ids(clients: int) -> int:
     """After how many of its calls a client asks with each nudge: so many clients share what Redis is asked a second."""
     return max(NUDGE_IDS_LEAST, min(NUDGE_IDS, NUDGE_IDS_TOGETHER // max(clients, 1)))
+
+
+def batches(things: Iterable[T], length: Callable[[T], int], *, items: int, most_bytes: int) -> list[list[T]]:
+    """Things in order, cut to what one script, or one bundle, may carry; one that is longer goes by itself."""
+    cut: list[list[T]] = []
+    size = 0
+    for thing in things:
+        added = length(thing)
+        if not cut or len(cut[-1]) >= items or size + added > most_bytes:
+            cut.append([])
+            size = 0
+        cut[-1].append(thing)
+        size += added
+    return cut
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:

@@ -58,11 +58,14 @@ class Link:
         self._url, self._name = url, name
         self._make_connection = make_connection or self._connection_now
         self._connection: Any = None
-        self.connected = False
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0  # replies that were asked for and not read yet
         self.identity = ""
         self.version = ""
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None
 
     @property
     def run_id(self) -> str:
@@ -82,7 +85,7 @@ class Link:
         except BaseException:  # Ctrl-C
             connection.disconnect()
             raise
-        self._connection, self.connected = connection, True
+        self._connection = connection
         self._timeout = COMMAND_TIMEOUT_SECONDS
         self._unread = 0
         client_id, info, *replication = self.pipeline(
@@ -102,7 +105,7 @@ class Link:
 
     def close(self) -> None:
         connection, self._connection = self._connection, None
-        self.connected, self.identity = False, ""
+        self.identity = ""
         if connection is not None:
             try:
                 connection.disconnect()

@@ -145,8 +145,8 @@ def _definitions(prelude: str) -> list[_Definition]:
 
 
 def _words(code: str) -> frozenset[str]:
-    """What may be a name in it."""
-    return frozenset(_WORD.findall(_TEXT.sub("", _COMMENT.sub("", code))))
+    """What may be a name in it; `code` has no comments."""
+    return frozenset(_WORD.findall(_TEXT.sub("", code)))
 
 
 def _composed(definitions: Sequence[_Definition], body: str) -> str:

@@ -43,13 +43,4 @@ def batches(
     futures: list[Future[Any]], *, items: int = policy.BATCH_ITEMS, most_bytes: int = policy.BATCH_BYTES
 ) -> list[list[Future[Any]]]:
     """Calls of one function cut to what one script, or one bundle, may carry."""
-    cut: list[list[Future[Any]]] = []
-    size = 0
-    for future in futures:
-        length = len(future.call.body)
-        if not cut or len(cut[-1]) >= items or size + length > most_bytes:
-            cut.append([])
-            size = 0
-        cut[-1].append(future)
-        size += length
-    return cut
+    return policy.batches(futures, lambda future: len(future.call.body), items=items, most_bytes=most_bytes)

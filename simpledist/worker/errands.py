@@ -22,12 +22,4 @@ class Errand:
 
 def batches(ended: list[Ended]) -> list[list[Ended]]:
     """Outcomes cut to what one script may carry."""
-    cut: list[list[Ended]] = [[]]
-    size = 0
-    for one in ended:
-        if cut[-1] and (size + len(one.outcome) > policy.BATCH_BYTES or len(cut[-1]) >= policy.BATCH_ITEMS):
-            cut.append([])
-            size = 0
-        cut[-1].append(one)
-        size += len(one.outcome)
-    return cut
+    return policy.batches(ended, lambda one: len(one.outcome), items=policy.BATCH_ITEMS, most_bytes=policy.BATCH_BYTES)

@@ -330,18 +330,22 @@ class Jobs:
             if chunk:
                 self._tell_slow(slot, index, placed)
             else:
-                self._recall(slot, index + 1)
+                self._recall_behind(slot)
 
     def _level(self, free: int) -> None:
         """Slots are free and get nothing from the queue: what waits behind others goes back, to be begun at once."""
         for slot in self._paces.waiting_for_long()[:free]:
-            self._recall(slot, list(slot.jobs)[1])
+            self._recall_behind(slot)
 
     def recall_all(self) -> None:
         """What no child has begun goes back."""
         for slot in self._children.slots:
             if len(slot.jobs) > 1:
-                self._recall(slot, list(slot.jobs)[1])
+                self._recall_behind(slot)
+
+    def _recall_behind(self, slot: Slot) -> None:
+        """All but the job in front."""
+        self._recall(slot, next(iter(slot.jobs)) + 1)
 
     def _recall(self, slot: Slot, first: int) -> None:
         slot.channel.send([Frame(RECALL, job=first)])

@@ -133,6 +133,9 @@ class Links:
 
     def start_pop(self, pop: Pop, kind: str) -> None:
         self.pop.send_packed(pop.command)
+        self._is_outstanding(pop, kind)
+
+    def _is_outstanding(self, pop: Pop, kind: str) -> None:
         self.popping = kind
         self._pop_ends = time.monotonic() + pop.seconds + 1.0
 
@@ -141,8 +144,7 @@ class Links:
 
         Raises RedisRefused where the verb was refused, for whatever reason; the pop is outstanding all the same.
         """
-        self.popping = "queues"
-        self._pop_ends = time.monotonic() + pop.seconds + 1.0
+        self._is_outstanding(pop, "queues")
         self._pop_looked_at = False
         self._popper.complete(worker, nonce, ended, take, then=pop.command)
 
