@@ -1,6 +1,6 @@
 """`make mutants`: take one mechanism after the other out of a copy of the tree, and see which test misses it.
 
-Prints a table, a row a mutation (mutations.py). Ends with 1 where nothing has noticed one: then a test is missing. The
+Prints a table, a row a mutation (core.py and its neighbours). Ends with 1 where nothing has noticed one: then a test is missing. The
 tests of a row are first run on the copy as it is: what fails there proves nothing.
 """
 
@@ -17,7 +17,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.mutants.mutations import MUTATIONS, Mutation
+from tests.mutants.mutation import Mutation
+from tests.mutants.mutations import MUTATIONS
 from tests.trees import copy_tree
 
 MOST_SECONDS = 180.0

@@ -9,7 +9,8 @@ from typing import Any, cast
 import lupa.lua51 as lua
 import pytest
 
-from tests.mutants.mutations import MUTATIONS, Mutation
+from tests.mutants.mutation import Mutation
+from tests.mutants.mutations import MUTATIONS
 
 ROOT = Path(__file__).parents[2]
 
