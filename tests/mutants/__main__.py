@@ -1,6 +1,6 @@
 """`make mutants`: take one mechanism after the other out of a copy of the tree, and see which test misses it.
 
-Prints a table, a row a mutation (core.py and its neighbours). Ends with 1 where nothing has noticed one: then a test is missing. The
+Prints a table, a row a mutation. Ends with 1 where nothing has noticed one: then a test is missing. The
 tests of a row are first run on the copy as it is: what fails there proves nothing.
 """
 
