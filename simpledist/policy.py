@@ -83,6 +83,12 @@ CACHED_RESULT_BYTES = 1024 * 1024  # a bigger result is not kept
 CACHED_BYTES = 64 * 1024 * 1024  # what the cached results of all functions may take together
 CACHED_SECONDS = 30 * 86_400.0  # the longest that one may be kept
 MAX_VALUE_BYTES = 256 * 1024 * 1024
+SLOWEST_BYTES = 16 * 1024  # a second, each way: what moves slower than this does not move
+SLICE_BYTES_FIRST = 128 * 1024  # a big value travels in slices: the first one of a connection is so long
+SLICE_BYTES_LEAST = 16 * 1024
+SLICE_BYTES_MOST = 768 * 1024  # shorter than any limit that a server can be given
+SLICE_SECONDS = 0.2  # so long is one slice under way, at most: what is small waits no longer
+UNDELIVERED_TRIES = 3  # so often is a command tried, while Redis takes the beats of its worker
 
 
 def worker_health(age_seconds: float, *, dead: bool, timings: Timings = TIMINGS) -> str:
@@ -181,6 +187,23 @@ def batches(things: Iterable[T], length: Callable[[T], int], *, items: int, most
         cut[-1].append(thing)
         size += added
     return cut
+
+
+def allowed_seconds(seconds: float, moved_bytes: int) -> float:
+    """How long a command may take of which so many bytes have moved: its time, and what the slowest wire would need."""
+    return seconds + moved_bytes / SLOWEST_BYTES
+
+
+def next_slice_bytes(slice_bytes: int, moved_bytes: int, seconds: float) -> int:
+    """How long the next slice shall be, once so many bytes took so long (but for the way there and back).
+
+    Grows twofold at most, and only where what moved was a good part of it; shrinks at once.
+    """
+    fitting = round(moved_bytes * SLICE_SECONDS / max(seconds, 1e-4))
+    if fitting >= slice_bytes:
+        grown = 2 * slice_bytes if 2 * moved_bytes >= slice_bytes else slice_bytes
+        return min(fitting, grown, SLICE_BYTES_MOST)
+    return max(fitting, SLICE_BYTES_LEAST) if 2 * moved_bytes >= slice_bytes or seconds > SLICE_SECONDS else slice_bytes
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:

@@ -27,6 +27,7 @@ BOUND_SECONDS: dict[str, float] = {
     "rollcall": _TIMES.control_ttl_seconds,
     "result": _TIMES.ended_ttl_seconds,
     "staged_result": _TIMES.ended_ttl_seconds,
+    "slices": _TIMES.ended_ttl_seconds,
     "reply": _TIMES.ended_ttl_seconds,
     "history": policy.HISTORY_MINUTES * 60,
     "recent": policy.HISTORY_MINUTES * 60,

@@ -8,6 +8,7 @@ nonce) or RedisRefused. docs/protocol.md has one row a verb.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from simpledist.broker.records import (
     Suspect,
     Take,
 )
+from simpledist.broker.slices import Download, Upload
 from simpledist.pieces import Data
 
 
@@ -118,7 +120,7 @@ class Broker:
 
     def result_bytes(self, reply: Reply) -> Data | None:
         """The bytes of a reply whose `place` is "beside"; None if they are gone."""
-        return self.link.fetch(self.keys.named("result", reply.id))
+        return Download(self.link, self.keys.named("result", reply.id)).run()
 
     # --- worker ------------------------------------------------------------------------------------------------
 
@@ -206,7 +208,11 @@ class Broker:
 
     def call_bytes(self, id: str) -> Data | None:
         """The bytes of a call that lies beside the scripts; None if they are gone."""
-        return self.link.fetch(self.keys.named("call", id))
+        return self.download_call(id).run()
+
+    def download_call(self, id: str) -> Download:
+        """A call on its way from beside the scripts."""
+        return Download(self.link, self.keys.named("call", id))
 
     # --- reading, no verb ----------------------------------------------------------------------------------------
 
@@ -266,8 +272,18 @@ class Broker:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
         if len(value) <= policy.BESIDE_BYTES:
             return bytes(value)
-        self.link.put(self.keys.named(template, id), value, round(policy.TIMINGS.ended_ttl_seconds * 1000))
+        self.upload(template, id, value).run()
         return b""
+
+    def upload(self, template: str, id: str, value: Data) -> Upload:
+        """A value on its way to lie beside the scripts."""
+        return Upload(
+            self.link,
+            self.keys.named(template, id),
+            value,
+            round(policy.TIMINGS.ended_ttl_seconds * 1000),
+            lambda: self.keys.named("slices", f"{id}:{secrets.token_hex(4)}"),
+        )
 
 
 def parse_given(element: bytes) -> Claimed:

@@ -1,11 +1,13 @@
 """One redis-py connection with our rules instead of the library's, and its errors as ours.
 
-Used by link.py and sentinel.py, which own what is made here. Knows no command.
+Used by link.py and sentinel.py, which own what is made here. redis-py reads the URL and makes the socket; what is sent
+and read on it is link.py's.
 """
 
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, cast
@@ -19,7 +21,27 @@ from redis.retry import Retry
 
 from simpledist.errors import RedisDown, RedisRefused
 
-__all__ = ["NoScriptError", "RedisError", "ResponseError", "TimeoutError", "connection_to", "packed", "translated"]
+__all__ = [
+    "NoScript",
+    "RedisError",
+    "ResponseError",
+    "TimeoutError",
+    "connection_to",
+    "packed",
+    "refusal",
+    "translated",
+    "unopened",
+]
+
+# The kernel asks after a connection that is idle for so long, and gives it up when that is not answered. What was sent
+# and is not acknowledged for LOST_SECONDS is lost as well: the wire is cut, whatever we wait for.
+KEEPALIVE_SECONDS, KEEPALIVE_AGAIN_SECONDS, KEEPALIVE_TIMES = 30, 10, 3
+LOST_SECONDS = 20
+
+
+class NoScript(RedisRefused):
+    """Redis does not have the script of this SHA-1 (yet)."""
+
 
 # A tuple of words as a command that travels.
 Packing = Callable[[tuple[Any, ...]], bytes]
@@ -56,18 +78,48 @@ _PASSING_CLASSES = (
     redis.exceptions.TryAgainError,
 )
 # Redis 6.2 puts the error that a script met behind its own words.
-_IN_SCRIPT = re.compile(r"Error running script .*?: -(?=[A-Z]+ )")
+_IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script .*?: -(?=[A-Z]+ )")
+
+
+# What Redis says, and what it means to who has to act.
+_CLUSTER = ("MOVED", "CROSSSLOT", "ASK ")
+_LOGIN = ("NOAUTH", "WRONGPASS")
+_FOREIGN_SLOT = "non local key in a cluster node"
 
 
 def connection_to(url: str, *, name: str, seconds: float) -> Any:
     """An unconnected one; `seconds` is its timeout of every step. Raises RedisRefused: the URL cannot be used."""
+    return _connection(url, {"client_name": name}, seconds)
+
+
+def unopened(url: str, *, name: str, seconds: float) -> tuple[Any, list[tuple[str, ...]]]:
+    """One that only connects, and the commands by which it is then to be opened: who we are, our name, the database.
+
+    redis-py would wait for each of their answers, and each byte of an answer may take `seconds`.
+    """
+    connection = _connection(url, {"redis_connect_func": _greets_nobody}, seconds)
+    user: str | None = getattr(connection, "username", None)
+    password: str | None = getattr(connection, "password", None)
+    opening: list[tuple[str, ...]] = []
+    if user or password:
+        opening.append(("AUTH", *([user] if user else []), password or ""))
+    if connection.db:
+        opening.append(("SELECT", str(connection.db)))
+    return connection, [*opening, ("CLIENT", "SETNAME", name)]
+
+
+def _greets_nobody(_: Any) -> None:
+    """Say nothing to a server that was just connected to."""
+
+
+def _connection(url: str, own: dict[str, Any], seconds: float) -> Any:
     try:
-        return _made(url, name, seconds)
+        return _made(url, own, seconds)
     except (redis.RedisError, TypeError, ValueError) as error:
         raise RedisRefused(f"the Redis URL cannot be used: {error}") from error
 
 
-def _made(url: str, name: str, seconds: float) -> Any:
+def _made(url: str, own: dict[str, Any], seconds: float) -> Any:
     pool: Any = cast(Any, redis.ConnectionPool).from_url(url)
     settings: dict[str, Any] = {
         **pool.connection_kwargs,
@@ -77,12 +129,13 @@ def _made(url: str, name: str, seconds: float) -> Any:
         "retry_on_timeout": False,
         "retry_on_error": [],
         "health_check_interval": 0,
-        "client_name": name,
         "decode_responses": False,
         "protocol": 2,
+        **own,
     }
     if not issubclass(pool.connection_class, redis.UnixDomainSocketConnection):
         settings["socket_keepalive"] = True
+        settings["socket_keepalive_options"] = _keepalive()
     settings.pop("connection_class", None)
     # redis-py 8 offers to follow a server that moves, for the pool that we do not use, and demands hiredis for it.
     settings = {name: value for name, value in settings.items() if not name.startswith("maint_notifications")}
@@ -92,14 +145,44 @@ def _made(url: str, name: str, seconds: float) -> Any:
     return connection
 
 
+def _keepalive() -> dict[int, int]:
+    """Options of TCP, as far as this system has them."""
+    wanted = {
+        "TCP_KEEPIDLE": KEEPALIVE_SECONDS,
+        "TCP_KEEPALIVE": KEEPALIVE_SECONDS,  # its name on macOS
+        "TCP_KEEPINTVL": KEEPALIVE_AGAIN_SECONDS,
+        "TCP_KEEPCNT": KEEPALIVE_TIMES,
+        "TCP_USER_TIMEOUT": LOST_SECONDS * 1000,
+    }
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+
+
+def refusal(text: str) -> RedisDown | RedisRefused:
+    """What an error that Redis answered means: come again (RedisDown), or somebody has to act first (RedisRefused)."""
+    said = _IN_SCRIPT.sub("", text)
+    if said.startswith("NOSCRIPT"):
+        return NoScript(text)
+    if said.startswith(_PASSING):
+        return RedisDown(text)
+    if said.startswith(_CLUSTER) or _FOREIGN_SLOT in said:
+        return RedisRefused(
+            f"it is a node of a Redis Cluster ({text}): name a Redis that is no cluster in the URL; or put the "
+            "namespace in braces, which keeps all its keys together, and name the node that holds them"
+        )
+    if said.startswith(_LOGIN):
+        return RedisRefused(f"our user or password is not right ({text}): correct them in the URL")
+    if "NOPERM" in said:
+        return RedisRefused(f"our user has not the rights ({text}): docs/acl.md lists what each role needs")
+    return RedisRefused(text)
+
+
 def translated(error: Exception) -> RedisDown | RedisRefused:
-    """Whether to come again (RedisDown), or somebody has to act first (RedisRefused)."""
+    """What an error of redis-py, or of a socket, means."""
     text = str(error) or type(error).__name__
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return RedisRefused(f"Redis refuses our user or password: {text}")
-    if isinstance(error, redis.ResponseError):
-        # redis-py strips the first word of those errors that it has a class for.
-        if _IN_SCRIPT.sub("", text).startswith(_PASSING) or isinstance(error, _PASSING_CLASSES):
-            return RedisDown(text)
-        return RedisRefused(text)
-    return RedisDown(text)
+    if isinstance(error, NoScriptError):
+        return NoScript(text)
+    if isinstance(error, _PASSING_CLASSES):  # of these redis-py strips the first word
+        return RedisDown(text)
+    return refusal(text) if isinstance(error, redis.ResponseError) else RedisDown(text)

@@ -30,6 +30,7 @@ TEMPLATES: dict[str, str] = {
     "call": "data:{id}:call",
     "result": "data:{id}:result",
     "staged_result": "data:{id}:staged",
+    "slices": "data:{id}:slices",
     "reply": "reply:{client}",
     "given": "data:{worker}:given",
     "history": "history:{function}",
@@ -44,7 +45,7 @@ TEMPLATES: dict[str, str] = {
 
 PERMANENT = frozenset({"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta"})
 SEALED = frozenset(
-    {"call", "result", "staged_result", "reply", "given", "kept"}
+    {"call", "result", "staged_result", "slices", "reply", "given", "kept"}
 )  # bytes: who only looks may not read them
 
 

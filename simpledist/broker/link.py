@@ -1,8 +1,10 @@
 """One connection to Redis, with our rules instead of the library's.
 
 redis-py re-sends commands by itself since 6.0 and breaks blocking pops by a 5 s socket timeout since 8.0; a re-sent pop
-or push is silent loss or duplication. So: no library retries, a timeout for each call, and whatever goes wrong between
-the send and the full read drops the connection; the verb is then sent again by its role, with its nonce.
+or push is silent loss or duplication. So: no library retries, a deadline for each command (stream.py), and whatever
+goes wrong between the send and the full read drops the connection; the verb is then sent again by its role, with its
+nonce.
+A big value travels in slices (slices.py): nothing waits longer than one of them takes.
 
 Owned by one thread at a time (roles lock or confine it). Every method raises RedisDown or RedisRefused, nothing else.
 """
@@ -10,23 +12,26 @@ Owned by one thread at a time (roles lock or confine it). Every method raises Re
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from simpledist import sentinel_url
+from simpledist import policy, sentinel_url
+from simpledist.broker.foreign import ForeignStream
+from simpledist.broker.resp import ErrorReply, new_reader
+from simpledist.broker.stream import Meanwhile, Stream
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.pieces import BIG_BYTES, Data, Filling, parts_of
+from simpledist.pieces import Filling, Part
 
 if TYPE_CHECKING:
     from simpledist.broker.sentinel import Sentinels
 
 # A call whose budget is spent while Redis hangs is to end within 2 s after it: what it waits for takes less than that.
 COMMAND_TIMEOUT_SECONDS = 1.5
-BIG_TIMEOUT_SECONDS = 10.0
+# A router or firewall forgets a connection that is idle for a minute or more, and tells nobody.
+IDLE_SECONDS = 30.0
 OLDEST_SERVER = (6, 2)
-
-_LINE_BYTES = 32  # the longest line in front of a value
 
 Argument = str | bytes | memoryview | int | float
 
@@ -40,7 +45,11 @@ def library() -> Any:
 
 
 class Link:
-    """A connection that is either whole or closed; `identity` is `<run id>:<client id>`, or "" where unknown."""
+    """A connection that is either whole or closed; `identity` is `<run id>:<client id>`, or "" where unknown.
+
+    With `renews` it is made anew by itself before it is used after IDLE_SECONDS. `meanwhile` is called now and then
+    while a command takes long, and may end it by raising.
+    """
 
     def __init__(
         self,
@@ -48,6 +57,7 @@ class Link:
         *,
         name: str = "simpledist",
         stays_here: bool = False,
+        renews: bool = False,
         make_connection: Callable[[], Any] | None = None,
     ) -> None:
         self._sentinels: Sentinels | None = None
@@ -55,21 +65,38 @@ class Link:
             self._sentinels = import_module("simpledist.broker.sentinel").Sentinels(
                 url, name=name, stays_here=stays_here
             )
-        self._url, self._name = url, name
-        self._make_connection = make_connection or self._connection_now
+        self._url, self._name, self._renews = url, name, renews
+        self._make_connection = make_connection
         self._connection: Any = None
-        self._timeout = COMMAND_TIMEOUT_SECONDS
+        self._stream: Stream | ForeignStream | None = None
         self._unread = 0  # replies that were asked for and not read yet
+        self._known = False  # we have introduced ourselves
+        self._until = float("inf")
+        self.meanwhile: Meanwhile | None = None
+        self.slice_bytes = policy.SLICE_BYTES_FIRST  # as the speed of this wire was last seen
+        self._trip_seconds = float("inf")  # the quickest way there and back that was seen
         self.identity = ""
         self.version = ""
 
     @property
     def connected(self) -> bool:
-        return self._connection is not None
+        return self._stream is not None
 
     @property
     def run_id(self) -> str:
         return self.identity.partition(":")[0]
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nothing has been asked of it."""
+        return 0.0 if self._stream is None else time.monotonic() - self._stream.used_at
+
+    def bound(self, until: float) -> None:
+        """Let no command wait beyond this moment (time.monotonic()), whatever the wire does; infinity: as long as each
+        may."""
+        self._until = until
+        if self._stream is not None:
+            self._stream.until = until
 
     def connect(self) -> None:
         """Connect afresh and learn who we are; refuses a Redis older than 6.2.
@@ -77,7 +104,10 @@ class Link:
         Where the URL names Sentinels, they are asked each time, and a Redis that is no primary (yet) is down.
         """
         self.close()
-        connection = self._make_connection()
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise RedisDown("there was no time left to connect to Redis")
+        connection, opening = self._unopened(min(COMMAND_TIMEOUT_SECONDS, left))
         try:
             connection.connect()
         except (library().RedisError, OSError, ValueError) as error:
@@ -86,25 +116,43 @@ class Link:
             connection.disconnect()
             raise
         self._connection = connection
-        self._timeout = COMMAND_TIMEOUT_SECONDS
+        sock = getattr(connection, "_sock", None)
+        self._stream = Stream(sock, new_reader()) if isinstance(sock, socket.socket) else ForeignStream(connection)
+        self._stream.until, self._stream.meanwhile = self._until, self.meanwhile
         self._unread = 0
-        client_id, info, *replication = self.pipeline(
-            [("CLIENT", "ID"), ("INFO", "server"), *([("INFO", "replication")] if self._sentinels else [])]
-        )
+        self._known = False
+        self._introduce(opening)
+        self._known = True
+
+    def _introduce(self, opening: Sequence[Sequence[Argument]]) -> None:
+        """Say who we are, and learn who answers."""
+        replication = [("INFO", "replication")] if self._sentinels else []
+        began = time.monotonic()
+        replies = self.pipeline([*opening, ("CLIENT", "ID"), ("INFO", "server"), *replication])
+        self._trip_seconds = min(self._trip_seconds, time.monotonic() - began)
+        for command, reply in zip(opening, replies, strict=False):
+            if isinstance(reply, RedisRefused) and command[0] != "CLIENT":
+                self.close()
+                raise reply
+        client_id, info = replies[len(opening) : len(opening) + 2]
+        for reply in (client_id, info):
+            if isinstance(reply, RedisRefused) and "NOAUTH" in str(reply):
+                self.close()
+                raise reply
         facts = facts_of(info)
         self.version = facts.get("redis_version", "")
         if _number(self.version) < OLDEST_SERVER:
             version = self.version
             self.close()
             raise RedisRefused(f"Redis {version} is too old: simpledist needs 6.2 or newer")
-        if replication and facts_of(replication[0]).get("role", "master") != "master":
+        if replication and facts_of(replies[-1]).get("role", "master") != "master":
             self.close()
             raise RedisDown("the Redis that Sentinel names is still a replica")
         run_id = facts.get("run_id", "")
         self.identity = f"{run_id}:{client_id}" if run_id and isinstance(client_id, int) else ""
 
     def close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._stream = self._connection, None, None
         self.identity = ""
         if connection is not None:
             try:
@@ -114,9 +162,9 @@ class Link:
 
     def fileno(self) -> int:
         """The socket's descriptor, for a selector."""
-        if self._connection is None or self._connection._sock is None:
-            raise RedisDown("not connected to Redis")
-        return self._connection._sock.fileno()
+        return self._open().fileno()
+
+    # --- commands ------------------------------------------------------------------------------------------------
 
     def call(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> Any:
         """Send one command and read its reply."""
@@ -127,9 +175,9 @@ class Link:
         self, commands: Sequence[Sequence[Argument]], *, timeout: float = COMMAND_TIMEOUT_SECONDS
     ) -> list[Any]:
         """Send many commands at once; a refused one gives its RedisRefused as its reply."""
-        connection = self._open(timeout, to_send=len(commands))
+        stream = self._open(to_send=len(commands))
         try:
-            _write(connection, b"".join(library().packed(tuple(command)) for command in commands))
+            stream.write(b"".join(library().packed(tuple(command)) for command in commands), timeout)
         except BaseException as error:
             raise self._broken(error) from error
         replies: list[Any] = []
@@ -148,91 +196,62 @@ class Link:
             raise self._broken(error) from error
         self.send_packed(data, timeout=timeout)
 
-    def send_packed(self, command: bytes, *, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
-        """The same of one that was `packed` before."""
-        connection = self._open(timeout, to_send=1)
+    def send_packed(self, command: bytes, *, replies: int = 1, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
+        """The same of one, or of several, that were `packed` before."""
+        stream = self._open(to_send=replies)
         try:
-            _write(connection, command)
+            stream.write(command, timeout)
+        except BaseException as error:
+            raise self._broken(error) from error
+
+    def send_parts(self, parts: Iterable[Part], size: int, *, replies: int) -> None:
+        """The same of commands that lie in parts, `size` bytes together."""
+        stream = self._open(to_send=replies)
+        try:
+            stream.write_parts(parts, size, COMMAND_TIMEOUT_SECONDS)
         except BaseException as error:
             raise self._broken(error) from error
 
     def receive(self, *, timeout: float = COMMAND_TIMEOUT_SECONDS) -> Any:
-        """Read one reply, for at most `timeout` seconds of silence."""
-        connection = self._open(timeout)
+        """Read one reply, for at most `timeout` seconds without progress (see stream.py)."""
+        stream = self._open()
         try:
-            reply = connection.read_response()
-            self._unread -= 1
-            return reply
-        except library().ResponseError as error:
-            self._unread -= 1
-            refusal = library().translated(error)
-            if isinstance(refusal, RedisDown):
-                self.close()
-            raise refusal from error
+            reply = stream.read(timeout)
         except BaseException as error:
             raise self._broken(error) from error
+        return self._answered(reply)
 
     def receive_within(self, seconds: float) -> tuple[bool, Any]:
         """Read one reply if it comes so soon: (True, reply), or (False, None) and it is still outstanding."""
-        connection = self._open(seconds)
+        stream = self._open()
         try:
-            reply = connection.read_response(disconnect_on_error=False)
-        except library().TimeoutError:
-            return False, None
+            came, reply = stream.read_within(seconds)
         except BaseException as error:
             raise self._broken(error) from error
-        self._unread -= 1
-        return True, reply
+        return (True, self._answered(reply)) if came else (False, None)
+
+    def receive_into(self, room: Filling, size: int) -> Any:
+        """Read a value of so many bytes into `room`; None where it came, else what came in its place."""
+        stream = self._open()
+        try:
+            reply = stream.fill(room, size, COMMAND_TIMEOUT_SECONDS)
+        except BaseException as error:
+            raise self._broken(error) from error
+        return self._answered(reply)
 
     def readable(self) -> bool:
         """Whether the next reply, or the connection's end, is there: what came with the last one shows on no poll."""
-        connection = self._open(COMMAND_TIMEOUT_SECONDS)
+        stream = self._open()
         try:
-            return connection.can_read(0)  # old versions leave the timeout as it was made: as it is now
+            return stream.readable()
         except BaseException as error:
             raise self._broken(error) from error
 
-    def put(self, key: str, value: Data, lifetime_ms: int) -> None:
-        """SET a big value that is forgotten after so long; it is sent as it lies, the library would copy it twice."""
-        connection = self._open(BIG_TIMEOUT_SECONDS, to_send=1)
-        sock = getattr(connection, "_sock", None)
-        try:
-            if not isinstance(sock, socket.socket):
-                connection.send_command("SET", key, bytes(value), "PX", lifetime_ms)
-            else:
-                name, lifetime = key.encode(), str(lifetime_ms).encode()
-                sock.sendall(b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n" % (len(name), name, len(value)))
-                for part in parts_of(value):
-                    sock.sendall(part)
-                sock.sendall(b"\r\n$2\r\nPX\r\n$%d\r\n%b\r\n" % (len(lifetime), lifetime))
-        except BaseException as error:
-            raise self._broken(error) from error
-        self.receive(timeout=BIG_TIMEOUT_SECONDS)
-
-    def fetch(self, key: str) -> Data | None:
-        """GET a value, which lands in pieces if it is big."""
-        self.send("GET", key, timeout=BIG_TIMEOUT_SECONDS)
-        connection = self._open(BIG_TIMEOUT_SECONDS)
-        sock = getattr(connection, "_sock", None)
-        # What is no big value (an error, nothing, a small one; TLS, where one cannot peek) is the library's to read.
-        if type(sock) is not socket.socket:
-            return self.receive(timeout=BIG_TIMEOUT_SECONDS)
-        try:
-            line, end, _ = sock.recv(_LINE_BYTES, socket.MSG_PEEK).partition(b"\r\n")
-            if not end or not line.startswith(b"$") or int(line[1:]) <= BIG_BYTES:
-                return self.receive(timeout=BIG_TIMEOUT_SECONDS)
-            sock.recv(len(line) + len(end))
-            value = Filling(int(line[1:]))
-            while not value.full:
-                value.filled(_some(sock.recv_into(value.rest())))
-            for _ in end:
-                _some(len(sock.recv(1)))
-            self._unread -= 1
-            return value.pieces()
-        except (RedisDown, RedisRefused):
-            raise
-        except BaseException as error:
-            raise self._broken(error) from error
+    def saw(self, moved_bytes: int, began: float) -> None:
+        """So many bytes have moved since then (time.monotonic()): how fast is this wire?"""
+        seconds = time.monotonic() - began
+        self._trip_seconds = min(self._trip_seconds, seconds)
+        self.slice_bytes = policy.next_slice_bytes(self.slice_bytes, moved_bytes, seconds - self._trip_seconds)
 
     def evaluate(
         self,
@@ -249,62 +268,69 @@ class Link:
         `then` is a blocking command, packed, that goes out behind it in one write; its reply is left to be received.
         With one outstanding nothing can be sent any more: a server that does not have the script refuses it.
         """
-        if then:
-            connection = self._open(timeout, to_send=2)
-            try:
-                _write(connection, library().packed(("EVALSHA", sha, 1, key, *arguments)) + then)
-            except BaseException as error:
-                raise self._broken(error) from error
-            return self.receive(timeout=timeout)
         try:
-            return self.call("EVALSHA", sha, 1, key, *arguments, timeout=timeout)
+            data = library().packed(("EVALSHA", sha, 1, key, *arguments))
+        except BaseException as error:
+            raise self._broken(error) from error
+        if then:
+            self.send_packed(data + then, replies=2, timeout=timeout)
+            return self.receive(timeout=timeout)
+        began = time.monotonic() if len(data) >= policy.SLICE_BYTES_LEAST else None
+        try:
+            self.send_packed(data, timeout=timeout)
+            reply = self.receive(timeout=timeout)
         except RedisRefused as error:
-            if not isinstance(error.__cause__, library().NoScriptError):
+            if not isinstance(error, library().NoScript):
                 raise
-        return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
+            return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
+        if began is not None:
+            self.saw(len(data), began)
+        return reply
 
-    def _connection_now(self) -> Any:
+    def _unopened(self, seconds: float) -> tuple[Any, Sequence[Sequence[Argument]]]:
+        if self._make_connection is not None:
+            return self._make_connection(), ()
         url = self._sentinels.primary() if self._sentinels is not None else self._url
-        return library().connection_to(url, name=self._name, seconds=COMMAND_TIMEOUT_SECONDS)
+        return library().unopened(url, name=self._name, seconds=seconds)
 
-    def _open(self, timeout: float, *, to_send: int = 0) -> Any:
-        if self._connection is None:
+    def _open(self, *, to_send: int = 0) -> Stream | ForeignStream:
+        stream = self._stream
+        if stream is None:
             raise RedisDown("not connected to Redis")
-        if to_send and self._unread:
+        if not to_send:
+            return stream
+        if self._unread:
             # An interrupt came between a send and its receive: that reply would answer the next command.
             self.close()
             raise RedisDown("a reply on this connection was never read")
-        self._unread += to_send
-        if timeout != self._timeout:
-            sock = getattr(self._connection, "_sock", None)
-            if isinstance(sock, socket.socket):
-                sock.settimeout(timeout)
-            self._timeout = timeout
-        return self._connection
+        if self._renews and self._known and time.monotonic() - stream.used_at > IDLE_SECONDS:
+            self.connect()
+            stream = self._open()
+        self._unread = to_send
+        return stream
+
+    def _answered(self, reply: Any) -> Any:
+        """A reply was read: return it, or raise what it refuses."""
+        self._unread -= 1
+        if isinstance(reply, ErrorReply):
+            reply = library().refusal(str(reply))
+        if isinstance(reply, RedisDown):
+            self.close()
+        if isinstance(reply, (RedisDown, RedisRefused)):
+            raise reply
+        return reply
 
     def _broken(self, error: BaseException) -> BaseException:
         """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
         self.close()
+        if isinstance(error, (RedisDown, RedisRefused)):
+            return error
         return library().translated(error) if isinstance(error, Exception) else error
 
 
 def packed(*command: Argument) -> bytes:
     """A command as it travels, for one that is sent often."""
     return library().packed(command)
-
-
-def _write(connection: Any, data: bytes) -> None:
-    sock = getattr(connection, "_sock", None)
-    if isinstance(sock, socket.socket):
-        sock.sendall(data)
-    else:
-        connection.send_packed_command([data])
-
-
-def _some(count: int) -> int:
-    if not count:
-        raise ConnectionError("the connection ended within a value")
-    return count
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -21,12 +21,17 @@ def bulk(data: bytes) -> bytes:
 class ScriptedServer:
     """Answers each command by `replies` (first words -> raw bytes; None: not at all), else +OK; `seen` lists them.
 
-    A reply that is cut short, and one that ends with HANG_UP, is followed by the end of the connection.
+    A reply that is cut short, and one that ends with HANG_UP, is followed by the end of the connection. At each PAUSE
+    in a reply it waits a moment; one that `drips` sends what is longer than a line byte by byte.
     """
 
     HANG_UP = b"<hang up>"
+    PAUSE = b"<pause>"
+    PAUSE_SECONDS = 0.15
 
-    def __init__(self, replies: Mapping[str, bytes | None]) -> None:
+    def __init__(self, replies: Mapping[str, bytes | None], *, drips: bool = False) -> None:
+        self._drips = drips
+        self._ended = threading.Event()
         self._replies = {"CLIENT ID": b":7\r\n", "INFO": bulk(INFO), **replies}
         self.seen: list[str] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -41,6 +46,7 @@ class ScriptedServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._ended.set()
         for one in (self._listener, *self._connections):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)  # wakes the thread, which closing would not
@@ -72,7 +78,15 @@ class ScriptedServer:
                 reply: Any = self._replies.get(name, b"+OK\r\n")
                 if reply is None:
                     continue
-                connection.sendall(reply.removesuffix(self.HANG_UP))
+                self._send(connection, reply.removesuffix(self.HANG_UP))
                 if reply.endswith(self.HANG_UP):
                     connection.shutdown(socket.SHUT_RDWR)
                     return
+
+    def _send(self, connection: socket.socket, reply: bytes) -> None:
+        if self._drips and len(reply) > 64:
+            reply = self.PAUSE.join(bytes([byte]) for byte in reply)
+        for number, part in enumerate(reply.split(self.PAUSE)):
+            if number and self._ended.wait(self.PAUSE_SECONDS):
+                return
+            connection.sendall(part)

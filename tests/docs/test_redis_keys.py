@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 PAGE = (Path(__file__).parents[2] / "docs" / "redis-keys.md").read_text()
 PREFIX = Keys().prefix
 SPOKEN_SECONDS = {"60 s": 60, "120 s": 120, "24 h": 86_400, "25 h": 90_000, "30 days at most": 30 * 86_400}
-WITH_BYTES = ("call", "result", "staged_result", "reply", "given", "kept")
+WITH_BYTES = ("call", "result", "staged_result", "slices", "reply", "given", "kept")
 
 # type -> the command that reads all of a key, before and after its name
 READING: dict[str, tuple[list[str], list[str]]] = {
@@ -69,7 +69,22 @@ def test_ttls_are_those_that_the_leak_tests_hold(template: str) -> None:
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_only_verbs_and_their_callers_write(template: str) -> None:
     words = set(re.findall(r"\w+", row_of(template)[3]))
-    prose = {"all", "verbs", "every", "verb", "cleared", "by", "before", "SET", "RENAME", "RPUSH", "client", "worker"}
+    prose = {
+        "all",
+        "verbs",
+        "every",
+        "verb",
+        "cleared",
+        "by",
+        "before",
+        "and",
+        "SET",
+        "APPEND",
+        "RENAME",
+        "RPUSH",
+        "client",
+        "worker",
+    }
     assert words <= {*scripts.VERBS, *prose}
 
 

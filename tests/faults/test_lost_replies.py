@@ -68,11 +68,11 @@ def test_a_workers_verb_whose_reply_is_lost_is_said_again(wires: Wires, verb: st
 def test_a_claim_cut_short_among_its_jobs_begins_none_of_them_twice(wires: Wires) -> None:
     """The call of the second is fetched beside the script; when that is lost, the claim is said again for both."""
     small, large = next(wires.numbers), next(wires.numbers)
-    wires.worker_proxy.strike("GET", "cut")
+    wires.worker_proxy.strike("GETRANGE", "cut")
     futures = offered(wires.client, "length").submit_many([(small, b"x"), (large, bytes(100_000))])
     assert [future.result(20) for future in futures] == [1, 100_000]
     assert {(future.info.where, future.info.attempts) for future in futures} == {("remote", 1)}
-    assert wires.worker_proxy.struck == ["GET"]
+    assert wires.worker_proxy.struck == ["GETRANGE"]
     runs = work.runs(wires.history.log)
     assert (runs[small], runs[large]) == (1, 1)
 

@@ -300,7 +300,7 @@ MUTATIONS = (
         "unread reply",
         "a connection with a reply on it is used again",
         "simpledist/broker/link.py",
-        "if to_send and self._unread:",
+        "if self._unread:",
         "if False:",
         "tests/broker/test_link.py",
     ),
