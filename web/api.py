@@ -21,8 +21,11 @@ def add_to(app: Flask, monitor: Monitor) -> None:
     """Routes under /api, and /healthz."""
 
     def healthz() -> tuple[Response, int]:
-        ok = monitor.snapshot().redis.ok
-        return Response("ok\n" if ok else "Redis is away\n", mimetype="text/plain"), 200 if ok else 503
+        redis = monitor.snapshot().redis
+        if redis.ok:
+            return Response("ok\n", mimetype="text/plain"), 200
+        said = f"Redis {'refuses us' if redis.refused else 'is away'}: {redis.error}; {redis.remedy}\n"
+        return Response(said, mimetype="text/plain"), 503
 
     def route(path: str, build: Callable[[Snapshot], dict[str, Any]]) -> None:
         kept = _Kept()
@@ -30,7 +33,7 @@ def add_to(app: Flask, monitor: Monitor) -> None:
         def answer() -> tuple[Response, int]:
             now = monitor.snapshot()
             body = kept.of(now, build)
-            return Response(body, mimetype="application/json"), 200 if now.redis.ok else 503
+            return Response(body, mimetype="application/json"), 200 if monitor.redis().ok else 503
 
         app.add_url_rule(path, path, answer)
 
@@ -55,7 +58,7 @@ class _Kept:
 def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     """The state of the cluster: what `simpledist status --json` prints, and more beside it."""
     answer = now.as_status()
-    answer["redis"] |= {"error": now.redis.error, "evicts": now.redis.evicts or None}
+    answer["redis"] |= {"error": now.redis.error, "remedy": now.redis.remedy, "evicts": now.redis.evicts or None}
     states = {one.function: one for one in now.functions}
     for row in answer["functions"]:
         function = row["name"] if row["version"] is None else f"{row['name']}@{row['version']}"
@@ -117,7 +120,7 @@ def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     ]
     return {
         "schema": SCHEMA,
-        "ok": now.redis.ok,
+        "ok": monitor.redis().ok,
         "time": now.time,
         "functions": [{"name": clip(name), "function": name, "colour": colour(name)} for name in functions],
         "lanes": [_lane(known.get(worker), worker, slot) for worker, slot in lanes],

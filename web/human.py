@@ -5,30 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from hashlib import blake2s
 
+from simpledist.reasons import words
+
 COLOURS = 24
 NOTHING = "\N{EN DASH}"
 _SPANS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 _BYTES = ("B", "KB", "MB", "GB", "TB")
-
-WHY = {
-    "no_worker": "no live worker offered it",
-    "redis_down": "Redis was away",
-    "redis_refused": "Redis refused us",
-    "crashed": "it killed the child that ran it",
-    "lost": "workers vanished while running it",
-    "worker_error": "the worker was in trouble (memory, import, interrupt)",
-    "unserialisable": "its value could not be sent",
-    "undecodable": "it could not be read on the worker",
-    "too_big": "a value was too big",
-    "timeout": "its remote time was spent",
-    "queue_full": "the queue was full",
-    "nested": "it was called inside a worker's child",
-    "key": "signing keys differ",
-    "closed": "its client was closed",
-    "called_off": "an operator called it off",
-    "cheaper": "its trip would have cost more",
-    "local": "its function's policy keeps it local",
-}
 
 
 def colour(function: str) -> int:
@@ -98,10 +80,6 @@ def clip(text: str, limit: int = 48) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def why(word: str | None) -> str:
-    return WHY.get(word or "", word or "")
-
-
 FILTERS = {
     "ago": ago,
     "clip": clip,
@@ -111,5 +89,5 @@ FILTERS = {
     "number": number,
     "rate": rate,
     "size": size,
-    "why": why,
+    "why": words,
 }

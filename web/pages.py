@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask, abort, render_template, request
+from werkzeug.exceptions import NotFound
 
 from simpledist.monitor import Attempt, FunctionState, Measure, Monitor, Snapshot, Tally
 
@@ -31,14 +32,17 @@ def add_to(app: Flask, monitor: Monitor) -> None:
                 if not now.redis.ok:
                     return render_template(outer, inner="away.html", name=name, now=now), 503
                 labels = {one.id: one.label for one in now.workers}
-                values = {
-                    "inner": f"{name}.html",
-                    "name": name,
-                    "now": now,
-                    "labels": labels,
-                    **values_of(now, **named),
-                }
-                return render_template(outer, **values), 200
+                values, missing = {}, None
+                try:
+                    values = values_of(now, **named)
+                except NotFound as error:
+                    missing = error
+                # What Redis refused of these values is empty, and must not look like an empty cluster.
+                if not (redis := monitor.redis()).ok:
+                    return render_template(outer, inner="away.html", name=name, now=Snapshot(redis)), 503
+                if missing is not None:
+                    raise missing
+                return render_template(outer, inner=f"{name}.html", name=name, now=now, labels=labels, **values), 200
 
             app.add_url_rule(route, name, view)
 

@@ -2,6 +2,6 @@
 
 from simpledist.broker.broker import Broker
 from simpledist.broker.keys import Keys
-from simpledist.broker.link import Link, evicts
+from simpledist.broker.link import Link, evicts, facts_of
 
-__all__ = ["Broker", "Keys", "Link", "evicts"]
+__all__ = ["Broker", "Keys", "Link", "evicts", "facts_of"]

@@ -77,14 +77,23 @@ _PASSING_CLASSES = (
     redis.exceptions.MasterDownError,
     redis.exceptions.TryAgainError,
 )
+# redis-py strips the first word of those errors that it has a class for; refusals.py and people go by that word.
+_STRIPPED: tuple[tuple[type[Exception], str], ...] = (
+    (redis.exceptions.MovedError, "MOVED"),
+    (redis.exceptions.AskError, "ASK"),
+    (redis.exceptions.MasterDownError, "MASTERDOWN"),
+    (redis.exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis.exceptions.TryAgainError, "TRYAGAIN"),
+    (redis.exceptions.ClusterCrossSlotError, "CROSSSLOT"),
+    (redis.BusyLoadingError, "LOADING"),
+    (redis.ReadOnlyError, "READONLY"),
+    (redis.exceptions.NoPermissionError, "NOPERM"),
+    (redis.exceptions.OutOfMemoryError, "OOM"),
+)
+# redis-py calls these a broken connection, but they stay until somebody acts.
+_LASTING = ("Invalid Database", "Error setting client name")
 # Redis 6.2 puts the error that a script met behind its own words.
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script .*?: -(?=[A-Z]+ )")
-
-
-# What Redis says, and what it means to who has to act.
-_CLUSTER = ("MOVED", "CROSSSLOT", "ASK ")
-_LOGIN = ("NOAUTH", "WRONGPASS")
-_FOREIGN_SLOT = "non local key in a cluster node"
 
 
 def connection_to(url: str, *, name: str, seconds: float) -> Any:
@@ -158,31 +167,34 @@ def _keepalive() -> dict[int, int]:
 
 
 def refusal(text: str) -> RedisDown | RedisRefused:
-    """What an error that Redis answered means: come again (RedisDown), or somebody has to act first (RedisRefused)."""
+    """What an error that Redis answered means: come again (RedisDown), or somebody has to act first (RedisRefused).
+
+    Its text is that of Redis: refusals.py has the words for people.
+    """
     said = _IN_SCRIPT.sub("", text)
     if said.startswith("NOSCRIPT"):
         return NoScript(text)
     if said.startswith(_PASSING):
         return RedisDown(text)
-    if said.startswith(_CLUSTER) or _FOREIGN_SLOT in said:
-        return RedisRefused(
-            f"it is a node of a Redis Cluster ({text}): name a Redis that is no cluster in the URL; or put the "
-            "namespace in braces, which keeps all its keys together, and name the node that holds them"
-        )
-    if said.startswith(_LOGIN):
-        return RedisRefused(f"our user or password is not right ({text}): correct them in the URL")
-    if "NOPERM" in said:
-        return RedisRefused(f"our user has not the rights ({text}): docs/acl.md lists what each role needs")
     return RedisRefused(text)
 
 
 def translated(error: Exception) -> RedisDown | RedisRefused:
     """What an error of redis-py, or of a socket, means."""
-    text = str(error) or type(error).__name__
+    text = _text(error)
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return RedisRefused(f"Redis refuses our user or password: {text}")
     if isinstance(error, NoScriptError):
         return NoScript(text)
-    if isinstance(error, _PASSING_CLASSES):  # of these redis-py strips the first word
+    if isinstance(error, _PASSING_CLASSES):
         return RedisDown(text)
+    if text in _LASTING:
+        return RedisRefused(text)
     return refusal(text) if isinstance(error, redis.ResponseError) else RedisDown(text)
+
+
+def _text(error: Exception) -> str:
+    """An error's own text, with the word of Redis in front of it that redis-py strips."""
+    text = str(error) or type(error).__name__
+    word = next((word for kind, word in _STRIPPED if isinstance(error, kind)), "")
+    return text if not word or text.startswith(word) else f"{word} {text}"

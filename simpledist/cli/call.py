@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import click
 
-from simpledist.cli.options import OK, WRONG, complain, shared
+from simpledist.cli.options import OK, USAGE, WRONG, complain, shared
+from simpledist.cli.reading import refusal_of
 from simpledist.client.client import connect
 from simpledist.client.function import worker_function
 from simpledist.config import Config
-from simpledist.job import Why
-
-REASONS: dict[Why, str] = {
-    "no_worker": "no live worker offers it",
-    "redis_down": "Redis cannot be reached",
-    "redis_refused": "Redis refuses us",
-    "crashed": "its process died each time that it was tried",
-    "lost": "the workers that ran it vanished",
-    "worker_error": "the worker could not run it: see the worker's log",
-    "unserialisable": "its arguments or its result cannot travel",
-    "undecodable": "its arguments or its result cannot be read at the other end",
-    "too_big": "its arguments or its result are too big to travel",
-    "timeout": "it took longer than --timeout",
-    "nested": "this is a worker's child, where calls are not passed on",
-    "called_off": "an operator called it off (simpledist cancel)",
-    "cheaper": "its trip would have cost more than to run it here",
-    "local": "its function's policy keeps it local",
-    "key": "the worker has another key: give both the same --secret-file",
-}
+from simpledist.errors import ConfigurationError, RedisDown, RedisRefused
+from simpledist.reasons import sentence
 
 
 class RanHere(Exception):
@@ -45,7 +30,7 @@ def refuse(*args: Any, **kwargs: Any) -> Any:
 @click.argument("name")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="How long to wait for it.")
-@shared(log_level="error")
+@shared(log_level="critical")
 def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float | None) -> int:
     """Call the function NAME on a worker and print what it returns.
 
@@ -58,12 +43,15 @@ def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float |
         simpledist call fib 20
         simpledist call args 1 '"1"' '[1, 2]' word
     """
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(0)  # a number of any length may be an argument or a result
     function, _, version = name.partition("@")
+    values = [_argument(text) for text in arguments]
     with connect(
         config.url, namespace=config.namespace, secret_file=config.secret_file, insecure=config.insecure
     ) as client:
         remote = worker_function(client, function, refuse, version=version or None, timeout=timeout)
-        future = remote.submit(*map(_argument, arguments))
+        future = remote.submit(*values)
         try:
             error = future.exception()
         except BaseException:
@@ -73,24 +61,41 @@ def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float |
             click.echo(_shown(future.result()))
             return OK
         info = future.info
-        if isinstance(error, RanHere):
-            why = info.why if info is not None else None
-            complain("simpledist call", f"{name}: {REASONS.get(why, why) if why else 'it did not run'}")
-        else:
+        if not isinstance(error, RanHere):
             text = str(error)
             complain("simpledist call", f"{name} raised {type(error).__name__}{': ' if text else ''}{text}")
+            return WRONG
+        why = info.why if info is not None else None
+        if why in ("redis_down", "redis_refused"):
+            trouble = refusal_of(config, client.last_error or RedisDown("it has not answered within a second"))
+            complain("simpledist call", f"{name}: {trouble}")
+            return USAGE if isinstance(trouble, RedisRefused) else WRONG
+        complain("simpledist call", f"{name}: {sentence(why).replace('timeout=', '--timeout')}")
         return WRONG
 
 
 def _argument(text: str) -> Any:
+    """Return an argument as JSON gives it, else as the string that it is; one nested too deeply is refused."""
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=_no_json)
     except ValueError:
         return text
+    except RecursionError:
+        raise ConfigurationError(f"an argument is nested too deeply to be read as JSON: {text[:40]}...") from None
+
+
+def _no_json(word: str) -> Any:
+    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
+    raise ValueError(word)
 
 
 def _shown(value: Any) -> str:
+    """Return a value as JSON, else as its repr, else say of which type it is."""
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
+        pass
+    try:
         return repr(value)
+    except Exception as error:  # noqa: BLE001 - whatever a class of the user's does in its __repr__
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

@@ -6,8 +6,9 @@ import click
 
 from simpledist.broker import Broker, Keys, Link
 from simpledist.cli.options import OK, WRONG, common_options, complain
+from simpledist.cli.reading import demand_primary, refusal_of
 from simpledist.config import Config
-from simpledist.errors import RedisDown
+from simpledist.errors import RedisDown, RedisRefused
 
 REFUSALS = {
     "ended": "it has ended already",
@@ -34,13 +35,14 @@ def cancel(config: Config, ids: tuple[str, ...]) -> int:
     broker = Broker(link, Keys(config.namespace))
     try:
         link.connect()
+        demand_primary(link)
         words = dict.fromkeys(ids, "gone")
         jobs = [(function, id) for id in words if (function := _function(link, broker.keys, id))]
         for first in range(0, len(jobs), 1000):
             batch = jobs[first : first + 1000]
             words.update(zip((id for _, id in batch), broker.cancel(None, batch), strict=True))
-    except RedisDown as error:
-        raise RedisDown(f"Redis at {config.safe_url} cannot be reached: {error}") from None
+    except (RedisDown, RedisRefused) as error:
+        raise refusal_of(config, error) from None
     finally:
         link.close()
     for id, word in words.items():

@@ -46,23 +46,18 @@ def judge(settings: Config, facts: Examination) -> list[Finding]:
 
 
 def _redis(settings: Config, facts: Examination) -> Iterator[Finding]:
-    redis, info = facts.snapshot.redis, facts.info
+    redis = facts.snapshot.redis
     if redis.refused:
         yield Finding(
             "redis",
             f"Redis at {settings.safe_url} refuses us: {redis.error}",
-            "correct user and password in the URL, its rights (docs/acl.md) or its version (6.2 or newer); "
-            "until then every call runs at its caller (redis_refused)",
+            f"{redis.remedy}; until then calls run at their callers (redis_refused or redis_down)",
         )
     elif not redis.ok:
         yield Finding(
             "redis",
             f"Redis at {settings.safe_url} cannot be reached: {redis.error}",
             "start it, or correct --redis; until then every call runs at its caller (redis_down)",
-        )
-    elif info.get("role", "master") != "master":
-        yield Finding(
-            "redis", f"Redis at {settings.safe_url} is a replica: it takes no calls", "name the master in --redis"
         )
     else:
         yield Finding("redis", f"Redis {redis.version or '?'} at {settings.safe_url}")
@@ -151,8 +146,8 @@ def _rights(facts: Examination) -> Iterator[Finding]:
     if facts.snapshot.redis.error:
         yield Finding(
             "rights",
-            f"user {facts.user or '?'} may not read all: {facts.snapshot.redis.error}",
-            "give it the rights of docs/acl.md; if it is no matter of rights, delete the foreign value at our key",
+            f"user {facts.user or '?'} cannot read all: {facts.snapshot.redis.error}",
+            facts.snapshot.redis.remedy,
         )
     for refusal in facts.refusals[:SHOWN]:
         yield Finding("rights", f"{refusal} (ACL LOG)", "give that user the rights of its role in docs/acl.md")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, monitor_of
+from simpledist.cli.reading import demand, demand_all, monitor_of
 from simpledist.cli.tables import show
 from simpledist.config import Config
 from simpledist.monitor import Failure
@@ -35,6 +35,8 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int) ->
         demand(config, snapshot.redis)
         named = {one.function for one in snapshot.functions if function in (None, one.function, one.name)}
         groups = [one for one in monitor.failures() if one.function in named]
+        redis = monitor.redis()
+    demand(config, redis)
     shown = groups[:limit]
     if traceback:
         for one in shown:
@@ -55,6 +57,7 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int) ->
         show(HEADS, rows, empty="nothing has failed in the last day")
     if len(shown) < len(groups):
         complain("simpledist errors", f"{len(shown)} of {len(groups)} groups are shown (--limit)")
+    demand_all(config, redis)
     return OK
 
 

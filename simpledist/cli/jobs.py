@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, monitor_of
+from simpledist.cli.reading import demand, demand_all, monitor_of
 from simpledist.cli.tables import Cell, show
 from simpledist.config import Config
 from simpledist.monitor import Monitor, Snapshot
@@ -41,10 +41,13 @@ def jobs(config: Config, function: str | None, worker: str | None, state: str | 
         if state != "running" and worker is None:
             queued = _queued(monitor, wanted, limit)
             waiting = sum(one.queued for one in snapshot.functions if one.function in wanted)
+        redis = monitor.redis()
+    demand(config, redis)
     show(HEADS, [*running[:limit], *queued], empty="nothing is queued, nothing runs")
     for shown, all_of_them, kind in ((len(running[:limit]), len(running), "run"), (len(queued), waiting, "are queued")):
         if shown < all_of_them:
             complain("simpledist jobs", f"{shown} of {all_of_them} jobs that {kind} are shown (--limit)")
+    demand_all(config, redis)
     return OK
 
 

@@ -6,6 +6,7 @@ an entry's `main` calls. Knows nothing of what the commands do.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import sys
@@ -15,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from simpledist import __version__, config
+from simpledist.cli import streams
 from simpledist.errors import OperatorError, RedisRefused, SimpledistError
 
 OK = 0
@@ -22,7 +24,7 @@ WRONG = 1  # the thing asked about is wrong
 USAGE = 2  # usage, target, configuration, port taken, Redis refuses us
 INTERRUPTED = 130
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 Command = Callable[..., Any]
@@ -116,7 +118,7 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
             type=click.Choice(LOG_LEVELS, case_sensitive=False),
             default=log_level,
             show_default=log_level is not None,
-            help="What is worth a line on stderr.",
+            help="The least severe messages that are written to stderr.",
         ),
         click.version_option(__version__, message="%(prog)s %(version)s"),
         click.help_option("--help", "-h"),
@@ -129,8 +131,9 @@ def start_log(level: str) -> None:
 
 
 def complain(program: str, text: object) -> None:
-    """One line on stderr, whatever the error's text looks like."""
-    click.echo(f"{program}: {' '.join(str(text).split())}", err=True)
+    """Write one line to stderr, whatever the error's text looks like; a stderr that takes nothing ends no command."""
+    with contextlib.suppress(OSError):
+        click.echo(f"{program}: {' '.join(str(text).split())}", err=True)
 
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -138,11 +141,13 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
 
     1: Redis is away or the cluster is wrong. 2: usage, target, configuration, or Redis refuses us. 130: Ctrl-C.
     """
+    streams.put_in_order()
     try:
         result = command.main(
             args=None if arguments is None else list(arguments), prog_name=program, standalone_mode=False
         )
         code = result if isinstance(result, int) else OK
+        sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = USAGE
@@ -154,6 +159,10 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except SimpledistError as error:
         complain(program, error)
         code = WRONG if isinstance(error, OperatorError) and not isinstance(error, RedisRefused) else USAGE
+    except OSError as error:  # the output cannot be written, a temporary folder is full or not ours
+        streams.give_up_output()
+        complain(program, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        code = WRONG
     sys.exit(code)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options
-from simpledist.cli.reading import read
+from simpledist.cli.reading import demand, demand_all, monitor_of
 from simpledist.cli.tables import Cell, show
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
@@ -27,11 +27,15 @@ def workers(config: Config, function: str | None) -> int:
         simpledist workers
         simpledist workers --function fib | tail -n +2 | cut -f2,5
     """
+    with monitor_of(config) as monitor:
+        snapshot = monitor.snapshot()
+    demand(config, snapshot.redis)
     show(
         HEADS,
-        [_row(one) for one in read(config).workers if function is None or _offers(one, function)],
+        [_row(one) for one in snapshot.workers if function is None or _offers(one, function)],
         empty="no workers: start one with simpledist-worker MODULE:FUNCTION",
     )
+    demand_all(config, snapshot.redis)
     return OK
 
 

@@ -111,6 +111,11 @@ class Client:
         """This client's id: its job ids begin with it."""
         return self._session.client
 
+    @property
+    def last_error(self) -> RedisDown | RedisRefused | None:
+        """Why Redis last took no command of this client; None if it never failed."""
+        return self._session.last_error
+
     def __repr__(self) -> str:
         return f"<simpledist client {self.id} of {self.config.safe_url}>"
 

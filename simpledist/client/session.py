@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from simpledist import job, policy
-from simpledist.broker import Broker, Keys, Link
+from simpledist.broker import Broker, Keys, Link, refusals
 from simpledist.broker.records import Reply
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
@@ -37,6 +37,7 @@ class Session:
         self.client = job.new_client_id()
         self.connection = "-"  # the listener's blocking connection: whoever sees it closed may suspect us
         self.trouble: Why | None = "redis_down"  # None: Redis is up
+        self.last_error: RedisDown | RedisRefused | None = None  # for people: what it was when it last was not up
         self.epoch = ""
         self.first_attempt = threading.Event()  # the first connection came or failed
         self._numbers = itertools.count(1)
@@ -60,9 +61,10 @@ class Session:
     def note_trouble(self, error: RedisDown | RedisRefused) -> Why:
         """What calls that begin now shall know; a refusal is logged once a minute, for somebody must act."""
         self.trouble = "redis_refused" if isinstance(error, RedisRefused) else "redis_down"
+        self.last_error = error
         if isinstance(error, RedisRefused) and time.monotonic() - self._last_complaint > 60.0:
             self._last_complaint = time.monotonic()
-            log.error("Redis at %s refuses us, calls run here: %s", self.config.safe_url, error)
+            log.error("Redis at %s refuses us, calls run here: %s", self.config.safe_url, refusals.told(str(error)))
         return self.trouble
 
     # --- verbs on the command connection -------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The cluster's state, read from Redis at most once in a while however many ask.
 
-Reads only keys with text, never a call or a result, and never writes. A Redis that is away gives a Snapshot that says
-so and otherwise empty answers, not exceptions. Called by pages, metrics and the command lines, from any thread.
+Reads only keys with text, never a call or a result, and never writes. A Redis that is away or refuses us gives a
+Snapshot that says so and otherwise empty answers, not exceptions; whoever shows answers asks `redis()` afterwards, for
+Redis may have refused one of them. Called by pages, metrics and the command lines, from any thread.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from simpledist import config
-from simpledist.broker import Keys, Link
+from simpledist.broker import Keys, Link, refusals
 from simpledist.errors import OperatorError, RedisRefused
 from simpledist.monitor import attempts
 from simpledist.monitor.attempts import Attempt, Failure, JobState, QueuedJob
@@ -48,6 +49,7 @@ class Monitor:
         self._histories = Histories()
         self._stream = Stream()
         self._kept: dict[str, _Kept] = {}
+        self._later: RedisState | None = None  # what went wrong since the last snapshot, if anything
 
     @classmethod
     def connect(cls, url: str | None = None, namespace: str | None = None, *, keep_seconds: float = 0.9) -> Monitor:
@@ -65,6 +67,11 @@ class Monitor:
     def snapshot(self) -> Snapshot:
         """The state of the cluster, at most `keep_seconds` old. Never raises for what Redis does."""
         return self._keep("snapshot", self._snapshot)
+
+    def redis(self) -> RedisState:
+        """Return how Redis is, as of the last snapshot and of everything that was asked after it."""
+        with self._lock:
+            return self._later or self.snapshot().redis
 
     def stream(self) -> tuple[Attempt, ...]:
         """The attempts that ended in the last minute, oldest first; where very many end, a part of them."""
@@ -183,7 +190,9 @@ class Monitor:
             kept, now = self._kept.get(name), time.monotonic()
             if kept is None or now - kept.taken >= self._keep_seconds:
                 self._kept = {key: one for key, one in self._kept.items() if now - one.taken < self._keep_seconds}
-                kept = self._kept[name] = _Kept(read(), time.monotonic())
+                kept = _Kept(read(), time.monotonic())
+                if self._later is None:  # an answer that is empty for Redis' sake is not kept
+                    self._kept[name] = kept
             return kept.value
 
     def _answer(self, otherwise: T, read: Callable[[], T]) -> T:
@@ -194,24 +203,36 @@ class Monitor:
             try:
                 self._reader.connect()
                 return read()
-            except OperatorError:
+            except OperatorError as error:
+                self._later = _trouble(error)
                 return otherwise
 
     def _snapshot(self) -> Snapshot:
-        reader = self._reader
+        reader, self._later = self._reader, None
         try:
             reader.look()
         except OperatorError as error:
-            return Snapshot(RedisState(ok=False, error=printable(str(error)), refused=isinstance(error, RedisRefused)))
+            return Snapshot(_trouble(error))
         version = printable(reader.link.version) or None
         error = reader.errors[0] if reader.errors else ""
-        redis = RedisState(ok=True, version=version, error=error, evicts=reader.evicts)
+        remedy = refusals.remedy_of(error) if error else ""
+        redis = RedisState(ok=True, version=version, error=error, remedy=remedy, evicts=reader.evicts)
         return assembled(redis, reader.now, reader.facts, reader.workers)
 
     def _measures(self, names: tuple[str, ...]) -> dict[str, Measure]:
         reader = self._reader
         found = self._histories.minutes(reader, names, HOUR)
         return {name: _measure(name, rows, reader.now) for name, rows in found.items()}
+
+
+def _trouble(error: OperatorError) -> RedisState:
+    """Return how Redis is after this error. An answer that is a refusal is one, even if it may pass by itself."""
+    text = printable(str(error))
+    found = refusals.refusal_in(text)
+    if found is None and not isinstance(error, RedisRefused):
+        return RedisState(ok=False, error=text, remedy="start it, or correct --redis")
+    cause = f"{found.cause} ({text})" if found is not None else text
+    return RedisState(ok=False, error=cause, refused=True, remedy=refusals.remedy_of(text))
 
 
 def _measure(name: str, rows: Mapping[int, Tally], now: float) -> Measure:

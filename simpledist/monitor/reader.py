@@ -1,7 +1,8 @@
 """Asks Redis, and asks only what may have changed: a function is read again when a verb has touched it (`active`).
 
 Owns the Link and what was read of each function so far; knows no page. One thread at a time (Monitor's lock). Raises
-RedisDown and RedisRefused; a single command that is refused, or a key that is not of our type, is a line in `errors`.
+RedisDown and RedisRefused, also where a single command is refused: what is missing would look like an empty cluster.
+Only a key that is not of our type, and an INFO that we may not read, are lines in `errors`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.broker import Keys, Link, evicts
+from simpledist.broker import Keys, Link, evicts, facts_of
 from simpledist.errors import RedisRefused
 from simpledist.monitor.rows import Facts, Workers, decoded, pairs, printable
 
@@ -57,7 +58,7 @@ class Reader:
         """Read what is new."""
         self.connect()
         keys, self.errors = self.keys, []
-        clock, names, active, *workers, memory = self.ask(
+        clock, names, active, *workers, memory, replication = self.ask(
             [
                 ("TIME",),
                 ("SMEMBERS", keys.functions),
@@ -66,10 +67,10 @@ class Reader:
                 ("HGETALL", keys.heartbeats),
                 ("HGETALL", keys.vitals),
                 ("INFO", "memory"),
+                ("INFO", "replication"),
             ]
         )
-        if clock is None:
-            raise RedisRefused(self.errors[0])
+        self._demand_primary(facts_of(replication))
         self.evicts = printable(evicts(memory))
         self.now = int(clock[0]) + int(clock[1]) / 1e6
         rows, beats, vitals = (pairs(one) for one in workers)
@@ -99,11 +100,27 @@ class Reader:
         return known is None or known.changed != changed or clock >= known.until
 
     def ask(self, commands: Iterable[Sequence[str | int]]) -> list[Any]:
-        """Their replies; None, and a line in `errors`, for what we may not read or what is not of our type."""
+        """Return their replies; None, and a line in `errors`, for a key that is not of our type and for an INFO.
+
+        Raises RedisRefused where Redis refuses any other command, with the name of the command and of its key.
+        """
         asked = list(commands)
         replies = self.link.pipeline(asked) if asked else []
-        self.errors += [printable(str(reply)) for reply in replies if isinstance(reply, Exception)]
+        for command, reply in zip(asked, replies, strict=True):
+            if isinstance(reply, Exception):
+                trouble = printable(f"{' '.join(map(str, command[:2]))}: {reply}")
+                if command[0] != "INFO" and "WRONGTYPE" not in str(reply):
+                    raise RedisRefused(trouble)
+                self.errors.append(trouble)
         return [None if isinstance(reply, Exception) else reply for reply in replies]
+
+    def _demand_primary(self, replication: dict[str, str]) -> None:
+        """Raise RedisRefused for a replica: what it shows may be old, and it takes no call."""
+        if replication.get("role", "master") == "master":
+            return
+        self.link.close()  # at the next look the URL may lead to the primary
+        primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
+        raise RedisRefused(f"READONLY replica of {primary}")
 
 
 def _micros(score: str) -> float:

@@ -17,8 +17,10 @@ LIVE = ("alive", "late")
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """`refused`: it answers, but not to us (password, permission, version); `error` is one line for people.
+    """Whether Redis answered; where `ok` is False, nothing that it did not say may be taken for an empty cluster.
 
+    `refused`: it answers, but does not serve us (password, permission, cluster mode, a replica, still loading).
+    `error`: one line for people; with `ok`, what could not be read beside the rest. `remedy`: what to do about it.
     `evicts`: by which policy it throws keys away when it is full.
     """
 
@@ -26,6 +28,7 @@ class RedisState:
     version: str | None = None
     error: str = ""
     refused: bool = False
+    remedy: str = ""
     evicts: str = ""
 
 
@@ -132,7 +135,8 @@ class Snapshot:
         """What `simpledist status --json` prints, without dead workers; within a schema fields are only added."""
         return {
             "schema": SCHEMA,
-            "redis": {"ok": self.redis.ok, "version": self.redis.version},
+            "redis": {"ok": self.redis.ok, "version": self.redis.version}
+            | ({"error": self.redis.error, "remedy": self.redis.remedy} if self.redis.error else {}),
             "functions": [
                 {
                     "name": one.name,

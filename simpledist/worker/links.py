@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simpledist import policy
-from simpledist.broker import Broker, Keys, Link, evicts
+from simpledist.broker import Broker, Keys, Link, evicts, refusals
 from simpledist.broker.link import packed
 from simpledist.broker.records import Ended, Take
 from simpledist.config import Config
@@ -122,7 +122,7 @@ class Links:
             self._refused_at = now
             if now - self._refused_logged > 60.0:
                 self._refused_logged = now
-                log.error("Redis at %s refuses us: %s", self._where, error)
+                log.error("Redis at %s refuses us: %s", self._where, refusals.told(str(error)))
         elif self._failures > 1 and now - self._away_logged > 60.0:
             self._away_logged = now
             log.warning("waiting for Redis at %s: %s", self._where, error)

@@ -16,6 +16,7 @@ FLOORS = {
     "job": 0,
     "policy": 0,
     "placement": 0,
+    "reasons": 0,
     "pieces": 0,
     "config": 1,
     "sentinel_url": 0,
@@ -40,7 +41,7 @@ FLOORS = {
     "web": 6,
     "cli": 7,
 }
-WEB_MAY_IMPORT = {"monitor", "metrics", "errors", "web"}
+WEB_MAY_IMPORT = {"monitor", "metrics", "errors", "reasons", "web"}
 ALONE = {"redis": "broker", "pickle": "serializers", "cloudpickle": "serializers", "flask": "web", "joblib": "joblib"}
 
 

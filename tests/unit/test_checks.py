@@ -1,4 +1,4 @@
-"""What the doctor makes of facts that are hard to bring about: a full disk, a replica, clocks apart, a slow way."""
+"""What the doctor makes of facts that are hard to bring about: a full disk, clocks apart, a slow way."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ def test_nothing_is_found_where_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("facts", "check", "text"),
     [
-        (replace(WELL, info={**WELL.info, "role": "slave"}), "redis", "a replica"),
         (replace(WELL, info={**WELL.info, "rdb_last_bgsave_status": "err"}), "persistence", "rdb_last_bgsave_status"),
         (replace(WELL, sentinels=(("a:1", "r:6379", ""), ("b:1", "", "Sentinel b:1: no"))), "sentinel", "b:1: no"),
         (replace(WELL, sentinels=(("a:1", "r:6379", ""), ("b:1", "s:6379", ""))), "sentinel", "r:6379, s:6379"),
@@ -42,7 +41,12 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (replace(WELL, key_file=KeyFile("key", open_to_others=False, trouble="empty")), "secret", "empty"),
         (replace(WELL, token_file=KeyFile("token", open_to_others=True)), "secret", "token file token is open"),
         (
-            replace(WELL, snapshot=Snapshot(RedisState(ok=True, error="NOPERM this user has no permissions"))),
+            replace(
+                WELL,
+                snapshot=Snapshot(
+                    RedisState(ok=True, error="NOPERM this user has no permissions", remedy="docs/acl.md")
+                ),
+            ),
             "rights",
             "NOPERM",
         ),

@@ -79,7 +79,7 @@
         morph(main, fresh.content);
         failures = 0;
         if (answer.status === 200) state("ok", "live");
-        else state("bad", "Redis is away");
+        else state("bad", main.querySelector("h1")?.textContent || "Redis is away");
         document.dispatchEvent(new CustomEvent("refreshed", { detail: answer.status === 200 }));
       } else if (answer.status === 404) {
         state("still", "this is gone");

@@ -113,7 +113,8 @@ def page_lines(height: int) -> int:
 
 def _title(view: View, snapshot: Snapshot, title: str, width: int) -> Text:
     if not snapshot.redis.ok:
-        return Text(set_cell_size(f"{title}  Redis is away: {snapshot.redis.error}", width), style="bold white on red")
+        what = "refuses us" if snapshot.redis.refused else "is away"
+        return Text(set_cell_size(f"{title}  Redis {what}: {snapshot.redis.error}", width), style="bold white on red")
     state = "  paused" if view.paused else ""
     return Text(set_cell_size(f"{title}  Redis {snapshot.redis.version or '?'}{state}", width), style="bold reverse")
 

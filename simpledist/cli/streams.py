@@ -1,0 +1,50 @@
+"""The standard streams and signals that a command starts with, put in order before anything is written or awaited.
+
+A shell may start a command with any of the three streams closed, on an old terminal, or with SIGTERM blocked. Knows
+nothing of commands. Called by `run` in options.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import sys
+from typing import TextIO
+
+STANDARD = ("stdin", "stdout", "stderr")
+
+
+def put_in_order() -> None:
+    """Open what is closed, make every character printable, and let the signals through that end a command."""
+    _open_closed()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal of another encoding shows \\xe9 for what it has no character for.
+            stream.reconfigure(errors="backslashreplace")
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+
+
+def give_up_output() -> None:
+    """Lead stdout to nowhere: it is full or nobody reads it, and the interpreter would complain of it at its exit."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _open_closed() -> None:
+    """Lead each closed stream to nowhere: else the next socket would get its number, and what a child prints."""
+    while True:
+        descriptor = os.open(os.devnull, os.O_RDWR)
+        if descriptor > 2:
+            os.close(descriptor)
+            break
+        os.set_inheritable(descriptor, True)
+    for number, name in enumerate(STANDARD):
+        if getattr(sys, name) is None:
+            stream: TextIO = open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)

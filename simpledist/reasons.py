@@ -1,0 +1,95 @@
+"""Everything that is said about a reason why a call ran at its caller, in one table.
+
+One row a word of `Info.why`. Pages, command lines, the doctor and docs/operations.md take their text from here. Knows
+nothing of how a reason comes about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What people read about one reason.
+
+    `words`: what happened, as the end of a sentence: "fib ran here: no live worker offers it". `remedy`: what to do, ""
+    where there is nothing to do. `asked_for`: whether somebody asked for it, so that no warning is due.
+    """
+
+    words: str
+    remedy: str
+    asked_for: bool = False
+
+
+REASONS: dict[str, Reason] = {
+    "no_worker": Reason(
+        "no live worker offers it",
+        "start one with simpledist-worker MODULE:FUNCTION, or see what is offered with simpledist workers",
+    ),
+    "redis_down": Reason("Redis cannot be reached", "start Redis, or correct its URL; simpledist doctor says more"),
+    "redis_refused": Reason(
+        "Redis refuses us", "simpledist doctor names the cause: password, rights, version, memory, cluster mode"
+    ),
+    "crashed": Reason(
+        "it killed each process that ran it",
+        "look into the worker's log: a segmentation fault, os._exit, or the machine ran out of memory",
+    ),
+    "lost": Reason(
+        "the workers that ran it vanished",
+        "see whether their machines ran out of memory or lost their network; simpledist workers lists the dead",
+    ),
+    "memory": Reason(
+        "it used more memory than its worker allows", "raise --memory of the workers, or give the call less data"
+    ),
+    "worker_error": Reason(
+        "the worker could not run it (out of memory, a failed import, an interrupt)", "look into the worker's log"
+    ),
+    "unserialisable": Reason(
+        "its arguments or its result cannot be sent",
+        "pass data instead of open files, locks, connections and generators",
+    ),
+    "undecodable": Reason(
+        "its arguments or its result cannot be read at the other end",
+        "install the same packages at clients and workers, under the same Python",
+    ),
+    "too_big": Reason(
+        "its arguments or its result are too big to send",
+        "send less, or a path to the data; max_value_bytes= is the limit",
+    ),
+    "undeliverable": Reason(
+        "its result did not get through to Redis", "see the worker's log: a limit of the server, a right, a slow link"
+    ),
+    "key": Reason("the worker signs with another key", "give every process the same --secret-file"),
+    "other_code": Reason(
+        "only workers with other code of this function are there", "restart the workers, or update the caller's code"
+    ),
+    "timeout": Reason("it took longer than timeout= allows", "raise timeout=, or start more workers", True),
+    "queue_full": Reason("its queue was full (max_queue=)", "start more workers, or raise max_queue=", True),
+    "disabled": Reason("an operator disabled the function", "ask whoever disabled it to enable it again", True),
+    "called_off": Reason("an operator called it off (simpledist cancel)", "", True),
+    "nested": Reason("it was called inside a worker's child, where calls are not passed on", "", True),
+    "closed": Reason("its client was closed", "keep the client open until its calls have ended", True),
+    "cheaper": Reason("its trip would have cost more than to run it here (policy=auto)", "", True),
+    "local": Reason("its function's policy keeps it local (policy=local)", "", True),
+}
+
+
+def row(why: str) -> str:
+    """Return the line of a reason in the table of docs/operations.md."""
+    reason = REASONS[why]
+    return f"| `{why}` | {reason.words} | {reason.remedy or 'nothing'}{' (asked for)' if reason.asked_for else ''} |"
+
+
+def words(why: str | None) -> str:
+    """Return what people read of a reason; a word of a newer version stands for itself."""
+    reason = REASONS.get(why or "")
+    return reason.words if reason is not None else why or ""
+
+
+def sentence(why: str | None) -> str:
+    """Return a reason with its remedy in one line."""
+    reason = REASONS.get(why or "")
+    if reason is None:
+        return why or "it did not run"
+    return f"{reason.words}: {reason.remedy}" if reason.remedy else reason.words

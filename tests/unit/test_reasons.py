@@ -1,0 +1,36 @@
+"""One table says everything about a reason of a local run; pages and commands take their words from there."""
+
+from __future__ import annotations
+
+import pytest
+
+from simpledist import job
+from simpledist.reasons import REASONS, sentence, words
+
+# Every word that a call may carry, those of parts that are still being built too.
+WORDS = {*job.WHYS, "memory", "other_code", "disabled", "undeliverable", "key", "queue_full", "closed"}
+UNASKED = {"no_worker", "redis_down", "redis_refused", "key", "other_code", "undeliverable", "memory", "too_big"}
+
+
+def test_no_reason_lacks_its_words() -> None:
+    assert set(REASONS) >= WORDS
+
+
+@pytest.mark.parametrize("why", REASONS)
+def test_each_reason_says_what_happened_and_what_to_do_unless_it_was_asked_for(why: str) -> None:
+    reason = REASONS[why]
+    assert reason.words
+    assert reason.remedy or reason.asked_for
+    assert words(why) == reason.words
+    assert sentence(why).startswith(reason.words)
+    assert reason.remedy in sentence(why)
+    assert "|" not in reason.words + reason.remedy
+
+
+def test_what_the_cluster_could_not_do_was_not_asked_for() -> None:
+    assert not any(REASONS[why].asked_for for why in UNASKED)
+
+
+def test_a_word_of_a_newer_version_stands_for_itself() -> None:
+    assert words("sunspots") == sentence("sunspots") == "sunspots"
+    assert words(None) == ""
