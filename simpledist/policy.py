@@ -82,6 +82,17 @@ BOUNDS_MS = (1, 2, 3, 5, 7, *(first * 10**power for power in range(5) for first 
 CACHED_RESULT_BYTES = 1024 * 1024  # a bigger result is not kept
 CACHED_BYTES = 64 * 1024 * 1024  # what the cached results of all functions may take together
 CACHED_SECONDS = 30 * 86_400.0  # the longest that one may be kept
+TERM_SECONDS = 2.0  # what a job left behind has so long between SIGTERM and SIGKILL
+TRACKER_SECONDS = 1.0  # ... and what removes its shared memory so much longer
+GIVE_UP_SECONDS = 8.0  # a process that does not even end by SIGKILL is left alone after so long
+SWEEP_SECONDS = 0.25  # between two looks for what is left
+RESTART_SECONDS_MOST = 30.0  # the longest pause before a place of a worker gets its next child
+STEADY_SECONDS = 10.0  # a child that has lived so long was of use, also where no job came
+PROOF_SECONDS = 1.0  # after children that ended at once, the next one must live so long before it gets a job
+STUCK_STARTS = 2  # a place with so many children in a row that ended at once cannot have one, for the time being
+BEGIN_SECONDS = 5.0  # a worker without a child for so long says so
+START_SECONDS = 30.0  # a child that has not begun after so long (or ten times its template's import) is replaced
+HOPELESS_SECONDS = 15.0  # a worker whose children have failed for so long, and none of which ever began, ends
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 SLOWEST_BYTES = 16 * 1024  # a second, each way: what moves slower than this does not move
 SLICE_BYTES_FIRST = 128 * 1024  # a big value travels in slices: the first one of a connection is so long
@@ -209,3 +220,11 @@ def next_slice_bytes(slice_bytes: int, moved_bytes: int, seconds: float) -> int:
 def backoff_seconds(failures: int, jitter: float) -> float:
     """How long to wait before connection attempt number `failures` + 1; `jitter` is uniform in [0, 1)."""
     return min(0.05 * 2.0 ** min(failures, 5), 1.0) * (0.5 + jitter / 2)
+
+
+def restart_seconds(failed: int) -> float:
+    """How long a place of a worker waits for its next child after `failed` ones in a row that ended at once.
+
+    The first is replaced at once: somebody may have killed it. Then the pause doubles, up to half a minute.
+    """
+    return 0.0 if failed < STUCK_STARTS else min(0.1 * 2.0 ** min(failed - STUCK_STARTS, 10), RESTART_SECONDS_MOST)

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 
 from simpledist import __version__, config
 from simpledist.cli.examination import Examination, KeyFile
+from simpledist.cli.reading import in_trouble, named
 from simpledist.config import Config
-from simpledist.monitor import FunctionState, WorkerState
+from simpledist.monitor import FunctionState
 
 SLOW_SECONDS = 0.05
 SKEW_SECONDS = 5.0
 FULL = 0.9
 WANTED_SECONDS = 600.0
+TROUBLE_REMEDY = (
+    "look at its log for what its child processes lack (a port, a lock, a module, processes or open files) and mend "
+    "that; it tries again by itself, every 30 s at the latest"
+)
 SHOWN = 5  # of a kind, by name
 
 
@@ -211,7 +216,7 @@ def _workers(facts: Examination) -> Iterator[Finding]:
     for one in gone[:SHOWN]:
         yield Finding(
             "workers",
-            f"worker {_named(one)} is {one.health}"
+            f"worker {named(one)} is {one.health}"
             + ("" if one.beat_age_seconds is None else f", its last beat was {one.beat_age_seconds:.0f} s ago"),
             "start it again if it is missed; its jobs went back to their queues, and its line leaves after 10 minutes",
         )
@@ -222,10 +227,13 @@ def _workers(facts: Examination) -> Iterator[Finding]:
         yield Finding(
             "workers",
             f"{len(others)} workers run another simpledist than {__version__}: "
-            + _some([f"{_named(one)} {one.simpledist}" for one in others]),
+            + _some([f"{named(one)} {one.simpledist}" for one in others]),
             "install the same version everywhere, workers first",
         )
-    if not gone and not others:
+    troubled = [one for one in workers if one.live and one.trouble]
+    for one in troubled[:SHOWN]:
+        yield Finding("workers", in_trouble(one), TROUBLE_REMEDY)
+    if not gone and not others and not troubled:
         slots = sum(one.slots for one in workers)
         yield Finding(
             "workers", f"{len(workers)} live, {slots} slots" if workers else "none: calls run at their callers"
@@ -279,15 +287,11 @@ def _code(facts: Examination) -> Iterator[Finding]:
     for one in stale[:SHOWN]:
         yield Finding(
             "code",
-            f"a client holds other code than worker {_named(one)} of: {_some(one.mismatched)}",
+            f"a client holds other code than worker {named(one)} of: {_some(one.mismatched)}",
             "restart whichever is stale, or give the new code a version (MODULE:NAME@2 and version=2)",
         )
     if not stale:
         yield Finding("code", "clients and workers hold the same code, as far as it can be told")
-
-
-def _named(worker: WorkerState) -> str:
-    return f"{worker.id} ({worker.label} on {worker.host or '?'}, pid {worker.pid})"
 
 
 def _some(names: list[str] | tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from simpledist.broker import Link, facts_of, refusals
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.monitor import Monitor, RedisState
+from simpledist.monitor import Monitor, RedisState, WorkerState
 
 
 @contextmanager
@@ -57,3 +57,13 @@ def refusal_of(config: Config, error: RedisDown | RedisRefused) -> RedisDown | R
     if isinstance(error, RedisRefused) or refusals.refusal_in(text) is not None:
         return RedisRefused(f"Redis at {config.safe_url} refuses us: {refusals.told(text)}")
     return RedisDown(f"Redis at {config.safe_url} cannot be reached: {text}; start it, or correct --redis")
+
+
+def named(worker: WorkerState) -> str:
+    """A worker, as people find it: its id, label, host and process."""
+    return f"{worker.id} ({worker.label} on {worker.host or '?'}, pid {worker.pid})"
+
+
+def in_trouble(worker: WorkerState) -> str:
+    """Which worker cannot start its children, and why."""
+    return f"worker {named(worker)}: {worker.trouble}"

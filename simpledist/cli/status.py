@@ -7,7 +7,7 @@ import json
 import click
 
 from simpledist.cli.options import OK, WRONG, common_options, complain
-from simpledist.cli.reading import demand, demand_all, monitor_of
+from simpledist.cli.reading import demand, demand_all, in_trouble, monitor_of
 from simpledist.cli.tables import show
 from simpledist.config import Config
 from simpledist.monitor import FunctionState, Snapshot
@@ -37,6 +37,9 @@ def status(config: Config, as_json: bool) -> int:
         _show(snapshot)
     demand(config, snapshot.redis)
     demand_all(config, snapshot.redis)
+    for worker in snapshot.workers:
+        if worker.live and worker.trouble:
+            complain("simpledist status", in_trouble(worker))
     stranded = [one for one in snapshot.functions if one.stranded]
     for one in stranded:
         complain("simpledist status", without_worker(one))

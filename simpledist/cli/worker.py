@@ -10,7 +10,8 @@ from simpledist import shipped
 from simpledist.cli.options import common_options, run
 from simpledist.config import Config
 from simpledist.signing import Keyring
-from simpledist.worker.environment import cpus
+from simpledist.worker import inherited
+from simpledist.worker.cpus import cpus
 from simpledist.worker.worker import Worker
 
 
@@ -76,6 +77,7 @@ def worker(
 
 
 def main() -> None:
+    inherited.put_right()
     run(worker, "simpledist-worker")
 
 

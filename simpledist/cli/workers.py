@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from simpledist.cli.options import OK, common_options
-from simpledist.cli.reading import demand, demand_all, monitor_of
+from simpledist.cli.options import OK, common_options, complain
+from simpledist.cli.reading import demand, demand_all, in_trouble, monitor_of
 from simpledist.cli.tables import Cell, show
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
@@ -21,6 +21,7 @@ def workers(config: Config, function: str | None) -> int:
 
     Health is alive, late (no beat for 5 s), silent (for 10 s) or dead: a dead worker's jobs went back to their queues
     by themselves, and its line leaves after ten minutes. A worker that drains finishes what it has and takes no more.
+    One with `no child` lives, but its child processes cannot start: a line on stderr says why.
 
     \b
     Examples:
@@ -30,11 +31,11 @@ def workers(config: Config, function: str | None) -> int:
     with monitor_of(config) as monitor:
         snapshot = monitor.snapshot()
     demand(config, snapshot.redis)
-    show(
-        HEADS,
-        [_row(one) for one in snapshot.workers if function is None or _offers(one, function)],
-        empty="no workers: start one with simpledist-worker MODULE:FUNCTION",
-    )
+    found = [one for one in snapshot.workers if function is None or _offers(one, function)]
+    show(HEADS, [_row(one) for one in found], empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
+    for one in found:
+        if one.live and one.trouble:
+            complain("simpledist workers", in_trouble(one))
     demand_all(config, snapshot.redis)
     return OK
 
@@ -49,7 +50,7 @@ def _row(worker: WorkerState) -> tuple[Cell, ...]:
         worker.label,
         worker.host,
         worker.pid,
-        "draining" if worker.draining else worker.health,
+        worker.condition,
         worker.busy,
         worker.slots,
         worker.beat_age_seconds,

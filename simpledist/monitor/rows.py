@@ -153,6 +153,7 @@ class _Row:
     python: str
     started_ms: int | None
     simpledist: str
+    trouble: str
     mismatched: tuple[tuple[str, int], ...]
 
 
@@ -177,6 +178,7 @@ def _row(text: str) -> _Row:
         python=printable(facts.get("python")),
         started_ms=integer(facts.get("started")),
         simpledist=printable(facts.get("simpledist")),
+        trouble=printable(facts.get("trouble")),
         mismatched=_mismatched(facts.get("mismatched")),
     )
 
@@ -209,13 +211,14 @@ def worker_state(
         busy=busy if exact else max(busy, at_work or 0),
         beat_age_seconds=age,
         health=health,
-        draining=health in LIVE and (known.draining or not known.functions),
+        draining=health in LIVE and (known.draining or not (known.functions or known.trouble)),
         functions=known.functions,
         python=known.python,
         started_seconds=None if known.started_ms is None else max(0.0, now - known.started_ms / 1000),
         memory_bytes=None if kilobytes is None else kilobytes * 1024,
         jobs_done=done,
         simpledist=known.simpledist,
+        trouble=known.trouble,
         mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
     )
 

@@ -104,12 +104,20 @@ class WorkerState:
     started_seconds: float | None  # ago
     simpledist: str = ""  # its version
     mismatched: tuple[str, ...] = ()  # functions of which a client came with other code, of late
+    trouble: str = ""  # why some or all of its children cannot start
     memory_bytes: int | None = None  # parent and children, resident
     jobs_done: int | None = None  # since it started
 
     @property
     def live(self) -> bool:
         return self.health in LIVE
+
+    @property
+    def condition(self) -> str:
+        """How it is, for people: `draining`, `no child` (none can start, so it offers nothing), else its health."""
+        if not self.live:
+            return self.health
+        return "draining" if self.draining else "no child" if self.trouble and not self.functions else self.health
 
 
 @dataclass(frozen=True, slots=True)

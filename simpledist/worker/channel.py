@@ -16,6 +16,7 @@ from typing import NamedTuple
 from simpledist.pieces import BIG_BYTES, Data, Filling, Part, parts_of
 
 READY = b"r"  # child: it has begun
+UNABLE = b"u"  # child: it cannot begin, and ends; first says why
 JOB = b"j"  # parent: run this behind what you have; first and second are the job's id and function, code the codec
 CHUNK = b"k"  # the same, with many calls in its body
 RECALL = b"x"  # parent: this job (of a chunk: from this part on) and what is behind it goes back, if it has not begun

@@ -1,12 +1,13 @@
 """A child: runs user code for one slot, one job at a time. Has no key and no connection.
 
 Started by the template, by fork, or as a fresh interpreter (`main`) where forking is unsafe. The frames (channel.py):
-in, jobs with their encoded arguments, and recalls; out, `READY` once, then an answer a job with its encoded outcome. An
-answer's kind is "value", "error", or a word of job.Why where the cluster is at fault.
+in, jobs with their encoded arguments, and recalls; out, `READY` once (or `UNABLE`), then an answer a job with its
+encoded outcome. An answer's kind is "value", "error", or a word of job.Why where the cluster is at fault.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -18,8 +19,8 @@ from simpledist import policy, wire
 from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
-from simpledist.worker import lifeline
-from simpledist.worker.channel import ANSWER, CHUNK, PARTS, READY, RECALL, ChildChannel, Frame
+from simpledist.worker import inherited, lifeline, mark
+from simpledist.worker.channel import ANSWER, CHUNK, PARTS, READY, RECALL, UNABLE, ChildChannel, Frame
 from simpledist.worker.output import Output
 from simpledist.worker.slate import Slate
 from simpledist.worker.targets import Functions, resolve
@@ -102,8 +103,12 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     Every answer is written as soon as it is there, those of a chunk to the slate: what is answered survives the child.
     What the parent recalls and has not begun is forgotten: it has gone elsewhere by then.
     """
-    slate = Slate.received_from(sock)
     channel = ChildChannel(sock)
+    try:
+        slate = Slate.received_from(sock)
+    except OSError as error:
+        channel.write(Frame(UNABLE, first=str(error)))
+        raise
     channel.write(Frame(READY))
     given, answers = Given(channel), Answers(channel, slate)
     while (job := given.next()) is not None:
@@ -158,12 +163,12 @@ def run(
         return "worker_error", b"", f"{type(error).__name__}: {error}"
 
 
-def begin(sock: socket.socket, functions: Functions, output: Output, template: int) -> None:
+def begin(sock: socket.socket, functions: Functions, output: Output) -> None:
     """A child's life from its first moment; never returns."""
     status = 1
     try:
         lifeline.ignore_stop_signals()
-        lifeline.die_with(template)
+        lifeline.obey_stop_signals_in_copies()
         serve(sock, functions, output)
         status = 0
     except (BrokenPipeError, ConnectionResetError, EOFError):
@@ -173,15 +178,23 @@ def begin(sock: socket.socket, functions: Functions, output: Output, template: i
 
 
 def main() -> None:
-    """A spawned child: `fd template-pid TARGET...`."""
-    fd, template, *targets = sys.argv[1:]
+    """A spawned child: `fd template-pid token serial TARGET...`."""
+    fd, template, token, serial, *targets = sys.argv[1:]
+    os.set_inheritable(int(fd), False)
+    lifeline.be_a_group()
+    lifeline.die_with(int(template))
+    mark.put_on(int(token), int(serial))
+    inherited.import_from_current_folder()
     output = capture_output()
+    sock = socket.socket(fileno=int(fd))
     try:
         functions: Any = resolve(targets)
     except TargetError as error:
         output.write(f"simpledist-worker: {error}\n")
+        with contextlib.suppress(OSError):  # the parent is gone
+            ChildChannel(sock).write(Frame(UNABLE, first=str(error)))
         os._exit(1)
-    begin(socket.socket(fileno=int(fd)), functions, output, int(template))
+    begin(sock, functions, output)
 
 
 def capture_output() -> Output:

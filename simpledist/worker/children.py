@@ -6,12 +6,13 @@ Owns processes and channels, and which job is in which child. Knows no Redis and
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,9 +20,18 @@ from typing import Any
 from simpledist import policy
 from simpledist.broker.records import Held
 from simpledist.errors import TargetError
-from simpledist.worker import environment
+from simpledist.worker import environment, mark
 from simpledist.worker.channel import Channel
+from simpledist.worker.mailbox import Mailbox
+from simpledist.worker.remains import Remains
 from simpledist.worker.slate import Slate
+from simpledist.worker.starts import Starts
+
+log = logging.getLogger("simpledist.worker")
+
+IMPORT_SECONDS = 10.0  # an import that takes so long is said to
+STOP_SECONDS = 6.0
+STOP_LOOK_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -43,13 +53,18 @@ class Placed:
 
 @dataclass(eq=False)
 class Slot:
-    """One place of the worker: a child and the jobs that it was given, by index; it runs them in this order."""
+    """A child in one place of the worker, and the jobs that it was given, by index; it runs them in this order."""
 
     number: int
+    serial: int  # of the child, among all of its template
     channel: Channel
     slate: Slate
+    started_at: float
     pid: int | None = None
+    began_at: float | None = None  # it has said that it is there
+    proves_until: float | None = None  # ... and gets no job before this, for others before it ended at once
     ready: bool = False
+    unable: str = ""  # its own words, where it could not begin
     jobs: dict[int, Placed] = field(default_factory=dict[int, Placed])
     given: int = 0  # the index of the next job
     jobs_done: int = 0
@@ -61,6 +76,10 @@ class Slot:
     @property
     def free(self) -> bool:
         return self.ready and not self.jobs and self.ends_at is None
+
+    @property
+    def wants_to_write(self) -> bool:
+        return self.channel.wants_to_write
 
     def place(self, placed: Placed) -> int:
         """Note a job as the last of this slot; its index."""
@@ -96,167 +115,243 @@ class Slot:
 
 
 class Children:
-    """One template, `slots` children. Everything here happens in the parent's one thread."""
+    """One template, a child for each of `count` places. Everything here happens in the parent's one thread."""
 
-    def __init__(self, targets: Sequence[str], slots: int) -> None:
+    def __init__(self, targets: Sequence[str], count: int) -> None:
         self._targets = list(targets)
         self._process: subprocess.Popen[bytes] | None = None
-        self._sock: socket.socket | None = None
-        self._line = b""
+        self._mailbox: Mailbox | None = None
+        self._token = 0
+        self._remains: Remains | None = None  # of a template that died
+        self._template_since = 0.0
+        self._import_seconds: float | None = None  # None: the template has not imported the targets yet
+        self._serials = mark.new_serials()
         self.functions: dict[str, str] = {}  # qualified name -> fingerprint
-        self.slots: list[Slot] = []
-        self._count = slots
-        self._killed_early: set[Slot] = set()
+        self.count = count
+        self.slots: list[Slot] = []  # of the places that have a child, begun or not
+        self.starts = Starts(count)
 
     # --- the template --------------------------------------------------------------------------------------------
 
+    def start_template(self) -> None:
+        """Start a template, which imports the targets. Raises OSError where this machine has no room for it."""
+        ours, theirs = socket.socketpair()
+        self._token = mark.new_token()
+        with theirs:
+            try:
+                self._process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-c",
+                        "from simpledist.worker.template import main; main()",
+                        str(theirs.fileno()),
+                        str(os.getpid()),
+                        str(self._token),
+                        *self._targets,
+                    ],
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    env=environment.of_children(self.count),
+                    start_new_session=True,  # who kills its own group kills the template's
+                )
+            except BaseException:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        self._mailbox = Mailbox(ours)
+        self._template_since, self._import_seconds = time.monotonic(), None
+
     def await_introduction(self) -> None:
         """Wait until the template has imported the targets; raises TargetError with its one line."""
-        assert self._sock is not None
-        while b"\n" not in self._line:
-            try:
-                data = self._sock.recv(65536)
-            except ConnectionResetError:  # its end, with requests of ours unread
-                data = b""
-            if not data:
-                raise TargetError(f"importing {' '.join(self._targets)} ended the process ({self.template_end()})")
-            self._line += data
-        text, _, self._line = self._line.partition(b"\n")
-        self._introduced(json.loads(text))
-        self._sock.setblocking(False)
-
-    def start_template(self) -> None:
-        """Start a template and ask it for a child a slot; it tells us more when it has imported."""
-        ours, theirs = socket.socketpair()
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from simpledist.worker.template import main; main()",
-                str(theirs.fileno()),
-                str(os.getpid()),
-                *self._targets,
-            ],
-            pass_fds=(theirs.fileno(),),
-            stdin=subprocess.DEVNULL,
-            env=environment.of_children(self._count),
-            start_new_session=True,  # who kills its own group kills the template's
-        )
-        theirs.close()
-        self._sock, self._line = ours, b""
-        for slot in self.slots:
-            slot.close()
-        self._killed_early.clear()
-        self.slots = [self._new_slot(number) for number in range(self._count)]
-        if self.functions:
-            ours.setblocking(False)
+        assert self._mailbox is not None
+        while self._import_seconds is None:
+            if not self._mailbox.wait(IMPORT_SECONDS):
+                log.warning(
+                    "the import of %s goes on for %.0f s: nothing is offered before it has ended",
+                    " ".join(self._targets),
+                    time.monotonic() - self._template_since,
+                )
+            elif (lines := self._mailbox.read()) is None:
+                raise TargetError(f"importing {' '.join(self._targets)} ended the process ({self.end_template()})")
+            else:
+                for line, _ in lines:
+                    self._introduced(line)
 
     @property
     def template_pid(self) -> int | None:
         return None if self._process is None else self._process.pid
 
-    def template_fileno(self) -> int:
-        assert self._sock is not None
-        return self._sock.fileno()
+    def mailbox(self) -> Mailbox | None:
+        """The way to the template; None while there is no template."""
+        return self._mailbox
 
-    def template_end(self) -> str:
-        """How the template ended, for people; waits for it."""
-        assert self._process is not None
-        if self._sock is not None:
-            self._sock.close()
+    def end_template(self) -> str:
+        """Let go of a template that is gone, and of its children; how it ended, for people."""
+        if self._process is None:
+            return "it did not start"
+        if self._mailbox is not None:
+            self._mailbox.close()
+            self._mailbox = None
         self._process.kill()
-        return told(self._process.wait())
+        how = told(self._process.wait())
+        self._process = None
+        for slot in self.slots:
+            slot.close()
+        self.slots = []
+        self._remains = Remains(self._token)
+        self._remains.add_everything(time.monotonic())
+        return how
 
-    def read_template(self) -> list[dict[str, Any]] | None:
-        """What the template told: {ended: pid, status} for each death; None at its own end."""
-        assert self._sock is not None
-        try:
-            data = self._sock.recv(65536)
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
-        if not data:
+    def read_template(self) -> list[tuple[Slot, str]] | None:
+        """The children that ended, or could not be had, each with how; None at the template's own end."""
+        assert self._mailbox is not None
+        lines = self._mailbox.read()
+        if lines is None:
             return None
-        *lines, self._line = (self._line + data).split(b"\n")
-        deaths: list[dict[str, Any]] = []
-        for line in lines:
-            fields = json.loads(line)
-            if "started" in fields:
-                self._started(fields)
-            elif "ended" in fields:
-                deaths.append(fields)
+        lost: list[tuple[Slot, str]] = []
+        for line, _ in lines:
+            if "started" in line:
+                if slot := self._of_serial(line["started"]):
+                    slot.pid = line["pid"]
+            elif "ended" in line:
+                if slot := self._of_serial(line["ended"]):
+                    lost.append((slot, told(line["status"])))
+            elif "failed" in line:
+                if slot := self._of_serial(line["failed"]):
+                    lost.append((slot, line["error"]))
             else:
-                self._introduced(fields)
-        return deaths
+                self._introduced(line)
+        return lost
 
-    def _introduced(self, fields: dict[str, Any]) -> None:
-        if "error" in fields:
-            raise TargetError(fields["error"])
-        self.functions = dict(fields["functions"])
+    def _introduced(self, line: dict[str, Any]) -> None:
+        if "error" in line:
+            raise TargetError(line["error"])
+        self.functions = dict(line["functions"])
+        self._import_seconds = time.monotonic() - self._template_since
 
-    def _started(self, fields: dict[str, Any]) -> None:
-        number, generation = fields["started"]
-        for slot in [*self.slots, *self._killed_early]:
-            if slot.number == number and id(slot) == generation:
-                slot.pid = fields["pid"]
-                if slot in self._killed_early:
-                    self._killed_early.discard(slot)
-                    self._request({"kill": slot.pid})
+    def _of_serial(self, serial: int) -> Slot | None:
+        return next((slot for slot in self.slots if slot.serial == serial), None)
 
-    def _request(self, fields: dict[str, Any], descriptor: int | None = None) -> None:
-        assert self._sock is not None
-        data = json.dumps(fields).encode() + b"\n"
+    # --- children that come ------------------------------------------------------------------------------------------
+
+    def tend(self, now: float) -> None:
+        """Do what is due: a template, children for empty places, an end to those that do not begin."""
+        if self._remains is not None and now >= self._remains.due:
+            self._remains.look(now)
+        if self._mailbox is None and now >= self.starts.template.due:
+            self._try_template(now)
+        if self._import_seconds is None:
+            return
+        for slot in list(self.slots):
+            if slot.proves_until is not None and now >= slot.proves_until:
+                slot.proves_until, slot.ready = None, True
+                self.starts.proved(slot.number)
+            elif slot.began_at is None and now >= slot.started_at + self._start_seconds():
+                self.lost(slot, f"it did not begin within {self._start_seconds():.0f} s", with_job=False)
+        for number in self._empty():
+            if now >= self.starts.places[number].due:
+                self._fill(number, now)
+
+    def due(self) -> float:
+        """When `tend` has something to do."""
+        times = [self._remains.due] if self._remains is not None else []
+        if self._mailbox is None:
+            times.append(self.starts.template.due)
+        if self._import_seconds is not None:
+            times += [self.starts.places[number].due for number in self._empty()]
+            for slot in self.slots:
+                if slot.proves_until is not None:
+                    times.append(slot.proves_until)
+                elif slot.began_at is None:
+                    times.append(slot.started_at + self._start_seconds())
+        return min(times, default=float("inf"))
+
+    def begun(self, slot: Slot, now: float) -> None:
+        """The child has said that it is there."""
+        slot.began_at = now
+        proof = self.starts.proof_seconds(slot.number)
+        slot.ready, slot.proves_until = not proof, now + proof if proof else None
+
+    def ready(self) -> set[int]:
+        """The places whose child takes jobs, or has some."""
+        return {slot.number for slot in self.slots if slot.ready}
+
+    def _empty(self) -> set[int]:
+        return set(range(self.count)) - {slot.number for slot in self.slots}
+
+    def _start_seconds(self) -> float:
+        return max(policy.START_SECONDS, 10 * (self._import_seconds or 0.0))
+
+    def _try_template(self, now: float) -> None:
         try:
-            if descriptor is None:
-                self._sock.sendall(data)
-            else:
-                socket.send_fds(self._sock, [data], [descriptor])
-        except OSError:
-            return  # the template is gone: its end is read next
+            self.start_template()
+        except OSError as error:
+            self.starts.template_failed(f"the template cannot be started: {error}", now)
 
-    # --- slots ---------------------------------------------------------------------------------------------------
+    def _fill(self, number: int, now: float) -> None:
+        """A child for an empty place, unless this machine has no room for one now."""
+        assert self._mailbox is not None
+        try:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    slate = Slate.shared_over(ours)
+                    descriptor = os.dup(theirs.fileno())
+                except BaseException:
+                    ours.close()
+                    raise
+        except OSError as error:
+            self.starts.lost(number, f"{error}", now, with_job=False, of_use=False)
+            return
+        slot = Slot(number, next(self._serials), Channel(ours), slate, now)
+        self.slots.append(slot)
+        self.slots.sort(key=lambda slot: slot.number)
+        self._mailbox.post({"start": slot.serial}, descriptor)
 
-    def _new_slot(self, number: int) -> Slot:
-        ours, theirs = socket.socketpair()
-        slot = Slot(number, Channel(ours), Slate.shared_over(ours))
-        self._request({"start": [number, id(slot)]}, theirs.fileno())
-        theirs.close()
-        return slot
+    # --- children that go --------------------------------------------------------------------------------------------
 
-    def replace(self, slot: Slot, *, kill: bool) -> Slot:
+    def lost(self, slot: Slot, how: str, *, with_job: bool) -> None:
+        """A child has ended by itself, or must: its place gets another when policy allows it."""
+        now = time.monotonic()
+        lived = 0.0 if slot.began_at is None else now - slot.began_at
+        of_use = slot.jobs_done > 0 or lived >= policy.STEADY_SECONDS
+        before = "" if slot.began_at is not None or slot.unable else " before it began"
+        self._remove(slot, kill=True)
+        self.starts.lost(slot.number, slot.unable or f"{how}{before}", now, with_job=with_job, of_use=of_use)
+        self.tend(now)
+
+    def replace(self, slot: Slot, *, kill: bool) -> None:
         """A fresh child for a slot; the old one is killed, or ends by itself at the end of its channel."""
-        if kill:
-            if slot.pid is None:
-                self._killed_early.add(slot)
-            else:
-                self._request({"kill": slot.pid})
+        self._remove(slot, kill=kill)
+        self.tend(time.monotonic())
+
+    def _remove(self, slot: Slot, *, kill: bool) -> None:
+        if kill and self._mailbox is not None:
+            self._mailbox.post({"kill": slot.serial})
         slot.close()
-        fresh = self._new_slot(slot.number)
-        self.slots[slot.number] = fresh
-        return fresh
+        self.slots.remove(slot)
 
     def free(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.free]
-
-    def of_pid(self, pid: int) -> Slot | None:
-        return next((slot for slot in self.slots if slot.pid == pid), None)
 
     def channels(self) -> Iterator[Slot]:
         return (slot for slot in self.slots if not slot.channel.closed)
 
     def stop(self) -> None:
-        """Kill everything, and return when the template is gone."""
+        """End everything, and return when the template is gone."""
         for slot in self.slots:
             slot.close()
-        if self._process is not None and self._process.poll() is None:
-            assert self._sock is not None
-            self._sock.close()  # the template kills its children at the end of this socket
+        if self._process is not None:
+            assert self._mailbox is not None
+            self._mailbox.close()  # the template ends its children, and what they leave, at the end of this socket
             try:
-                self._process.wait(timeout=5.0)
+                self._process.wait(timeout=STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        while self._remains is not None and self._remains.due < float("inf"):
+            self._remains.look(time.monotonic())
+            time.sleep(STOP_LOOK_SECONDS)
 
 
 def told(status: int) -> str:

@@ -6,9 +6,9 @@ Knows only variables. The template is started with it (children.py); children in
 from __future__ import annotations
 
 import os
-import sys
 
 from simpledist.config import NESTED_VARIABLE
+from simpledist.worker.cpus import cpus
 
 _SECRETS = ("SIMPLEDIST_SECRET_FILE", "SIMPLEDIST_REDIS_URL", "SIMPLEDIST_WEB_TOKEN_FILE")
 
@@ -23,11 +23,6 @@ _THREADS = (
     "NUMBA_NUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-
-
-def cpus() -> int:
-    """The CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def of_children(slots: int) -> dict[str, str]:

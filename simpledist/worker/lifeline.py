@@ -1,19 +1,23 @@
 """A process of the worker never outlives the one above it: template its parent, child its template.
 
-And what user code leaves behind is buried, where the worker is the first process of a container.
+Also signals, groups and orphans: which process of the worker takes which of them. Orphans of jobs are adopted by the
+template; where the worker is the first process of a container, it buries all others.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 
 
@@ -25,6 +29,45 @@ def die_with(parent: int) -> None:
         threading.Thread(target=_watch, args=(parent,), name="simpledist-lifeline", daemon=True).start()
     if os.getppid() != parent:
         os._exit(1)
+
+
+def outlive_parent() -> None:
+    """From now on the end of the socket tells the template of its parent's death: it has something to do then."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
+
+
+def be_a_group() -> None:
+    """Have a process group of our own, so that what a job starts can be signalled together."""
+    with contextlib.suppress(OSError):  # it leads one already
+        os.setpgid(0, 0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every process below us that loses its own (on Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def reap(before: Callable[[int], None]) -> Iterator[tuple[int, int]]:
+    """Yield (pid, wait status) of every child of ours that has ended.
+
+    `before(pid)` is called while the number is still that of the dead child alone.
+    """
+    with contextlib.suppress(ChildProcessError):  # there is none left
+        while True:
+            if hasattr(os, "waitid"):
+                dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if dead is None:
+                    return
+                before(dead.si_pid)
+                yield os.waitpid(dead.si_pid, 0)
+            else:  # macOS before Python 3.13
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if not pid:
+                    return
+                before(pid)
+                yield pid, status
 
 
 def _watch(parent: int) -> None:
@@ -60,6 +103,21 @@ def ignore_stop_signals() -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, nothing)
+
+
+def obey_stop_signals_in_copies() -> None:
+    """Have forked copies of this process end by SIGTERM and Ctrl-C, as those of any program do.
+
+    multiprocessing ends the processes of a pool by SIGTERM, and waits for them.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_obey_stop_signals)
+
+
+def _obey_stop_signals() -> None:
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is nothing:
+            signal.signal(number, usual)
 
 
 def nothing(_number: int, _frame: Any) -> None:

@@ -34,7 +34,8 @@ class Presence:
     ) -> None:
         self.registered = False
         self.ever_registered = False  # Redis took us once: if it refuses us later, somebody may be about to mend it
-        self.offering = True
+        self.offering = True  # whoever drains, or has no child, offers nothing
+        self.trouble = ""  # what keeps children from starting
         self.next_beat = 0.0
         self._soon = 0.0  # one beat more is due then
         self._worker = worker
@@ -48,6 +49,19 @@ class Presence:
         self._vitals = ""  # as Redis has them
         self._told: dict[str, int] = {}  # what the row says of mismatches
         self._started_ms = round(time.time() * 1000)
+
+    def tell(self, trouble: str, *, offering: bool) -> None:
+        """Note whether children start; what is new goes into the row at once."""
+        if (trouble, offering) == (self.trouble, self.offering):
+            return
+        if not trouble:
+            log.info("worker %s: its children start again", self._worker)
+        elif offering:
+            log.warning("worker %s: %s; it goes on with the others", self._worker, trouble)
+        else:
+            log.error("worker %s: %s; it offers nothing until one does", self._worker, trouble)
+        self.trouble, self.offering = trouble, offering
+        self.again()
 
     def again(self) -> None:
         """The beat connection is a new one: register it at once."""
@@ -102,7 +116,7 @@ class Presence:
         news = "" if self.registered and state == self._vitals else state
         self._vitals = state
         held = list(self._jobs.held)
-        slots = len(self._children.slots)
+        slots = self._children.count
         introduction = self._introduction()
         return self._links.beat.beat(self._worker, self._connection(), held, *introduction, slots=slots, vitals=news)
 
@@ -132,11 +146,12 @@ class Presence:
             "label": self._label,
             "functions": offers,
             "fingerprints": {name: known for name in offers if (known := self._children.functions[name])},
-            "slots": len(self._children.slots),
+            "slots": self._children.count,
             "started": self._started_ms,
             "python": platform.python_version(),
             "simpledist": __version__,
             "mismatched": self._told,
+            "trouble": self.trouble,
             "connection": self._connection(),
         }
         return row, offers

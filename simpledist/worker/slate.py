@@ -8,6 +8,7 @@ writes, the other reads: `end` is written last, and a reader who comes too early
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import socket
@@ -45,8 +46,10 @@ class Slate:
 
     @classmethod
     def received_from(cls, sock: socket.socket) -> Slate:
-        """The child's side. Raises EOFError where the parent is gone."""
-        _, descriptors, _, _ = socket.recv_fds(sock, 1, 1)
+        """The child's side. Raises EOFError where the parent is gone, OSError where it may open no more files."""
+        _, descriptors, flags, _ = socket.recv_fds(sock, 1, 1)
+        if not descriptors and flags & socket.MSG_CTRUNC:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if not descriptors:
             raise EOFError("the parent is gone")
         try:

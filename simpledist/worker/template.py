@@ -1,159 +1,201 @@
 """The template: imports the targets once, forks a child for each slot, reaps them, and tells the parent of each death.
 
 A fresh interpreter: it inherits no socket, key or Redis module from the parent, and so neither do the children.
-Speaks lines of JSON over a Unix socket. In: {start: slot} with the child's socket beside it, {kill: pid}. Out:
-{functions | error} once, then {started: slot, pid} and {ended: pid, status}. It alone reaps, so a pid that it kills
-is never another process's.
+Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket beside it, {kill:
+serial}. Out: {functions | error} once, then {started: serial, pid} or {failed: serial, error}, and {ended: serial,
+status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it ends the
+children, and what they have started.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
-import json
+import math
 import os
 import select
 import signal
 import socket
 import sys
 import threading
-from collections import deque
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from simpledist.errors import TargetError
 from simpledist.fingerprint import fingerprint
-from simpledist.worker import child, lifeline
+from simpledist.worker import child, inherited, lifeline, mark
+from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.output import Output
+from simpledist.worker.remains import Remains
 from simpledist.worker.targets import Functions, resolve
 
-_MOST_DESCRIPTORS = 64
+END_SECONDS = 5.0  # so long it waits, when the parent is gone, for what the jobs have left behind
+END_LOOK_SECONDS = 0.05
 
 
 class Template:
-    """One thread, one select: requests, child deaths, and the end of the parent."""
+    """One thread, one poll: requests, child deaths, what children leave behind, and the end of the parent."""
 
-    def __init__(self, sock: socket.socket, targets: Sequence[str], functions: Functions, output: Output) -> None:
-        self._sock = sock
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        token: int,
+        targets: Sequence[str],
+        functions: Functions,
+        output: Output,
+        *,
+        marked: bool,
+    ) -> None:
+        self._mailbox = mailbox
+        self._token = token
         self._targets = targets
         self._functions = functions
         self._output = output
-        self._children: set[int] = set()
-        self._descriptors: deque[int] = deque()
-        self._line = b""
+        self._children: dict[int, int] = {}  # pid -> serial, of those that are not reaped
+        self._remains = Remains(token, marked=marked)
         self._fork = forking_is_safe()
+        self._woken, self._wake = socket.socketpair()
 
     def serve(self) -> None:
-        """Until the parent is gone."""
-        woken, wake = socket.socketpair()
-        woken.setblocking(False)
-        wake.setblocking(False)
+        """Until the parent is gone; then end the children, and what they have started."""
+        self._woken.setblocking(False)
+        self._wake.setblocking(False)
         signal.signal(signal.SIGCHLD, lifeline.nothing)
-        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        lifeline.adopt_orphans()
+        lifeline.outlive_parent()
+        poll = select.poll()
+        poll.register(self._woken, select.POLLIN)
+        poll.register(self._mailbox, select.POLLIN)
         try:
             while True:
-                readable = select.select([self._sock, woken], [], [])[0]
-                if woken in readable:
-                    woken.recv(4096)
-                    self._reap()
-                if self._sock in readable and not self._read():
-                    return
+                ready = {number for number, _ in poll.poll(self._pause_ms())}
+                if self._woken.fileno() in ready:
+                    self._wake_up()
+                if time.monotonic() >= self._remains.due:
+                    self._remains.look(time.monotonic())
+                if self._mailbox.fileno() in ready and not self._read():
+                    break
+            self._end(poll)
         finally:
-            signal.set_wakeup_fd(-1)  # children that die after us still signal
+            signal.set_wakeup_fd(-1)
+            self._woken.close()
+            self._wake.close()
+            self._mailbox.close()
 
-    def stop(self) -> None:
+    def _pause_ms(self) -> int | None:
+        due = self._remains.due
+        return None if due == float("inf") else math.ceil(max(0.0, due - time.monotonic()) * 1000)
+
+    def _wake_up(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            self._woken.recv(4096)
+        self._reap()
+
+    def _end(self, poll: select.poll) -> None:
+        poll.unregister(self._mailbox)
         for pid in self._children:
             os.kill(pid, signal.SIGKILL)
+        self._remains.add_everything(time.monotonic())
+        until = time.monotonic() + END_SECONDS
+        while time.monotonic() < until:
+            self._wake_up()
+            if not self._remains.look(time.monotonic()) and not self._children:
+                return
+            poll.poll(END_LOOK_SECONDS * 1000)
 
     def _read(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._sock, 65536, _MOST_DESCRIPTORS)
-        self._descriptors.extend(descriptors)
-        if not data:
-            return False
-        *lines, self._line = (self._line + data).split(b"\n")
-        for line in lines:
-            request: dict[str, Any] = json.loads(line)
-            if "start" in request:
-                pid = self._start(self._descriptors.popleft())
-                self._children.add(pid)
-                self._tell({"started": request["start"], "pid": pid})
-            elif request["kill"] in self._children:
-                os.kill(request["kill"], signal.SIGKILL)
-        return True
+        lines = self._mailbox.read()
+        for line, descriptor in lines or ():
+            if "start" in line:
+                self._start(line["start"], descriptor)
+            else:
+                for pid in [pid for pid, serial in self._children.items() if serial == line["kill"]]:
+                    os.kill(pid, signal.SIGKILL)
+        return lines is not None
 
-    def _start(self, descriptor: int) -> int:
-        if not self._fork:
-            pid = self._spawn(descriptor)
+    def _start(self, serial: int, descriptor: int | None) -> None:
+        """A new child, unless this machine has no room for one: then the parent decides when to try again."""
+        if descriptor is None:
+            self._tell({"failed": serial, "error": "too many open files in the template"})
+            return
+        try:
+            pid = self._forked(descriptor, serial) if self._fork else self._spawned(descriptor, serial)
+        except (OSError, MemoryError) as error:
+            self._tell({"failed": serial, "error": f"no process for it: {error or type(error).__name__}"})
         else:
-            template = os.getpid()
-            pid = os.fork()
-            if pid == 0:
-                self._become_child(descriptor, template)
-        os.close(descriptor)
+            self._children[pid] = serial
+            self._tell({"started": serial, "pid": pid})
+        finally:
+            os.close(descriptor)
+
+    def _forked(self, descriptor: int, serial: int) -> int:
+        template = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._become_child(descriptor, serial, template)
         return pid
 
-    def _become_child(self, descriptor: int, template: int) -> NoReturn:
+    def _become_child(self, descriptor: int, serial: int, template: int) -> NoReturn:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._sock.close()
-            for other in self._descriptors:
-                os.close(other)
-            child.begin(socket.socket(fileno=descriptor), self._functions, self._output, template)
+            self._woken.close()
+            self._wake.close()
+            self._mailbox.close()
+            lifeline.be_a_group()
+            lifeline.die_with(template)
+            mark.put_on(self._token, serial)
+            child.begin(socket.socket(fileno=descriptor), self._functions, self._output)
         finally:
             os._exit(1)
 
-    def _spawn(self, descriptor: int) -> int:
+    def _spawned(self, descriptor: int, serial: int) -> int:
         os.set_inheritable(descriptor, True)
-        command = [sys.executable, "-c", "from simpledist.worker.child import main; main()"]
-        return os.posix_spawn(
-            sys.executable, [*command, str(descriptor), str(os.getpid()), *self._targets], dict(os.environ)
-        )
+        line = [sys.executable, "-c", "from simpledist.worker.child import main; main()"]
+        line += [str(descriptor), str(os.getpid()), str(self._token), str(serial), *self._targets]
+        return os.posix_spawn(sys.executable, line, dict(os.environ))
 
     def _reap(self) -> None:
-        while self._children:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
+        for pid, status in lifeline.reap(self._ends):
             if pid in self._children:
-                self._children.discard(pid)
-                self._tell({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+                self._tell({"ended": self._children.pop(pid), "status": os.waitstatus_to_exitcode(status)})
 
-    def _tell(self, fields: dict[str, Any]) -> None:
-        self._sock.sendall(json.dumps(fields).encode() + b"\n")
+    def _ends(self, pid: int) -> None:
+        if pid in self._children:
+            self._remains.add(self._children[pid], pid, time.monotonic())
+
+    def _tell(self, line: dict[str, Any]) -> None:
+        self._mailbox.post(line)
 
 
 def forking_is_safe() -> bool:
     """Not on macOS, and not once the imported modules have started threads: their locks would be copied locked."""
-    if sys.platform == "darwin" or threading.active_count() > 1:
+    if sys.platform == "darwin" or not hasattr(os, "fork") or threading.active_count() > 1:
         return False
     listing = Path("/proc/self/task")
     return not listing.is_dir() or len(list(listing.iterdir())) == 1
 
 
 def main() -> None:
-    """`fd parent-pid TARGET...`; the current directory is importable."""
-    fd, parent, *targets = sys.argv[1:]
+    """`fd parent-pid token TARGET...`; the current directory is importable."""
+    fd, parent, token, *targets = sys.argv[1:]
+    os.set_inheritable(int(fd), False)
     lifeline.ignore_stop_signals()
     lifeline.die_with(int(parent))
+    marked = mark.put_on(int(token), 0)
+    inherited.import_from_current_folder()
     output = child.capture_output()
-    sock = socket.socket(fileno=int(fd))
+    mailbox = Mailbox(socket.socket(fileno=int(fd)))
     try:
         functions = resolve(targets)
     except TargetError as error:
-        sock.sendall(json.dumps({"error": str(error)}).encode() + b"\n")
+        mailbox.post({"error": str(error)})
+        mailbox.close()
         return
-    offered = [[name, fingerprint(function)] for name, function in functions.items()]
-    sock.sendall(json.dumps({"functions": offered}).encode() + b"\n")
+    mailbox.post({"functions": [[name, fingerprint(function)] for name, function in functions.items()]})
     gc.collect()
     gc.freeze()  # what is imported stays shared between the children
-    template = Template(sock, targets, functions, output)
-    try:
-        template.serve()
-    except (BrokenPipeError, ConnectionResetError):
-        return  # the parent is gone
-    finally:
-        template.stop()
+    Template(mailbox, int(token), targets, functions, output, marked=marked).serve()

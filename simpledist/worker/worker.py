@@ -22,14 +22,15 @@ from simpledist import job, policy
 from simpledist.broker.link import library
 from simpledist.broker.records import Take
 from simpledist.config import Config
-from simpledist.errors import RedisDown, RedisRefused
+from simpledist.errors import OperatorError, RedisDown, RedisRefused, TargetError
 from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker import lifeline
-from simpledist.worker.channel import READY
-from simpledist.worker.children import Children, Slot, told
+from simpledist.worker.channel import READY, UNABLE
+from simpledist.worker.children import Children, Slot
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links, Pop
+from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.presence import Presence
 
 log = logging.getLogger("simpledist.worker")
@@ -88,13 +89,21 @@ class Worker:
     def start(self) -> None:
         """Import the targets (in the template). Raises TargetError; nothing is registered before.
 
-        A signal meanwhile ends the process with 0: there is nothing to drain.
+        OperatorError where this machine has no room for another process. A signal meanwhile ends the process with 0:
+        there is nothing to drain.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _end)
-        self._children.start_template()
-        library()  # side by side with the template's imports: it takes as long
-        self._children.await_introduction()
+        try:
+            self._children.start_template()
+            library()  # side by side with the template's imports: it takes as long
+            self._children.await_introduction()
+        except BaseException as error:
+            self._children.end_template()
+            self._close()
+            if isinstance(error, OSError):
+                raise OperatorError(f"the worker cannot start its template: {error}") from error
+            raise
 
     @property
     def functions(self) -> list[str]:
@@ -112,7 +121,7 @@ class Worker:
             self.id,
             self._label,
             " ".join(self.functions),
-            len(self._children.slots),
+            self._children.count,
             self._config.safe_url,
         )
         try:
@@ -121,23 +130,32 @@ class Worker:
                 if code is not None:
                     return code
         finally:
-            self._children.stop()
-            self._links.close()
             signal.set_wakeup_fd(-1)
-            self._woken.close()
-            self._wake.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._children.stop()
+        self._links.close()
+        self._woken.close()
+        self._wake.close()
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
     def _step(self) -> int | None:
         """One turn: see to Redis, sleep until something happens, and do what it asks for."""
+        self._tend_children()
+        if self._children.starts.hopeless(time.monotonic()):
+            log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
+            self._leave()
+            return 1
         try:
             if self._links.connect():
                 self._presence.again()
             if self._links.pop_lost:
                 self._links.pop_lost = False
                 self._presence.beat_soon()
-            self._presence.beat()
+            if self._may_register():
+                self._presence.beat()
             self._jobs.work_off()
             self._pops()
         except RedisDown as error:
@@ -164,7 +182,7 @@ class Worker:
             self._links.failed(error)
         except RedisRefused as error:
             self._refused(error)
-        if "template" in ready and self._read_template():
+        if self._children.mailbox() in ready and self._read_template():
             return 1
         if self._buries:
             lifeline.bury_orphans(self._children.template_pid)
@@ -172,8 +190,12 @@ class Worker:
 
     def _sleep(self) -> set[Any]:
         now = time.monotonic()
-        due = self._presence.next_beat if self._links.up else self._links.retry_at()
-        due = min(due, self._links.pop_ends(), self._grace_ends)
+        due = self._links.retry_at()
+        if self._links.up:
+            due = self._presence.next_beat if self._may_register() else float("inf")
+        due = min(
+            due, self._links.pop_ends(), self._grace_ends, self._children.due(), self._children.starts.speaks_at()
+        )
         if self._busy_since is not None:
             due = min(due, self._busy_since + CONTROL_AFTER_SECONDS)
         for slot in self._children.slots:
@@ -185,7 +207,7 @@ class Worker:
         sources, events = dict[int, Any](), dict[int, int]()
         for fileno, source in self._sources(now):
             sources[fileno] = source
-            writes = isinstance(source, Slot) and source.channel.wants_to_write
+            writes = source.wants_to_write if isinstance(source, (Slot, Mailbox)) else False
             events[fileno] = select.POLLIN | (select.POLLOUT if writes else 0)
         if events != self._polled:
             # A poll object has no descriptor of its own to be kept in step: it is made anew.
@@ -197,7 +219,8 @@ class Worker:
 
     def _sources(self, now: float) -> Iterator[tuple[int, Any]]:
         yield self._woken.fileno(), self._woken
-        yield self._children.template_fileno(), "template"
+        if (mailbox := self._children.mailbox()) is not None:
+            yield mailbox.fileno(), mailbox
         for slot in self._children.channels():
             if slot.rests_until <= now:
                 yield slot.channel.fileno(), slot
@@ -218,6 +241,8 @@ class Worker:
         links = self._links
         if not links.up or not self._presence.registered:
             return
+        if links.popping == "queues" and not self._presence.offering:
+            self._popped(links.end_pop())
         if time.monotonic() >= links.pop_ends():
             links.pop.close()
             raise RedisDown("no answer to BLPOP")
@@ -293,7 +318,7 @@ class Worker:
             others=len(self._children.functions) > 1,
             since_pop_seconds=now - self._turn.popped_at,
             taken=self._jobs.taken,
-            slots=len(self._children.slots),
+            slots=self._children.count,
             timings=self._timings,
         ):
             return True
@@ -305,6 +330,19 @@ class Worker:
         return True
 
     # --- children and template -----------------------------------------------------------------------------------
+
+    def _tend_children(self) -> None:
+        """Replace children, and offer nothing while none can start."""
+        now = time.monotonic()
+        self._children.tend(now)
+        ready = self._children.ready()
+        trouble = self._children.starts.trouble(ready, now)
+        if not self._signals:
+            self._presence.tell(trouble, offering=bool(ready) or not trouble)
+
+    def _may_register(self) -> bool:
+        """Not before it is known whether children start: who offers a function must be able to run it."""
+        return self._presence.ever_registered or self._presence.trouble != "" or bool(self._children.ready())
 
     def _read_children(self, ready: set[Any]) -> None:
         for slot in [slot for slot in ready if isinstance(slot, Slot)]:
@@ -321,29 +359,41 @@ class Worker:
             return
         for frame in slot.channel.receive():
             if frame.kind == READY:
-                slot.ready = True
+                self._children.begun(slot, time.monotonic())
+            elif frame.kind == UNABLE:
+                slot.unable = frame.first
             else:
                 self._jobs.end(slot, frame)
         if slot.channel.closed:
             slot.ends_at = time.monotonic() + STATUS_SECONDS
 
     def _child_died(self, slot: Slot, how: str) -> None:
-        if slot.jobs:
+        with_job = bool(slot.jobs)
+        if with_job:
             self._jobs.child_died(slot, how)
         else:
-            log.info("an idle child of worker %s died: %s", self.id, how)
-        self._children.replace(slot, kill=True)
+            log.info("an idle child of worker %s died: %s", self.id, slot.unable or how)
+        self._children.lost(slot, how, with_job=with_job)
 
     def _read_template(self) -> bool:
         """What the template says of children; whether it died once too often."""
-        deaths = self._children.read_template()
-        if deaths is None:
+        mailbox = self._children.mailbox()
+        if mailbox is not None:
+            mailbox.flush()
+        try:
+            lost = self._children.read_template()
+        except TargetError as error:  # the files have changed since the worker was started
+            log.error("worker %s: a new template cannot import its targets: %s", self.id, error)
+            self._children.end_template()
+            self._children.starts.template_failed(str(error), time.monotonic())
+            return False
+        if lost is None:
             return self._template_died()
-        for death in deaths:
-            slot = self._children.of_pid(death["ended"])
-            if slot is not None:
+        for slot, how in lost:
+            if slot in self._children.slots:
                 self._read_slot(slot)  # what it said before it died counts
-                self._child_died(slot, told(death["status"]))
+            if slot in self._children.slots:
+                self._child_died(slot, how)
         return False
 
     def _template_died(self) -> bool:
@@ -351,18 +401,18 @@ class Worker:
 
         The third death in a minute for which nothing can be blamed ends the worker: the template itself is at fault.
         """
-        how = f"its template died: {self._children.template_end()}"
-        for slot in list(self._children.slots):
+        slots = list(self._children.slots)
+        for slot in slots:
             self._read_slot(slot)  # what it said before it died counts
         running = self._jobs.running()
+        how = f"its template died: {self._children.end_template()}"
         log.error("worker %s: %s; %d jobs go back", self.id, how, len(running))
-        for slot in self._children.slots:
+        for slot in slots:
             self._jobs.child_died(slot, how)
         if not running and self._one_death_too_many():
             log.error("worker %s: three templates died within a minute; it ends", self.id)
             self._leave()
             return True
-        self._children.start_template()
         return False
 
     def _one_death_too_many(self) -> bool:

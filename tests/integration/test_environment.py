@@ -8,7 +8,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster
-from simpledist.worker.environment import cpus
+from simpledist.worker.cpus import cpus
 
 
 def here(name: str) -> str | None:

@@ -27,7 +27,14 @@ COLORS = (
     "bright_yellow",
     "bright_magenta",
 )
-HEALTH = {"alive": "green", "late": "yellow", "silent": "red", "dead": "bright_black", "draining": "cyan"}
+HEALTH = {
+    "alive": "green",
+    "late": "yellow",
+    "silent": "red",
+    "dead": "bright_black",
+    "draining": "cyan",
+    "no child": "red",
+}
 SPARKS = "▁▂▃▄▅▆▇█"
 
 Row = TypeVar("Row")
@@ -57,7 +64,7 @@ class WorkerRow:
 
     @property
     def health(self) -> str:
-        return "draining" if self.state.draining and self.state.live else self.state.health
+        return self.state.condition
 
 
 def function_rows(snapshot: Snapshot, meter: Meter) -> list[FunctionRow]:
