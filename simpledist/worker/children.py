@@ -205,6 +205,7 @@ class Children:
     def read_template(self) -> list[tuple[Slot, str]] | None:
         """The children that ended, or could not be had, each with how; None at the template's own end."""
         assert self._mailbox is not None
+        self._mailbox.flush()
         lines = self._mailbox.read()
         if lines is None:
             return None
@@ -220,7 +221,12 @@ class Children:
                 if slot := self._of_serial(line["failed"]):
                     lost.append((slot, line["error"]))
             else:
-                self._introduced(line)
+                try:
+                    self._introduced(line)
+                except TargetError as error:  # the files have changed since the worker was started
+                    self.end_template()
+                    self.starts.template_failed(str(error), time.monotonic())
+                    return []
         return lost
 
     def _introduced(self, line: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ Pure bookkeeping over policy.py's laws: touches no process, time comes in. child
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from simpledist import policy
@@ -32,6 +33,7 @@ class Starts:
     places: list[Place] = field(init=False)
     template: Place = field(default_factory=Place)
     ever: bool = False  # a child has begun
+    _deaths: deque[float] = field(default_factory=deque[float])
     _first_failed_at: float = float("inf")
     _idle_since: float | None = None
 
@@ -66,6 +68,13 @@ class Starts:
     def template_failed(self, why: str, now: float) -> None:
         """No template could be had: it did not start, or could not import the targets."""
         self._fail(self.template, why, now)
+
+    def template_died(self, now: float) -> bool:
+        """A template has died although no job is to blame; whether that has happened once too often."""
+        self._deaths.append(now)
+        while now - self._deaths[0] > policy.TEMPLATE_SECONDS:
+            self._deaths.popleft()
+        return len(self._deaths) >= policy.TEMPLATE_DEATHS
 
     def _fail(self, place: Place, why: str, now: float) -> None:
         place.failed += 1

@@ -10,10 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import select
-import signal
-import socket
 import time
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +19,7 @@ from simpledist import job, policy
 from simpledist.broker.link import library
 from simpledist.broker.records import Take
 from simpledist.config import Config
-from simpledist.errors import OperatorError, RedisDown, RedisRefused, TargetError
+from simpledist.errors import OperatorError, RedisDown, RedisRefused
 from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker import lifeline
@@ -32,12 +29,12 @@ from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links, Pop
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.presence import Presence
+from simpledist.worker.signals import Signals
 
 log = logging.getLogger("simpledist.worker")
 
 CONTROL_AFTER_SECONDS = 0.1  # a job must run so long before the control list is watched for it
 STATUS_SECONDS = 0.1  # a child's wait status follows the end of its channel within this
-TEMPLATE_DEATHS, TEMPLATE_SECONDS = 3, 60.0
 
 
 @dataclass
@@ -76,11 +73,9 @@ class Worker:
         keys = self._links.keys
         self._for_us = [keys.control(self.id), keys.given(self.id), keys.rollcall]  # what every pop waits for
         self._pop, self._pop_for = Pop(b"", 0.0), ([""], 0)  # the last one over the queues
-        self._signals = 0
+        self._signals = Signals()
         self._grace_ends = float("inf")
         self._busy_since: float | None = None
-        self._template_deaths: deque[float] = deque()
-        self._woken, self._wake = socket.socketpair()
         self._poll, self._polled = select.poll(), dict[int, int]()
         self._buries = lifeline.adopts_orphans()
 
@@ -92,8 +87,6 @@ class Worker:
         OperatorError where this machine has no room for another process. A signal meanwhile ends the process with 0:
         there is nothing to drain.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _end)
         try:
             self._children.start_template()
             library()  # side by side with the template's imports: it takes as long
@@ -111,11 +104,7 @@ class Worker:
 
     def run(self) -> int:
         """Serve until told to stop; 0 when drained, 1 when stopped before that. Raises RedisRefused at the start."""
-        self._woken.setblocking(False)
-        self._wake.setblocking(False)
-        signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _wake_only)
+        self._signals.listen()
         log.info(
             "worker %s (%s) offers %s on %d slots, Redis at %s",
             self.id,
@@ -130,14 +119,12 @@ class Worker:
                 if code is not None:
                     return code
         finally:
-            signal.set_wakeup_fd(-1)
             self._close()
 
     def _close(self) -> None:
         self._children.stop()
         self._links.close()
-        self._woken.close()
-        self._wake.close()
+        self._signals.close()
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -165,8 +152,8 @@ class Worker:
                 raise
             self._refused(error)
         ready = self._sleep()
-        if self._woken in ready:
-            self._signalled()
+        if self._signals in ready and self._signals.read():
+            self._drain()
         self._read_children(ready)
         try:
             if "pop" in ready and self._links.pop.connected:
@@ -218,7 +205,7 @@ class Worker:
         return {sources[fileno] for fileno, _ in self._poll.poll(math.ceil(seconds * 1000) if seconds < 1e6 else None)}
 
     def _sources(self, now: float) -> Iterator[tuple[int, Any]]:
-        yield self._woken.fileno(), self._woken
+        yield self._signals.fileno(), self._signals
         if (mailbox := self._children.mailbox()) is not None:
             yield mailbox.fileno(), mailbox
         for slot in self._children.channels():
@@ -246,7 +233,7 @@ class Worker:
         if time.monotonic() >= links.pop_ends():
             links.pop.close()
             raise RedisDown("no answer to BLPOP")
-        wants_queues = not self._signals and bool(self._children.free()) and not self._jobs.waiting()
+        wants_queues = not self._signals.count and bool(self._children.free()) and not self._jobs.waiting()
         if links.popping == "control" and wants_queues:
             self._popped(links.end_pop())
         if links.popping is None and wants_queues:
@@ -299,7 +286,7 @@ class Worker:
         if function is None:
             return
         free = self._children.free()
-        if free and not self._signals and self._links.popping != "control" and self._jobs.lone_ended():
+        if free and not self._signals.count and self._links.popping != "control" and self._jobs.lone_ended():
             pop = None if self._links.popping else self._pop_queues()
             self._busy_since = None
             self._jobs.complete_lone(free[0], pop)
@@ -310,7 +297,7 @@ class Worker:
         free = self._children.free()
         if self._links.popping == "queues":
             free = free[1:]  # one is promised to the pop
-        return self._jobs.wanted(function, free) if not self._signals and self._fair(function) else None
+        return self._jobs.wanted(function, free) if not self._signals.count and self._fair(function) else None
 
     def _fair(self, function: str) -> bool:
         now = time.monotonic()
@@ -337,7 +324,7 @@ class Worker:
         self._children.tend(now)
         ready = self._children.ready()
         trouble = self._children.starts.trouble(ready, now)
-        if not self._signals:
+        if not self._signals.count:
             self._presence.tell(trouble, offering=bool(ready) or not trouble)
 
     def _may_register(self) -> bool:
@@ -377,16 +364,7 @@ class Worker:
 
     def _read_template(self) -> bool:
         """What the template says of children; whether it died once too often."""
-        mailbox = self._children.mailbox()
-        if mailbox is not None:
-            mailbox.flush()
-        try:
-            lost = self._children.read_template()
-        except TargetError as error:  # the files have changed since the worker was started
-            log.error("worker %s: a new template cannot import its targets: %s", self.id, error)
-            self._children.end_template()
-            self._children.starts.template_failed(str(error), time.monotonic())
-            return False
+        lost = self._children.read_template()
         if lost is None:
             return self._template_died()
         for slot, how in lost:
@@ -409,27 +387,13 @@ class Worker:
         log.error("worker %s: %s; %d jobs go back", self.id, how, len(running))
         for slot in slots:
             self._jobs.child_died(slot, how)
-        if not running and self._one_death_too_many():
+        if not running and self._children.starts.template_died(time.monotonic()):
             log.error("worker %s: three templates died within a minute; it ends", self.id)
             self._leave()
             return True
         return False
 
-    def _one_death_too_many(self) -> bool:
-        now = time.monotonic()
-        self._template_deaths.append(now)
-        while now - self._template_deaths[0] > TEMPLATE_SECONDS:
-            self._template_deaths.popleft()
-        return len(self._template_deaths) >= TEMPLATE_DEATHS
-
     # --- stop ----------------------------------------------------------------------------------------------------
-
-    def _signalled(self) -> None:
-        for number in self._woken.recv(4096):
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._signals += 1
-                if self._signals == 1:
-                    self._drain()
 
     def _drain(self) -> None:
         """Withdraw the offers first, so that callers see it at once; claim no more; finish what runs."""
@@ -447,9 +411,9 @@ class Worker:
         log.info("worker %s drains: %d jobs have %g s to finish", self.id, running, self._grace_seconds)
 
     def _stop_code(self) -> int | None:
-        if not self._signals:
+        if not self._signals.count:
             return None
-        over = self._signals > 1 or time.monotonic() >= self._grace_ends
+        over = self._signals.count > 1 or time.monotonic() >= self._grace_ends
         if not over and (self._jobs.held or self._jobs.waiting()):
             return None
         running = self._jobs.running()
@@ -458,7 +422,7 @@ class Worker:
             self._jobs.release(running)
         self._leave()
         log.info("worker %s has left", self.id)
-        return 1 if self._signals > 1 else 0
+        return 1 if self._signals.count > 1 else 0
 
     def _leave(self) -> None:
         try:
@@ -466,12 +430,3 @@ class Worker:
             self._presence.leave(final=True)
         except (RedisDown, RedisRefused) as error:
             log.warning("worker %s could not say that it leaves: %s", self.id, error)
-
-
-def _end(_number: int, _frame: Any) -> None:
-    """Before there is a loop; the template ends with us."""
-    raise SystemExit(0)
-
-
-def _wake_only(_number: int, _frame: Any) -> None:
-    """The signal's number arrives through the wake-up descriptor; the loop acts on it."""

@@ -268,8 +268,8 @@ MUTATIONS = (
         "child-death report",
         "the template does not tell of a death",
         "simpledist/worker/template.py",
-        '                self._tell({"ended": pid, "status": os.waitstatus_to_exitcode(status)})\n',
-        "                pass\n",
+        '                self._tell({"ended": self._children.pop(pid), "status": os.waitstatus_to_exitcode(status)})\n',
+        "                self._children.pop(pid)\n",
         "tests/faults/test_child_death.py",
     ),
     Mutation(
