@@ -1,8 +1,8 @@
-"""Objects to bytes and back: `pickle` (by cloudpickle where pickle cannot) and `json`.
+"""Objects to bytes and back: `pickle` (by value, with cloudpickle, where pickle cannot) and `json`.
 
-The only file that imports pickle. Whoever calls `loads` has verified the bytes first (wire/envelope.py) or made
-them itself. Whatever goes wrong, in code of ours or of the values, is Unserialisable or Undecodable; only what is
-no Exception (KeyboardInterrupt, SystemExit) passes through.
+Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. Whoever calls `loads` has
+verified the bytes first (wire/envelope.py) or made them itself. Whatever goes wrong, in code of ours or of the values,
+is Unserialisable or Undecodable; only what is no Exception (KeyboardInterrupt, SystemExit) passes through.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import io
 import json
 import pickle
 import struct
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Literal, cast
-from weakref import WeakSet
 
 from simpledist import policy
 from simpledist.errors import Undecodable, Unserialisable
@@ -28,9 +28,14 @@ JSON_DEPTH = 100
 JSON_NODES = policy.MAX_VALUE_BYTES // 2  # each takes two bytes at least: more would be too big in any case
 LINE_CHARACTERS = 300
 
-# In front of what is not a plain pickle, which begins with b"\x80".
-_BY_VALUE = b"c"  # what cloudpickle made
-_BUFFERS = b"b"  # how many buffers, the length of each and whether it is read-only, then the pickle's; then all of them
+_PLAIN = b"\x80"  # a pickle begins so
+# In front of what is not a plain pickle. First, where it went by value, one of:
+_VALUES = b"v"  # cloudpickle made it, and there is no code in it
+_CODE = b"c"  # the same with code in it; the Python that made it, two bytes: no other minor can run that
+# Then, where big buffers lie beside the pickle: how many, the length of each and whether it is read-only, then the
+# pickle's length, the pickle, and the buffers.
+_BUFFERS = b"b"
+_PYTHON = bytes(sys.version_info[:2])
 _COUNT, _BUFFER, _LENGTH = struct.Struct(">I"), struct.Struct(">Q?"), struct.Struct(">Q")
 _NUMBERS = (int, float, bool, type(None))
 _SMALL_BYTES, _SMALL_ITEMS = 1024, 8
@@ -66,6 +71,8 @@ def loads(codec: str, data: Data | memoryview) -> Any:
             return _from_pieces(data) if isinstance(data, Pieces) else _from_pickle(data)
         if codec == "json":
             return json.loads(str(bytes(data), "utf-8", "surrogatepass"))
+    except Undecodable:
+        raise
     except Exception as error:
         raise Undecodable(one_line(error)) from error
     raise Undecodable(f"unknown codec {codec!r}")
@@ -85,21 +92,54 @@ def one_line(error: BaseException) -> str:
 # --- pickle ----------------------------------------------------------------------------------------------------------
 
 
+def holds_code(data: Data | memoryview) -> bool:
+    """Return whether what `dump("pickle", ...)` made has code in it, so that only the same Python minor can load it."""
+    return _cut(data, 0, 1) == _CODE
+
+
 def _to_pickle(value: Any, lend: bool) -> Data:
     if type(value) in _NUMBERS:  # most of what short calls return
         return pickle.dumps(value, protocol=5)
     try:
         if _is_small(value):
             data = pickle.dumps(value, protocol=5)
-            return data if b"__main__" not in data else _by_value(value)
-        parts, buffers = _pickled(value, lend)
+            # In two steps: a short call of a program without cloudpickle pays for none but the first.
+            stays = b"main__" not in data and ("cloudpickle" not in sys.modules or not _must_go_by_value(data))
+            return data if stays else _by_value(value, lend)
+        parts, buffers = _pickled(pickle.Pickler, value)[1:]
     except Exception:  # noqa: BLE001 - whatever it is, there is a second way
         # Lambdas, closures, local classes: cloudpickle says what is really wrong, if it cannot either.
-        return _by_value(value)
-    # What names __main__ would be looked for in the __main__ of another program.
-    if any(b"__main__" in part for part in parts if len(part) <= _NAMES_BYTES):
-        return _by_value(value)
-    return _with_buffers(parts, buffers) if buffers else _data(parts)
+        return _by_value(value, lend)
+    if any(_must_go_by_value(part) for part in parts if type(part) is bytes and len(part) <= _NAMES_BYTES):
+        del parts, buffers
+        return _by_value(value, lend)
+    return _joined(b"", parts, buffers, lend)
+
+
+def _by_value(value: Any, lend: bool) -> Data:
+    pickler, parts, buffers = _pickled(_cloudpickle().Pickler, value)
+    return _joined(_CODE + _PYTHON if pickler.holds_code else _VALUES, parts, buffers, lend)
+
+
+def _must_go_by_value(pickled: bytes) -> bool:
+    """Return whether a pickle names code that no other program has, or that is not to be taken from its files.
+
+    That is the code of `__main__` (or `__mp_main__`), and of modules given to cloudpickle.register_pickle_by_value.
+    """
+    if b"main__" in pickled:
+        return True
+    registered = _registered()
+    return bool(registered) and any(name.encode() in pickled for name in registered)
+
+
+def _registered() -> set[str]:
+    cloudpickle: Any = sys.modules.get("cloudpickle")
+    return set() if cloudpickle is None else getattr(cloudpickle, "list_registry_pickle_by_value", set)()
+
+
+def goes_by_value(module: str) -> bool:
+    """Return whether the program has asked for the code of this module, or of a package around it, to go by value."""
+    return any(name == module or module.startswith(f"{name}.") for name in _registered())
 
 
 def _is_small(value: Any, depth: int = 3) -> bool:
@@ -122,69 +162,84 @@ def _is_small(value: Any, depth: int = 3) -> bool:
     return True
 
 
-def _pickled(value: Any, lend: bool) -> tuple[list[Part], list[tuple[Part, bool]]]:
-    """A pickle in pieces, and the big buffers that lie beside it; the big bytes in it are those of the value itself."""
-    parts: list[Part] = []
-    buffers: list[tuple[Part, bool]] = []
+def _pickled(make: Callable[..., Any], value: Any) -> tuple[Any, list[Part], list[memoryview]]:
+    """Return the pickler, its pickle in pieces, and the big buffers that lie beside it.
 
-    def write(part: bytes | bytearray) -> None:
-        parts.append(part if type(part) is bytes else memoryview(part) if lend else bytes(part))
+    All that is big is still the value's own memory. A pickler that writes to a file hands over big bytes as they are.
+    """
+    parts: list[Part] = []
+    buffers: list[memoryview] = []
+
+    def write(part: bytes | bytearray | pickle.PickleBuffer) -> None:
+        parts.append(part if type(part) is bytes else memoryview(part))
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
         view = memoryview(buffer)
         if view.nbytes < BIG_BYTES or not view.contiguous:
             return True
-        raw = buffer.raw()
-        buffers.append((raw if lend else bytes(raw), raw.readonly))
+        buffers.append(buffer.raw())
         return False
 
-    # A pickler that writes to a file hands over big bytes objects as they are.
-    pickle.Pickler(cast(Any, SimpleNamespace(write=write)), 5, buffer_callback=in_band).dump(value)
-    return parts, buffers
+    pickler = make(SimpleNamespace(write=write), 5, buffer_callback=in_band)
+    pickler.dump(value)
+    return pickler, parts, buffers
 
 
-def _data(parts: list[Part]) -> Data:
-    pieces = Pieces(parts)
+def _joined(mark: bytes, parts: list[Part], buffers: list[memoryview], lend: bool) -> Data:
+    if buffers:
+        table = b"".join(_BUFFER.pack(len(buffer), buffer.readonly) for buffer in buffers)
+        length = _LENGTH.pack(sum(len(part) for part in parts))
+        mark += _BUFFERS + _COUNT.pack(len(buffers)) + table + length
+    whole = [mark, *parts, *buffers]
+    pieces = Pieces(whole if lend else [bytes(part) for part in whole])
     return pieces if len(pieces) > BIG_BYTES else bytes(pieces)
 
 
-def _with_buffers(parts: list[Part], buffers: list[tuple[Part, bool]]) -> Data:
-    table = b"".join(_BUFFER.pack(len(buffer), readonly) for buffer, readonly in buffers)
-    head = _BUFFERS + _COUNT.pack(len(buffers)) + table + _LENGTH.pack(sum(len(part) for part in parts))
-    return Pieces([head, *parts, *(buffer for buffer, _ in buffers)])
-
-
-def _by_value(value: Any) -> Data:
-    parts: list[Part] = [_BY_VALUE]
+def _cloudpickle() -> Any:
     # Loaded only when plain pickle does not do: most programs and children never need it.
-    import_module("cloudpickle").dump(value, SimpleNamespace(write=parts.append), protocol=5)
-    return _data(parts)
+    return import_module("simpledist.by_value")
 
 
 def _from_pickle(data: bytes | memoryview) -> Any:
-    kind = data[:1]
-    if kind == _BY_VALUE:
-        return _ByValueUnpickler(io.BytesIO(memoryview(data)[1:])).load()
-    if kind == _BUFFERS:
-        return _from_pieces(Pieces([data]))
-    return pickle.loads(data)  # noqa: S301 - verified by wire/envelope.py before it comes here
+    if data[:1] == _PLAIN:
+        return pickle.loads(data)  # noqa: S301 - verified by wire/envelope.py before it comes here
+    begin = _head(data)
+    if begin and data[begin : begin + 1] == _PLAIN:
+        return _cloudpickle().Unpickler(io.BytesIO(memoryview(data)[begin:])).load()
+    return _from_pieces(Pieces([data]))
+
+
+def _head(data: Data | memoryview) -> int:
+    """Return how long the mark in front is. Raises Undecodable for code of another Python."""
+    kind = _cut(data, 0, 1)
+    if kind != _CODE:
+        return int(kind == _VALUES)
+    python = _cut(data, 1, 3)
+    if python != _PYTHON:
+        theirs, mine = (".".join(map(str, version)) for version in (python, _PYTHON))
+        raise Undecodable(f"it holds code of Python {theirs}, which Python {mine} cannot run")
+    return 3
+
+
+def _cut(data: Data | memoryview, start: int, stop: int) -> bytes:
+    return bytes(data.cut(start, stop) if isinstance(data, Pieces) else data[start:stop])
 
 
 def _from_pieces(data: Pieces) -> Any:
     """What the pieces stand for; each goes once it is read, so that it never lies whole beside what is made of it."""
-    kind = bytes(data.cut(0, 1))
+    begin = _head(data)
+    beside = _cut(data, begin, begin + 1) == _BUFFERS
     reader = Reader(data)
-    if kind not in (_BY_VALUE, _BUFFERS):
-        return pickle.Unpickler(cast(Any, reader)).load()  # noqa: S301 - as above
-    reader.read(1)
-    if kind == _BY_VALUE:
-        return _ByValueUnpickler(cast(Any, reader)).load()
+    reader.read(begin + beside)
+    unpickler: Any = _cloudpickle().Unpickler if begin else pickle.Unpickler
+    if not beside:
+        return unpickler(reader).load()
     (count,) = _COUNT.unpack(reader.read(_COUNT.size))
     table = [_BUFFER.unpack(reader.read(_BUFFER.size)) for _ in range(count)]
     (length,) = _LENGTH.unpack(reader.read(_LENGTH.size))
-    pickled = reader.read(length)
+    pickled = io.BytesIO(reader.read(length))
     buffers = (_buffer(reader, size, readonly) for size, readonly in table)
-    return pickle.loads(pickled, buffers=buffers)  # noqa: S301 - as above
+    return unpickler(pickled, buffers=buffers).load()
 
 
 def _buffer(reader: Reader, size: int, readonly: bool) -> bytes | bytearray:
@@ -201,48 +256,6 @@ def _buffer(reader: Reader, size: int, readonly: bool) -> bytes | bytearray:
         if reader.readinto(room) < size:
             raise EOFError("cut short")
     return file.getvalue()
-
-
-class _ByValueUnpickler(pickle.Unpickler):
-    """Cloudpickle's values, without its assault on classes that are at home here.
-
-    An instance of a class of `__main__` that comes back finds the class that it left. Cloudpickle then sets each
-    attribute of that class to the traveller's copy: methods lose the globals of this program, class attributes their
-    identity. So only guests, classes that came from elsewhere, are brought up to date.
-    """
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        found = super().find_class(module_name, global_name)
-        if module_name == "cloudpickle.cloudpickle":
-            if global_name in ("_make_skeleton_class", "_make_skeleton_enum"):
-                return _class_maker(found)
-            if global_name == "_class_setstate":
-                return _class_setter(found)
-        return found
-
-
-_guests: WeakSet[type] = WeakSet()
-
-
-def _class_maker(make: Callable[..., type]) -> Callable[..., type]:
-    def make_unless_known(*args: Any) -> type:
-        known: Mapping[str, type] = import_module("cloudpickle.cloudpickle")._DYNAMIC_CLASS_TRACKER_BY_ID
-        for arg in args:
-            # The tracker's id is a uuid: no name is taken for one.
-            if isinstance(arg, str) and (found := known.get(arg)) is not None:
-                return found
-        made = make(*args)
-        _guests.add(made)
-        return made
-
-    return make_unless_known
-
-
-def _class_setter(set_state: Callable[[type, Any], type]) -> Callable[[type, Any], type]:
-    def set_guest_state(target: type, state: Any) -> type:
-        return set_state(target, state) if target in _guests else target
-
-    return set_guest_state
 
 
 # --- json ------------------------------------------------------------------------------------------------------------

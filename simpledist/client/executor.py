@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from simpledist import shipped, wire
+from simpledist import serializers, shipped, wire
 from simpledist.client.function import WorkerFunction
 from simpledist.client.future import Future
 from simpledist.client.mapping import MAP_BATCH
@@ -110,7 +110,7 @@ class Executor(concurrent.futures.Executor):
         """`fn` as the workers know it; None if it must travel with its calls."""
         if isinstance(fn, WorkerFunction):
             return cast("WorkerFunction[..., Any]", fn)
-        if not isinstance(fn, types.FunctionType) or not _is_at_home(fn):
+        if not isinstance(fn, types.FunctionType) or not _is_at_home(fn) or serializers.goes_by_value(fn.__module__):
             return None
         name = self._client.offers.name_of(wire.fingerprint(fn))
         if name is None:

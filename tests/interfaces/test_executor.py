@@ -55,6 +55,20 @@ def test_a_function_that_a_worker_offers_goes_by_its_name(
     assert list(executor.map(offered_fib, range(10), chunksize=4)) == [farm.fib(n) for n in range(10)]
 
 
+def test_a_function_of_a_module_that_goes_by_value_travels(
+    executor: Executor, offered_fib: Callable[[int], int]
+) -> None:
+    module, cloudpickle = sys.modules["farm"], import_module("cloudpickle")
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        future = executor.submit(offered_fib, 20)
+        assert future.result(30) == 6765
+        assert way(future) == (shipped.FUNCTION, "remote", None)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+    assert way(executor.submit(offered_fib, 20)) == ("fib", "remote", None)
+
+
 def test_the_same_name_with_other_code_travels(executor: Executor) -> None:
     # It is tests.integration.functions.farm here and farm on the worker: another function, as far as can be known.
     assert way(executor.submit(farm.fib, 20)) == (shipped.FUNCTION, "remote", None)
