@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "doctor": "Look for what is wrong, and say what to do about each.",
     "cancel": "Take jobs off the cluster; whoever waits for one runs it itself.",
     "call": "Call a function on a worker and print what it returns.",
+    "fingerprint": "Print the digest of a function's code, and what it covers.",
     "secret": "Make the key that signs calls and results.",
 }
 

@@ -242,3 +242,17 @@ def test_options_before_the_subcommand_count_as_much_as_behind_it() -> None:
     assert complaint(before) == complaint(behind)
     assert url in complaint(before)
     assert run("--redis", "http://x", "status", "--redis", url).stderr == behind.stderr, "the nearest counts"
+
+
+def test_fingerprint_prints_the_digest_and_the_tree_or_says_why_there_is_none() -> None:
+    known = run("fingerprint", "simpledist.job:version_of")
+    assert known.returncode == 0, known.stderr
+    digest, *tree = known.stdout.splitlines()
+    assert len(digest.split()[0]) == 16
+    assert "simpledist.job:version_of, line" in tree[0]
+    none = run("fingerprint", "math:sqrt")
+    assert none.returncode == 1
+    assert "has no digest: the source of math" in none.stdout
+    wrong = run("fingerprint", "simpledist.job:nothing")
+    assert wrong.returncode == 2
+    assert "simpledist.job has no nothing" in complaint(wrong)
