@@ -160,7 +160,9 @@ def redis_memory(url: str) -> dict[str, float]:
     broker.beat("w1", "-", [], row, ["increment"])
     before = _used(url)
     body, fingerprint = wire.encode_arguments("pickle", (3,)), wire.fingerprint(jobs.increment)
-    sealed = wire.seal_call("increment", "pickle", body, Keyring(), fingerprint).data
+    sealed = wire.seal_call(
+        "increment", "pickle", body, Keyring(), fingerprint, nonce=wire.nonce(), sealed_at_ms=0
+    ).data
     client = job.new_client_id()
     for first in range(0, number, 1000):
         broker.submit("increment", client, "-", [(f"{client}-{first + i:x}", sealed) for i in range(1000)])

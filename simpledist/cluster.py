@@ -22,9 +22,9 @@ from typing import Any, cast
 
 from simpledist.broker import Keys, Link
 from simpledist.client.client import Client, connect
-from simpledist.config import DEFAULT_NAMESPACE
 from simpledist.embedded import HOST, EmbeddedRedis
 from simpledist.errors import OperatorError, RedisDown
+from simpledist.job import DEFAULT_NAMESPACE
 from simpledist.keeper import Keeper, end_process
 
 READY_SECONDS = 20.0

@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 
 from simpledist import sentinel_url
 from simpledist.errors import ConfigurationError
+from simpledist.job import DEFAULT_NAMESPACE
 
 DEFAULT_URL = "redis://localhost:6379/0"
-DEFAULT_NAMESPACE = "simpledist"
 MEMORY_URL = "memory://"
 SCHEMES = ("redis", "rediss", "unix", "memory")
 NAMESPACE = re.compile(r"(\{[A-Za-z0-9_.:-]{1,64}\}|[A-Za-z0-9_.-]{1,64})")

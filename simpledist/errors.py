@@ -41,6 +41,10 @@ class BadEnvelope(OperatorError):
     """Bytes from Redis are not what an honest peer sends: wrong key, other call, damaged or foreign."""
 
 
+class StaleOutcome(BadEnvelope):
+    """The outcome of an equal call, honestly signed, but made earlier than this caller asks for."""
+
+
 class WrongKey(BadEnvelope):
     """The bytes are not signed by a key of ours: give client and worker the same --secret-file."""
 

@@ -40,6 +40,7 @@ WHYS: tuple[str, ...] = get_args(Why)
 # Where calls run: on workers if they can, here, or wherever it costs less (placement.py).
 Policy = Literal["remote", "auto", "local"]
 
+DEFAULT_NAMESPACE = "simpledist"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 OFFER = "__simpledist_offer__"  # a decorated function's (qualified name, function): what a worker offers in its place
 LETTERS = string.ascii_letters + string.digits

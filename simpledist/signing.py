@@ -1,6 +1,7 @@
 """Keys and message authentication codes: keyed blake2b over bytes that nobody has decoded yet.
 
-Owns the format of secret files. Knows nothing of envelopes (wire/envelope.py), which say what is signed.
+Owns the format of secret files. Each code covers the namespace of its process, so that what one cluster signed is
+nothing to another one with the same key. Knows nothing of envelopes (wire/envelope.py), which say what else is signed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from simpledist.errors import ConfigurationError, WrongKey
+from simpledist.job import DEFAULT_NAMESPACE
 
 log = logging.getLogger("simpledist.signing")
 
@@ -29,9 +31,10 @@ def new_secret() -> str:
 
 
 class Keyring:
-    """The keys of one process: the first signs, all verify; an empty one (falsy) signs nothing."""
+    """The keys of one process, for one namespace: the first signs, all verify; an empty one (falsy) signs nothing."""
 
-    def __init__(self, keys: Iterable[bytes] = ()) -> None:
+    def __init__(self, keys: Iterable[bytes] = (), namespace: str = DEFAULT_NAMESPACE) -> None:
+        self._namespace = b"%d:%b" % (len(namespace.encode()), namespace.encode())
         self._keys = {_key_id(key): key for key in keys}
         # An empty key would make a code that anybody can make.
         if any(len(key) not in KEY_BYTES for key in self._keys.values()):
@@ -45,7 +48,7 @@ class Keyring:
         return f"<keyring of {len(self._keys)} keys>"
 
     @classmethod
-    def from_file(cls, path: str) -> Keyring:
+    def from_file(cls, path: str, namespace: str = DEFAULT_NAMESPACE) -> Keyring:
         """The keys of a secret file: a line each, of 64 to 128 hex digits; to rotate, put the new one first.
 
         Raises ConfigurationError where the file cannot be read or holds anything else.
@@ -64,14 +67,17 @@ class Keyring:
             )
         if mode & 0o077:
             log.warning("secret file %s can be read by others: chmod 600 it", path)
-        return cls(bytes.fromhex(line) for line in lines)
+        return cls((bytes.fromhex(line) for line in lines), namespace)
 
     def mac(self, person: bytes, key_id: bytes, *parts: bytes | memoryview) -> bytes:
-        """The code over `parts` by the key named; `person` keeps calls and results apart. Raises WrongKey."""
+        """The code over namespace and `parts` by the key named; `person` keeps calls and results apart.
+
+        Raises WrongKey.
+        """
         key = self._keys.get(key_id)
         if key is None:
             raise WrongKey("signed by a key that is not ours: give every process the same --secret-file")
-        code = blake2b(key=key, digest_size=MAC_BYTES, person=person)
+        code = blake2b(self._namespace, key=key, digest_size=MAC_BYTES, person=person)
         for part in parts:
             code.update(part)
         return code.digest()
@@ -79,7 +85,7 @@ class Keyring:
     def verify(self, person: bytes, key_id: bytes, mac: bytes, *parts: bytes | memoryview) -> None:
         """Raise WrongKey unless `mac` is the code over `parts` by a key of ours."""
         if not hmac.compare_digest(self.mac(person, key_id, *parts), mac):
-            raise WrongKey("the signature does not fit: other key, or changed on the way")
+            raise WrongKey("the signature does not fit: other key or namespace, or changed on the way")
 
 
 def _key_id(key: bytes) -> bytes:

@@ -19,6 +19,7 @@ from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS, Argument, Link
 from simpledist.broker.records import (
     Beaten,
     Claimed,
+    Cleared,
     Ended,
     Failed,
     Held,
@@ -30,6 +31,7 @@ from simpledist.broker.records import (
     Take,
 )
 from simpledist.broker.slices import Download, Upload
+from simpledist.clock import Reading, moment
 from simpledist.pieces import Data
 
 
@@ -74,13 +76,13 @@ class Broker:
         epoch, words = self._run("submit", arguments, then=then)
         return Submitted(epoch.decode(), [parse_reply(word) if b"\n" in word else word.decode() for word in words])
 
-    def clear(self, function: str) -> int:
-        """Forget the cached values of a function; how many there were."""
-        forgotten, more = 0, 1
+    def clear(self, function: str) -> Cleared:
+        """Forget the cached values of a function."""
+        forgotten, more, at_ms = 0, 1, 0
         while more:
-            number, more = self._run("clear", [function])
+            number, more, at_ms = self._run("clear", [function])
             forgotten += number
-        return forgotten
+        return Cleared(forgotten, at_ms)
 
     def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
@@ -107,7 +109,9 @@ class Broker:
     ) -> Nudged:
         """Beat, mend the queues of these (function, id), and learn what became of each."""
         arguments: list[Argument] = [client, connection, self.link.run_id, len(jobs), *_flat(jobs)]
-        epoch, words, lives, suspects, closing, clients = self._run("nudge", [*arguments, len(functions), *functions])
+        sent = moment()
+        reply = self._run("nudge", [*arguments, len(functions), *functions])
+        epoch, words, lives, suspects, closing, clients, ms = reply
         pairs = _texts(suspects)
         return Nudged(
             epoch=epoch.decode(),
@@ -116,6 +120,7 @@ class Broker:
             suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
             closing=bool(closing),
             clients=clients,
+            clock=Reading(ms, sent, moment()),
         )
 
     def result_bytes(self, reply: Reply) -> Data | None:
@@ -190,12 +195,14 @@ class Broker:
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
         fields = [one.field for one in held]
+        sent = moment()
         reply = self._run(
             "beat", [worker, connection, slots, vitals, text, len(fields), *fields, len(functions), *functions]
         )
-        if isinstance(reply, int):
-            return Beaten(bool(reply))
-        return Beaten(True, *(_held(found) for found in reply))
+        if reply == 0:
+            return Beaten(False)
+        stop, missing, ms = ((), (), reply) if isinstance(reply, int) else reply
+        return Beaten(True, _held(stop), _held(missing), Reading(ms, sent, moment()))
 
     def leave(self, worker: str, *, final: bool) -> int:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
@@ -310,9 +317,13 @@ def parse_reply(element: bytes) -> Reply:
     )
 
 
-def job_label(id: str, address: str, *, join: bool, cache_seconds: float) -> str:
-    """How `submit` names a job that shares its outcome: `address` is that of its call; 0 seconds: not to be kept."""
-    return f"{id} {address} {int(join)} {round(cache_seconds * 1000)}"
+def job_label(id: str, address: str, *, join: bool, cache_seconds: float, anew: bool = False) -> str:
+    """How `submit` names a job that shares its outcome: `address` is that of its call; 0 seconds: not to be kept.
+
+    `anew`: the value that is kept does not answer it.
+    """
+    cache_ms = round(cache_seconds * 1000)
+    return f"{id} {address} {int(join)} {cache_ms} {int(cache_ms > 0 and not anew)}"
 
 
 def _texts(values: Sequence[bytes]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from simpledist.clock import Reading
 from simpledist.pieces import Data
 
 
@@ -98,12 +99,20 @@ class Beaten:
     """Reply of `beat`. `known` is False where Redis has no row of this worker: beat again with the row.
 
     `stop` names held jobs that nobody waits for any more or that run elsewhere; `missing` those that Redis does not
-    know (it was emptied: the client is about to submit them again, or is gone).
+    know (it was emptied: the client is about to submit them again, or is gone). `clock` is that of Redis, if known.
     """
 
     known: bool
     stop: list[Held] = field(default_factory=list[Held])
     missing: list[Held] = field(default_factory=list[Held])
+    clock: Reading | None = None
+
+
+class Cleared(NamedTuple):
+    """Reply of `clear`: how many values were forgotten, and when, in ms of Redis' clock."""
+
+    forgotten: int
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +158,7 @@ class Nudged:
     suspects: list[Suspect]
     closing: bool
     clients: int
+    clock: Reading
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import click
 from simpledist import __version__, config
 from simpledist.cli import streams
 from simpledist.errors import OperatorError, RedisRefused, SimpledistError
+from simpledist.job import DEFAULT_NAMESPACE
 
 OK = 0
 WRONG = 1  # the thing asked about is wrong
@@ -98,7 +99,7 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
             metavar="NAME",
             hidden=hidden,
             help="What all keys begin with; clients and workers of one namespace see each other. "
-            f"Else $SIMPLEDIST_NAMESPACE, else {config.DEFAULT_NAMESPACE}.",
+            f"Else $SIMPLEDIST_NAMESPACE, else {DEFAULT_NAMESPACE}.",
         ),
         click.option(
             "--secret-file",

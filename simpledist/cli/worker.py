@@ -62,7 +62,7 @@ def worker(
         targets = (*targets, shipped.TARGET)
     if not targets:
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
-    keyring = Keyring.from_file(config.secret_file) if config.secret_file else Keyring()
+    keyring = Keyring.from_file(config.secret_file, config.namespace) if config.secret_file else Keyring()
     one = Worker(
         config,
         keyring,

@@ -70,7 +70,7 @@ def connect(
     settings = configuration.load(
         url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec, memory=True
     )
-    keyring = Keyring.from_file(settings.secret_file) if settings.secret_file else Keyring()
+    keyring = Keyring.from_file(settings.secret_file, settings.namespace) if settings.secret_file else Keyring()
     return Client(settings, keyring, codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes)
 
 
@@ -310,7 +310,7 @@ class Client:
                     continue
                 words = self._session.submit(
                     call.function,
-                    [(future.call.label, future.call.sealed(self._keyring)) for future in batch],
+                    [(future.call.label, self._outcomes.sealed(future)) for future in batch],
                     call.max_queue,
                     call.crashes,
                     until=call.deadline,
@@ -354,7 +354,9 @@ class Client:
         """Forget the cached values of a function; how many there were. Raises RedisDown or RedisRefused."""
         if self._memory is not None:
             return self._memory.clear(function)
-        return self._session.clear(function)
+        cleared = self._session.clear(function)
+        self._outcomes.envelopes.cleared(function, cleared.at_ms)
+        return cleared.forgotten
 
     def wait_for_part(self, future: Future[Any], chunk: Call, part: int) -> None:
         """This call of a chunk runs, and is slow: the chunk's job goes on for its sake."""
@@ -409,6 +411,7 @@ class Client:
         outcomes = self._outcomes
         self._begin()
         outcomes.heir = self._outcomes
+        self._outcomes.envelopes.inherit(outcomes.envelopes)
         for promises in list(self._promises):
             promises.begin()
 

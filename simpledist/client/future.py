@@ -22,7 +22,6 @@ from simpledist import wire
 from simpledist.broker.records import Reply
 from simpledist.job import Info, State, Why
 from simpledist.pieces import Data
-from simpledist.signing import Keyring
 
 if TYPE_CHECKING:
     from simpledist.client.bundle import Bundle
@@ -90,26 +89,19 @@ class Call:
     address: bytes | None = None  # then: its content address
     bundle: Bundle | None = None  # of a chunk that was put together from single submits
     part: int | None = None  # its outcome is this part of a chunk's
-    digest: bytes = b""  # what its outcome must carry, once it was sealed
+    anew: bool = False  # the value that is kept for it is too old
+    # Once it was sealed (envelopes.py):
+    nonce: bytes = b""
+    digest: bytes = b""  # what its outcome must carry
+    asked_at: float = 0.0  # clock.moment() of the first time
+    sealed_at_ms: int = 0  # of the last time, by Redis' clock
 
     @property
     def label(self) -> str:
         """How `submit` names the job."""
-        return self.sharing.label(self.id, (self.address or b"").hex()) if self.sharing is not None else self.id
-
-    def sealed(self, keyring: Keyring) -> Data:
-        """The envelope in which it travels, the same each time."""
-        envelope = wire.seal_call(
-            self.function,
-            self.codec,
-            self.body,
-            keyring,
-            self.fingerprint,
-            address=self.address,
-            chunk=self.calls > 1,
-        )
-        self.digest = envelope.digest
-        return envelope.data
+        if self.sharing is None:
+            return self.id
+        return self.sharing.label(self.id, (self.address or b"").hex(), anew=self.anew)
 
     def end(self) -> None:
         """Let go of what was needed to run it: whoever keeps the future does not keep the arguments."""

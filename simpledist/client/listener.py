@@ -30,6 +30,7 @@ from simpledist.client.outbox import batches
 from simpledist.client.outcomes import Outcomes, Patience, impatient
 from simpledist.client.readable import readable
 from simpledist.client.replies import LEND_SECONDS, Replies
+from simpledist.client.resealing import seal_old_ones_again
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
@@ -347,7 +348,7 @@ class Listener:
             [(future.call.function, future.call.id) for future in futures],
             sorted(self._outcomes.waiting()),
         )
-        session.trouble = None
+        session.works(nudged.clock)
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
         session.epoch = nudged.epoch
         self._ids = policy.nudge_ids(nudged.clients)
@@ -399,6 +400,7 @@ class Listener:
             self._call_off(hopeless, "redis_down")
         if nobody:
             self._call_off(nobody, "no_worker")
+        seal_old_ones_again(self._broker, self._outcomes, futures)
 
     def _crosses_restart(self, future: Future[Any]) -> bool:
         """Whether it was in flight when Redis came back a moment ago: workers come back on connections of their own."""

@@ -48,13 +48,13 @@ class Memory:
             self._outcomes.run_here(future, "queue_full")
             return
         began = time.perf_counter()
-        opened = wire.open_call(call.function, call.sealed(self._keyring), self._keyring)
+        opened = wire.open_call(call.function, self._outcomes.sealed(future), self._keyring, now_ms=0)
         kind, answer, _ = wire.run_call(call.local, opened.codec, opened.body)
         run_seconds = time.perf_counter() - began
         if kind not in ("value", "error"):
             self._outcomes.run_here(future, why_of(kind))
             return
-        sealed = wire.seal_outcome(call.function, opened.codec, kind, answer, opened.digest, self._keyring)
+        sealed = wire.seal_outcome(call.function, opened.codec, kind, answer, opened.digest, self._keyring, 0)
         if kind == "value" and call.address and call.sharing and call.sharing.cache_seconds:
             self._kept[call.address] = call.function, time.monotonic() + call.sharing.cache_seconds, bytes(sealed)
         info = Info("remote", worker=WORKER, version=version_of(call.function), attempts=1, run_seconds=run_seconds)

@@ -18,12 +18,13 @@ from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
 from simpledist.client.absence import Absence
 from simpledist.client.bundle import Bundle
+from simpledist.client.envelopes import Envelopes
 from simpledist.client.future import Call, Future, Read, Ready, RunHere
 from simpledist.client.local import LocalRuns, Resolvers
 from simpledist.client.outbox import Outbox
 from simpledist.client.session import Session
 from simpledist.client.sharing import Together
-from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, Undecodable, WrongKey
+from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, StaleOutcome, Undecodable, WrongKey
 from simpledist.job import WHYS, Info, Why, version_of, why_of
 from simpledist.pieces import Data
 from simpledist.signing import Keyring
@@ -70,7 +71,7 @@ class Outcomes:
         self.outbox = Outbox()
         self.watch: Callable[[Sequence[Future[Any]]], None] = _nobody  # the listener's, once there is one
         self._closed = False
-        self._keyring = keyring
+        self.envelopes = Envelopes(keyring, session.clock)
 
     def close(self) -> None:
         """The listener has gone: what is still to be sent runs here."""
@@ -81,7 +82,7 @@ class Outcomes:
 
     def sealed(self, future: Future[Any]) -> Data:
         """A call as it travels."""
-        return future.call.sealed(self._keyring)
+        return self.envelopes.seal(future.call)
 
     # --- from the listener ---------------------------------------------------------------------------------------
 
@@ -298,13 +299,15 @@ class Outcomes:
                 return
             if not partial and reply.place != "cached" and self.together.is_read(call.id):
                 self.session.has_read(call.id)
-            opened = wire.open_outcome(call.function, data, call.digest, self._keyring)
+            opened = self.envelopes.open(call, data, cached=reply.place == "cached")
             data = None  # what is decoded lets go of it, piece by piece
             outcome = self._outcome_of(call, opened, reply, waited=future.caller_runs)
             if isinstance(outcome, str):
                 future.put_back(None)
                 self.start_alone(future, outcome)
                 return
+        except StaleOutcome:
+            self._ask_anew(future, cached=reply.place == "cached")
         except (RedisDown, RedisRefused, BadEnvelope, Undecodable) as error:
             if partial:  # it is in flight to the end; not any more
                 self.in_flight.pop(call.id, None)
@@ -324,6 +327,16 @@ class Outcomes:
                 call.bundle.take_apart(cast("wire.Value", outcome).value, info)
                 outcome = wire.Value(None)
             future.settle(info, outcome)
+
+    def _ask_anew(self, future: Future[Any], *, cached: bool) -> None:
+        """The outcome of an equal call is too old for this one: it goes out again, at last for itself alone."""
+        call = future.call
+        if call.anew or not cached:
+            call.sharing = call.address = None
+        call.anew, future.joined = True, False
+        self.session.has_given_up([(call.function, call.id)])  # where the outcome was forged, it may still wait
+        future.put_back(None)
+        self.start_alone(future)
 
     def _outcome_of(self, call: Call, opened: wire.OpenOutcome, reply: Reply, *, waited: bool) -> wire.Part:
         """Decode it, and remember how long such calls take."""

@@ -16,7 +16,8 @@ from typing import Any
 
 from simpledist import job, policy
 from simpledist.broker import Broker, Keys, Link, refusals
-from simpledist.broker.records import Reply
+from simpledist.broker.records import Cleared, Reply
+from simpledist.clock import Reading, ServerClock
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
@@ -39,6 +40,7 @@ class Session:
         self.trouble: Why | None = "redis_down"  # None: Redis is up
         self.last_error: RedisDown | RedisRefused | None = None  # for people: what it was when it last was not up
         self.epoch = ""
+        self.clock = ServerClock()  # read by the listener with each nudge
         self.first_attempt = threading.Event()  # the first connection came or failed
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -57,6 +59,11 @@ class Session:
         return f"{self.client}-{next(self._numbers):x}"
 
     # --- Redis comes and goes ------------------------------------------------------------------------------------
+
+    def works(self, clock: Reading) -> None:
+        """Note that Redis has done what it was asked for, and what its clock showed."""
+        self.clock.read(clock)
+        self.trouble = None
 
     def note_trouble(self, error: RedisDown | RedisRefused) -> Why:
         """What calls that begin now shall know; a refusal is logged once a minute, for somebody must act."""
@@ -116,7 +123,7 @@ class Session:
                 self._broker.link.connect()
             return self._broker.cancel(self.client, jobs, spare_running=True)
 
-    def clear(self, function: str) -> int:
+    def clear(self, function: str) -> Cleared:
         with self._lock:
             if not self._broker.link.connected:
                 self._broker.link.connect()

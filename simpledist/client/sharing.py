@@ -42,9 +42,9 @@ class Sharing:
                 log.warning("function %s: calls like this one are neither joined nor cached: %s", function, error)
             return None
 
-    def label(self, id: str, address: str) -> str:
-        """How `submit` names the job of such a call."""
-        return job_label(id, address, join=self.join, cache_seconds=self.cache_seconds)
+    def label(self, id: str, address: str, *, anew: bool) -> str:
+        """How `submit` names the job of such a call; `anew`: no value that was kept answers it."""
+        return job_label(id, address, join=self.join, cache_seconds=self.cache_seconds, anew=anew)
 
 
 def sharing(name: str, local: Callable[..., Any], *, join: bool, cache: float | None) -> Sharing | None:

@@ -20,6 +20,7 @@ from simpledist.wire.chunks import (
 )
 from simpledist.wire.envelope import (
     CODECS,
+    Kind,
     OpenCall,
     OpenOutcome,
     SealedCall,
@@ -30,12 +31,14 @@ from simpledist.wire.envelope import (
     seal_call,
     seal_outcome,
 )
+from simpledist.wire.nonces import nonce
 from simpledist.wire.raised import encode_error
 from simpledist.wire.running import run_call
 
 __all__ = [
     "CODECS",
     "SLOW",
+    "Kind",
     "OpenCall",
     "OpenOutcome",
     "Part",
@@ -56,6 +59,7 @@ __all__ = [
     "encode_value",
     "fingerprint",
     "join_calls",
+    "nonce",
     "open_call",
     "open_outcome",
     "row_from",

@@ -1,39 +1,44 @@
 """The envelope: what is signed, what is checked, and in which order.
 
-    "SD" | version 1 | algorithm | key id 4 | direction | codec | kind | digest 16 | length 2, note | body | MAC 32
+    "SD" | version 2 | algorithm | key id 4 | direction | codec | kind | nonce, address or digest 16 | time 8 | python
+    | length 2, note | body | MAC 32
 
-The MAC (keyed blake2b) covers every byte before it and the function's qualified name. A call's digest is that of its
-function, codec and body; its result carries the same digest, so a result cannot be passed off as another call's, while
-every attempt at the same call gives an interchangeable one. Where calls are joined or cached (kind 2) the digest is the
-content address, that of function, code and canonical arguments: then every call like it gives one. The client compares
-it with the digest that it made itself, with or without a key. What callers hold as a digest ends with the call's codec,
-so that nobody can answer a client that speaks JSON with a pickle. Bodies are opaque here, but for that of a new call.
+The MAC (keyed blake2b) covers the namespace, the function's qualified name and every byte before it. A call carries a
+nonce that no other call has. Its result carries the digest of nonce, function, codec and body: so no result passes for
+that of another call, not even of an equal one made earlier, while every attempt at the same call gives an
+interchangeable one. Where calls are joined or cached (kind 2) the digest is the content address, that of function,
+code and canonical arguments: every call like it may have the result, and the time at which it was made says whether it
+is fresh enough. The client compares both with what it made itself, with or without a key. What callers hold as a digest
+ends with the call's codec, so that nobody can answer a client that speaks JSON with a pickle. Times are those of Redis'
+clock (clock.py). Bodies are opaque here, but for that of a new call. docs/protocol.md lists the fields.
 """
 
 from __future__ import annotations
 
+import functools
 import struct
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
-from simpledist import serializers
-from simpledist.errors import BadEnvelope, WrongKey
+from simpledist import policy, serializers
+from simpledist.errors import BadEnvelope, StaleOutcome, WrongKey
 from simpledist.fingerprint import brief
 from simpledist.pieces import Data, Pieces, parts_of
 from simpledist.signing import MAC_BYTES, Keyring
 
 Kind = Literal["value", "error", "chunk"]
 
-_HEADER = struct.Struct(">2sBB4sccB16sH")
-_MAGIC, _VERSION = b"SD", 1
+_HEADER = struct.Struct(">2sBB4sccB16sQBH")
+_MAGIC, _VERSION = b"SD", 2
 _UNSIGNED, _BLAKE2B = 0, 1
 _CALL, _RESULT = b"C", b"R"
-_PERSON = {_CALL: b"sd1-call", _RESULT: b"sd1-result"}
+_PERSON = {_CALL: b"sd2-call", _RESULT: b"sd2-result"}
 _CODEC_IDS: dict[str, bytes] = {"pickle": b"p", "json": b"j"}
 CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
 _KINDS: tuple[Kind, ...] = ("value", "error", "chunk")
 _SINGLE, _CHUNK, _SHARED = 0, 1, 2  # kinds of calls
 _DIGEST_BYTES = 16
+_NO_CODE = 0
 
 
 class SealedCall(NamedTuple):
@@ -81,46 +86,62 @@ def seal_call(
     keyring: Keyring,
     fingerprint: str = "",
     *,
+    nonce: bytes,
+    sealed_at_ms: int,
     address: bytes | None = None,
     chunk: bool = False,
 ) -> SealedCall:
     """A call's envelope; `fingerprint` is that of the client's function, told in brief: every queued call holds it.
 
-    `address`: the call's content address, where its outcome may be that of another call like it: takes the place of the
-    digest of the body. `chunk`: the body is that of many calls (`join_calls`).
+    `nonce`: the call's own, the same each time that it is sealed. `sealed_at_ms`: by Redis' clock. `address`: the
+    content address of a call whose outcome may be that of another call like it; takes the place of nonce and digest.
+    `chunk`: the body is that of many calls (`join_calls`).
     """
     kind = _CHUNK if chunk else _SHARED if address else _SINGLE
-    digest = address or _digest(function, codec, kind, body)
+    digest = address or _digest(nonce, function, codec, kind, body)
     note = brief(fingerprint).encode()
-    return SealedCall(_seal(_CALL, function, codec, kind, digest, note, body, keyring), digest + _CODEC_IDS[codec])
+    sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring)
+    return SealedCall(sealed, digest + _CODEC_IDS[codec])
 
 
-def open_call(function: str, data: Data, keyring: Keyring) -> OpenCall:
-    """Verify a call of `function`; WrongKey or BadEnvelope before anything is decoded."""
-    codec, kind, digest, note, body = _open(_CALL, function, data, keyring)
+def open_call(function: str, data: Data, keyring: Keyring, now_ms: int) -> OpenCall:
+    """Verify a call of `function`; WrongKey or BadEnvelope before anything is decoded.
+
+    `now_ms`: by Redis' clock. A call that is older than its client would have let it become is a copy of one that is
+    over.
+    """
+    codec, kind, mark, sealed_at_ms, note, body = _open(_CALL, function, data, keyring)
     if kind not in (_SINGLE, _CHUNK, _SHARED):
         raise BadEnvelope("a call of an unknown kind")
-    if kind != _SHARED and _digest(function, codec, kind, body) != digest:
-        raise BadEnvelope("the call's digest does not fit its body")
+    if now_ms - sealed_at_ms > policy.CALL_LIFE_SECONDS * 1000:
+        hours = policy.CALL_LIFE_SECONDS / 3600
+        raise BadEnvelope(f"sealed more than {hours:g} hours ago: a copy of an old call, or Redis' clock has jumped")
+    digest = mark if kind == _SHARED else _digest(mark, function, codec, kind, body)
     return OpenCall(codec, body, digest + _CODEC_IDS[codec], note, kind == _CHUNK, kind == _SHARED)
 
 
 def seal_outcome(
-    function: str, codec: str, kind: Kind, body: Data | memoryview, digest: bytes, keyring: Keyring
+    function: str, codec: str, kind: Kind, body: Data | memoryview, digest: bytes, keyring: Keyring, made_at_ms: int
 ) -> Data:
-    """The envelope of an outcome of the call with this digest."""
-    return _seal(_RESULT, function, codec, _KINDS.index(kind), digest[:_DIGEST_BYTES], b"", body, keyring)
+    """The envelope of an outcome of the call with this digest, made at this time of Redis' clock."""
+    mark = digest[:_DIGEST_BYTES]
+    return _seal(_RESULT, function, codec, _KINDS.index(kind), mark, made_at_ms, b"", body, keyring)
 
 
-def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring) -> OpenOutcome:
-    """Verify an outcome of the call with this digest; WrongKey or BadEnvelope before anything is decoded."""
-    codec, kind, carried, note, body = _open(_RESULT, function, data, keyring)
+def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring, not_before_ms: int = 0) -> OpenOutcome:
+    """Verify an outcome of the call with this digest; WrongKey or BadEnvelope before anything is decoded.
+
+    StaleOutcome for one that was made before `not_before_ms`, by Redis' clock.
+    """
+    codec, kind, mark, made_at_ms, note, body = _open(_RESULT, function, data, keyring)
     if note:
         raise BadEnvelope("a result with a note")
-    if carried + _CODEC_IDS[codec] != digest:
+    if mark + _CODEC_IDS[codec] != digest:
         raise BadEnvelope("the result is that of another call")
     if kind >= len(_KINDS):
         raise BadEnvelope("neither a value nor an error nor a chunk's outcomes")
+    if made_at_ms < not_before_ms:
+        raise StaleOutcome("the result was made earlier than its caller asks for")
     return OpenOutcome(_KINDS[kind], codec, body)
 
 
@@ -129,16 +150,21 @@ def codec_id(codec: str) -> bytes:
     return _CODEC_IDS[codec]
 
 
-def _digest(function: str, codec: str, kind: int, body: Data | memoryview) -> bytes:
+def _digest(nonce: bytes, function: str, codec: str, kind: int, body: Data | memoryview) -> bytes:
     # A chunk's digest is none that a single call could have: neither's result passes for the other's. Processors have
     # instructions for SHA-256: of 10 MB it takes them a third of the time of blake2b.
-    digest = sha256(b"sd1-chunk\0" if kind == _CHUNK else b"sd1-digest\0")
-    digest.update(_length_first(function) + _length_first(codec))
+    digest = sha256(_about(function, codec, kind == _CHUNK) + nonce)
     for part in parts_of(body):
         digest.update(part)
     return digest.digest()[:_DIGEST_BYTES]
 
 
+@functools.lru_cache(maxsize=1024)
+def _about(function: str, codec: str, chunk: bool) -> bytes:
+    return (b"sd2-chunk\0" if chunk else b"sd2-digest\0") + _length_first(function) + _length_first(codec)
+
+
+@functools.lru_cache(maxsize=1024)
 def _length_first(text: str) -> bytes:
     data = text.encode()
     return struct.pack(">I", len(data)) + data
@@ -149,28 +175,30 @@ def _seal(
     function: str,
     codec: str,
     kind: int,
-    digest: bytes,
+    mark: bytes,
+    at_ms: int,
     note: bytes,
     body: Data | memoryview,
     keyring: Keyring,
 ) -> Data:
-    algorithm = _BLAKE2B if keyring else _UNSIGNED
+    algorithm, key_id = _BLAKE2B if keyring else _UNSIGNED, keyring.signing_id
+    python = _NO_CODE
     header = _HEADER.pack(
-        _MAGIC, _VERSION, algorithm, keyring.signing_id, direction, _CODEC_IDS[codec], kind, digest, len(note)
+        _MAGIC, _VERSION, algorithm, key_id, direction, _CODEC_IDS[codec], kind, mark, at_ms, python, len(note)
     )
     parts = [header, note, *parts_of(body)]
     if keyring:
-        parts.append(keyring.mac(_PERSON[direction], keyring.signing_id, _length_first(function), *parts))
+        parts.append(keyring.mac(_PERSON[direction], key_id, _length_first(function), *parts))
     return Pieces(parts) if isinstance(body, Pieces) else b"".join(parts)
 
 
 def _open(
     direction: bytes, function: str, data: Data, keyring: Keyring
-) -> tuple[str, int, bytes, str, memoryview | Pieces]:
+) -> tuple[str, int, bytes, int, str, memoryview | Pieces]:
     if len(data) < _HEADER.size:
         raise BadEnvelope("too short to be an envelope of ours")
     header = _cut(data, 0, _HEADER.size)
-    magic, version, algorithm, key_id, towards, codec_id, kind, digest, length = _HEADER.unpack(bytes(header))
+    magic, version, algorithm, key_id, towards, codec_id, kind, mark, at_ms, _, length = _HEADER.unpack(bytes(header))
     if magic != _MAGIC or version != _VERSION:
         raise BadEnvelope("not an envelope of this version of simpledist")
     end = len(data)
@@ -198,7 +226,7 @@ def _open(
         note = bytes(_cut(data, _HEADER.size, begin)).decode()
     except UnicodeDecodeError:
         raise BadEnvelope("the note is not text") from None
-    return CODECS[codec_id], kind, digest, note, _cut(data, begin, end)
+    return CODECS[codec_id], kind, mark, at_ms, note, _cut(data, begin, end)
 
 
 def _cut(data: Data, start: int, stop: int) -> memoryview | Pieces:

@@ -21,6 +21,7 @@ from simpledist.faultpoints import point
 from simpledist.signing import Keyring
 from simpledist.worker.channel import CHUNK, JOB, PARTS, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot
+from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.errands import Errand, batches
 from simpledist.worker.links import Links, Pop
 from simpledist.worker.paces import Paces
@@ -45,7 +46,7 @@ class Jobs:
         self._worker = worker
         self._links = links
         self._children = children
-        self._keyring = keyring
+        self._envelopes = Envelopes(keyring, links.clock)
         self._numbers = itertools.count(1)
         self._recycle = recycle
         self._errands: deque[Errand] = deque()
@@ -159,7 +160,7 @@ class Jobs:
             self.release([held])
             return None
         try:
-            call = wire.open_call(held.function, data, self._keyring)
+            call = self._envelopes.open(held.function, data)
         except WrongKey as error:
             self.fail(held, "key", str(error))
             return None
@@ -213,9 +214,8 @@ class Jobs:
         if kind == "chunk":
             self._chunk_ended(placed)
         elif kind in ("value", "error"):
-            outcome = wire.seal_outcome(held.function, placed.codec, kind, answer.body, placed.digest, self._keyring)
-            run_ms = round(run_seconds * 1000)
-            self._ended.append(Ended(held, kind, outcome, run_ms, answer.first[:TOLD_CHARACTERS]))
+            outcome = self._envelopes.seal(placed, kind, answer.body)
+            self._ended.append(Ended(held, kind, outcome, round(run_seconds * 1000), answer.first[:TOLD_CHARACTERS]))
         else:
             self.fail(held, kind, answer.first)
         if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
@@ -259,7 +259,7 @@ class Jobs:
     def _chunk_ended(self, placed: Placed) -> None:
         """Bring what has been answered; the client sends the rest again."""
         body = b"".join(placed.parts or ())
-        outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
+        outcome = self._envelopes.seal(placed, "chunk", body)
         told = f"chunk {placed.returned} {placed.raised}\n{placed.told[:TOLD_CHARACTERS]}"
         self._ended.append(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000), told))
 
@@ -272,7 +272,7 @@ class Jobs:
         slot.channel.send([Frame(RECALL, job=index, part=running + 1)])
         finished = b"".join(placed.parts) if placed.parts_bytes < policy.BESIDE_BYTES - 1024 else b""
         body = finished + wire.encode_part(running, wire.SLOW, b"")
-        outcome = wire.seal_outcome(placed.held.function, placed.codec, "chunk", body, placed.digest, self._keyring)
+        outcome = self._envelopes.seal(placed, "chunk", body)
         told = Ended(placed.held, "partial", outcome, round(placed.parts_us / 1000))
         nonce = self._nonce()
 

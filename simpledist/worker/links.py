@@ -15,6 +15,7 @@ from simpledist import policy
 from simpledist.broker import Broker, Keys, Link, evicts, refusals
 from simpledist.broker.link import packed
 from simpledist.broker.records import Ended, Take
+from simpledist.clock import ServerClock
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 
@@ -41,6 +42,7 @@ class Links:
 
     def __init__(self, config: Config) -> None:
         self.keys = Keys(config.namespace)
+        self.clock = ServerClock()  # read with each beat
         self._where = config.safe_url
         self.pop, command, beat = (
             Link(config.url, name=f"simpledist-worker-{purpose}", stays_here=config.stays_here)

@@ -118,7 +118,10 @@ class Presence:
         held = list(self._jobs.held)
         slots = self._children.count
         introduction = self._introduction()
-        return self._links.beat.beat(self._worker, self._connection(), held, *introduction, slots=slots, vitals=news)
+        beaten = self._links.beat.beat(self._worker, self._connection(), held, *introduction, slots=slots, vitals=news)
+        if beaten.clock is not None:
+            self._links.clock.read(beaten.clock)
+        return beaten
 
     def leave(self, *, final: bool) -> None:
         """Withdraw the offers; `final`: and go."""

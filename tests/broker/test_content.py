@@ -64,7 +64,7 @@ def test_what_was_submitted_before_a_clear_is_not_kept_even_if_requeued(bench: B
     keep(bench, "c1-1", "a", b"old")
     assert submit(bench, "c1-2", "b") == "queued"
     (claimed,) = bench.claim()
-    assert bench.broker.clear("fib") == 1
+    assert bench.broker.clear("fib") == (1, bench.now_ms)
     assert bench.broker.release("w1", [claimed.held]) == ["requeued"]
     (claimed,) = bench.claim()
     assert bench.succeed(claimed) == "succeeded"

@@ -33,4 +33,8 @@ def test_a_queued_job_with_a_small_call_weighs_little(real_bench: Bench) -> None
 
 def sealed(argument: int) -> bytes:
     body = wire.encode_arguments("pickle", (argument,))
-    return bytes(wire.seal_call("increment", "pickle", body, Keyring(), FINGERPRINT).data)
+    sealed_at_ms = 1_800_000_000_000
+    call = wire.seal_call(
+        "increment", "pickle", body, Keyring(), FINGERPRINT, nonce=wire.nonce(), sealed_at_ms=sealed_at_ms
+    )
+    return bytes(call.data)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import simpledist
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
@@ -103,6 +104,30 @@ def test_redis_own_clock_jumps(
     assert set(history.where()) <= {"remote", "no_worker"}
     history.check(most_runs=3)
     probe(client)
+
+
+# Only back: what goes forth ends the lives of keys, and the workers' too.
+@pytest.mark.parametrize("offset", ["-2h", "-2d"])
+def test_joined_and_cached_calls_while_redis_own_clock_jumps(
+    jumping_redis: tuple[EmbeddedRedis, Clock], make_cluster: MakeCluster, history: History, offset: str
+) -> None:
+    """Their outcomes carry a time: before, across and after the jump each call comes to its own value."""
+    redis, clock = jumping_redis
+    cluster = make_cluster(redis=redis, workers=2)
+    client = cluster.connect()
+    probe(client)
+    function = simpledist.worker_function(client, "work", work.work, join=True, cache=30)
+    numbers = [n for n in range(100, 140) if n % 7 != 6]
+    futures = [function.submit(n, 0.2) for n in numbers]
+    wait_until(lambda: sum(future.done() for future in futures) > 4, 20, "some have ended")
+    clock.jump(offset)
+    futures += [function.submit(n, 0.2) for n in numbers]
+    assert [future.result(30) for future in futures] == [work.value_of(n) for n in numbers] * 2
+    assert {future.info.where for future in futures if future.info} == {"remote"}
+    assert [function(n, 0.2) for n in numbers[:5]] == [work.value_of(n) for n in numbers[:5]]
+    probe(client)
+    function.cache_clear()
+    clock.jump("+0")  # keys that were made now would seem to live too long from an earlier time
 
 
 def _redis_seconds(url: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,11 @@ def thief(signed: Cluster) -> Any:
 
 
 def forged_call(bomb: Bomb, honest: bytes) -> bytes:
-    """All that can be made without the key: the digest of its body, the id of the key, a code of the right length."""
+    """All that can be made without the key: a fresh nonce, the id of the key, a code of the right length."""
     other = Keyring([os.urandom(32)])
-    sealed = bytes(wire.seal_call("work", "pickle", wire.encode_arguments("pickle", (bomb,)), other).data)
+    body = wire.encode_arguments("pickle", (bomb,))
+    call = wire.seal_call("work", "pickle", body, other, nonce=wire.nonce(), sealed_at_ms=round(time.time() * 1000))
+    sealed = bytes(call.data)
     return sealed[: KEY_ID.start] + honest[KEY_ID] + sealed[KEY_ID.stop :]
 
 
@@ -94,7 +97,7 @@ def test_replies_that_nobody_asked_for_are_passed_over(
     bomb = Bomb(tmp_path / "canary")
     pickled = pickle.dumps(bomb)
     unsigned, signed_by_another = (
-        wire.seal_outcome("work", "pickle", "value", pickled, futures[i].call.digest, keyring)
+        wire.seal_outcome("work", "pickle", "value", pickled, futures[i].call.digest, keyring, 0)
         for i, keyring in ((0, Keyring()), (5, Keyring([os.urandom(32)])))
     )
     reply = Keys().reply(client.id)
@@ -132,7 +135,7 @@ def test_one_calls_result_is_not_anothers(signed: Cluster, thief: Link, history:
     futures = history.submit(client, [2, 3])
     wait_until(lambda: all(future.call.digest for future in futures), 5, "they are sealed")
     value = wire.encode_value("pickle", work.value_of(2))
-    honest = wire.seal_outcome("work", "pickle", "value", value, futures[0].call.digest, keyring)
+    honest = wire.seal_outcome("work", "pickle", "value", value, futures[0].call.digest, keyring, 0)
     reply = Keys().reply(client.id)
     for future in reversed(futures):
         thief.call("RPUSH", reply, future.call.id.encode() + b" succeeded - w1 1 0 0 inline\n" + bytes(honest))

@@ -74,7 +74,7 @@ MUTATIONS = (
         "digest",
         "a result is taken for that of any call",
         "simpledist/wire/envelope.py",
-        "carried + _CODEC_IDS[codec] != digest",
+        "mark + _CODEC_IDS[codec] != digest",
         "False",
         "tests/faults/test_hostile.py -k anothers",
     ),

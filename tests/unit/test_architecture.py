@@ -18,6 +18,7 @@ FLOORS = {
     "placement": 0,
     "reasons": 0,
     "pieces": 0,
+    "clock": 0,
     "config": 1,
     "sentinel_url": 0,
     "signing": 1,

@@ -49,7 +49,7 @@ def test_each_call_travels_once_and_what_is_sealed_as_a_chunk_is_one(lengths: li
     futures = gathered(outcomes, lengths)
     bodies: list[bytes] = []
     for unit in bundled(outcomes, futures) if futures else []:
-        opened = wire.open_call("f", outcomes.sealed(unit), Keyring())
+        opened = wire.open_call("f", outcomes.sealed(unit), Keyring(), 0)
         assert opened.chunk == (unit.call.bundle is not None)
         bodies += map(bytes, wire.split_calls("pickle", opened.body) if opened.chunk else [opened.body])
         assert outcomes.in_flight[unit.call.id] is unit

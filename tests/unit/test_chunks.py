@@ -15,11 +15,13 @@ from simpledist.policy import Experience
 from simpledist.signing import Keyring
 
 KEYS = Keyring([b"k" * 32])
+NONCE = b"a nonce, 16 long"
 BODIES = [wire.encode_arguments("pickle", (n,)) for n in range(3)]
 
 
 def sealed(keyring: Keyring = KEYS) -> Any:
-    return wire.seal_call("f", "pickle", wire.join_calls([bytes(body) for body in BODIES]), keyring, chunk=True)
+    body = wire.join_calls([bytes(body) for body in BODIES])
+    return wire.seal_call("f", "pickle", body, keyring, chunk=True, nonce=NONCE, sealed_at_ms=0)
 
 
 def args_of(call: memoryview | tuple[Any, ...]) -> tuple[Any, ...]:
@@ -68,7 +70,7 @@ def test_a_body_that_was_cut_is_refused_or_holds_fewer_calls(calls: list[bytes],
 
 
 def test_a_chunk_is_opened_as_one() -> None:
-    call = wire.open_call("f", sealed().data, KEYS)
+    call = wire.open_call("f", sealed().data, KEYS, 0)
     assert call.chunk
     assert [args_of(one) for one in wire.split_calls("pickle", call.body)] == [(0,), (1,), (2,)]
 
@@ -80,27 +82,28 @@ def test_parts_keep_number_kind_and_value() -> None:
         wire.encode_part(1, "value", b"nonsense"),
     ]
     envelope = sealed()
-    outcome = wire.seal_outcome("f", "pickle", "chunk", b"".join(parts), envelope.digest, KEYS)
+    outcome = wire.seal_outcome("f", "pickle", "chunk", b"".join(parts), envelope.digest, KEYS, 0)
     found = wire.decode_parts(wire.open_outcome("f", outcome, envelope.digest, KEYS))
     assert found == {0: wire.Value("zero"), 2: "too_big", 1: "undecodable"}
 
 
 def test_a_chunks_outcome_is_none_of_a_single_call_and_the_other_way_round() -> None:
     envelope = sealed()
-    one = wire.seal_outcome("f", "pickle", "value", b"x", envelope.digest, KEYS)
+    one = wire.seal_outcome("f", "pickle", "value", b"x", envelope.digest, KEYS, 0)
     with pytest.raises(Undecodable):
         wire.decode_parts(wire.open_outcome("f", one, envelope.digest, KEYS))
-    many = wire.seal_outcome("f", "pickle", "chunk", b"", envelope.digest, KEYS)
+    many = wire.seal_outcome("f", "pickle", "chunk", b"", envelope.digest, KEYS, 0)
     with pytest.raises(Undecodable):
         wire.decode_outcome(wire.open_outcome("f", many, envelope.digest, KEYS))
 
 
 def test_a_chunk_and_a_call_with_the_same_body_have_different_digests() -> None:
     body = wire.encode_arguments("pickle", (1,))
-    call = wire.seal_call("f", "pickle", body, KEYS)
-    chunk = wire.seal_call("f", "pickle", body, KEYS, chunk=True)
+    call, chunk = (
+        wire.seal_call("f", "pickle", body, KEYS, nonce=NONCE, sealed_at_ms=0, chunk=chunk) for chunk in (False, True)
+    )
     assert call.digest != chunk.digest
-    outcome = wire.seal_outcome("f", "pickle", "value", b"x", chunk.digest, KEYS)
+    outcome = wire.seal_outcome("f", "pickle", "value", b"x", chunk.digest, KEYS, 0)
     with pytest.raises(BadEnvelope, match="another call"):
         wire.open_outcome("f", outcome, call.digest, KEYS)
 

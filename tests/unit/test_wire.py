@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import json
 import math
 import re
@@ -21,14 +22,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpledist import wire
-from simpledist.errors import BadEnvelope, RemoteTraceback, Undecodable, Unserialisable, WrongKey
+from simpledist.errors import BadEnvelope, RemoteTraceback, StaleOutcome, Undecodable, Unserialisable, WrongKey
+from simpledist.pieces import Data
 from simpledist.signing import Keyring
 
 KEY, OTHER, NONE = Keyring([b"1" * 32]), Keyring([b"2" * 32]), Keyring()
 KEYRINGS = pytest.mark.parametrize("keyring", [KEY, NONE], ids=["key", "no key"])
 CODECS = pytest.mark.parametrize("codec", ["pickle", "json"])
 
-HEADER_BYTES = 29  # the smallest envelope: nothing but its header
+HEADER_BYTES = 38  # the smallest envelope: nothing but its header
+NONCE = b"a nonce, 16 long"
+NOW_MS = 1_800_000_000_000
+DAY_MS = 24 * 3600 * 1000
 
 
 def seal_call(
@@ -40,9 +45,30 @@ def seal_call(
     fingerprint: str = "",
     *,
     lend: bool = False,
+    nonce: bytes = NONCE,
+    sealed_at_ms: int = NOW_MS,
+    address: bytes | None = None,
 ) -> wire.SealedCall:
     body = wire.encode_arguments(codec, args, kwargs, lend=lend)
-    return wire.seal_call(function, codec, body, keyring, fingerprint)
+    return wire.seal_call(
+        function, codec, body, keyring, fingerprint, nonce=nonce, sealed_at_ms=sealed_at_ms, address=address
+    )
+
+
+def open_call(function: str, data: Data, keyring: Keyring, now_ms: int = NOW_MS) -> wire.OpenCall:
+    return wire.open_call(function, data, keyring, now_ms)
+
+
+def seal_outcome(
+    function: str,
+    codec: str,
+    kind: wire.Kind,
+    body: Data,
+    digest: bytes,
+    keyring: Keyring,
+    made_at_ms: int = NOW_MS,
+) -> Data:
+    return wire.seal_outcome(function, codec, kind, body, digest, keyring, made_at_ms)
 
 
 def sealed(codec: str = "pickle", keyring: Keyring = KEY, function: str = "fib@3", *args: Any) -> wire.SealedCall:
@@ -50,7 +76,7 @@ def sealed(codec: str = "pickle", keyring: Keyring = KEY, function: str = "fib@3
 
 
 def outcome_of(call: wire.SealedCall, keyring: Keyring = KEY, function: str = "fib@3", codec: str = "pickle") -> bytes:
-    return bytes(wire.seal_outcome(function, codec, "value", wire.encode_value(codec, 6765), call.digest, keyring))
+    return bytes(seal_outcome(function, codec, "value", wire.encode_value(codec, 6765), call.digest, keyring))
 
 
 def travelled(error: BaseException, codec: str = "pickle") -> BaseException:
@@ -75,7 +101,7 @@ def thrown(error: BaseException) -> BaseException:
 @KEYRINGS
 def test_a_call_arrives_as_it_was_made(codec: str, keyring: Keyring) -> None:
     call = sealed(codec, keyring)
-    opened = wire.open_call("fib@3", call.data, keyring)
+    opened = open_call("fib@3", call.data, keyring)
     assert (opened.codec, opened.digest, opened.fingerprint) == (codec, call.digest, wire.brief("m:fib/py3.11/aa"))
     assert wire.decode_arguments(opened.codec, opened.body) == ((20,), {"k": "v"})
     assert wire.decode_arguments(opened.codec, bytes(opened.body)) == ((20,), {"k": "v"})
@@ -96,7 +122,7 @@ def test_an_exception_arrives_as_it_was_raised(codec: str, keyring: Keyring) -> 
     call = sealed(codec, keyring)
     body, line = wire.encode_error(codec, thrown(ValueError("no", 3)))
     assert line == "ValueError: ('no', 3)"
-    data = wire.seal_outcome("fib@3", codec, "error", body, call.digest, keyring)
+    data = seal_outcome("fib@3", codec, "error", body, call.digest, keyring)
     opened = wire.open_outcome("fib@3", data, call.digest, keyring)
     raised = wire.decode_outcome(opened)
     assert isinstance(raised, wire.Raised)
@@ -113,13 +139,13 @@ def test_an_exception_arrives_as_it_was_raised(codec: str, keyring: Keyring) -> 
 )
 def test_any_arguments_arrive(keyring: Keyring, args: list[Any], kwargs: dict[str, Any]) -> None:
     call = seal_call("f", "pickle", tuple(args), kwargs, keyring)
-    opened = wire.open_call("f", call.data, keyring)
+    opened = open_call("f", call.data, keyring)
     assert wire.decode_arguments(opened.codec, opened.body) == (tuple(args), kwargs)
 
 
 @pytest.mark.parametrize("text", ["", "m:grüße/py3.11/aa", "m:\ud800/py3.11/aa", "é" * 40_000 + "x", "x" * 70_000])
 def test_a_strange_fingerprint_never_spoils_a_call(text: str) -> None:
-    opened = wire.open_call("f", seal_call("f", "pickle", (1,), {}, KEY, text).data, KEY)
+    opened = open_call("f", seal_call("f", "pickle", (1,), {}, KEY, text).data, KEY)
     assert opened.fingerprint == wire.brief(text)
     assert len(opened.fingerprint) in (0, 9)
 
@@ -127,10 +153,56 @@ def test_a_strange_fingerprint_never_spoils_a_call(text: str) -> None:
 # --- what is bound to what -------------------------------------------------------------------------------------------
 
 
-def test_equal_calls_have_equal_digests_and_every_attempt_an_interchangeable_outcome() -> None:
-    first, again = sealed(), sealed()
-    assert first == again
+def test_every_attempt_at_a_call_has_its_digest_and_an_interchangeable_outcome() -> None:
+    first = seal_call("fib@3", "pickle", (20,), {}, KEY)
+    again = seal_call("fib@3", "pickle", (20,), {}, KEY, sealed_at_ms=NOW_MS + DAY_MS)
+    assert first.digest == again.digest
+    assert first.data != again.data
     assert wire.open_outcome("fib@3", outcome_of(again), first.digest, KEY).kind == "value"
+
+
+@KEYRINGS
+def test_the_outcome_of_an_equal_call_made_earlier_is_refused(keyring: Keyring) -> None:
+    earlier = seal_call("fib@3", "pickle", (20,), {}, keyring, nonce=wire.nonce())
+    mine = seal_call("fib@3", "pickle", (20,), {}, keyring, nonce=wire.nonce())
+    with pytest.raises(BadEnvelope, match="another call"):
+        wire.open_outcome("fib@3", outcome_of(earlier, keyring), mine.digest, keyring)
+
+
+def test_what_another_namespace_signed_with_the_same_key_is_refused() -> None:
+    here, there = Keyring([b"1" * 32], "here"), Keyring([b"1" * 32], "there")
+    call = sealed(keyring=there)
+    assert open_call("fib@3", call.data, there)
+    with pytest.raises(WrongKey, match="namespace"):
+        open_call("fib@3", call.data, here)
+    with pytest.raises(WrongKey, match="namespace"):
+        wire.open_outcome("fib@3", outcome_of(call, there), call.digest, here)
+
+
+def test_a_namespace_and_a_function_cannot_be_cut_in_another_place() -> None:
+    call = seal_call("bfib", "pickle", (20,), {}, Keyring([b"1" * 32], "a"))
+    with pytest.raises(WrongKey):
+        open_call("fib", call.data, Keyring([b"1" * 32], "ab"))
+
+
+@pytest.mark.parametrize("address", [None, b"sixteen bytes it"])
+def test_a_call_older_than_a_day_is_refused_and_one_from_the_future_is_not(address: bytes | None) -> None:
+    call = seal_call("fib@3", "pickle", (20,), {}, KEY, address=address)
+    for now_ms in (0, NOW_MS - DAY_MS, NOW_MS, NOW_MS + DAY_MS):
+        assert open_call("fib@3", call.data, KEY, now_ms).digest == call.digest
+    with pytest.raises(BadEnvelope, match="24 hours"):
+        open_call("fib@3", call.data, KEY, NOW_MS + DAY_MS + 1)
+
+
+def test_an_outcome_that_others_may_have_is_accepted_from_a_time_on() -> None:
+    address = b"sixteen bytes it"
+    call = seal_call("fib@3", "pickle", (20,), {}, KEY, address=address)
+    assert call.digest[:16] == open_call("fib@3", call.data, KEY).digest[:16] == address
+    outcome = outcome_of(call)
+    for not_before_ms in (0, NOW_MS - 1, NOW_MS):
+        assert wire.open_outcome("fib@3", outcome, call.digest, KEY, not_before_ms).kind == "value"
+    with pytest.raises(StaleOutcome):
+        wire.open_outcome("fib@3", outcome, call.digest, KEY, NOW_MS + 1)
 
 
 @pytest.mark.parametrize(
@@ -153,11 +225,14 @@ def test_the_outcome_of_another_call_is_refused_with_and_without_a_key(
         wire.open_outcome("fib@3", outcome_of(other, keyring), mine.digest, keyring)
 
 
-def test_a_call_is_refused_under_another_name_with_and_without_a_key() -> None:
+def test_a_call_under_another_name_is_refused_with_a_key_and_its_outcome_without_one() -> None:
     with pytest.raises(WrongKey):
-        wire.open_call("fib@4", sealed().data, KEY)
-    with pytest.raises(BadEnvelope, match="digest"):
-        wire.open_call("fib@4", sealed(keyring=NONE).data, NONE)
+        open_call("fib@4", sealed().data, KEY)
+    call = sealed(keyring=NONE)
+    elsewhere = open_call("fib@4", call.data, NONE)
+    answer = outcome_of(call._replace(digest=elsewhere.digest), NONE, "fib@4")
+    with pytest.raises(BadEnvelope, match="another call"):
+        wire.open_outcome("fib@4", answer, call.digest, NONE)
 
 
 def test_an_outcome_is_refused_under_another_name() -> None:
@@ -172,13 +247,13 @@ def test_a_call_is_no_outcome_and_an_outcome_no_call(keyring: Keyring) -> None:
     with pytest.raises(BadEnvelope):
         wire.open_outcome("fib@3", call.data, call.digest, keyring)
     with pytest.raises(BadEnvelope):
-        wire.open_call("fib@3", outcome_of(call, keyring), keyring)
+        open_call("fib@3", outcome_of(call, keyring), keyring)
 
 
 def test_a_process_with_a_key_refuses_what_is_unsigned() -> None:
     call = sealed(keyring=NONE)
     with pytest.raises(WrongKey, match="not signed"):
-        wire.open_call("fib@3", call.data, KEY)
+        open_call("fib@3", call.data, KEY)
     with pytest.raises(WrongKey, match="not signed"):
         wire.open_outcome("fib@3", outcome_of(call, NONE), call.digest, KEY)
 
@@ -186,7 +261,7 @@ def test_a_process_with_a_key_refuses_what_is_unsigned() -> None:
 def test_a_process_with_a_key_refuses_the_keys_of_others() -> None:
     call = sealed(keyring=OTHER)
     with pytest.raises(WrongKey, match="not ours"):
-        wire.open_call("fib@3", call.data, KEY)
+        open_call("fib@3", call.data, KEY)
     with pytest.raises(WrongKey, match="not ours"):
         wire.open_outcome("fib@3", outcome_of(call, OTHER), call.digest, KEY)
 
@@ -194,7 +269,7 @@ def test_a_process_with_a_key_refuses_the_keys_of_others() -> None:
 def test_a_process_without_a_key_refuses_what_is_signed() -> None:
     call = sealed()
     with pytest.raises(WrongKey, match="no key"):
-        wire.open_call("fib@3", call.data, NONE)
+        open_call("fib@3", call.data, NONE)
     with pytest.raises(WrongKey, match="no key"):
         wire.open_outcome("fib@3", outcome_of(call), call.digest, NONE)
 
@@ -202,7 +277,7 @@ def test_a_process_without_a_key_refuses_what_is_signed() -> None:
 def test_while_keys_rotate_both_sides_understand_each_other() -> None:
     both = Keyring([b"2" * 32, b"1" * 32])
     call = sealed(keyring=KEY)
-    opened = wire.open_call("fib@3", call.data, both)
+    opened = open_call("fib@3", call.data, both)
     answer = outcome_of(call, both)
     assert wire.open_outcome("fib@3", answer, opened.digest, both)
     with pytest.raises(WrongKey):
@@ -215,7 +290,7 @@ def test_while_keys_rotate_both_sides_understand_each_other() -> None:
 def opener(is_call: bool, digest: bytes, keyring: Keyring) -> Callable[[bytes], object]:
     """What the receiver does with such bytes."""
     if is_call:
-        return lambda data: wire.open_call("fib@3", data, keyring)
+        return lambda data: open_call("fib@3", data, keyring)
     return lambda data: wire.open_outcome("fib@3", data, digest, keyring)
 
 
@@ -231,12 +306,18 @@ def test_no_changed_byte_gets_past_a_key(draw: st.DataObject) -> None:
         opens(bytes(changed))
 
 
-@KEYRINGS
-def test_nothing_cut_short_gets_through(keyring: Keyring) -> None:
-    call = sealed(keyring=keyring)
+def test_nothing_cut_short_gets_past_a_key() -> None:
+    call = sealed()
     for length in range(len(call.data)):
         with pytest.raises(BadEnvelope):
-            wire.open_call("fib@3", bytes(call.data)[:length], keyring)
+            open_call("fib@3", bytes(call.data)[:length], KEY)
+
+
+def test_without_a_key_the_outcome_of_a_call_that_was_cut_short_is_that_of_another() -> None:
+    call = sealed(keyring=NONE)
+    for length in range(len(call.data)):
+        with contextlib.suppress(BadEnvelope):
+            assert open_call("fib@3", bytes(call.data)[:length], NONE).digest != call.digest
 
 
 def test_no_outcome_cut_short_or_made_longer_gets_past_a_key() -> None:
@@ -251,31 +332,31 @@ def test_no_outcome_cut_short_or_made_longer_gets_past_a_key() -> None:
 
 @given(st.data())
 @settings(max_examples=300)
-def test_without_a_key_damage_is_a_bad_envelope_or_shows_in_nothing_that_runs(draw: st.DataObject) -> None:
+def test_without_a_key_damage_to_a_call_is_a_bad_envelope_or_makes_its_outcome_one(draw: st.DataObject) -> None:
     call = sealed(keyring=NONE)
     changed = bytearray(bytes(call.data))
     changed[draw.draw(st.integers(0, len(changed) - 1))] ^= draw.draw(st.integers(1, 255))
     try:
-        opened = wire.open_call("fib@3", bytes(changed), NONE)
+        opened = open_call("fib@3", bytes(changed), NONE)
     except BadEnvelope:
         return
-    assert opened.digest == call.digest
-    assert wire.decode_arguments(opened.codec, opened.body) == ((20,), {"k": "v"})
+    if opened.digest == call.digest:
+        assert wire.decode_arguments(opened.codec, opened.body) == ((20,), {"k": "v"})
 
 
-@given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda rest: b"SD\x01" + rest))
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda rest: b"SD\x02" + rest))
 @settings(max_examples=300)
 @KEYRINGS
 def test_foreign_bytes_are_a_bad_envelope(keyring: Keyring, data: bytes) -> None:
     with pytest.raises(BadEnvelope):
-        wire.open_call("fib@3", data, keyring)
+        open_call("fib@3", data, keyring)
     with pytest.raises(BadEnvelope):
         wire.open_outcome("fib@3", data, b"0" * 16 + b"p", keyring)
 
 
 @pytest.mark.parametrize(
     ("at", "byte"),
-    [(0, b"X"), (2, b"\x02"), (3, b"\x07"), (8, b"X"), (9, b"x"), (10, b"\x07"), (27, b"\xff")],
+    [(0, b"X"), (2, b"\x01"), (3, b"\x07"), (8, b"X"), (9, b"x"), (10, b"\x07"), (36, b"\xff")],
     ids=["magic", "version", "algorithm", "direction", "codec", "kind", "length of the note"],
 )
 def test_each_field_of_a_header_is_checked(at: int, byte: bytes) -> None:
@@ -290,8 +371,8 @@ def test_each_field_of_a_header_is_checked(at: int, byte: bytes) -> None:
 
 
 def test_the_header_has_the_size_that_the_docs_say() -> None:
-    assert len(wire.seal_outcome("f", "pickle", "value", b"", b"0" * 17, NONE)) == HEADER_BYTES
-    assert len(wire.seal_outcome("f", "pickle", "value", b"", b"0" * 17, KEY)) == HEADER_BYTES + 32
+    assert len(seal_outcome("f", "pickle", "value", b"", b"0" * 17, NONE)) == HEADER_BYTES
+    assert len(seal_outcome("f", "pickle", "value", b"", b"0" * 17, KEY)) == HEADER_BYTES + 32
 
 
 # --- nothing is decoded before it is verified ------------------------------------------------------------------------
@@ -309,7 +390,7 @@ class Bomb:
 
 def test_a_bomb_goes_off_where_it_is_honestly_signed_so_that_the_next_tests_mean_something(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
-    opened = wire.open_call("f", seal_call("f", "pickle", (Bomb(canary),), {}, KEY).data, KEY)
+    opened = open_call("f", seal_call("f", "pickle", (Bomb(canary),), {}, KEY).data, KEY)
     assert not canary.exists(), "opening decodes nothing"
     wire.decode_arguments(opened.codec, opened.body)
     assert canary.exists()
@@ -320,11 +401,9 @@ def test_a_bomb_that_our_keys_did_not_sign_is_never_unpickled(tmp_path: Path, ke
     canary = tmp_path / "canary"
     forged = seal_call("f", "pickle", (Bomb(canary),), {}, keyring)
     with pytest.raises(WrongKey):
-        wire.open_call("f", forged.data, KEY)
+        open_call("f", forged.data, KEY)
     for kind in ("value", "error"):
-        answer = wire.seal_outcome(
-            "f", "pickle", kind, wire.encode_value("pickle", Bomb(canary)), forged.digest, keyring
-        )
+        answer = seal_outcome("f", "pickle", kind, wire.encode_value("pickle", Bomb(canary)), forged.digest, keyring)
         with pytest.raises(WrongKey):
             wire.decode_outcome(wire.open_outcome("f", answer, forged.digest, KEY))
     assert not canary.exists()
@@ -334,7 +413,7 @@ def test_a_bomb_that_our_keys_did_not_sign_is_never_unpickled(tmp_path: Path, ke
 def test_a_bomb_in_the_outcome_of_another_call_is_never_unpickled(tmp_path: Path, keyring: Keyring) -> None:
     canary = tmp_path / "canary"
     mine, other = seal_call("f", "pickle", (1,), {}, keyring), seal_call("f", "pickle", (2,), {}, keyring)
-    answer = wire.seal_outcome("f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), other.digest, keyring)
+    answer = seal_outcome("f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), other.digest, keyring)
     with pytest.raises(BadEnvelope):
         wire.decode_outcome(wire.open_outcome("f", answer, mine.digest, keyring))
     assert not canary.exists()
@@ -344,11 +423,11 @@ def test_a_bomb_in_the_outcome_of_another_call_is_never_unpickled(tmp_path: Path
 def test_a_client_that_speaks_json_never_unpickles_an_answer_to_its_own_call(tmp_path: Path, keyring: Keyring) -> None:
     canary = tmp_path / "canary"
     call = seal_call("f", "json", (1,), {}, keyring)
-    forged = wire.seal_outcome("f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), call.digest, keyring)
+    forged = seal_outcome("f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), call.digest, keyring)
     with pytest.raises(BadEnvelope):
         wire.decode_outcome(wire.open_outcome("f", forged, call.digest, keyring))
     # The same with the digest as a forger who reads Redis would write it.
-    forged = wire.seal_outcome(
+    forged = seal_outcome(
         "f", "pickle", "value", wire.encode_value("pickle", Bomb(canary)), call.digest[:-1] + b"p", keyring
     )
     with pytest.raises(BadEnvelope):
@@ -380,7 +459,7 @@ def test_what_is_no_call_is_undecodable(codec: str, value: Any) -> None:
 
 
 def test_json_calls_say_what_they_are_to_any_reader() -> None:
-    opened = wire.open_call("f", seal_call("f", "json", (1, "zwölf"), {"k": [None]}, NONE).data, NONE)
+    opened = open_call("f", seal_call("f", "json", (1, "zwölf"), {"k": [None]}, NONE).data, NONE)
     assert json.loads(bytes(opened.body)) == {"args": [1, "zwölf"], "kwargs": {"k": [None]}}
 
 
@@ -399,8 +478,8 @@ def test_big_values_are_not_copied_when_sealed_nor_when_opened() -> None:
     tracemalloc.start()
     try:
         call = seal_call("f", "pickle", (value,), {}, KEY)
-        opened = wire.open_call("f", call.data, KEY)
-        outcome = wire.seal_outcome("f", "pickle", "value", wire.encode_value("pickle", value), opened.digest, KEY)
+        opened = open_call("f", call.data, KEY)
+        outcome = seal_outcome("f", "pickle", "value", wire.encode_value("pickle", value), opened.digest, KEY)
         body = wire.open_outcome("f", outcome, call.digest, KEY).body
         peak = tracemalloc.get_traced_memory()[1]
     finally:
@@ -414,10 +493,10 @@ def test_what_a_caller_may_change_after_submit_is_copied_and_one_who_waits_lends
     array[0] = 1
     kept, lent = (seal_call("f", "pickle", (array,), {}, KEY, lend=lend) for lend in (False, True))
     array[0] = 2
-    args, _ = wire.decode_arguments("pickle", wire.open_call("f", kept.data, KEY).body)
+    args, _ = wire.decode_arguments("pickle", open_call("f", kept.data, KEY).body)
     assert args[0][0] == 1
     with pytest.raises(WrongKey):
-        wire.open_call("f", lent.data, KEY)
+        open_call("f", lent.data, KEY)
 
 
 # --- exceptions ------------------------------------------------------------------------------------------------------
@@ -703,7 +782,6 @@ except Exception as error: sys.stdout.buffer.write(wire.encode_error("pickle", e
 CATCHER = """
 import subprocess, sys
 from simpledist import wire
-from simpledist.signing import Keyring
 
 class Mine(Exception):
     def __init__(self, code): super().__init__(code); self.code = code
@@ -711,8 +789,7 @@ class Mine(Exception):
 def function(): raise Mine(5)
 
 body = wire.encode_arguments("pickle", (function,))
-call = wire.open_call("f", wire.seal_call("f", "pickle", body, Keyring()).data, Keyring())
-worker = subprocess.run([sys.executable, "-c", sys.argv[1]], input=bytes(call.body), stdout=subprocess.PIPE, check=True)
+worker = subprocess.run([sys.executable, "-c", sys.argv[1]], input=bytes(body), stdout=subprocess.PIPE, check=True)
 try: raise wire.decode_outcome(wire.OpenOutcome("error", "pickle", worker.stdout)).exception
 except Mine as error: assert error.code == 5 and "in function" in str(error.__cause__)
 """

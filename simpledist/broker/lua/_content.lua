@@ -1,11 +1,11 @@
 -- Stands after the prelude: what `submit`, `complete` and `clear` know of calls that are the same call, by their content
 -- address: one in flight is joined, the value of one that was kept answers another.
 
--- A job's name with what its caller asked for: "id", or "id address join(0|1) cache_ms(0: not to be kept)".
+-- A job's name with what its caller asked for: "id", or "id address join(0|1) cache_ms(0: not to be kept) kept(0|1)".
 local function split_label(label)
   if not string.find(label, ' ', 1, true) then return label end
-  local id, address, join, cache_ms = string.match(label, '^(%S+) (%S+) (%d) (%d+)$')
-  return id, address, join == '1', tonumber(cache_ms)
+  local id, address, join, cache_ms, kept = string.match(label, '^(%S+) (%S+) (%d) (%d+) (%d)$')
+  return id, address, join == '1', tonumber(cache_ms), kept == '1'
 end
 
 -- The job in flight that a call with this address may join.

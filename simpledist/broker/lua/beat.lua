@@ -2,7 +2,7 @@
 -- with a reply on the wire: back to the queue, blaming nobody.
 -- ARGV: worker connection slots vitals (text: slots at work, resident KB, jobs done; '': as before),
 --       row ('' or JSON: registers), n_held held... (function:id:fence), n_functions functions...
--- Replies: 0 (unknown: beat again, with the row) | 1 (nothing to say) | stop..., missing...
+-- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., that time
 
 local worker, connection, slots, vitals, row, n_held = arg(), arg(), number(), arg(), arg(), number()
 
@@ -22,7 +22,7 @@ local function is_known()
   if call('HSET', key_heartbeats(), worker, now) == 0 and call('HEXISTS', key_workers(), worker) == 1
     and call('HEXISTS', key_connections(), worker) == 1 then
     count_pulse()
-    return 1
+    return now_ms
   end
   call('HDEL', key_heartbeats(), worker)
   return 0
@@ -118,4 +118,4 @@ for i = 1, #flat, 2 do
   end
 end
 flush()
-return { stop, missing }
+return { stop, missing, now_ms }

@@ -2,7 +2,7 @@
 -- ARGV: client connection run_id n_jobs (function id)... n_functions functions... (asked: is a live worker there?)
 -- Replies: epoch, words (queued | running | missing | no_worker | a reply element), live(0|1)...,
 --          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1),
---          clients (how many there are)
+--          clients (how many there are), Redis' time in ms
 
 local client, connection, run_id = arg(), arg(), arg()
 call('HDEL', key_suspects(), client)
@@ -95,4 +95,4 @@ if run_id ~= '' then
   end
 end
 flush()
-return { epoch(), words, lives, suspects, closing, call('HLEN', key_clients()) }
+return { epoch(), words, lives, suspects, closing, call('HLEN', key_clients()), now_ms }

@@ -1,6 +1,6 @@
 -- submit: jobs of one function enter its queue.
 -- ARGV: function client connection max_queue(-1: none) require_worker(0|1) crashes n, then n times: label call
---       (label: "id", or "id address join(0|1) cache_ms"; call '' = the bytes were SET beside before)
+--       (label: "id", or "id address join(0|1) cache_ms kept(0|1)"; call '' = the bytes were SET beside before)
 -- Replies: epoch, then a word a job: queued | exists | done | no_worker | full | joined <id> (it waits for that job)
 --          | again (the cached values of this reply are many bytes: submit this call once more) | a reply element
 --          whose place is `cached`
@@ -44,17 +44,19 @@ local waits, addresses, leaders, cached_for, cached_bytes = {}, {}, {}, {}, 0
 local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(fn))
 local alive = nil
 for i = 1, n do
-  local id, address, join, cache_ms = split_label(arg())
+  local id, address, join, cache_ms, wants_kept = split_label(arg())
   local bytes = arg()
   local state = call('HGET', key_job(id), 'state')
   local hit, leader
   known[id] = state
   if address and state ~= 'queued' and state ~= 'running' then
-    hit = cache_ms > 0 and call('GET', key_kept(address))
+    hit = wants_kept and call('GET', key_kept(address))
     leader = join and (leaders[address] or joinable(address))
   end
   if state == 'queued' or state == 'running' then
     words[i], waits[#waits + 1] = 'exists', id
+    -- Its client may have sealed it anew.
+    if bytes ~= '' then call('SET', key_call(id), bytes, 'PX', UNFINISHED_MS) end
   elseif (state == 'succeeded' or state == 'failed')
     and (call('EXISTS', key_result(id)) == 1 or call('HEXISTS', key_job(id), 'why') == 1) then
     words[i], waits[#waits + 1] = 'done', id

@@ -1,0 +1,29 @@
+"""What a worker accepts and what it signs: each call is opened here, each outcome sealed here, and neither is decoded.
+
+Owns the keys and the times that go with both, which are those of Redis' clock. Used by jobs.py, in the loop's thread.
+"""
+
+from __future__ import annotations
+
+from simpledist import wire
+from simpledist.clock import ServerClock
+from simpledist.pieces import Data
+from simpledist.signing import Keyring
+from simpledist.worker.children import Placed
+
+
+class Envelopes:
+    """The keys of one worker and the clock of its Redis."""
+
+    def __init__(self, keyring: Keyring, clock: ServerClock) -> None:
+        self._keyring = keyring
+        self._clock = clock
+
+    def open(self, function: str, data: Data) -> wire.OpenCall:
+        """Verify a call. Raises WrongKey and BadEnvelope."""
+        return wire.open_call(function, data, self._keyring, self._clock.ms())
+
+    def seal(self, placed: Placed, kind: wire.Kind, body: Data | memoryview) -> Data:
+        """Return the envelope of an outcome of the call."""
+        function, now_ms = placed.held.function, self._clock.ms()
+        return wire.seal_outcome(function, placed.codec, kind, body, placed.digest, self._keyring, now_ms)
