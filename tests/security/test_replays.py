@@ -280,7 +280,7 @@ def test_a_call_sealed_over_a_day_ago_is_not_run(shelter: Shelter, thief: Link, 
                 nonce=future.call.nonce,
                 sealed_at_ms=redis_ms(thief) - hours * HOUR_MS,
             )
-            thief.call("SET", at, copy.data, "KEEPTTL")
+            thief.call("SET", at, bytes(copy.data), "KEEPTTL")
     assert {future.result(20) for future in futures} == {1, 2}
     assert [info_of(future).why for future in futures] == [None, "undecodable"]
     assert not os.path.exists(not_to_run)
