@@ -17,7 +17,11 @@ from simpledist.worker.worker import Worker
 
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("targets", metavar="TARGET...", nargs=-1)
-@click.option("--slots", type=click.IntRange(min=1), help="How many jobs may run at once.  [default: the CPUs]")
+@click.option(
+    "--slots",
+    type=click.IntRange(min=1),
+    help="How many jobs may run at once.  [default: the CPUs that affinity, control group and Slurm allow]",
+)
 @click.option("--name", "label", help="A label for people; need not be unique.  [default: the host's name]")
 @click.option(
     "--grace",

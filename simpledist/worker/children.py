@@ -6,8 +6,10 @@ Owns processes and channels, and which job is in which child. Knows no Redis and
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -30,6 +32,7 @@ from simpledist.worker.starts import Starts
 log = logging.getLogger("simpledist.worker")
 
 IMPORT_SECONDS = 10.0  # an import that takes so long is said to
+SPARE_DESCRIPTORS = 12  # numbers are given out from the lowest: so many are kept for connections, /proc and a template
 STOP_SECONDS = 6.0
 STOP_LOOK_SECONDS = 0.02
 
@@ -216,7 +219,8 @@ class Children:
                     slot.pid = line["pid"]
             elif "ended" in line:
                 if slot := self._of_serial(line["ended"]):
-                    lost.append((slot, told(line["status"])))
+                    before = " before it began" if slot.began_at is None else ""
+                    lost.append((slot, told(line["status"]) + before))
             elif "failed" in line:
                 if slot := self._of_serial(line["failed"]):
                     lost.append((slot, line["error"]))
@@ -301,6 +305,7 @@ class Children:
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
+                    _leave_room(theirs.fileno())
                     slate = Slate.shared_over(ours)
                     descriptor = os.dup(theirs.fileno())
                 except BaseException:
@@ -321,9 +326,8 @@ class Children:
         now = time.monotonic()
         lived = 0.0 if slot.began_at is None else now - slot.began_at
         of_use = slot.jobs_done > 0 or lived >= policy.STEADY_SECONDS
-        before = "" if slot.began_at is not None or slot.unable else " before it began"
         self._remove(slot, kill=True)
-        self.starts.lost(slot.number, slot.unable or f"{how}{before}", now, with_job=with_job, of_use=of_use)
+        self.starts.lost(slot.number, slot.unable or how, now, with_job=with_job, of_use=of_use)
         self.tend(now)
 
     def replace(self, slot: Slot, *, kill: bool) -> None:
@@ -355,9 +359,15 @@ class Children:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        while self._remains is not None and self._remains.due < float("inf"):
-            self._remains.look(time.monotonic())
+        until = time.monotonic() + STOP_SECONDS
+        while self._remains is not None and self._remains.look(time.monotonic()) and time.monotonic() < until:
             time.sleep(STOP_LOOK_SECONDS)
+
+
+def _leave_room(descriptor: int) -> None:
+    """Raise OSError where a place with this descriptor would leave too few for the connections to Redis."""
+    if descriptor + SPARE_DESCRIPTORS > resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 0:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
 def told(status: int) -> str:

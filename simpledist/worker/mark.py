@@ -45,11 +45,11 @@ def put_on(token: int, serial: int) -> bool:
 
 
 def bearers(token: int) -> Iterator[tuple[int, int]]:
-    """Yield (pid, serial) of every process that bears a mark with this token; a zombie bears none."""
+    """Yield (pid, serial) of every process that bears a mark with this token, but for zombies."""
     if not _PROC.is_dir():
         return
     for name in os.listdir(_PROC):
-        if name.isdigit() and (serial := _serial(int(name), token)) is not None:
+        if name.isdigit() and (serial := _serial(int(name), token)) is not None and not _is_zombie(int(name)):
             yield int(name), serial
 
 
@@ -59,19 +59,28 @@ def bears(pid: int, token: int, serial: int) -> bool:
 
 
 def _serial(pid: int, token: int) -> int | None:
-    try:
-        descriptor = os.open(f"/proc/{pid}/limits", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None  # it has ended, or is not ours to look at
-    try:
-        text = os.read(descriptor, 4096)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    _, found, rest = text.partition(_LINE)
+    _, found, rest = _read(pid, "limits").partition(_LINE)
     word = rest.split(None, 1)[0] if found else b""
     if not word.isdigit():
         return None
     value = int(word)
     return value & ((1 << _SERIAL_BITS) - 1) if value >> _SERIAL_BITS == token else None
+
+
+def _is_zombie(pid: int) -> bool:
+    state = _read(pid, "stat").rpartition(b")")[2].split()
+    return not state or state[0] in (b"Z", b"X")
+
+
+def _read(pid: int, name: str) -> bytes:
+    """A small file of a process; nothing where it has ended, or is not ours to look at."""
+    try:
+        descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)

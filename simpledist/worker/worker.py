@@ -359,7 +359,8 @@ class Worker:
         if with_job:
             self._jobs.child_died(slot, how)
         else:
-            log.info("an idle child of worker %s died: %s", self.id, slot.unable or how)
+            level = logging.DEBUG if self._children.starts.places[slot.number].stuck else logging.INFO  # it was said
+            log.log(level, "an idle child of worker %s died: %s", self.id, slot.unable or how)
         self._children.lost(slot, how, with_job=with_job)
 
     def _read_template(self) -> bool:
