@@ -17,6 +17,10 @@ from simpledist.cluster import Cluster
 from tests.waiting import wait_until
 
 
+def here(*_: Any) -> Any:
+    return "here"
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     (tmp_path / "target.py").write_text("def sq(x): return x * x\n")
@@ -31,7 +35,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def serves(cluster: Cluster) -> None:
     with cluster.connect() as client:
-        sq = simpledist.worker_function(client, "sq", lambda _: "here")
+        sq = simpledist.worker_function(client, "sq", here)
         wait_until(lambda: sq.submit(3).result(20) == 9, 20, "it runs remotely")
         assert list(sq.map(range(20))) == [n * n for n in range(20)]
 

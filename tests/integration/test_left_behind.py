@@ -106,6 +106,10 @@ def echo(value):
 WAYS = ["program", "session", "held_open", "daemon", "copy", "pool", "spawned_pool"]
 
 
+def here(*_: Any) -> Any:
+    return "here"
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     (tmp_path / "starting.py").write_text(MODULE)
@@ -114,7 +118,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def offered(client: simpledist.Client, name: str, **options: Any) -> Any:
-    return simpledist.worker_function(client, name, lambda *_: "here", **options)
+    return simpledist.worker_function(client, name, here, **options)
 
 
 def pids(folder: Path) -> set[int]:

@@ -67,6 +67,10 @@ signal.signal(signal.SIGUSR2, lambda *_: resource.setrlimit(resource.RLIMIT_NPRO
 """
 
 
+def here(*_: Any) -> Any:
+    return "here"
+
+
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     with Cluster("target", workers=0, slots=1, folder=tmp_path) as one:
@@ -79,7 +83,7 @@ def started(cluster: Cluster, folder: Path, text: str, **options: Any) -> RolePr
 
 
 def offered(cluster: Cluster) -> Any:
-    return simpledist.worker_function(cluster.connect(), "sq", lambda _: "here")
+    return simpledist.worker_function(cluster.connect(), "sq", here)
 
 
 def deaths(worker: RoleProcess) -> int:
@@ -212,7 +216,7 @@ def test_one_refused_fork_disturbs_no_job_that_runs(cluster: Cluster, tmp_path: 
     worker = started(cluster, tmp_path, text, slots=2)
     sq = offered(cluster)
     runs_remotely(sq)
-    future = simpledist.worker_function(cluster.connect(), "hold", lambda _: "here").submit(3.0)
+    future: Any = simpledist.worker_function(cluster.connect(), "hold", here).submit(3.0)
     runs = tmp_path / "runs"
     wait_until(lambda: runs.exists() and runs.read_text(), 10, "it runs")
     template = template_of(worker)
