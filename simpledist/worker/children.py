@@ -133,6 +133,7 @@ class Children:
         self.count = count
         self.slots: list[Slot] = []  # of the places that have a child, begun or not
         self.starts = Starts(count)
+        self.settled = False  # every place has a child that takes jobs: `tend` has nothing to do
 
     # --- the template --------------------------------------------------------------------------------------------
 
@@ -200,7 +201,7 @@ class Children:
         self._process = None
         for slot in self.slots:
             slot.close()
-        self.slots = []
+        self.slots, self.settled = [], False
         self._remains = Remains(self._token)
         self._remains.add_everything(time.monotonic())
         return how
@@ -245,7 +246,10 @@ class Children:
     # --- children that come ------------------------------------------------------------------------------------------
 
     def tend(self, now: float) -> None:
-        """Do what is due: a template, children for empty places, an end to those that do not begin."""
+        """Do what is due: a template, children for empty places, an end to those that do not begin.
+
+        To be called in each turn while not all is `settled`.
+        """
         if self._remains is not None and now >= self._remains.due:
             self._remains.look(now)
         if self._mailbox is None and now >= self.starts.template.due:
@@ -261,10 +265,15 @@ class Children:
         for number in self._empty():
             if now >= self.starts.places[number].due:
                 self._fill(number, now)
+        over = self._remains is None or self._remains.due == float("inf")
+        self.settled = over and len(self.slots) == self.count and all(slot.ready for slot in self.slots)
 
     def due(self) -> float:
-        """When `tend` has something to do."""
-        times = [self._remains.due] if self._remains is not None else []
+        """When `tend` has something to do, or there is something to tell."""
+        if self.settled:
+            return float("inf")
+        times = [self.starts.speaks_at()]
+        times += [self._remains.due] if self._remains is not None else []
         if self._mailbox is None:
             times.append(self.starts.template.due)
         if self._import_seconds is not None:
@@ -340,6 +349,7 @@ class Children:
             self._mailbox.post({"kill": slot.serial})
         slot.close()
         self.slots.remove(slot)
+        self.settled = False
 
     def free(self) -> list[Slot]:
         return [slot for slot in self.slots if slot.free]

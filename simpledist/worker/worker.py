@@ -130,10 +130,7 @@ class Worker:
 
     def _step(self) -> int | None:
         """One turn: see to Redis, sleep until something happens, and do what it asks for."""
-        self._tend_children()
-        if self._children.starts.hopeless(time.monotonic()):
-            log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
-            self._leave()
+        if not self._children.settled and not self._tend_children():
             return 1
         try:
             if self._links.connect():
@@ -180,9 +177,7 @@ class Worker:
         due = self._links.retry_at()
         if self._links.up:
             due = self._presence.next_beat if self._may_register() else float("inf")
-        due = min(
-            due, self._links.pop_ends(), self._grace_ends, self._children.due(), self._children.starts.speaks_at()
-        )
+        due = min(due, self._links.pop_ends(), self._grace_ends, self._children.due())
         if self._busy_since is not None:
             due = min(due, self._busy_since + CONTROL_AFTER_SECONDS)
         for slot in self._children.slots:
@@ -318,14 +313,19 @@ class Worker:
 
     # --- children and template -----------------------------------------------------------------------------------
 
-    def _tend_children(self) -> None:
-        """Replace children, and offer nothing while none can start."""
+    def _tend_children(self) -> bool:
+        """Replace children, and offer nothing while none can start; False: there never was one, and will be none."""
         now = time.monotonic()
         self._children.tend(now)
         ready = self._children.ready()
         trouble = self._children.starts.trouble(ready, now)
         if not self._signals.count:
             self._presence.tell(trouble, offering=bool(ready) or not trouble)
+        if self._children.starts.hopeless(now):
+            log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
+            self._leave()
+            return False
+        return True
 
     def _may_register(self) -> bool:
         """Not before it is known whether children start: who offers a function must be able to run it."""
