@@ -36,6 +36,8 @@ _CODE = b"c"  # the same with code in it; the Python that made it, two bytes: no
 # pickle's length, the pickle, and the buffers.
 _BUFFERS = b"b"
 _PYTHON = bytes(sys.version_info[:2])
+CODE_MARK = _CODE + _PYTHON  # in front of whatever holds code of this Python
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _COUNT, _BUFFER, _LENGTH = struct.Struct(">I"), struct.Struct(">Q?"), struct.Struct(">Q")
 _NUMBERS = (int, float, bool, type(None))
 _SMALL_BYTES, _SMALL_ITEMS = 1024, 8
@@ -97,6 +99,13 @@ def holds_code(data: Data | memoryview) -> bool:
     return _cut(data, 0, 1) == _CODE
 
 
+def python_of(data: Data | memoryview) -> str:
+    """Return the Python minor that alone can load what `dump` made, as "3.11"; "" where any can."""
+    if type(data) is bytes and data[:1] != _CODE:  # most of them
+        return ""
+    return _text(_cut(data, 1, 3)) if holds_code(data) else ""
+
+
 def _to_pickle(value: Any, lend: bool) -> Data:
     if type(value) in _NUMBERS:  # most of what short calls return
         return pickle.dumps(value, protocol=5)
@@ -118,7 +127,7 @@ def _to_pickle(value: Any, lend: bool) -> Data:
 
 def _by_value(value: Any, lend: bool) -> Data:
     pickler, parts, buffers = _pickled(_cloudpickle().Pickler, value)
-    return _joined(_CODE + _PYTHON if pickler.holds_code else _VALUES, parts, buffers, lend)
+    return _joined(CODE_MARK if pickler.holds_code else _VALUES, parts, buffers, lend)
 
 
 def _must_go_by_value(pickled: bytes) -> bool:
@@ -216,9 +225,17 @@ def _head(data: Data | memoryview) -> int:
         return int(kind == _VALUES)
     python = _cut(data, 1, 3)
     if python != _PYTHON:
-        theirs, mine = (".".join(map(str, version)) for version in (python, _PYTHON))
-        raise Undecodable(f"it holds code of Python {theirs}, which Python {mine} cannot run")
+        raise other_python(_text(python))
     return 3
+
+
+def other_python(theirs: str) -> Undecodable:
+    """Return the error of a value that holds the code of another Python minor."""
+    return Undecodable(f"it holds code of Python {theirs}, which Python {PYTHON} cannot run")
+
+
+def _text(python: bytes) -> str:
+    return ".".join(map(str, python))
 
 
 def _cut(data: Data | memoryview, start: int, stop: int) -> bytes:

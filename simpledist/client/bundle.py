@@ -43,6 +43,7 @@ class Bundle:
             max_queue=None,
             calls=len(members),
             bundle=self,
+            python=max(member.call.python for member in members),  # of one program: all the same, or none
         )
         self.whole: Future[Any] = Future(call, outcomes, caller_runs=False)
 

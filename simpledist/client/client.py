@@ -241,6 +241,7 @@ class Client:
             crashes=crashes,
             sharing=sharing if address else None,
             address=address,
+            python=wire.python_of(body),
         )
         return Future(call, self._outcomes, caller_runs=caller_runs), why
 
@@ -274,6 +275,7 @@ class Client:
             deadline=None if function.timeout is None else now + function.timeout,
             max_queue=function.max_queue,
             calls=len(calls),
+            python=wire.python_of_calls(function.codec, body),
         )
         return Future(call, self._outcomes, caller_runs=False), None
 

@@ -44,6 +44,7 @@ class Envelopes:
             sealed_at_ms=call.sealed_at_ms,
             address=call.address,
             chunk=call.calls > 1,
+            python=call.python,
         )
         call.digest = sealed.digest
         return sealed.data

@@ -88,6 +88,7 @@ class Call:
     sharing: Sharing | None = None  # whoever makes the same call may have its outcome
     address: bytes | None = None  # then: its content address
     bundle: Bundle | None = None  # of a chunk that was put together from single submits
+    python: str = ""  # the minor version that can read it, where no other one can
     part: int | None = None  # its outcome is this part of a chunk's
     anew: bool = False  # the value that is kept for it is too old
     # Once it was sealed (envelopes.py):

@@ -6,6 +6,7 @@ outcome. Knows no Redis and no process.
 """
 
 from simpledist.fingerprint import brief, differs, fingerprint
+from simpledist.serializers import python_of
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
 from simpledist.wire.chunks import (
     SLOW,
@@ -15,6 +16,7 @@ from simpledist.wire.chunks import (
     encode_calls,
     encode_part,
     join_calls,
+    python_of_calls,
     row_from,
     split_calls,
 )
@@ -62,6 +64,8 @@ __all__ = [
     "nonce",
     "open_call",
     "open_outcome",
+    "python_of",
+    "python_of_calls",
     "row_from",
     "run_call",
     "seal_call",

@@ -46,6 +46,14 @@ def join_calls(calls: Sequence[bytes]) -> bytes:
     return b"".join(piece for call in calls for piece in (_LENGTH.pack(len(call)), call))
 
 
+def python_of_calls(codec: str, body: bytes) -> str:
+    """Return the Python minor that alone can load a call in the body of a chunk; "" where any can load them all."""
+    if codec != "pickle" or body[:1] == _TOGETHER or serializers.CODE_MARK not in body:  # those hold no code
+        return ""
+    calls = split_calls(codec, body)
+    return next((python for call in calls if (python := serializers.python_of(cast("memoryview", call)))), "")
+
+
 def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | tuple[Any, ...]]:
     """The calls in the body of a verified chunk: encoded arguments, or arguments. Raises Undecodable."""
     view = memoryview(bytes(body) if isinstance(body, Pieces) else body)

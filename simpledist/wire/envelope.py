@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import struct
+import sys
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
@@ -38,7 +39,7 @@ CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
 _KINDS: tuple[Kind, ...] = ("value", "error", "chunk")
 _SINGLE, _CHUNK, _SHARED = 0, 1, 2  # kinds of calls
 _DIGEST_BYTES = 16
-_NO_CODE = 0
+_ANY_MINOR = 0
 
 
 class SealedCall(NamedTuple):
@@ -49,12 +50,12 @@ class SealedCall(NamedTuple):
 
 
 class OpenCall(NamedTuple):
-    """A call whose envelope holds; `body` is still encoded, `fingerprint` is its client's, in brief."""
+    """A call whose envelope holds; `body` is still encoded."""
 
     codec: str
     body: memoryview | Pieces
     digest: bytes
-    fingerprint: str
+    fingerprint: str  # its client's, in brief
     chunk: bool = False  # many calls in one body (chunks.py)
     shared: bool = False  # the digest is a content address: others may have the outcome as well
 
@@ -90,22 +91,25 @@ def seal_call(
     sealed_at_ms: int,
     address: bytes | None = None,
     chunk: bool = False,
+    python: str = "",
 ) -> SealedCall:
     """A call's envelope; `fingerprint` is that of the client's function, told in brief: every queued call holds it.
 
     `nonce`: the call's own, the same each time that it is sealed. `sealed_at_ms`: by Redis' clock. `address`: the
     content address of a call whose outcome may be that of another call like it; takes the place of nonce and digest.
-    `chunk`: the body is that of many calls (`join_calls`).
+    `chunk`: the body is that of many calls (`join_calls`). `python`: the minor that alone can load what it holds.
     """
     kind = _CHUNK if chunk else _SHARED if address else _SINGLE
     digest = address or _digest(nonce, function, codec, kind, body)
     note = brief(fingerprint).encode()
-    sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring)
+    sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring, python)
     return SealedCall(sealed, digest + _CODEC_IDS[codec])
 
 
 def open_call(function: str, data: Data, keyring: Keyring, now_ms: int) -> OpenCall:
     """Verify a call of `function`; WrongKey or BadEnvelope before anything is decoded.
+
+    Undecodable where it holds code of another Python minor.
 
     `now_ms`: by Redis' clock. A call that is older than its client would have let it become is a copy of one that is
     over.
@@ -180,11 +184,12 @@ def _seal(
     note: bytes,
     body: Data | memoryview,
     keyring: Keyring,
+    python: str = "",
 ) -> Data:
     algorithm, key_id = _BLAKE2B if keyring else _UNSIGNED, keyring.signing_id
-    python = _NO_CODE
+    minor = int(python.partition(".")[2] or _ANY_MINOR)
     header = _HEADER.pack(
-        _MAGIC, _VERSION, algorithm, key_id, direction, _CODEC_IDS[codec], kind, mark, at_ms, python, len(note)
+        _MAGIC, _VERSION, algorithm, key_id, direction, _CODEC_IDS[codec], kind, mark, at_ms, minor, len(note)
     )
     parts = [header, note, *parts_of(body)]
     if keyring:
@@ -197,8 +202,8 @@ def _open(
 ) -> tuple[str, int, bytes, int, str, memoryview | Pieces]:
     if len(data) < _HEADER.size:
         raise BadEnvelope("too short to be an envelope of ours")
-    header = _cut(data, 0, _HEADER.size)
-    magic, version, algorithm, key_id, towards, codec_id, kind, mark, at_ms, _, length = _HEADER.unpack(bytes(header))
+    header = _HEADER.unpack(bytes(_cut(data, 0, _HEADER.size)))
+    magic, version, algorithm, key_id, towards, codec_id, kind, mark, at_ms, minor, length = header
     if magic != _MAGIC or version != _VERSION:
         raise BadEnvelope("not an envelope of this version of simpledist")
     end = len(data)
@@ -222,6 +227,8 @@ def _open(
     begin = _HEADER.size + length
     if end < begin:
         raise BadEnvelope("cut short")
+    if minor not in (_ANY_MINOR, sys.version_info.minor):
+        raise serializers.other_python(f"{sys.version_info.major}.{minor}")
     try:
         note = bytes(_cut(data, _HEADER.size, begin)).decode()
     except UnicodeDecodeError:

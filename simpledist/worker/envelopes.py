@@ -20,7 +20,7 @@ class Envelopes:
         self._clock = clock
 
     def open(self, function: str, data: Data) -> wire.OpenCall:
-        """Verify a call. Raises WrongKey and BadEnvelope."""
+        """Verify a call. Raises WrongKey, BadEnvelope and, for code of another Python minor, Undecodable."""
         return wire.open_call(function, data, self._keyring, self._clock.ms())
 
     def seal(self, placed: Placed, kind: wire.Kind, body: Data | memoryview) -> Data:

@@ -164,7 +164,7 @@ class Jobs:
         except WrongKey as error:
             self.fail(held, "key", str(error))
             return None
-        except BadEnvelope as error:
+        except (BadEnvelope, Undecodable) as error:
             self.fail(held, "undecodable", str(error))
             return None
         data = None  # the channel lets go of it, piece by piece

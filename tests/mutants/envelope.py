@@ -97,6 +97,22 @@ MUTATIONS = (
         f"{REPLAYS} -k half_a_day",
     ),
     Mutation(
+        "Python of a call",
+        "a worker begins a call with code of another Python",
+        ENVELOPE,
+        "if minor not in (_ANY_MINOR, sys.version_info.minor):",
+        "if False:",
+        "tests/unit/test_wire.py -k another_python",
+    ),
+    Mutation(
+        "Python of a call",
+        "a chunk does not say that a call in it holds code",
+        "simpledist/wire/chunks.py",
+        "serializers.CODE_MARK not in body:",
+        "True:",
+        "tests/unit/test_wire.py -k chunk_holds_code",
+    ),
+    Mutation(
         "Redis' clock",
         "a clock that has jumped is not believed",
         "simpledist/clock.py",

@@ -185,6 +185,34 @@ def test_a_namespace_and_a_function_cannot_be_cut_in_another_place() -> None:
         open_call("fib", call.data, Keyring([b"1" * 32], "ab"))
 
 
+OTHER_MINOR = f"3.{sys.version_info.minor + 1}"
+
+
+def test_a_call_with_code_of_another_python_is_refused_before_it_is_decoded() -> None:
+    body = wire.encode_arguments("pickle", (lambda: 1,))
+    assert wire.python_of(body) == f"3.{sys.version_info.minor}"
+    assert wire.python_of(wire.encode_arguments("pickle", (1, "text", ValueError))) == ""
+    mine, theirs = (
+        wire.seal_call("f", "pickle", body, KEY, nonce=NONCE, sealed_at_ms=NOW_MS, python=python)
+        for python in (wire.python_of(body), OTHER_MINOR)
+    )
+    assert open_call("f", mine.data, KEY).digest == mine.digest == theirs.digest
+    with pytest.raises(Undecodable, match=f"code of Python {OTHER_MINOR}, which Python 3"):
+        open_call("f", theirs.data, KEY)
+    with pytest.raises(WrongKey):
+        open_call("f", theirs.data, OTHER)
+
+
+def test_a_chunk_holds_code_where_one_of_its_calls_does() -> None:
+    calls: list[tuple[Any, ...]] = [(1,), ("text" * 10,), (b"c\x03\x0bno code",)]
+    assert wire.python_of_calls("pickle", wire.encode_calls("pickle", calls)) == ""
+    several = [*calls, ([1],)]  # which are not encoded together
+    assert wire.python_of_calls("pickle", wire.encode_calls("pickle", several)) == ""
+    several.append((lambda: 1,))
+    assert wire.python_of_calls("pickle", wire.encode_calls("pickle", several)) == f"3.{sys.version_info.minor}"
+    assert wire.python_of_calls("json", wire.encode_calls("json", calls[:2])) == ""
+
+
 @pytest.mark.parametrize("address", [None, b"sixteen bytes it"])
 def test_a_call_older_than_a_day_is_refused_and_one_from_the_future_is_not(address: bytes | None) -> None:
     call = seal_call("fib@3", "pickle", (20,), {}, KEY, address=address)
@@ -338,7 +366,7 @@ def test_without_a_key_damage_to_a_call_is_a_bad_envelope_or_makes_its_outcome_o
     changed[draw.draw(st.integers(0, len(changed) - 1))] ^= draw.draw(st.integers(1, 255))
     try:
         opened = open_call("fib@3", bytes(changed), NONE)
-    except BadEnvelope:
+    except (BadEnvelope, Undecodable):
         return
     if opened.digest == call.digest:
         assert wire.decode_arguments(opened.codec, opened.body) == ((20,), {"k": "v"})
