@@ -1,22 +1,50 @@
 """Functions that travel with their call: the one function that a worker with `--any` offers for them.
 
 Owns its name, which carries the Python minor as a version: code of another minor is not loaded, such a call runs at its
-client. Imported by clients and, as a target, by workers' children.
+client. Owns also what is imported wherever such a call runs. Imported by clients and, as a target, by children.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 # The dot keeps it apart from every function that is offered under its own name.
 FUNCTION = f"simpledist.any@{sys.version_info.major}.{sys.version_info.minor}"
 TARGET = "simpledist.any=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
 
+_carried: tuple[str, ...] = ()
 
-def run(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+
+def carry(module: str) -> None:
+    """Import `module` from now on wherever a call of this program runs that travels with its function.
+
+    For modules that register something when they are imported: the function counts on it and does not name it.
+    """
+    global _carried
+    if module not in _carried:
+        _carried = (*_carried, module)
+
+
+def arguments(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments with which a worker's `run` makes this call."""
+    return ((function, args, kwargs, _carried) if _carried else (function, args, kwargs)), {}
+
+
+def run(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], modules: tuple[str, ...] = ()
+) -> Any:
     """Call what came with the call."""
+    for module in modules:
+        if module not in sys.modules:
+            # Where it is missing, a function that needs it says so itself.
+            with contextlib.suppress(ImportError):
+                import_module(module)
     return function(*args, **kwargs)
 
 

@@ -50,6 +50,14 @@ class Executor(concurrent.futures.Executor):
     def __repr__(self) -> str:
         return f"<executor of {self._client!r}: {len(self._promises.outstanding())} calls to be done>"
 
+    @property
+    def _max_workers(self) -> int:
+        """How many calls can run at once: what dask and others ask an executor for, by the stdlib's own name for it.
+
+        The slots of the live workers, looked up at most every 2 s; without any, those of this process.
+        """
+        return max(self._client.offers.all_slots(), self._promises.slots)
+
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start `fn(*args, **kwargs)` and return its future; RuntimeError after `shutdown`.
 
@@ -58,7 +66,7 @@ class Executor(concurrent.futures.Executor):
         named = self._by_name(fn)
         if named is not None:
             return self._start(named, [(args, kwargs)])[0]
-        return self._start(self._run, [_shipped(fn, args, kwargs)])[0]
+        return self._start(self._run, [shipped.arguments(fn, args, kwargs)])[0]
 
     def map(
         self,
@@ -84,9 +92,9 @@ class Executor(concurrent.futures.Executor):
         if named is not None:
             return self._outcomes(named, ((args, {}) for args in calls), buffersize, end)
         if chunksize == 1:
-            return self._outcomes(self._run, (_shipped(fn, args, {}) for args in calls), buffersize, end)
+            return self._outcomes(self._run, (shipped.arguments(fn, args, {}) for args in calls), buffersize, end)
         chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
-        jobs = (_shipped(shipped.run_each, (fn, chunk), {}) for chunk in chunks)
+        jobs = (shipped.arguments(shipped.run_each, (fn, chunk), {}) for chunk in chunks)
         return _each(self._outcomes(self._run, jobs, buffersize, end))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -161,11 +169,6 @@ class Executor(concurrent.futures.Executor):
                 yield _result(futures.popleft(), end)
         finally:
             self._client.cancel_waiting(list(futures))
-
-
-def _shipped(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
-    """The arguments with which a worker's `shipped.run` makes this call."""
-    return (fn, args, kwargs), {}
 
 
 def _result(future: Future[Any], end: float | None) -> Any:

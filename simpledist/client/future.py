@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -48,6 +48,15 @@ INTERRUPT_SECONDS = 1.0
 # Who waits for a call ends its remote budget itself so long after the listener should have, which may be held up by a
 # Redis that hangs.
 OVERDUE_SECONDS = 1.5
+
+
+class _Here(threading.local):
+    """How many local runs this thread is inside of: in each of them it may wait for calls that it makes there."""
+
+    depth = 0
+
+
+here = _Here()
 
 
 def wait_for(condition: threading.Condition, predicate: Callable[[], bool]) -> None:
@@ -90,6 +99,7 @@ class Call:
     bundle: Bundle | None = None  # of a chunk that was put together from single submits
     python: str = ""  # the minor version that can read it, where no other one can
     part: int | None = None  # its outcome is this part of a chunk's
+    depth: int = field(default_factory=lambda: here.depth)  # of the local run that makes it
     anew: bool = False  # the value that is kept for it is too old
     # Once it was sealed (envelopes.py):
     nonce: bytes = b""

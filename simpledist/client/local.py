@@ -2,7 +2,8 @@
 
 Local runs go one at a time (`local_slots`), so that a program that submits a thousand calls to a dead cluster does not
 start a thousand computations at once; what waits here goes remote again as soon as a worker returns. An executor that
-was promised threads of its own has a lane of its own.
+was promised threads of its own has a lane of its own. So have calls that a local run makes: it waits for them and would
+keep the place that they wait for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.client.future import Future, RunHere, wait_for
+from simpledist.client.future import Future, RunHere, here, wait_for
 
 log = logging.getLogger("simpledist")
 
@@ -36,6 +37,8 @@ class Lane:
     slots: int
     backlog: OrderedDict[Future[Any], RunHere] = field(default_factory=OrderedDict[Any, Any])
     threads: int = 0
+    depth: int = 0  # how many local runs its calls are made inside of
+    below: Lane | None = None  # of the calls that its own make
 
 
 class LocalRuns:
@@ -49,8 +52,8 @@ class LocalRuns:
         self._lanes = {self._lane}  # those with anything in them, and the first one
 
     def put(self, future: Future[Any], ready: RunHere) -> None:
-        lane = future.call.promises.lane if future.call.promises else self._lane
         with self._lock:
+            lane = self._lane_of(future)
             self._lanes.add(lane)
             lane.backlog[future] = ready
             if lane.threads >= lane.slots:
@@ -82,16 +85,30 @@ class LocalRuns:
 
     def remove(self, future: Future[Any]) -> bool:
         """Whether the future was still waiting here, and no longer is."""
-        lane = future.call.promises.lane if future.call.promises else self._lane
         with self._lock:
-            return lane.backlog.pop(future, None) is not None
+            return self._lane_of(future).backlog.pop(future, None) is not None
 
     def join(self) -> None:
         """Return once nothing waits or runs here."""
         with self._lock:
             wait_for(self._finished, lambda: not any(lane.threads for lane in self._lanes))
 
+    def _lane_of(self, future: Future[Any]) -> Lane:
+        lane = future.call.promises.lane if future.call.promises else self._lane
+        while lane.depth < future.call.depth:
+            if lane.below is None:
+                lane.below = Lane(lane.slots, depth=lane.depth + 1)
+            lane = lane.below
+        return lane
+
     def _work(self, lane: Lane) -> None:
+        before, here.depth = here.depth, lane.depth + 1
+        try:
+            self._work_off(lane)
+        finally:
+            here.depth = before
+
+    def _work_off(self, lane: Lane) -> None:
         while True:
             with self._lock:
                 if not lane.backlog:

@@ -23,6 +23,7 @@ class Offers:
         self._asked = float("-inf")
         self._names: dict[str, str] = {}  # fingerprint -> the name under which all who offer it have that code
         self._slots: dict[str, int] = {}  # function -> how many calls of it could run at once
+        self._all_slots = 0
 
     def name_of(self, fingerprint: str) -> str | None:
         """The name under which code of this fingerprint is offered, by all who offer that name; None without one."""
@@ -44,6 +45,12 @@ class Offers:
             self._look()
             return self._slots.get(function, 0)
 
+    def all_slots(self) -> int:
+        """How many calls could run at once, of whatever function."""
+        with self._lock:
+            self._look()
+            return self._all_slots
+
     def _look(self) -> None:
         if time.monotonic() - self._asked < KEEP_SECONDS:
             return
@@ -51,6 +58,7 @@ class Offers:
         self._asked = time.monotonic()
         codes: dict[str, set[str]] = {}
         self._slots = {}
+        self._all_slots = sum(row["slots"] for row in rows)
         for row in rows:
             for name in row["functions"]:
                 codes.setdefault(name, set()).add(row.get("fingerprints", {}).get(name, ""))

@@ -18,12 +18,12 @@ class Promises:
     """The futures of one executor that are not done, and the lane in which they wait for a local run."""
 
     def __init__(self, slots: int) -> None:
-        self._slots = slots
+        self.slots = slots
         self.begin()
 
     def begin(self) -> None:
         """At the start, and in the child of a fork: what the parent promised is not ours."""
-        self.lane = Lane(self._slots)
+        self.lane = Lane(self.slots)
         self._condition = threading.Condition()
         self._futures: set[Future[Any]] = set()
         self._closed = ""

@@ -51,3 +51,24 @@ def fail(n: int) -> int:
         raise LookupError(n)
     time.sleep(0.01 if n < 3 else 20)
     return n
+
+
+def slow_abs(n: int) -> int:
+    time.sleep(0.05)
+    return abs(n)
+
+
+_begun = 0
+
+
+def begin(folder: str) -> None:
+    """An initializer: it leaves a file in `folder` each time, named by its process."""
+    global _begun
+    _begun += 1
+    Path(folder, f"{os.getpid()}-{time.monotonic_ns()}").touch()
+
+
+def begun() -> int:
+    """The process, which was begun."""
+    assert _begun
+    return os.getpid()
