@@ -335,16 +335,11 @@ class Children:
         now = time.monotonic()
         lived = 0.0 if slot.began_at is None else now - slot.began_at
         of_use = slot.jobs_done > 0 or lived >= policy.STEADY_SECONDS
-        self._remove(slot, kill=True)
+        self.replace(slot, kill=True)
         self.starts.lost(slot.number, slot.unable or how, now, with_job=with_job, of_use=of_use)
-        self.tend(now)
 
     def replace(self, slot: Slot, *, kill: bool) -> None:
-        """A fresh child for a slot; the old one is killed, or ends by itself at the end of its channel."""
-        self._remove(slot, kill=kill)
-        self.tend(time.monotonic())
-
-    def _remove(self, slot: Slot, *, kill: bool) -> None:
+        """Let `tend` put a fresh child in its place; the old one is killed, or ends by itself when its channel ends."""
         if kill and self._mailbox is not None:
             self._mailbox.post({"kill": slot.serial})
         slot.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import psutil
 import pytest
 
 import simpledist
+from simpledist import policy
 from simpledist.cluster import Cluster, RoleProcess
 from simpledist.embedded import EmbeddedRedis
+from simpledist.worker.children import Children
 from tests.commands import run
 from tests.waiting import wait_until
 
@@ -126,6 +128,32 @@ def test_a_child_that_hangs_at_its_start_keeps_nobody_waiting(cluster: Cluster, 
     assert offered(cluster).submit(3).result(20) == "here"
     assert time.monotonic() - began < 2.0
     assert "no child has begun yet" in run("status", "--redis", cluster.url).stderr
+
+
+def test_a_child_that_hangs_at_its_start_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policy, "START_SECONDS", 0.1)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hangs.py").write_text(
+        THREAD + "from pathlib import Path\nif Path('template').exists(): time.sleep(600)\nPath('template').touch()\n"
+        "def f(): pass\n"
+    )
+    children = Children(["hangs"], 2)
+    children.start_template()
+    children.await_introduction()
+
+    def failed() -> bool:
+        children.tend(time.monotonic())
+        children.read_template()
+        return all(place.failed > 2 for place in children.starts.places)
+
+    try:
+        wait_until(failed, 60, "three of each place have been given up")
+        assert "did not begin within" in children.starts.why()
+        pid = children.template_pid
+        assert pid is not None
+        assert len(psutil.Process(pid).children()) <= 2
+    finally:
+        children.stop()
 
 
 def test_a_worker_goes_on_with_the_children_that_start(cluster: Cluster, tmp_path: Path) -> None:
@@ -311,7 +339,12 @@ def test_an_import_that_goes_on_for_long_is_said(redis_server: EmbeddedRedis, tm
 
 def test_the_row_and_the_page_say_it(tmp_path: Path) -> None:
     (tmp_path / "target.py").write_text(THREAD + TAKES["lock"] + FUNCTION)
-    with Cluster("target", slots=1, folder=tmp_path) as cluster:
+    with Cluster("target", slots=1, folder=tmp_path, web=True) as cluster:
         done = run("status", "--json", "--redis", cluster.url)
-        assert json.loads(done.stdout)["workers"][0]["functions"] == []
-        assert os.path.exists(tmp_path / "lock")
+        (row,) = json.loads(done.stdout)["workers"]
+        assert row["functions"] == []
+        for path in ("workers", f"workers/{row['id']}"):
+            with urllib.request.urlopen(cluster.dashboard_url + path) as answer:
+                page = answer.read().decode()
+            assert "no child can start: target target: importing target fails: BlockingIOError" in page
+            assert ">no child<" in page
