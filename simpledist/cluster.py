@@ -25,7 +25,7 @@ from simpledist.client.client import Client, connect
 from simpledist.embedded import HOST, EmbeddedRedis
 from simpledist.errors import OperatorError, RedisDown
 from simpledist.job import DEFAULT_NAMESPACE
-from simpledist.keeper import Keeper, end_process
+from simpledist.keeper import Keeper, end_process, kept
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -39,7 +39,7 @@ class RoleProcess:
         self.output = output
         self.id = ""  # a worker's id, once its row was seen
         self._process = process
-        self._keeper: Keeper | None = Keeper(process.pid, output.parent)
+        self._keeper: Keeper | None = kept(process, output.parent)
 
     def __repr__(self) -> str:
         return f"<{self.title} {self.id} pid {self.pid}>"

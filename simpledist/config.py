@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
-from simpledist import sentinel_url
+from simpledist import sentinel_url, url_options
 from simpledist.errors import ConfigurationError
 from simpledist.job import DEFAULT_NAMESPACE
 
@@ -58,7 +58,7 @@ def load(
     which only a client can use: it is seen by nobody else.
     """
     environment = os.environ
-    url = url or environment.get("SIMPLEDIST_REDIS_URL") or DEFAULT_URL
+    url = (url or environment.get("SIMPLEDIST_REDIS_URL") or DEFAULT_URL).strip()
     namespace = namespace or environment.get("SIMPLEDIST_NAMESPACE") or DEFAULT_NAMESPACE
     secret_file = secret_file or environment.get("SIMPLEDIST_SECRET_FILE") or None
     check_url(url)
@@ -91,13 +91,15 @@ def check_url(url: str) -> None:
     """Raise ConfigurationError unless `url` is of one of SCHEMES, or names Sentinels, with usable parts."""
     if sentinel_url.names_sentinels(url):
         try:
-            sentinel_url.parse(url)
+            parsed = sentinel_url.parse(url)
+            url_options.check(url.partition("?")[2], tls=parsed.scheme == "rediss", sentinel=True)
         except ConfigurationError as error:
             raise ConfigurationError(f"Redis URL {redacted(url)!r}: {error}") from None
         return
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it is the check
+        if parts.port == 0:
+            raise ValueError
     except ValueError:
         # The error's own text may quote a part of a password.
         raise ConfigurationError(
@@ -119,8 +121,14 @@ def check_url(url: str) -> None:
         raise ConfigurationError(f"Redis URL {redacted(url)!r} names no host: write redis://localhost:6379/0")
     else:
         database = parts.path.strip("/")
-        if database and not database.isdigit():
+        if database and not (database.isascii() and database.isdecimal()):
             raise ConfigurationError(f"Redis URL {redacted(url)!r}: the database after the last '/' is a number")
+    if parts.fragment:
+        raise ConfigurationError(f"Redis URL {redacted(url)!r}: a '#' in a path or password is written %23")
+    try:
+        url_options.check(parts.query, tls=parts.scheme == "rediss", sentinel=False)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Redis URL {redacted(url)!r}: {error}") from None
 
 
 def on_this_machine(url: str) -> bool:

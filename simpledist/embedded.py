@@ -23,9 +23,10 @@ from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 from simpledist.errors import ConfigurationError, OperatorError
-from simpledist.keeper import Keeper, end_process
+from simpledist.keeper import Keeper, end_process, kept
 
 FAKE = "fakeredis"
 # Packages that have a server inside, and where: Linux x86-64 until Python 3.12; Linux and macOS from Python 3.11 on.
@@ -117,7 +118,8 @@ class EmbeddedRedis:
         """Where it listens; known once it was started."""
         if self.port is not None:
             return f"redis://{HOST}:{self.port}/0"
-        return f"unix://{self._room() / 'redis.sock'}"
+        # A '%', '?' or '#' in the path of the temporary folder would end the path of a URL.
+        return f"unix://{quote(str(self._room() / 'redis.sock'))}"
 
     @property
     def pid(self) -> int:
@@ -140,16 +142,20 @@ class EmbeddedRedis:
         if self.port is not None:
             self.port = _free_port(self.port)
         folder = self._room()
-        with (folder / "redis.log").open("wb") as output:
-            process = subprocess.Popen(
-                self._command(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # Ctrl-C in the terminal is for us: we stop it in our own time.
-                start_new_session=True,
-            )
-        keeper = Keeper(process.pid, folder)
+        try:
+            with (folder / "redis.log").open("wb") as output:
+                process = subprocess.Popen(
+                    self._command(folder),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    # Ctrl-C in the terminal is for us: we stop it in our own time.
+                    start_new_session=True,
+                )
+            keeper = kept(process, folder)
+        except OSError as error:
+            self.close()
+            raise OperatorError(f"the Redis server {self.binary} cannot be started: {error}") from None
         self._process, self._keeper = process, keeper
         self._at_exit = weakref.finalize(self, _end, self._owner, process, keeper, folder)
         self._wait_for_answer(process)
@@ -193,11 +199,7 @@ class EmbeddedRedis:
 
     def _room(self) -> Path:
         if self._folder is None:
-            folder = Path(tempfile.mkdtemp(prefix="sd-"))
-            if len(os.fsencode(folder / "redis.sock")) > SOCKET_PATH_BYTES:
-                folder.rmdir()
-                folder = Path(tempfile.mkdtemp(prefix="sd-", dir="/tmp"))
-            self._folder = folder
+            self._folder = _new_folder()
         return self._folder
 
     def _command(self, folder: Path) -> list[str]:
@@ -229,7 +231,9 @@ class EmbeddedRedis:
             if not alive or time.monotonic() > end:
                 words = self.last_words()
                 self.close()
-                raise OperatorError(f"the Redis server {self.binary} did not start: {words}")
+                # Somebody took the port after we had looked.
+                kind = ConfigurationError if "Address already in use" in words else OperatorError
+                raise kind(f"the Redis server {self.binary} did not start: {words}")
             time.sleep(0.005)
 
     def _ended(self) -> None:
@@ -240,6 +244,33 @@ class EmbeddedRedis:
         if self._at_exit is not None:
             self._at_exit.detach()
             self._at_exit = None
+
+
+def _new_folder() -> Path:
+    """Make the temporary folder: the usual one, else one with a path that a socket and a URL can have."""
+    troubles: list[str] = []
+    for place in (None, "/tmp", "/var/tmp", "/dev/shm"):
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="sd-", dir=place))
+        except OSError as error:
+            troubles.append(str(error))
+            continue
+        if len(os.fsencode(folder / "redis.sock")) <= SOCKET_PATH_BYTES and _is_text(folder):
+            return folder
+        folder.rmdir()
+    raise ConfigurationError(
+        f"no folder for the private Redis: set TMPDIR to one with a short path that can be written ({troubles[0]})"
+        if troubles
+        else "no folder for the private Redis: set TMPDIR to one with a short path"
+    )
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path is UTF-8, as a URL and the command line of Redis want it."""
+    try:
+        return str(path).encode() == os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _end(owner: int, process: subprocess.Popen[bytes], keeper: Keeper, folder: Path) -> None:

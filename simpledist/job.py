@@ -69,14 +69,14 @@ class Info:
 
 def qualified(name: str, version: str | int | None = None) -> str:
     """The function's name in Redis, `fib` or `fib@3`; raises ConfigurationError with the rule if it cannot be one."""
-    if not NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):  # type: ignore[redundant-expr]
         raise ConfigurationError(
             f"function name {name!r}: use letters, digits, '_', '.' and '-', beginning with a letter or '_', "
             "at most 128 characters"
         )
     if version is None:
         return name
-    if not VERSION.fullmatch(str(version)):
+    if isinstance(version, bool) or not isinstance(version, (str, int)) or not VERSION.fullmatch(str(version)):  # type: ignore[redundant-expr]
         raise ConfigurationError(f"version {version!r} of {name}: use letters, digits, '_', '.' and '-'")
     return f"{name}@{version}"
 

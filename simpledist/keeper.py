@@ -5,6 +5,7 @@ Called by what starts servers and workers in the background: embedded.py and clu
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,11 @@ class Keeper:
     """
 
     _PROGRAM = (
-        "import os, shutil, sys\n"
-        "if not sys.stdin.buffer.read(1):\n"
+        "import os, select, shutil, sys\n"
+        "parent = int(sys.argv[3])\n"
+        # A fork of the parent may hold the pipe open after its death.
+        "while not select.select([0], [], [], 1.0)[0] and os.getppid() == parent: pass\n"
+        "if not (select.select([0], [], [], 0)[0] and os.read(0, 1)):\n"
         "    try: os.kill(int(sys.argv[1]), 9)\n"
         "    except OSError: pass\n"
         "    if sys.argv[2]: shutil.rmtree(sys.argv[2], ignore_errors=True)\n"
@@ -29,7 +33,7 @@ class Keeper:
 
     def __init__(self, pid: int, folder: Path | None = None) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", self._PROGRAM, str(pid), str(folder or "")],
+            [sys.executable, "-I", "-S", "-c", self._PROGRAM, str(pid), str(folder or ""), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -43,6 +47,16 @@ class Keeper:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
+
+
+def kept(process: subprocess.Popen[bytes], folder: Path | None = None) -> Keeper:
+    """Return the keeper of a process that was just started; raises OSError, and the process is gone, without one."""
+    try:
+        return Keeper(process.pid, folder)
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
 
 
 def end_process(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS, told: bool = False) -> int:

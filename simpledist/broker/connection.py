@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
+from simpledist import url_options
 from simpledist.errors import RedisDown, RedisRefused
 
 __all__ = [
@@ -123,6 +124,7 @@ def _greets_nobody(_: Any) -> None:
 
 def _connection(url: str, own: dict[str, Any], seconds: float) -> Any:
     try:
+        url_options.check_files(url.partition("?")[2])
         return _made(url, own, seconds)
     except (redis.RedisError, TypeError, ValueError) as error:
         raise RedisRefused(f"the Redis URL cannot be used: {error}") from error

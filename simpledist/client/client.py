@@ -16,8 +16,8 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from simpledist import arguments, policy, wire
 from simpledist import config as configuration
-from simpledist import policy, wire
 from simpledist.broker.link import library
 from simpledist.client.chunks import run_all
 from simpledist.client.future import Call, Future
@@ -65,8 +65,13 @@ def connect(
     """
     if codec not in ("pickle", "json"):
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
-    if local_slots < 1:
-        raise ConfigurationError(f"local_slots={local_slots}: at least 1")
+    local_slots = arguments.count("connect", "local_slots", local_slots, least=1, none=False) or 1
+    max_value_bytes = arguments.count("connect", "max_value_bytes", max_value_bytes, least=0, none=False) or 0
+    url, namespace = arguments.text("connect", "url", url), arguments.text("connect", "namespace", namespace)
+    secret_file, insecure = (
+        arguments.file("connect", "secret_file", secret_file),
+        arguments.flag("connect", "insecure", insecure),
+    )
     settings = configuration.load(
         url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec, memory=True
     )

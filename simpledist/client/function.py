@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
-from simpledist import job, wire
+from simpledist import arguments, job, wire
 from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
 from simpledist.client.mapping import MapIterator
@@ -55,10 +55,9 @@ def worker_function(
     """
     if not callable(local):
         raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
-    if timeout is not None and timeout <= 0:
-        raise ConfigurationError(f"worker_function({name!r}): timeout={timeout} seconds: use a positive number or None")
-    if max_queue is not None and max_queue < 0:
-        raise ConfigurationError(f"worker_function({name!r}): max_queue={max_queue}: use 0 or more, or None")
+    timeout = arguments.seconds(f"worker_function({name!r})", "timeout", timeout)
+    max_queue = arguments.count(f"worker_function({name!r})", "max_queue", max_queue, least=0)
+    join = arguments.flag(f"worker_function({name!r})", "join", join)
     if codec not in (None, "pickle", "json"):
         raise ConfigurationError(f"worker_function({name!r}): codec={codec!r}: use 'pickle' or 'json'")
     if policy not in ("remote", "auto", "local"):
@@ -188,12 +187,12 @@ class WorkerFunction(Generic[P, R]):
 
         `chunksize`: how many calls travel as one job. "auto" sends each by itself until it has seen that they take a
         few milliseconds or less. Each call keeps its own outcome: those behind one that is slow are sent again,
-        and one that kills its process alone. Raises ValueError for a size below 1.
+        and one that kills its process alone. Raises ConfigurationError (a ValueError) for a size below 1.
 
         `progress`: a bar on stderr, as of `simpledist.track`; of iterables without a length it knows no end.
         """
-        if chunksize != "auto" and chunksize < 1:
-            raise ValueError(f"chunksize={chunksize}: use 1 or more, or 'auto'")
+        if chunksize != "auto":
+            chunksize = arguments.count(f"{self.function}.map", "chunksize", chunksize, least=1, none=False) or 1
         bar: Bar | None = None
         if progress:
             sizes = [len(one) if isinstance(one, Sized) else None for one in iterables]

@@ -48,6 +48,8 @@ INTERRUPT_SECONDS = 1.0
 # Who waits for a call ends its remote budget itself so long after the listener should have, which may be held up by a
 # Redis that hangs.
 OVERDUE_SECONDS = 1.5
+_CENTURIES = 1e12
+LONGEST_WAIT_SECONDS = 1e6  # a lock refuses waits of some centuries, and of some weeks on other systems: wait again
 
 
 class _Here(threading.local):
@@ -307,7 +309,9 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def _settle(self, timeout: float | None) -> None:
         if self._pid != os.getpid():
             self._inherit()
-        end = None if timeout is None else time.monotonic() + timeout
+        if timeout is not None and timeout != timeout:
+            raise ValueError(f"timeout={timeout}: use a number of seconds, or None for no limit")
+        end = None if timeout is None else time.monotonic() + min(timeout, _CENTURIES)
         overdue = float("inf") if self.call.deadline is None else self.call.deadline + OVERDUE_SECONDS
         while True:
             with self._condition:
@@ -327,7 +331,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                             if left <= 0:
                                 break
                             remaining = left if remaining is None else min(remaining, left)
-                        self._condition.wait(remaining)
+                        self._condition.wait(None if remaining is None else min(remaining, LONGEST_WAIT_SECONDS))
                     else:
                         return
                 finally:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from simpledist import fingerprint, policy
+from simpledist import arguments, fingerprint, policy
 from simpledist.broker.broker import job_label
 from simpledist.client.future import Future
-from simpledist.errors import ConfigurationError, Unkeyable
+from simpledist.errors import Unkeyable
 
 log = logging.getLogger("simpledist")
 
@@ -49,11 +49,7 @@ class Sharing:
 
 def sharing(name: str, local: Callable[..., Any], *, join: bool, cache: float | None) -> Sharing | None:
     """What `worker_function(join=, cache=)` mean; None for neither. Raises ConfigurationError."""
-    if cache is not None and not 0 < cache <= policy.CACHED_SECONDS:
-        raise ConfigurationError(
-            f"worker_function({name!r}): cache={cache} seconds: use a positive number up to "
-            f"{policy.CACHED_SECONDS:.0f}, or None"
-        )
+    cache = arguments.seconds(f"worker_function({name!r})", "cache", cache, most=policy.CACHED_SECONDS)
     if not join and cache is None:
         return None
     # Loaded only here: most programs share nothing.

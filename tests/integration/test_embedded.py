@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from simpledist.broker import Link
+from simpledist.cluster import Cluster
 from simpledist.embedded import (
     FAKE,
     HOST,
@@ -187,3 +188,100 @@ def _runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+# --- temporary folders of any name, machines without room ------------------------------------------------------------
+
+NAMES = [
+    "50% off",
+    "a?b",
+    "a#b",
+    "a b",
+    "it's",
+    'say "so"',
+    "naïve-Ω",
+    "a%2Fb",
+    "a\\b",
+    "$HOME",
+    "-x",
+    "l" * 200,
+    "\udcff",
+]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_temporary_folder_of_any_name_does(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    program = (
+        "import sys\n"
+        "import simpledist\n"
+        "from simpledist.cluster import Cluster\n"
+        "from simpledist.cli.demo_functions import fib\n"
+        "with Cluster('simpledist.cli.demo_functions', slots=1) as cluster, cluster.connect() as client:\n"
+        "    future = simpledist.worker_function(client, 'fib', fib).submit(10)\n"
+        "    print(future.result(20), future.info.where)\n"
+    )
+    environment = {**os.environ, "TMPDIR": str(place)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert (done.stdout, done.stderr) == ("55 remote\n", "")
+    assert list(place.iterdir()) == []
+
+
+def test_without_a_watchdog_the_server_is_ended_and_its_folder_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    before = {one.pid for one in psutil.Process().children()}
+    with pytest.raises(OperatorError, match="cannot be started"):
+        EmbeddedRedis(system_server()).start()
+    assert {one.pid for one in psutil.Process().children()} == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_watchdog_a_worker_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedRedis() as server, Cluster("simpledist.cli.demo_functions", workers=0, redis=server) as cluster:
+        monkeypatch.setattr("simpledist.keeper.Keeper._PROGRAM", "\0")  # a command line that no system takes
+        before = {one.pid for one in psutil.Process().children()}
+        with pytest.raises(ValueError, match="null byte"):
+            cluster.start_worker()
+        assert {one.pid for one in psutil.Process().children()} == before
+
+
+def test_a_server_that_is_no_program_is_one_line() -> None:
+    with pytest.raises(OperatorError, match=r"cannot be started: .*No such file"):
+        EmbeddedRedis("/no/such/server").start()
+
+
+def test_it_does_not_outlive_its_owner_though_a_fork_of_that_lives_on() -> None:
+    program = (
+        "import os, sys, time\n"
+        "from simpledist.embedded import EmbeddedRedis\n"
+        "server = EmbeddedRedis().start()\n"
+        "fork = os.fork()\n"
+        "if fork == 0:\n"
+        "    time.sleep(600)\n"
+        "print(server.pid, fork, flush=True)\n"
+        "sys.stdin.read(1)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        pid, fork = map(int, owner.stdout.readline().split())
+        os.kill(owner.pid, signal.SIGKILL)
+        owner.wait()
+        try:
+            wait_until(lambda: not _runs(pid), 10.0, "the end of the server")
+        finally:
+            os.kill(fork, signal.SIGKILL)
+
+
+def test_where_nothing_can_be_written_it_says_to_set_tmpdir(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(ConfigurationError, match=r"set TMPDIR .*No space left on device"):
+        EmbeddedRedis(system_server()).start()
