@@ -59,6 +59,8 @@ class Keyring:
         except UnicodeDecodeError:
             # Its text would quote the file.
             lines, mode = [], 0
+        except IsADirectoryError:
+            raise ConfigurationError(f"secret file {path}: it is a folder: name the file in it") from None
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"secret file {path}: {error}; make one with `simpledist secret {path}`") from None
         if not lines or not all(_SECRET.fullmatch(line) and len(line) % 2 == 0 for line in lines):

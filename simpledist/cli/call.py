@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from typing import Any
 
 import click
 
-from simpledist.cli.options import OK, USAGE, WRONG, complain, shared
+from simpledist.arguments import MOST_SECONDS
+from simpledist.cli.options import OK, USAGE, WRONG, Seconds, complain, shared
 from simpledist.cli.reading import refusal_of
 from simpledist.client.client import connect
 from simpledist.client.function import worker_function
@@ -29,7 +32,12 @@ def refuse(*args: Any, **kwargs: Any) -> Any:
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("name")
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="How long to wait for it.")
+@click.option(
+    "--timeout",
+    type=Seconds(0, MOST_SECONDS, min_open=True),
+    metavar="SECONDS",
+    help="How long it may take, the wait for a free worker included.",
+)
 @shared(log_level="critical")
 def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float | None) -> int:
     """Call the function NAME on a worker and print what it returns.
@@ -62,7 +70,7 @@ def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float |
             return OK
         info = future.info
         if not isinstance(error, RanHere):
-            text = str(error)
+            text = _text(error)
             complain("simpledist call", f"{name} raised {type(error).__name__}{': ' if text else ''}{text}")
             return WRONG
         why = info.why if info is not None else None
@@ -76,12 +84,22 @@ def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float |
 
 def _argument(text: str) -> Any:
     """Return an argument as JSON gives it, else as the string that it is; one nested too deeply is refused."""
+    with contextlib.suppress(UnicodeError):
+        text = os.fsencode(text).decode()  # where the locale is C, Python takes what is not ASCII for raw bytes
     try:
         return json.loads(text, parse_constant=_no_json)
     except ValueError:
         return text
     except RecursionError:
         raise ConfigurationError(f"an argument is nested too deeply to be read as JSON: {text[:40]}...") from None
+
+
+def _text(error: BaseException) -> str:
+    """Return the text of an exception, whatever its class makes of it."""
+    try:
+        return str(error)
+    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"(its text cannot be shown: {type(broken).__name__})"
 
 
 def _no_json(word: str) -> Any:

@@ -5,6 +5,7 @@ So `simpledist --help` costs nothing but click. Each subcommand is the click com
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn, cast
@@ -29,6 +30,10 @@ SUBCOMMANDS = {
 }
 
 
+# Commands of their own, which are looked for here.
+ELSEWHERE = {"worker": "simpledist-worker", "distributor": "simpledist-distributor", "help": "simpledist --help"}
+
+
 class LazyGroup(click.Group):
     """A group that knows its subcommands by name and imports the one that is called."""
 
@@ -39,6 +44,17 @@ class LazyGroup(click.Group):
         if cmd_name not in SUBCOMMANDS:
             return None
         return cast(click.Command, getattr(import_module(f"simpledist.cli.{cmd_name}"), cmd_name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Say which command was perhaps meant by one that does not exist."""
+        name = args[0]
+        if name not in SUBCOMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name.lower(), [*SUBCOMMANDS, *ELSEWHERE], n=1)
+            hint = f": did you mean {ELSEWHERE.get(near[0], near[0])}?" if near else ""
+            raise click.UsageError(f"there is no command {name[:40]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -29,6 +30,21 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 Command = Callable[..., Any]
+
+
+class Seconds(click.FloatRange):
+    """A finite number of seconds; click takes "nan" for one that is in every range."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            finite = math.isfinite(float(value))
+        except (TypeError, ValueError):
+            finite = False
+        if not finite:
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def shared(*, connects: bool = True, log_level: str = "info") -> Callable[[Command], Command]:
@@ -160,9 +176,10 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except SimpledistError as error:
         complain(program, error)
         code = WRONG if isinstance(error, OperatorError) and not isinstance(error, RedisRefused) else USAGE
-    except OSError as error:  # the output cannot be written, a temporary folder is full or not ours
+    except OSError as error:  # a disk or a pipe that takes no more
         streams.give_up_output()
-        complain(program, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+        what = error.filename or "its output"
+        complain(program, f"cannot write {what}: {error.strerror or error}")
         code = WRONG
     sys.exit(code)
 

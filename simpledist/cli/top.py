@@ -13,7 +13,7 @@ from rich.text import Text
 from simpledist.cli.live.rates import Meter
 from simpledist.cli.live.screen import View, lines, page_lines, press
 from simpledist.cli.live.terminal import Terminal, suspend, taken
-from simpledist.cli.options import OK, common_options
+from simpledist.cli.options import OK, Seconds, common_options
 from simpledist.cli.reading import demand, monitor_of
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError
@@ -21,9 +21,7 @@ from simpledist.monitor import Monitor, Snapshot
 
 
 @click.command()
-@click.option(
-    "--seconds", type=click.FloatRange(0.2, 60), default=1.0, show_default=True, help="How often it looks at Redis."
-)
+@click.option("--seconds", type=Seconds(0.2, 60), default=1.0, show_default=True, help="How often it looks at Redis.")
 @common_options
 def top(config: Config, seconds: float) -> int:
     """Watch the cluster: a lane a worker with a cell a slot, and each function's queue, oldest wait and rates.

@@ -7,25 +7,28 @@ import platform
 import click
 
 from simpledist import shipped
-from simpledist.cli.options import common_options, run
+from simpledist.arguments import MOST_SECONDS
+from simpledist.cli.options import Seconds, common_options, run
 from simpledist.config import Config
 from simpledist.signing import Keyring
 from simpledist.worker import inherited
 from simpledist.worker.cpus import cpus
 from simpledist.worker.worker import Worker
 
+SLOTS_MOST = 4096  # each is a process
+
 
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("targets", metavar="TARGET...", nargs=-1)
 @click.option(
     "--slots",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, SLOTS_MOST),
     help="How many jobs may run at once.  [default: the CPUs that affinity, control group and Slurm allow]",
 )
 @click.option("--name", "label", help="A label for people; need not be unique.  [default: the host's name]")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0, max=MOST_SECONDS),
     default=25.0,
     show_default=True,
     help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; what does not finish goes back.",

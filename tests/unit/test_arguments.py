@@ -24,8 +24,8 @@ def client() -> simpledist.Client:
 
 
 HUGE = 10**400
-NO_SECONDS = (0, -1, math.nan, math.inf, -math.inf, 1e10, 1e300, HUGE, True, "5", [], Decimal(5), 1j)
-NO_COUNT = (-1, 1.5, math.nan, math.inf, HUGE, 2**70, True, "5", [], 1j)
+NO_SECONDS: tuple[Any, ...] = (0, -1, math.nan, math.inf, -math.inf, 1e10, 1e300, HUGE, True, "5", [], Decimal(5), 1j)
+NO_COUNT: tuple[Any, ...] = (-1, 1.5, math.nan, math.inf, HUGE, 2**70, True, "5", [], 1j)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_chunksize_that_cannot_be_used_is_a_value_error(client: simpledist.Cli
     ids=str,
 )
 def test_an_option_of_connect_is_refused_at_once(option: str, value: Any) -> None:
-    options = {"url": "memory://", option: value}
+    options: dict[str, Any] = {"url": "memory://", option: value}
     with pytest.raises(ConfigurationError, match=option):
         simpledist.connect(**options)
 
