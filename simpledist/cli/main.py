@@ -15,7 +15,7 @@ import click
 from simpledist.cli.options import before_subcommand, run
 
 SUBCOMMANDS = {
-    "demo": "The whole story on real processes, in about a minute.",
+    "demo": "See the whole story on real processes, in about a minute.",
     "redis": "A private Redis on 127.0.0.1, where no server is installed.",
     "status": "What is queued and what runs, function by function.",
     "workers": "The workers: how they are, what they offer, how busy they are.",

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import simpledist
 from simpledist.cluster import Cluster
 from tests.commands import DISTRIBUTOR, MAIN, WORKER, complaint, free_port, run
 
@@ -206,3 +208,10 @@ def test_what_cannot_be_used_is_one_line_and_exit_code_2(module: str, words: Seq
     done = run(*words, module=module)
     assert expected in complaint(done)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("seconds", [1e10, float("inf")])
+def test_another_thread_may_wait_centuries_for_a_result(cluster: Cluster, seconds: float) -> None:
+    with cluster.connect() as client, ThreadPoolExecutor(1) as pool:
+        power = simpledist.worker_function(client, "power", pow)
+        assert pool.submit(lambda: power.submit(3).result(seconds)).result(20) == 1000
