@@ -41,7 +41,7 @@ def test_the_demo_goes_as_promised_stays_until_enter_and_leaves_nothing_behind(t
         url = re.search(r"SIMPLEDIST_REDIS_URL=(\S+)", story)
         assert port is not None, story
         assert url is not None, story
-        assert b"ok" in ask((HOST, int(port[1])), GET)
+        assert b" 200 " in ask((HOST, int(port[1])), GET)
         assert run("call", "--redis", url[1], "fib", "20").stdout == "6765\n"
         rest, errors = process.communicate("\n", timeout=30)
     assert (process.returncode, errors) == (0, "")

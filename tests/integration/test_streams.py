@@ -210,8 +210,12 @@ def test_what_cannot_be_used_is_one_line_and_exit_code_2(module: str, words: Seq
     assert done.returncode == 2
 
 
+def power(_: int) -> int:
+    return -1
+
+
 @pytest.mark.parametrize("seconds", [1e10, float("inf")])
 def test_another_thread_may_wait_centuries_for_a_result(cluster: Cluster, seconds: float) -> None:
     with cluster.connect() as client, ThreadPoolExecutor(1) as pool:
-        power = simpledist.worker_function(client, "power", pow)
-        assert pool.submit(lambda: power.submit(3).result(seconds)).result(20) == 1000
+        future = simpledist.worker_function(client, "power", power).submit(3)
+        assert pool.submit(future.result, seconds).result(20) == 1000
