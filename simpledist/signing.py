@@ -7,21 +7,19 @@ nothing to another one with the same key. Knows nothing of envelopes (wire/envel
 from __future__ import annotations
 
 import hmac
-import logging
+import os
 import re
 import secrets
 from collections.abc import Iterable
 from hashlib import blake2b
-from pathlib import Path
 
 from simpledist.errors import ConfigurationError, WrongKey
 from simpledist.job import DEFAULT_NAMESPACE
 
-log = logging.getLogger("simpledist.signing")
-
 MAC_BYTES = 32
 KEY_ID_BYTES = 4
 KEY_BYTES = range(32, 65)  # blake2b takes no longer ones
+ROOT = 0
 _SECRET = re.compile(r"[0-9a-fA-F]{64,128}")
 
 
@@ -51,14 +49,16 @@ class Keyring:
     def from_file(cls, path: str, namespace: str = DEFAULT_NAMESPACE) -> Keyring:
         """The keys of a secret file: a line each, of 64 to 128 hex digits; to rotate, put the new one first.
 
-        Raises ConfigurationError where the file cannot be read or holds anything else.
+        Raises ConfigurationError where the file cannot be read, is not safe from others, or holds anything else.
         """
         try:
-            lines = Path(path).read_text("ascii").split()
-            mode = Path(path).stat().st_mode
+            with open(path, encoding="ascii") as file:
+                status = os.fstat(file.fileno())
+                if trouble := unsafe(status.st_mode, owner=status.st_uid, user=_user()):
+                    raise ConfigurationError(f"secret file {path}: {trouble}")
+                lines = file.read().split()
         except UnicodeDecodeError:
-            # Its text would quote the file.
-            lines, mode = [], 0
+            lines = []  # its text would quote the file
         except IsADirectoryError:
             raise ConfigurationError(f"secret file {path}: it is a folder: name the file in it") from None
         except (OSError, ValueError) as error:
@@ -67,8 +67,6 @@ class Keyring:
             raise ConfigurationError(
                 f"secret file {path}: expected lines of 64 hex digits; make one with `simpledist secret FILE`"
             )
-        if mode & 0o077:
-            log.warning("secret file %s can be read by others: chmod 600 it", path)
         return cls((bytes.fromhex(line) for line in lines), namespace)
 
     def mac(self, person: bytes, key_id: bytes, *parts: bytes | memoryview) -> bytes:
@@ -88,6 +86,24 @@ class Keyring:
         """Raise WrongKey unless `mac` is the code over `parts` by a key of ours."""
         if not hmac.compare_digest(self.mac(person, key_id, *parts), mac):
             raise WrongKey("the signature does not fit: other key or namespace, or changed on the way")
+
+
+def unsafe(mode: int, *, owner: int, user: int) -> str:
+    """Return why a key file of this mode and owner is not safe from others, and what to do; "" where it is.
+
+    Root's may be readable: so are the secrets that containers are given.
+    """
+    if owner not in (user, ROOT):
+        return f"it belongs to user {owner}, neither to us (user {user}) nor to root: chown it, or copy it"
+    if mode & 0o022:
+        return "others can write to it: chmod 600 it"
+    if owner != ROOT and mode & 0o044:
+        return "others can read it: chmod 600 it, and make a new one if they may have done so"
+    return ""
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else ROOT
 
 
 def _key_id(key: bytes) -> bytes:

@@ -200,10 +200,10 @@ def _files(settings: Config, facts: Examination) -> Iterator[Finding]:
 
 
 def _file(name: str, file: KeyFile) -> Finding:
-    if file.trouble:
-        return Finding("secret", f"{name} {file.path}: {file.trouble}", "make a new one with simpledist secret FILE")
     if file.open_to_others:
         return Finding("secret", f"{name} {file.path} is open to other users of this machine", f"chmod 600 {file.path}")
+    if file.trouble:
+        return Finding("secret", f"{name} {file.path}: {file.trouble}", "make a new one with simpledist secret FILE")
     return Finding("secret", f"{name} {file.path} is readable by its owner alone")
 
 

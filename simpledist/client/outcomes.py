@@ -340,7 +340,9 @@ class Outcomes:
 
     def _outcome_of(self, call: Call, opened: wire.OpenOutcome, reply: Reply, *, waited: bool) -> wire.Part:
         """Decode it, and remember how long such calls take."""
-        seconds = (reply.run_ms or 0.25) / 1000  # less than a millisecond is told as 0
+        # What nobody signed is hearsay: it took no longer than we have waited. Less than a millisecond is told as 0.
+        run_ms = max(min(reply.run_ms, (time.monotonic() - call.began) * 1000), 0)
+        seconds = (run_ms or 0.25) / 1000
         if call.calls > 1:
             parts = wire.decode_parts(opened)
             outcome, calls = wire.Value(parts), sum(not isinstance(part, str) for part in parts.values())
@@ -356,7 +358,7 @@ class Outcomes:
             self.experience[call.function] = seen.ran(calls, seconds)
             costs = self.costs.get(call.function)
             if costs is not None:
-                trip = time.monotonic() - call.began - reply.run_ms / 1000 if waited else None
+                trip = time.monotonic() - call.began - run_ms / 1000 if waited else None
                 self.costs[call.function] = costs.ran_there(seconds / max(calls, 1), trip)
         return outcome
 

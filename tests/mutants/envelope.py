@@ -97,6 +97,22 @@ MUTATIONS = (
         f"{REPLAYS} -k half_a_day",
     ),
     Mutation(
+        "hearsay",
+        "a reply's own word of its run time is believed",
+        "simpledist/client/outcomes.py",
+        "max(min(reply.run_ms, (time.monotonic() - call.began) * 1000), 0)",
+        "reply.run_ms",
+        f"{REPLAYS} -k no_experience",
+    ),
+    Mutation(
+        "key file",
+        "a key file that others can write to is taken",
+        "simpledist/signing.py",
+        "if mode & 0o022:",
+        "if False:",
+        "tests/unit/test_signing.py",
+    ),
+    Mutation(
         "Python of a call",
         "a worker begins a call with code of another Python",
         ENVELOPE,

@@ -305,6 +305,26 @@ def test_a_call_that_has_waited_for_half_a_day_is_sealed_anew_with_its_own_nonce
     assert info_of(future).where == "remote"
 
 
+@pytest.mark.parametrize("run_ms", [10**15, -(10**15)])
+def test_what_a_reply_says_beside_its_envelope_is_no_experience_for_other_calls(
+    shelter: Shelter, thief: Link, tmp_path: Path, secret: str, run_ms: int
+) -> None:
+    client, runs = shelter().connect(), str(tmp_path / "runs")
+    with Busy(client, tmp_path):
+        future = counted(client).submit(runs)
+        wait_until(lambda: future.call.digest, 5, "it is sealed")
+        value = wire.encode_value("pickle", 77)
+        keyring = Keyring.from_file(secret)
+        honest = wire.seal_outcome("count", "pickle", "value", value, future.call.digest, keyring, redis_ms(thief))
+        element = f"{future.call.id} succeeded - liar 99 {run_ms} {run_ms} inline\n".encode() + bytes(honest)
+        thief.call("RPUSH", Keys().reply(client.id), element)
+        thief.call("EXPIRE", Keys().reply(client.id), 60)
+        assert future.result(20) == 77
+        mean = client.seen("count").mean_seconds
+        assert mean is not None
+        assert 0 < mean < 20
+
+
 def test_an_envelope_of_version_1_is_refused(shelter: Shelter, thief: Link, tmp_path: Path) -> None:
     client, runs = shelter(secret_file=None).connect(), str(tmp_path / "runs")
     with Busy(client, tmp_path):

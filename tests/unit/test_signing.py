@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpledist.errors import ConfigurationError, WrongKey
-from simpledist.signing import KEY_ID_BYTES, MAC_BYTES, Keyring, new_secret
+from simpledist.signing import KEY_ID_BYTES, MAC_BYTES, Keyring, new_secret, unsafe
+from tests import needs
 
 ONE, OTHER = b"1" * 32, b"2" * 32
 
@@ -110,14 +114,74 @@ def test_a_key_of_another_length_is_refused(key: bytes) -> None:
         Keyring([key])
 
 
-@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
-def test_a_secret_that_others_can_read_is_warned_about(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, warned: bool
+US, ROOT, THEM = 1000, 0, 1001
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "trouble"),
+    [
+        (0o600, US, US, ""),
+        (0o400, US, US, ""),
+        (0o700, US, US, ""),
+        (0o640, US, US, "others can read it: chmod 600"),
+        (0o604, US, US, "others can read it: chmod 600"),
+        (0o620, US, US, "others can write to it: chmod 600"),
+        (0o602, US, US, "others can write to it"),
+        (0o444, ROOT, US, ""),  # a container's secret
+        (0o640, ROOT, US, ""),
+        (0o644, ROOT, ROOT, ""),
+        (0o664, ROOT, US, "others can write to it"),
+        (0o666, ROOT, ROOT, "others can write to it"),
+        (0o600, THEM, US, "belongs to user 1001, neither to us"),
+        (0o600, US, ROOT, "belongs to user 1000, neither to us"),
+    ],
+)
+def test_a_key_file_is_safe_where_others_can_neither_write_it_nor_read_ours(
+    mode: int, owner: int, user: int, trouble: str
 ) -> None:
-    with caplog.at_level(logging.WARNING, "simpledist.signing"):
-        assert Keyring.from_file(secret_file(tmp_path, ONE.hex(), mode))
-    assert bool(caplog.records) == warned
-    assert ONE.hex() not in caplog.text
+    found = unsafe(mode, owner=owner, user=user)
+    assert trouble in found
+    assert bool(trouble) == bool(found)
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_key_file_that_is_not_safe_is_refused_before_it_is_read(tmp_path: Path, mode: int) -> None:
+    path = secret_file(tmp_path, ONE.hex(), mode)
+    with pytest.raises(ConfigurationError, match="others can write to it") as raised:
+        Keyring.from_file(path)
+    assert path in str(raised.value)
+    assert ONE.hex() not in str(raised.value)
+
+
+READS = """
+import os, sys
+from simpledist.signing import Keyring
+open(sys.argv[1], encoding="ascii").close()  # another user may not reach the library
+os.setegid(1000), os.seteuid(1000)
+try: print(Keyring.from_file(sys.argv[1]).signing_id.hex())
+except Exception as error: print(type(error).__name__, error)
+"""
+
+
+def test_a_key_file_of_another_user_is_refused_and_one_of_root_is_not(tmp_path: Path) -> None:
+    if os.geteuid():
+        needs.missing("only root can make a file of another user: run this test as root")
+    folder = tmp_path
+    while folder != folder.parent and folder != Path(tempfile.gettempdir()):  # or user 1000 comes not so far
+        folder.chmod(0o755)
+        folder = folder.parent
+
+    def reads(path: str) -> str:
+        return subprocess.run([sys.executable, "-c", READS, path], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+    path = secret_file(tmp_path, ONE.hex(), 0o444)
+    assert reads(path).strip() == Keyring([ONE]).signing_id.hex()
+    os.chown(path, 1001, 1001)
+    assert "belongs to user 1001" in reads(path)
+    os.chown(path, 1000, 1000)
+    assert "others can read it" in reads(path)
+    os.chmod(path, 0o400)
+    assert reads(path).strip() == Keyring([ONE]).signing_id.hex()
 
 
 def test_a_keyring_does_not_show_its_keys() -> None:

@@ -47,8 +47,9 @@ def make(kind: str) -> Any:
 
 
 def used(made: Any) -> int:
-    call: Call | None = made[-1] if isinstance(made, list) else made
-    return call(41) if call is not None else 0
+    if made is None:
+        return 0
+    return made(41) if callable(made) else made[-1](41)
 
 
 def fail() -> None:
