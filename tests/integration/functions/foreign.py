@@ -49,7 +49,8 @@ def make(kind: str) -> Any:
 def used(made: Any) -> int:
     if made is None:
         return 0
-    return made(41) if callable(made) else made[-1](41)
+    call: Call = made if callable(made) else made[-1]
+    return call(41)
 
 
 def fail() -> None:
