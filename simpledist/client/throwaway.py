@@ -1,8 +1,8 @@
 """A throw-away child for calls that killed processes on workers: never the client's own process.
 
 The child is a fresh interpreter that gets the function by value or by name and never re-imports `__main__`; what cannot
-be pickled is forked, where forking is safe. Where even that is not possible, a `lost` call runs in this process (the
-workers may have died of something else) and a `crashed` one raises FunctionCrashed.
+be pickled, or not loaded, is forked, where forking is safe. Where even that is not possible, a `lost` call runs in this
+process (the workers may have died of something else) and a `crashed` one raises FunctionCrashed.
 
 Between the child and this process stands a shield, which only waits: a function that kills its parent kills the shield,
 and where this process dies, the shield ends the child.
@@ -11,22 +11,27 @@ and where this process dies, the shield ends the child.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
-import struct
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from simpledist import serializers, wire
+from simpledist import copies, serializers, wire
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import FunctionCrashed, Undecodable, Unserialisable
+from simpledist.pieces import Data
 
-_KIND = struct.Struct(">B")
-_VALUE, _ERROR, _UNSENDABLE = 0, 1, 2
+# What the child writes: a byte when it has loaded the call, one when the function has come to its end, then its outcome
+# behind the kind of it. Where it stops says what killed it.
+_LOADED, _ENDED = b"l", b"e"
+_VALUE, _ERROR, _UNSENDABLE, _UNREADABLE = b"v", b"r", b"s", b"u"
+# The caller's path without the current folder, which is added (if the caller has it) when all of ours is imported.
+_BOOT = "import sys; sys.path[:] = sys.argv[2:]; from simpledist.client.throwaway import main; main()"
 
 
 def run(
@@ -37,11 +42,18 @@ def run(
     *,
     crashed: bool,
 ) -> Any:
-    """The value of the call, or its exception; FunctionCrashed if the child dies too."""
+    """Return the value of the call, or raise its exception; FunctionCrashed if the child dies too.
+
+    The call is never loaded in this process: loading it may be what kills. What cannot be loaded, or kills who loads
+    it, is forked: a fork needs no pickle.
+    """
     try:
-        call = serializers.dumps("pickle", (sys.path, local, args, kwargs))
-        serializers.loads("pickle", call)
-    except (Unserialisable, Undecodable):
+        call = serializers.dumps("pickle", (local, args, kwargs))
+    except Unserialisable:
+        status, answer = None, b""
+    else:
+        status, answer = _spawned(call)
+    if not answer.startswith(_LOADED):
         if sys.platform != "linux":
             if crashed:
                 raise FunctionCrashed(
@@ -49,15 +61,13 @@ def run(
                 ) from None
             return local(*args, **kwargs)
         status, answer = _forked(local, args, kwargs)
-    else:
-        status, answer = _spawned(call)
-    if not answer:
+    if answer in (b"", _LOADED):
         raise FunctionCrashed(
-            f"{function} kills its process: workers' children, and here a throw-away child ({_told(status)})"
+            f"{function} kills its process: workers' children, and here a throw-away child ({_told(status or 0)})"
         )
-    kind, body = answer[0], answer[1:]
-    if kind == _UNSENDABLE:
-        # It lives, and its outcome cannot travel: then it is safe here.
+    kind, body = answer[2:3], answer[3:]
+    if kind not in (_VALUE, _ERROR):
+        # The function lives, and its outcome cannot travel (or kills who tries): then it is safe here.
         return local(*args, **kwargs)
     try:
         decoded = wire.decode_outcome(
@@ -72,13 +82,17 @@ def run(
 
 def _spawned(call: bytes) -> tuple[int, bytes]:
     read_end, write_end = os.pipe()
-    environment = {**os.environ, NESTED_VARIABLE: "1"}
-    # The path of this file's package first, so that the child finds the same simpledist.
-    command = [sys.executable, "-c", "from simpledist.client.throwaway import main; main()", str(write_end)]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    # -P: nothing is imported from the folder that the caller happens to stand in. 3.10 has no such flag, and needs
+    # none: the path is set before the first import of a file.
+    safe_path = ["-P"] if sys.version_info >= (3, 11) else []
+    command: list[str] = [sys.executable, *safe_path, "-c", _BOOT, str(write_end), *filter(None, sys.path)]
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, env=environment, pass_fds=(write_end,), start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            env={**os.environ, NESTED_VARIABLE: "1"},
+            pass_fds=(write_end,),
+            start_new_session=True,
         )
     finally:
         os.close(write_end)
@@ -86,7 +100,7 @@ def _spawned(call: bytes) -> tuple[int, bytes]:
         try:
             assert process.stdin is not None
             try:
-                process.stdin.write(call)
+                process.stdin.write(json.dumps(_surroundings()).encode() + b"\n" + call)
                 process.stdin.close()
             except BrokenPipeError:
                 pass
@@ -95,6 +109,15 @@ def _spawned(call: bytes) -> tuple[int, bytes]:
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+
+
+def _surroundings() -> dict[str, Any]:
+    """What of this process a function may depend on, and a fresh interpreter has not."""
+    return {
+        "path": sys.path,
+        "recursion": sys.getrecursionlimit(),
+        "digits": sys.get_int_max_str_digits() if hasattr(sys, "get_int_max_str_digits") else None,
+    }
 
 
 def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[int, bytes]:
@@ -110,6 +133,7 @@ def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
             os.close(read_end)
             with os.fdopen(write_end, "wb") as answers:
                 _shield(answers)
+                _tell(answers, _LOADED)
                 _answer(answers, local, args, kwargs)
         finally:
             os._exit(1)
@@ -130,6 +154,8 @@ def _shield(answers: BinaryIO) -> None:
     pid = os.fork()
     if pid == 0:
         os.close(alive)
+        # A copy that the function makes and that lives on keeps neither the shield nor the caller waiting.
+        os.register_at_fork(after_in_child=lambda: _close(held, answers.fileno()))
         return
     os.close(held)
     poll = select.poll()
@@ -146,19 +172,37 @@ def _shield(answers: BinaryIO) -> None:
     os._exit(status)
 
 
-def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """In the child: run the call and write its outcome as one piece."""
-    try:
-        try:
-            kind, body = _VALUE, wire.encode_value("pickle", local(*args, **kwargs))
-        except Unserialisable:
-            kind, body = _UNSENDABLE, b""
-        except BaseException as error:  # noqa: BLE001 - it is the outcome
-            kind, body = _ERROR, wire.encode_error("pickle", error)[0]
-    except Unserialisable:
-        kind, body = _UNSENDABLE, b""
-    answers.write(_KIND.pack(kind) + bytes(body))
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def _tell(answers: BinaryIO, data: bytes) -> None:
+    answers.write(data)
     answers.flush()
+
+
+def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """In the child: run the call and write its outcome."""
+    original, value, error = copies.Original(), None, None
+    try:
+        value = local(*args, **kwargs)
+    except BaseException as raised:  # noqa: BLE001 - it is the outcome
+        error = raised
+    if original.is_copied():
+        copies.leave(error, frames_of_ours=1)
+    _tell(answers, _ENDED)
+    body: Data = b""
+    try:
+        if error is not None:
+            kind, body = _ERROR, wire.encode_error("pickle", error, frames_of_ours=1)[0]
+        else:
+            body = wire.encode_value("pickle", value)
+            kind = _VALUE if wire.comes_back("pickle", value, body) else _UNSENDABLE
+    except BaseException:  # noqa: BLE001 - code of the value, which may raise anything
+        kind, body = _UNSENDABLE, b""
+    _tell(answers, kind + bytes(body))
 
 
 def _told(status: int) -> str:
@@ -174,7 +218,17 @@ def main() -> None:
     """The child's whole life: one call from stdin, one outcome to the descriptor named by the first argument."""
     with os.fdopen(int(sys.argv[1]), "wb") as answers:
         _shield(answers)
-        # The client has loaded these very bytes itself before it sent them.
-        path, local, args, kwargs = serializers.loads("pickle", sys.stdin.buffer.read())
-        sys.path[:] = path
+        surroundings: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+        call = sys.stdin.buffer.read()
+        del sys.argv[1:]
+        sys.path[:] = surroundings["path"]
+        sys.setrecursionlimit(surroundings["recursion"])
+        if surroundings["digits"] is not None:
+            sys.set_int_max_str_digits(surroundings["digits"])
+        try:
+            local, args, kwargs = serializers.loads("pickle", call)
+        except BaseException:  # noqa: BLE001 - code of the arguments, which may raise anything
+            _tell(answers, _UNREADABLE)
+            return
+        _tell(answers, _LOADED)
         _answer(answers, local, args, kwargs)

@@ -1,8 +1,9 @@
 """Bytes that travel: a call and its outcome, each in an envelope that is verified before anything in it is decoded.
 
 `envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what lies in it, for
-the children of a worker and the client; `raised` does that for exceptions; `running` takes one call from arguments to
-outcome. Knows no Redis and no process.
+the children of a worker and the client; `raised` does that for exceptions (`chain`: with what led to them); `running`
+takes one call from arguments to outcome (`limits`: what is the machine's fault; `returning`: what would not come back).
+Knows no Redis and no process.
 """
 
 from simpledist.fingerprint import brief, differs, fingerprint
@@ -35,11 +36,13 @@ from simpledist.wire.envelope import (
 )
 from simpledist.wire.nonces import nonce
 from simpledist.wire.raised import encode_error
-from simpledist.wire.running import run_call
+from simpledist.wire.returning import comes_back
+from simpledist.wire.running import ForkedCopy, run_call
 
 __all__ = [
     "CODECS",
     "SLOW",
+    "ForkedCopy",
     "Kind",
     "OpenCall",
     "OpenOutcome",
@@ -50,6 +53,7 @@ __all__ = [
     "Value",
     "brief",
     "codec_id",
+    "comes_back",
     "decode_arguments",
     "decode_outcome",
     "decode_parts",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 from simpledist import serializers
 from simpledist.errors import Undecodable
 from simpledist.pieces import Data, Pieces
+from simpledist.wire.chain import Returned
 from simpledist.wire.envelope import OpenOutcome
 from simpledist.wire.raised import decode_error
 
@@ -45,6 +46,8 @@ def decode_arguments(codec: str, body: Data | memoryview) -> tuple[tuple[Any, ..
 
 def encode_value(codec: str, value: Any) -> Data:
     """What the function returned; nothing else happens to it before it has left. Raises Unserialisable."""
+    if isinstance(value, BaseException) and codec == "pickle":
+        value = Returned(value)
     return serializers.dump(codec, value, lend=True)
 
 

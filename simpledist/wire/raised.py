@@ -1,7 +1,7 @@
 """An exception that a function raised, as bytes and back: the half of the wire that outcomes of kind "error" need.
 
-An exception travels only if it comes back as what it is: same type, same arguments. Everything else about it (frames,
-causes, contexts) travels as the text of its traceback. Knows nothing of envelopes.
+An exception travels only if it comes back as what it is: type, arguments, attributes, notes, and the same of what led
+to it (chain.py). Its frames travel as the text of its traceback. Knows nothing of envelopes.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import builtins
 import os
 import struct
 import traceback
+from itertools import zip_longest
 from typing import Any, cast
 
 from simpledist import serializers
 from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
 from simpledist.serializers import one_line
+from simpledist.wire import chain
 
 TRACEBACK_CHARACTERS = 64 * 1024
 TOLD_CHARACTERS = 2000  # of the text that people see
 _CUT = "\n  [...]\n"
 _COMPARED_DEPTH = 8
+_MOST_JSON_CAUSES = 20
 _LENGTH = struct.Struct(">I")
 
 
@@ -55,12 +58,17 @@ def _printable(line: str) -> str:
 
 
 def decode_error(codec: str, body: bytes | memoryview) -> BaseException:
-    """The exception, with the text of its traceback as `__cause__`. Raises Undecodable."""
+    """Return the exception; the text of its traceback is its `__cause__`, or that of the first of its own causes.
+
+    Raises Undecodable.
+    """
     try:
-        error, notes, text = _from_json(body) if codec == "json" else _from_pickle(body)
-        if notes and not getattr(error, "__notes__", None):
-            cast(Any, error).__notes__ = notes
-        error.__cause__ = RemoteTraceback(text)
+        error, text = _from_json(body) if codec == "json" else _from_pickle(body)
+        last = chain.lowest_cause(error)
+        if last.__cause__ is None:
+            suppress = last.__suppress_context__
+            last.__cause__ = RemoteTraceback(text)
+            last.__suppress_context__ = suppress
     except Undecodable:
         raise
     except Exception as broken:
@@ -83,19 +91,21 @@ def _traceback_text(error: BaseException, frames_of_ours: int) -> str:
     return text
 
 
-def _notes(error: BaseException) -> list[str]:
-    notes: Any = getattr(error, "__notes__", None)
-    if not isinstance(notes, list):
-        return []
-    return [note for note in cast("list[Any]", notes) if type(note) is str]
-
-
 def _check_return(error: BaseException, back: BaseException) -> None:
-    name = type(error).__name__
-    if type(back) is not type(error):
-        raise Unserialisable(f"{name} comes back as {type(back).__name__}")
-    if not _same(error.args, back.args, 0):
-        raise Unserialisable(f"{name} comes back with other arguments")
+    """Raise Unserialisable where `back` differs from `error`, or anything does that hangs on it."""
+    (found, facts), (found_back, facts_back) = chain.taken_from(error), chain.taken_from(back)
+    for left, right in zip_longest(found, found_back):
+        if type(left) is not type(right):
+            raise Unserialisable(f"{type(left).__name__} comes back as {type(right).__name__}")
+        if not _same(left.args, right.args, 0):
+            raise Unserialisable(f"{type(left).__name__} comes back with other arguments")
+    for one, left, right in zip(found, facts, facts_back, strict=True):
+        if left[:-1] != right[:-1] or not _same(_sorted(left.fields), _sorted(right.fields), 0):
+            raise Unserialisable(f"{type(one).__name__} comes back with other attributes")
+
+
+def _sorted(fields: dict[str, Any]) -> list[tuple[str, Any]]:
+    return sorted(fields.items(), key=lambda field: field[0])
 
 
 def _same(left: Any, right: Any, depth: int) -> bool:
@@ -120,56 +130,81 @@ def _same(left: Any, right: Any, depth: int) -> bool:
     return True
 
 
-# --- pickle: the text, length first, then the exception and its notes ------------------------------------------------
+# --- pickle: the text, length first, then the exceptions and their facts ---------------------------------------------
 
 
 def _to_pickle(error: BaseException, text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
+    found, facts = chain.taken_from(error)
     # Beside the pickle, not in it: a traceback that mentions __main__ is no reason for cloudpickle.
-    body = b"".join((_LENGTH.pack(len(data)), data, serializers.dumps("pickle", (error, _notes(error)))))
+    pickled = serializers.dumps("pickle", (found, [tuple(one) for one in facts]))
+    body = b"".join((_LENGTH.pack(len(data)), data, pickled))
     _check_return(error, _from_pickle(body)[0])
     return body
 
 
-def _from_pickle(body: bytes | memoryview) -> tuple[BaseException, list[str], str]:
+def _from_pickle(body: bytes | memoryview) -> tuple[BaseException, str]:
     view = memoryview(body)
     if len(view) < _LENGTH.size or len(view) < (end := _LENGTH.size + _LENGTH.unpack_from(view)[0]):
         raise Undecodable("not an exception: cut short")
     text = str(view[_LENGTH.size : end], "utf-8", "surrogatepass")
-    error, notes = serializers.loads("pickle", view[end:])
-    if not isinstance(error, BaseException) or not isinstance(notes, list):
+    error = chain.put_together(serializers.loads("pickle", view[end:]))
+    if not isinstance(cast("object", error), BaseException):
         raise Undecodable(f"not an exception, but a {type(error).__name__}")
-    return error, cast("list[str]", notes), text
+    return error, text
 
 
 # --- json: exceptions of Python itself -------------------------------------------------------------------------------
 
 
 def _to_json(error: BaseException, text: str) -> bytes:
-    kind = type(error)
-    if not issubclass(kind, Exception) or vars(builtins).get(kind.__name__) is not kind:
-        raise Unserialisable(f"JSON: {kind.__qualname__} is not an exception of Python itself")
-    if vars(error).keys() - {"__notes__"}:
-        raise Unserialisable(f"JSON: {kind.__name__} has attributes beside its arguments")
-    body: dict[str, Any] = {"type": f"builtins.{kind.__name__}", "args": list(error.args), "traceback": text}
-    if notes := _notes(error):
-        body["notes"] = notes
-    data = serializers.dumps("json", body)
-    back = _from_json(data)[0]
-    _check_return(error, back)
-    if str(back) != str(error):
-        # OSError keeps its file name elsewhere than in its arguments.
-        raise Unserialisable(f"JSON: {kind.__name__} is more than its arguments")
+    data = serializers.dumps("json", {**_json_of(error, 0), "traceback": text})
+    _check_return(error, _from_json(data)[0])
     return data
 
 
-def _from_json(body: bytes | memoryview) -> tuple[BaseException, list[str], str]:
+def _json_of(error: BaseException, depth: int) -> dict[str, Any]:
+    kind = type(error)
+    if depth > _MOST_JSON_CAUSES:
+        raise Unserialisable(f"JSON: more than {_MOST_JSON_CAUSES} causes")
+    if not issubclass(kind, Exception) or vars(builtins).get(kind.__name__) is not kind:
+        raise Unserialisable(f"JSON: {kind.__qualname__} is not an exception of Python itself")
+    body: dict[str, Any] = {"type": f"builtins.{kind.__name__}", "args": list(error.args)}
+    if notes := getattr(error, "__notes__", None):
+        body["notes"] = notes
+    if error.__cause__ is not None:
+        body["cause"] = _json_of(error.__cause__, depth + 1)
+    if error.__context__ is not None and error.__context__ is not error.__cause__:
+        body["context"] = _json_of(error.__context__, depth + 1)
+    if error.__suppress_context__ and error.__cause__ is None:
+        body["context_shown"] = False
+    return body
+
+
+def _from_json(body: bytes | memoryview) -> tuple[BaseException, str]:
     decoded = serializers.loads("json", body)
-    name, args, text, notes = decoded["type"], decoded["args"], decoded["traceback"], decoded.get("notes", [])
-    if not (isinstance(name, str) and isinstance(args, list) and isinstance(text, str) and isinstance(notes, list)):
+    text = decoded["traceback"]
+    if not isinstance(text, str):
+        raise Undecodable("not an exception")
+    return _of_json(decoded), text
+
+
+def _of_json(decoded: dict[str, Any]) -> Exception:
+    name, args, notes = decoded["type"], decoded["args"], decoded.get("notes", [])
+    if not (isinstance(name, str) and isinstance(args, list) and isinstance(notes, list)):
         raise Undecodable("not an exception")
     module, _, plain_name = name.rpartition(".")
     kind: Any = vars(builtins).get(plain_name)
     if module != "builtins" or not (isinstance(kind, type) and issubclass(kind, Exception)):
         raise Undecodable(f"{name!r} is not an exception of Python itself")
-    return kind(*cast("list[Any]", args)), [str(note) for note in cast("list[Any]", notes)], text
+    error = kind(*cast("list[Any]", args))
+    if notes:
+        cast(Any, error).__notes__ = [str(note) for note in cast("list[Any]", notes)]
+    if "context" in decoded:
+        error.__context__ = _of_json(decoded["context"])
+    if "cause" in decoded:
+        error.__cause__ = _of_json(decoded["cause"])
+        error.__context__ = error.__context__ or error.__cause__
+    elif decoded.get("context_shown") is False:
+        error.__suppress_context__ = True
+    return error

@@ -1,6 +1,7 @@
 """One call from its encoded arguments to its encoded outcome: what is the function's, and what is the cluster's fault.
 
-Used by the children of a worker, and by a client whose URL is memory://. Knows nothing of envelopes and processes.
+Used by the children of a worker, and by a client whose URL is memory://. Knows nothing of envelopes and processes, but
+that a function may fork: a copy of this process is no place for its outcome.
 """
 
 from __future__ import annotations
@@ -9,53 +10,76 @@ from collections.abc import Callable
 from typing import Any
 
 from simpledist import policy
+from simpledist.copies import Original
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.pieces import Data
+from simpledist.serializers import one_line
 from simpledist.wire.bodies import decode_arguments, encode_value
+from simpledist.wire.limits import limit_of_the_machine
 from simpledist.wire.raised import encode_error, place_and_trace
-
-# A worker may be short of memory or lack a module: that is not what the function would do at home.
-NOT_THE_FUNCTION = (MemoryError, ImportError)
+from simpledist.wire.returning import comes_back
 
 _NONE: dict[str, Any] = {}
 
 
+class ForkedCopy(BaseException):
+    """The function forked, and this process is the copy; `error` is what the function raised in it."""
+
+    def __init__(self, error: BaseException | None) -> None:
+        super().__init__()
+        self.error = error
+
+
 def run_call(
-    function: Callable[..., Any], codec: str, body: Data | memoryview | tuple[Any, ...]
+    function: Callable[..., Any],
+    codec: str,
+    body: Data | memoryview | tuple[Any, ...],
+    original: Original | None = None,
 ) -> tuple[str, Data, str]:
-    """Of encoded arguments, or of arguments: (kind, encoded outcome, what to tell people: a line, of an error also
-    its place and traceback on lines below).
+    """Return, of encoded arguments or of arguments: (kind, encoded outcome, what to tell people).
 
-    `kind` is "value", "error", or a word of job.Why.
-
-    KeyboardInterrupt passes through: who was interrupted, the function or its process, is known to the caller.
+    `kind` is "value", "error", or a word of job.Why. People are told a line; of an error also its place and traceback,
+    on lines below. `original`: raise ForkedCopy in its copies. KeyboardInterrupt of the function passes
+    through: who was interrupted, the function or its process, is known to the caller.
     """
     try:
         args, kwargs = (body, _NONE) if isinstance(body, tuple) else decode_arguments(codec, body)
     except Undecodable as error:
         return "undecodable", b"", str(error)
+    except BaseException as error:  # noqa: BLE001 - an argument's own code runs here, and may raise anything
+        return "undecodable", b"", one_line(error)
     try:
         value = function(*args, **kwargs)
-    except NOT_THE_FUNCTION as error:
-        return "worker_error", b"", f"{type(error).__name__}: {error}"
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - whatever it raises is its outcome
+    except BaseException as error:
+        if original is not None and original.is_copied():
+            raise ForkedCopy(error) from None
+        if isinstance(error, KeyboardInterrupt):
+            raise
         return _raised(codec, error)
+    if original is not None and original.copied:
+        raise ForkedCopy(None)
     try:
         answer = encode_value(codec, value)
+        if not comes_back(codec, value, answer):
+            return "unserialisable", b"", f"a {type(value).__name__} would not come back as one"
     except Unserialisable as error:
         return "unserialisable", b"", str(error)
+    except BaseException as error:  # noqa: BLE001 - a value's own code runs here, and may raise anything
+        return "unserialisable", b"", one_line(error)
     if len(answer) > policy.MAX_VALUE_BYTES:
         return "too_big", b"", f"the result is {len(answer)} bytes"
     return "value", answer, ""
 
 
 def _raised(codec: str, error: BaseException) -> tuple[str, bytes, str]:
+    limit = limit_of_the_machine(error)
+    if limit is not None:
+        return "worker_error", b"", one_line(limit)
     try:
         answer, line = encode_error(codec, error, frames_of_ours=1)
+        told = f"{line}\n{place_and_trace(error, frames_of_ours=1)}"
     except Unserialisable as broken:
         return "unserialisable", b"", str(broken)
-    except (MemoryError, RecursionError) as broken:
-        return "worker_error", b"", type(broken).__name__
-    return "error", answer, f"{line}\n{place_and_trace(error, frames_of_ours=1)}"
+    except BaseException as broken:  # noqa: BLE001 - an exception's own code runs here, and may raise anything
+        return "worker_error", b"", one_line(broken)
+    return "error", answer, told

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import Any
 
-from simpledist import policy, wire
+from simpledist import copies, policy, wire
 from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
@@ -109,24 +109,29 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     except OSError as error:
         channel.write(Frame(UNABLE, first=str(error)))
         raise
+    os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the parent's channel open
     channel.write(Frame(READY))
-    given, answers = Given(channel), Answers(channel, slate)
+    given, answers, original = Given(channel), Answers(channel, slate), copies.Original()
     while (job := given.next()) is not None:
         output.job = job.first
         point("child.begins")
         began = time.perf_counter()
         if job.kind == CHUNK:
-            kind, answer, line = run_each(functions, job, answers, given)
+            kind, answer, line = run_each(functions, job, answers, given, original)
         else:
-            kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body)
+            kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body, original)
         run_us = round((time.perf_counter() - began) * 1e6)
         output.end_job()
         point("child.ends")
+        if original.is_copied():  # by a fork that Python knows nothing of
+            copies.leave(None)
         channel.write(Frame(ANSWER, job=job.job, number=run_us, first=line, second=kind, body=answer))
         del job, answer  # a big value must not stay until the next one comes
 
 
-def run_each(functions: Functions, job: Frame, answers: Answers, given: Given) -> tuple[str, Data, str]:
+def run_each(
+    functions: Functions, job: Frame, answers: Answers, given: Given, original: copies.Original
+) -> tuple[str, Data, str]:
     """The calls of a chunk, in order, each answered by itself, until the rest is recalled."""
     codec = wire.CODECS[job.code]
     try:
@@ -141,7 +146,7 @@ def run_each(functions: Functions, job: Frame, answers: Answers, given: Given) -
             given.look()
         if not given.begins(job.job, part):
             break
-        kind, answer, line = run(functions, job.second, codec, body)
+        kind, answer, line = run(functions, job.second, codec, body, original)
         now = time.perf_counter()
         answers.add(part, kind, answer, line, round((now - began) * 1e6))
         began = now
@@ -150,17 +155,25 @@ def run_each(functions: Functions, job: Frame, answers: Answers, given: Given) -
 
 
 def run(
-    functions: Functions, name: str, codec: str, body: Data | memoryview | tuple[Any, ...]
+    functions: Functions, name: str, codec: str, body: Data | memoryview | tuple[Any, ...], original: copies.Original
 ) -> tuple[str, Data, str]:
-    """One call: (kind, encoded outcome, what to tell people: a line, for an error also its place and traceback)."""
+    """One call: (kind, encoded outcome, what to tell people: a line, for an error also its place and traceback).
+
+    Only the original process returns from it: a copy that the function made by forking leaves here.
+    """
     function = functions.get(name)
     if function is None:
         return "worker_error", b"", f"this child does not have {name}"
     try:
-        return wire.run_call(function, codec, body)
+        outcome = wire.run_call(function, codec, body, original)
+    except wire.ForkedCopy as copy:
+        copies.leave(copy.error, frames_of_ours=1)
     except KeyboardInterrupt as error:
         # Children ignore SIGINT: the function raised it, and a caller's Ctrl-C must not come from a worker.
         return "worker_error", b"", f"{type(error).__name__}: {error}"
+    if original.copied:  # an argument or the value forked, on its way from or to bytes
+        copies.leave(None)
+    return outcome
 
 
 def begin(sock: socket.socket, functions: Functions, output: Output) -> None:

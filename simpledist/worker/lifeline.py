@@ -19,6 +19,7 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def die_with(parent: int) -> None:
@@ -101,23 +102,33 @@ def ignore_stop_signals() -> None:
 
     Python handlers that do nothing, not SIG_IGN: programs that user code starts get the defaults back at exec.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOP_SIGNALS:
         signal.signal(number, nothing)
 
 
 def obey_stop_signals_in_copies() -> None:
     """Have forked copies of this process end by SIGTERM and Ctrl-C, as those of any program do.
 
-    multiprocessing ends the processes of a pool by SIGTERM, and waits for them.
+    multiprocessing ends the processes of a pool by SIGTERM, and waits for them. The signals wait while a copy is made:
+    one that comes before the copy obeys would be lost.
     """
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_obey_stop_signals)
+    if not hasattr(os, "register_at_fork"):
+        return
+    masks = threading.local()
 
+    def before() -> None:
+        masks.old = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
 
-def _obey_stop_signals() -> None:
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
-        if signal.getsignal(number) is nothing:
-            signal.signal(number, usual)
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.old)
+
+    def in_copy() -> None:
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            if signal.getsignal(number) is nothing:
+                signal.signal(number, usual)
+        after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=in_copy)
 
 
 def nothing(_number: int, _frame: Any) -> None:

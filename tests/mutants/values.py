@@ -4,4 +4,97 @@ from __future__ import annotations
 
 from tests.mutants.mutation import Mutation
 
-MUTATIONS: tuple[Mutation, ...] = ()
+COPIES = "tests/values/test_forked_copies.py"
+LIMITS = "tests/values/test_limits.py"
+EVIL = "tests/values/test_evil.py"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "forked copy",
+        "what returns in a copy answers for the job",
+        "simpledist/wire/running.py",
+        "if original is not None and original.copied:",
+        "if False:",
+        COPIES,
+    ),
+    Mutation(
+        "forked copy",
+        "what raises in a copy answers for the job",
+        "simpledist/wire/running.py",
+        "if original is not None and original.is_copied():",
+        "if False:",
+        COPIES,
+    ),
+    Mutation(
+        "forked copy",
+        "a fork of C code is not seen",
+        "simpledist/copies.py",
+        "self.copied or os.getpid() != self._pid",
+        "self.copied",
+        COPIES,
+    ),
+    Mutation(
+        "forked copy",
+        "a copy passes over SIGTERM",
+        "simpledist/worker/lifeline.py",
+        "signal.signal(number, usual)",
+        "pass",
+        COPIES + " -k multiprocessing",
+    ),
+    Mutation(
+        "limits",
+        "a smaller recursion limit is the function's own",
+        "simpledist/wire/limits.py",
+        "(MemoryError, ImportError, RecursionError)",
+        "(MemoryError, ImportError)",
+        LIMITS,
+    ),
+    Mutation(
+        "limits",
+        "what led to an exception is not looked at",
+        "simpledist/wire/limits.py",
+        "waiting += (one.__context__, one.__cause__)",
+        "pass",
+        LIMITS,
+    ),
+    Mutation(
+        "limits",
+        "the throw-away child has limits of its own",
+        "simpledist/client/throwaway.py",
+        'sys.setrecursionlimit(surroundings["recursion"])',
+        "pass",
+        LIMITS,
+    ),
+    Mutation(
+        "evil pickles",
+        "a result's class is not tried in the child",
+        "simpledist/wire/returning.py",
+        "    if not new:\n",
+        "    if True:\n",
+        EVIL + " -k 'result and (exit or kill)'",
+    ),
+    Mutation(
+        "evil pickles",
+        "what kills while it is loaded counts for the function's own deed",
+        "simpledist/client/throwaway.py",
+        "if not answer.startswith(_LOADED):",
+        "if answer.startswith(_UNREADABLE):",
+        EVIL,
+    ),
+    Mutation(
+        "evil pickles",
+        "the throw-away child imports from the current folder",
+        "simpledist/client/throwaway.py",
+        "_BOOT, str(write_end), *filter(None, sys.path)]",
+        '_BOOT, str(write_end), "", *filter(None, sys.path)]',
+        EVIL,
+    ),
+    Mutation(
+        "whole exceptions",
+        "the remote traceback takes the cause's place",
+        "simpledist/wire/raised.py",
+        "last = chain.lowest_cause(error)",
+        "last = error",
+        "tests/unit/test_wire.py",
+    ),
+)

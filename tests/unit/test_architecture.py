@@ -32,6 +32,7 @@ FLOORS = {
     "keeper": 0,
     "shipped": 0,
     "faultpoints": 0,
+    "copies": 0,
     "embedded": 1,
     "wire": 2,
     "broker": 2,

@@ -1,0 +1,45 @@
+"""A real cluster for each module, with functions of every kind on its worker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import simpledist
+from simpledist.cluster import Cluster
+from tests import standing
+from tests.key_leaks import no_key_stays
+
+ROOT = Path(__file__).parents[2]
+MODULES = ("tests.values.functions.copying", "tests.values.functions.evil", "tests.values.functions.limited")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """One worker with one slot: what one job does to its child, the next one sees."""
+    with Cluster(MODULES, workers=1, slots=1, folder=ROOT) as one:
+        pids = {worker.pid for worker in one.workers}
+        standing.roots.update(pids)
+        yield one
+        standing.roots.difference_update(pids)
+        no_key_stays(one.url)
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[simpledist.Client]:
+    with cluster.connect() as one:
+        yield one
+
+
+@pytest.fixture
+def limits() -> Iterator[None]:
+    """Puts this process's own limits back."""
+    depth = sys.getrecursionlimit()
+    digits = sys.get_int_max_str_digits() if hasattr(sys, "get_int_max_str_digits") else None
+    yield
+    sys.setrecursionlimit(depth)
+    if digits is not None:
+        sys.set_int_max_str_digits(digits)
