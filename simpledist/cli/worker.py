@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import platform
+from typing import Any, cast
 
 import click
 
@@ -13,6 +15,7 @@ from simpledist.config import Config
 from simpledist.signing import Keyring
 from simpledist.worker import inherited
 from simpledist.worker.cpus import cpus
+from simpledist.worker.printer import Printer
 from simpledist.worker.worker import Worker
 
 SLOTS_MOST = 4096  # each is a process
@@ -70,17 +73,22 @@ def worker(
     if not targets:
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
     keyring = Keyring.from_file(config.secret_file, config.namespace) if config.secret_file else Keyring()
-    one = Worker(
-        config,
-        keyring,
-        list(targets),
-        slots=slots or cpus(),
-        label=label or platform.node(),
-        grace_seconds=grace,
-        recycle=recycle,
-    )
-    one.start()
-    return one.run()
+    with Printer() as printer:
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler):
+                cast("logging.StreamHandler[Any]", handler).setStream(printer)
+        one = Worker(
+            config,
+            keyring,
+            list(targets),
+            slots=slots or cpus(),
+            label=label or platform.node(),
+            grace_seconds=grace,
+            recycle=recycle,
+            printer=printer,
+        )
+        one.start()
+        return one.run()
 
 
 def main() -> None:

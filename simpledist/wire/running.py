@@ -23,9 +23,9 @@ _NONE: dict[str, Any] = {}
 
 
 class ForkedCopy(BaseException):
-    """The function forked, and this process is the copy; `error` is what the function raised in it."""
+    """The function forked, and raised `error` in the copy."""
 
-    def __init__(self, error: BaseException | None) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__()
         self.error = error
 
@@ -39,8 +39,8 @@ def run_call(
     """Return, of encoded arguments or of arguments: (kind, encoded outcome, what to tell people).
 
     `kind` is "value", "error", or a word of job.Why. People are told a line; of an error also its place and traceback,
-    on lines below. `original`: raise ForkedCopy in its copies. KeyboardInterrupt of the function passes
-    through: who was interrupted, the function or its process, is known to the caller.
+    on lines below. `original`: raise ForkedCopy where the function raises in its copies. KeyboardInterrupt of the
+    function passes through: who was interrupted, the function or its process, is known to the caller.
     """
     try:
         args, kwargs = (body, _NONE) if isinstance(body, tuple) else decode_arguments(codec, body)
@@ -56,8 +56,6 @@ def run_call(
         if isinstance(error, KeyboardInterrupt):
             raise
         return _raised(codec, error)
-    if original is not None and original.copied:
-        raise ForkedCopy(None)
     try:
         answer = encode_value(codec, value)
         if not comes_back(codec, value, answer):

@@ -106,6 +106,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     channel = ChildChannel(sock)
     try:
         slate = Slate.received_from(sock)
+        output.attach(sock)
     except OSError as error:
         channel.write(Frame(UNABLE, first=str(error)))
         raise
@@ -117,11 +118,11 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         point("child.begins")
         began = time.perf_counter()
         if job.kind == CHUNK:
-            kind, answer, line = run_each(functions, job, answers, given, original)
+            kind, answer, line = run_each(functions, job, answers, given, original, output)
         else:
             kind, answer, line = run(functions, job.second, wire.CODECS[job.code], job.body, original)
         run_us = round((time.perf_counter() - began) * 1e6)
-        output.end_job()
+        output.end_job(run_us)
         point("child.ends")
         if original.is_copied():  # by a fork that Python knows nothing of
             copies.leave(None)
@@ -130,7 +131,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
 
 
 def run_each(
-    functions: Functions, job: Frame, answers: Answers, given: Given, original: copies.Original
+    functions: Functions, job: Frame, answers: Answers, given: Given, original: copies.Original, output: Output
 ) -> tuple[str, Data, str]:
     """The calls of a chunk, in order, each answered by itself, until the rest is recalled."""
     codec = wire.CODECS[job.code]
@@ -148,6 +149,7 @@ def run_each(
             break
         kind, answer, line = run(functions, job.second, codec, body, original)
         now = time.perf_counter()
+        output.end_call()
         answers.add(part, kind, answer, line, round((now - began) * 1e6))
         began = now
     answers.send()
@@ -171,7 +173,7 @@ def run(
     except KeyboardInterrupt as error:
         # Children ignore SIGINT: the function raised it, and a caller's Ctrl-C must not come from a worker.
         return "worker_error", b"", f"{type(error).__name__}: {error}"
-    if original.copied:  # an argument or the value forked, on its way from or to bytes
+    if original.copied:
         copies.leave(None)
     return outcome
 
@@ -203,7 +205,7 @@ def main() -> None:
     try:
         functions: Any = resolve(targets)
     except TargetError as error:
-        output.write(f"simpledist-worker: {error}\n")
+        sys.stderr.write(f"simpledist-worker: {error}\n")
         with contextlib.suppress(OSError):  # the parent is gone
             ChildChannel(sock).write(Frame(UNABLE, first=str(error)))
         os._exit(1)
@@ -211,8 +213,8 @@ def main() -> None:
 
 
 def capture_output() -> Output:
-    """Everything that is printed from now on goes to stderr, line by line, marked with its job."""
+    """Have everything that is printed from now on lead to the worker's stderr, line by line, marked with its job."""
     os.dup2(2, 1)
     output = Output()
-    sys.stdout = sys.stderr = output  # type: ignore[assignment]
+    output.take_over()
     return output

@@ -25,6 +25,7 @@ from simpledist.errors import TargetError
 from simpledist.worker import environment, mark
 from simpledist.worker.channel import Channel
 from simpledist.worker.mailbox import Mailbox
+from simpledist.worker.printer import Printer, Voice
 from simpledist.worker.remains import Remains
 from simpledist.worker.slate import Slate
 from simpledist.worker.starts import Starts
@@ -62,6 +63,7 @@ class Slot:
     serial: int  # of the child, among all of its template
     channel: Channel
     slate: Slate
+    voice: Voice
     started_at: float
     pid: int | None = None
     began_at: float | None = None  # it has said that it is there
@@ -108,9 +110,18 @@ class Slot:
         ((_, front),) = self.jobs.items()
         return front.held.function == function and not front.cut and now < self.front_since + self.patience_seconds
 
+    def running(self) -> str:
+        """The id of the job in front, for whoever reads what the child prints: another thread."""
+        try:
+            front = next(iter(self.jobs.values()), None)
+        except RuntimeError:  # one was added or taken in this moment
+            return ""
+        return "" if front is None else front.held.id
+
     def close(self) -> None:
         self.channel.close()
         self.slate.close()
+        self.voice.end()
 
     def take_from(self, first: int) -> list[Held]:
         """No longer this slot's: its jobs from index `first` on."""
@@ -120,8 +131,9 @@ class Slot:
 class Children:
     """One template, a child for each of `count` places. Everything here happens in the parent's one thread."""
 
-    def __init__(self, targets: Sequence[str], count: int) -> None:
+    def __init__(self, targets: Sequence[str], count: int, printer: Printer) -> None:
         self._targets = list(targets)
+        self._printer = printer
         self._process: subprocess.Popen[bytes] | None = None
         self._mailbox: Mailbox | None = None
         self._token = 0
@@ -143,6 +155,11 @@ class Children:
         self._token = mark.new_token()
         with theirs:
             try:
+                _, says = self._printer.pipe()
+            except BaseException:
+                ours.close()
+                raise
+            try:
                 self._process = subprocess.Popen(
                     [
                         sys.executable,
@@ -155,12 +172,16 @@ class Children:
                     ],
                     pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
+                    stdout=says,
+                    stderr=says,
                     env=environment.of_children(self.count),
                     start_new_session=True,  # who kills its own group kills the template's
                 )
             except BaseException:
                 ours.close()
                 raise
+            finally:
+                os.close(says)
         ours.setblocking(False)
         self._mailbox = Mailbox(ours)
         self._template_since, self._import_seconds = time.monotonic(), None
@@ -316,6 +337,7 @@ class Children:
                 try:
                     _leave_room(theirs.fileno())
                     slate = Slate.shared_over(ours)
+                    voice = self._printer.pipe_over(ours)
                     descriptor = os.dup(theirs.fileno())
                 except BaseException:
                     ours.close()
@@ -323,8 +345,9 @@ class Children:
         except OSError as error:
             self.starts.lost(number, f"{error}", now, with_job=False, of_use=False)
             return
-        slot = Slot(number, next(self._serials), Channel(ours), slate, now)
+        slot = Slot(number, next(self._serials), Channel(ours), slate, voice, now)
         self.slots.append(slot)
+        voice.running = slot.running
         self.slots.sort(key=lambda slot: slot.number)
         self._mailbox.post({"start": slot.serial}, descriptor)
 

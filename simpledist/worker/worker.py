@@ -29,6 +29,7 @@ from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links, Pop
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.presence import Presence
+from simpledist.worker.printer import Printer
 from simpledist.worker.signals import Signals
 
 log = logging.getLogger("simpledist.worker")
@@ -58,6 +59,7 @@ class Worker:
         label: str,
         grace_seconds: float,
         recycle: int | None,
+        printer: Printer,
         timings: policy.Timings = policy.TIMINGS,
     ) -> None:
         self.id = job.new_worker_id()
@@ -65,7 +67,7 @@ class Worker:
         self._label = label
         self._grace_seconds = grace_seconds
         self._timings = timings
-        self._children = Children(targets, slots)
+        self._children = Children(targets, slots, printer)
         self._links = Links(config)
         self._jobs = Jobs(self.id, self._links, self._children, keyring, recycle)
         self._presence = Presence(self.id, label, self._links, self._children, self._jobs, timings)

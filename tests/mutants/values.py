@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutation import Mutation
 
 COPIES = "tests/values/test_forked_copies.py"
+OUTPUT = "tests/values/test_output.py"
 LIMITS = "tests/values/test_limits.py"
 EVIL = "tests/values/test_evil.py"
 
@@ -12,8 +13,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "forked copy",
         "what returns in a copy answers for the job",
-        "simpledist/wire/running.py",
-        "if original is not None and original.copied:",
+        "simpledist/worker/child.py",
+        "if original.copied:",
         "if False:",
         COPIES,
     ),
@@ -39,7 +40,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "simpledist/worker/lifeline.py",
         "signal.signal(number, usual)",
         "pass",
-        COPIES + " -k multiprocessing",
+        COPIES + " -k outcome_of_the_original",
     ),
     Mutation(
         "limits",
@@ -96,5 +97,45 @@ MUTATIONS: tuple[Mutation, ...] = (
         "last = chain.lowest_cause(error)",
         "last = error",
         "tests/unit/test_wire.py",
+    ),
+    Mutation(
+        "output",
+        "a stream that a job closed stays closed",
+        "simpledist/worker/output.py",
+        "stream.buffer.shut = False",
+        "stream.buffer.shut = stream.buffer.shut",
+        OUTPUT,
+    ),
+    Mutation(
+        "output",
+        "the pipe is not told that a job is over",
+        "simpledist/worker/output.py",
+        "if self._said or self._has_unread():",
+        "if False:",
+        OUTPUT + " -k 'breath or each_way'",
+    ),
+    Mutation(
+        "output",
+        "a job's descriptors stay as it left them",
+        "simpledist/worker/output.py",
+        "os.dup2(self._pipe, descriptor)",
+        "pass",
+        OUTPUT + " -k does_to_its_streams",
+    ),
+    Mutation(
+        "output",
+        "whoever reads stderr is waited for",
+        "simpledist/worker/printer.py",
+        "flags = os.O_WRONLY | os.O_NONBLOCK",
+        "flags = os.O_WRONLY",
+        OUTPUT + " -k holds_up",
+    ),
+    Mutation(
+        "output",
+        "what is not read is kept without end, and never counted as lost",
+        "simpledist/worker/printer.py",
+        "if stuck and len(self._waiting)",
+        "if False and len(self._waiting)",
+        OUTPUT + " -k missed",
     ),
 )

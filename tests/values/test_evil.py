@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,13 @@ from tests.values.functions import evil
 from tests.values.functions.evil import Evil, EvilToPickle
 
 HARM = ["exit", "kill", "close", "sys.exit", "interrupt"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_evil_is_loaded_here() -> Iterator[None]:
+    evil.loaded.clear()
+    yield
+    assert not evil.loaded
 
 
 def of(client: simpledist.Client, name: str) -> simpledist.WorkerFunction[..., Any]:
@@ -69,7 +77,7 @@ def test_the_throw_away_child_takes_no_file_of_the_current_folder(tmp_path: Path
     here.mkdir()
     elsewhere.mkdir()
     for name in ("json", "struct", "simpledist", "subprocess", "evil_of_all"):
-        (here / f"{name}.py").write_text("raise SystemExit(99)\n")
+        (here / f"{name}.py").write_text(f"open({str(tmp_path / 'taken')!r}, 'w').close()\n")
     script = elsewhere / "script.py"
     script.write_text(
         "import sys\n"
@@ -88,6 +96,7 @@ def test_the_throw_away_child_takes_no_file_of_the_current_folder(tmp_path: Path
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr
+    assert not (tmp_path / "taken").exists()
 
 
 def test_the_throw_away_child_imports_what_its_caller_can(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def innocent_calls(client: simpledist.Client) -> None:
         ("forks_in_a_thread", (7,), 7),
         ("forks_a_terminal", (7,), 7),
         ("forks_in_c", (7,), 7),
+        ("raises_in_c", (7,), 7),
+        ("stops_its_copy", (7,), (7, -15)),
         ("by_multiprocessing", (4,), [0, 1, 4, 9]),
     ],
 )
@@ -68,6 +70,7 @@ def test_a_copy_that_is_made_while_the_result_is_pickled_answers_for_nothing(cli
 
 def test_a_copy_that_returns_adds_no_part_to_a_chunk(client: simpledist.Client) -> None:
     assert list(remote(client, "returns_twice").map(range(40), chunksize=20)) == list(range(40))
+    assert list(remote(client, "returns_with_status").map(range(20), chunksize=20)) == [(n, 0) for n in range(20)]
     assert list(remote(client, "raises").map(range(20), chunksize=20)) == [(n, 1) for n in range(20)]
     innocent_calls(client)
 

@@ -6,6 +6,7 @@ import ctypes
 import multiprocessing
 import os
 import pty
+import signal
 import sys
 import threading
 import time
@@ -43,6 +44,11 @@ def returns_twice(value: int) -> int:
     return value
 
 
+def returns_with_status(value: int) -> tuple[int, int]:
+    pid = os.fork()
+    return value, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else -1
+
+
 def says_goodbye(value: int) -> int:
     def leave() -> None:
         sys.stdout.write("left in the buffer")
@@ -75,6 +81,24 @@ def forks_in_c(value: int) -> int:
     if pid:
         os.waitpid(pid, 0)
     return value
+
+
+def raises_in_c(value: int) -> int:
+    """By a fork that tells Python nothing, whose copy is done first."""
+    pid = ctypes.CDLL(None).fork()
+    if pid == 0:
+        raise LookupError("in the copy")
+    os.waitpid(pid, 0)
+    return value
+
+
+def stops_its_copy(value: int) -> tuple[int, int]:
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(LONG)
+        os._exit(9)
+    os.kill(pid, signal.SIGTERM)
+    return value, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def outlives(value: int, until: str) -> int:
