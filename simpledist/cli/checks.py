@@ -42,7 +42,7 @@ def judge(settings: Config, facts: Examination) -> list[Finding]:
     """Every subject that can be judged, in the order in which one would mend them."""
     findings = [*_redis(settings, facts), *_sentinels(facts), *_files(settings, facts)]
     if facts.snapshot.redis.ok:
-        for check in (_memory, _persistence, _latency, _clock, _rights, _keys, _workers, _queues, _versions, _code):
+        for check in _CHECKS:
             findings += check(facts)
     return findings
 
@@ -294,6 +294,18 @@ def _code(facts: Examination) -> Iterator[Finding]:
         yield Finding("code", "clients and workers hold the same code, as far as it can be told")
 
 
+def _random(facts: Examination) -> Iterator[Finding]:
+    shared = [one for one in facts.snapshot.workers if one.live and one.generators]
+    for one in shared[:SHOWN]:
+        yield Finding(
+            "random",
+            f"every child of worker {named(one)} draws the same numbers from {_some(one.generators)}",
+            "give the function a seed, and make its generator in it (docs/random.md)",
+        )
+    if not shared:
+        yield Finding("random", "no children share a random generator")
+
+
 def _some(names: list[str] | tuple[str, ...]) -> str:
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
@@ -301,3 +313,6 @@ def _some(names: list[str] | tuple[str, ...]) -> str:
 
 def _megabytes(size: int) -> str:
     return f"{size / 2**20:.0f} MB"
+
+
+_CHECKS = (_memory, _persistence, _latency, _clock, _rights, _keys, _workers, _queues, _versions, _code, _random)

@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from simpledist import copies, serializers, wire
+from simpledist import copies, randomness, serializers, wire
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import FunctionCrashed, Undecodable, Unserialisable
 from simpledist.pieces import Data
@@ -133,6 +133,7 @@ def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
             os.close(read_end)
             with os.fdopen(write_end, "wb") as answers:
                 _shield(answers)
+                randomness.begin_anew()
                 _tell(answers, _LOADED)
                 _answer(answers, local, args, kwargs)
         finally:
@@ -230,5 +231,6 @@ def main() -> None:
         except BaseException:  # noqa: BLE001 - code of the arguments, which may raise anything
             _tell(answers, _UNREADABLE)
             return
+        randomness.begin_anew()
         _tell(answers, _LOADED)
         _answer(answers, local, args, kwargs)

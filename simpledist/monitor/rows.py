@@ -20,6 +20,7 @@ from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, Running
 
 TEXT_LIMIT = 200  # no name, label or version that people chose is longer than this on a page
 MISMATCH_SECONDS = 600.0  # so long is a client's other code worth a warning after its last call
+GENERATORS_LIMIT = 10  # of one worker's row
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 RUNNING_LIMIT = 1000  # running jobs shown of one function
 NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle"})
@@ -154,6 +155,7 @@ class _Row:
     started_ms: int | None
     simpledist: str
     trouble: str
+    generators: tuple[str, ...]
     mismatched: tuple[tuple[str, int], ...]
 
 
@@ -179,8 +181,14 @@ def _row(text: str) -> _Row:
         started_ms=integer(facts.get("started")),
         simpledist=printable(facts.get("simpledist")),
         trouble=printable(facts.get("trouble")),
+        generators=_names(facts.get("generators")),
         mismatched=_mismatched(facts.get("mismatched")),
     )
+
+
+def _names(read: Any) -> tuple[str, ...]:
+    names = cast("list[Any]", read)[:GENERATORS_LIMIT] if isinstance(read, list) else []
+    return tuple(printable(name) for name in names if isinstance(name, str))
 
 
 def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
@@ -219,6 +227,7 @@ def worker_state(
         jobs_done=done,
         simpledist=known.simpledist,
         trouble=known.trouble,
+        generators=known.generators,
         mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
     )
 

@@ -15,7 +15,7 @@ import time
 from collections import deque
 from typing import Any
 
-from simpledist import copies, policy, wire
+from simpledist import copies, policy, randomness, wire
 from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.pieces import Data
@@ -184,6 +184,7 @@ def begin(sock: socket.socket, functions: Functions, output: Output) -> None:
     try:
         lifeline.ignore_stop_signals()
         lifeline.obey_stop_signals_in_copies()
+        randomness.begin_anew()
         serve(sock, functions, output)
         status = 0
     except (BrokenPipeError, ConnectionResetError, EOFError):

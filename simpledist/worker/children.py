@@ -142,6 +142,7 @@ class Children:
         self._import_seconds: float | None = None  # None: the template has not imported the targets yet
         self._serials = mark.new_serials()
         self.functions: dict[str, str] = {}  # qualified name -> fingerprint
+        self.shared_generators: list[str] = []  # random generators in modules, of which each child has a copy
         self.count = count
         self.slots: list[Slot] = []  # of the places that have a child, begun or not
         self.starts = Starts(count)
@@ -259,6 +260,14 @@ class Children:
         if "error" in line:
             raise TargetError(line["error"])
         self.functions = dict(line["functions"])
+        shared: list[str] = line["generators"]
+        if shared and shared != self.shared_generators:
+            log.warning(
+                "each child has a copy of the random generator %s, and draws the same numbers: "
+                "give the function a seed (docs/random.md)",
+                ", ".join(shared),
+            )
+        self.shared_generators = shared
         self._import_seconds = time.monotonic() - self._template_since
 
     def _of_serial(self, serial: int) -> Slot | None:

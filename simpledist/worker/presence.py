@@ -155,6 +155,7 @@ class Presence:
             "simpledist": __version__,
             "mismatched": self._told,
             "trouble": self.trouble,
+            "generators": self._children.shared_generators,
             "connection": self._connection(),
         }
         return row, offers

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 from simpledist.errors import TargetError
 from simpledist.fingerprint import fingerprint
+from simpledist.randomness import generators_in_modules
 from simpledist.worker import child, inherited, lifeline, mark
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.output import Output
@@ -195,7 +196,10 @@ def main() -> None:
         mailbox.post({"error": str(error)})
         mailbox.close()
         return
-    mailbox.post({"functions": [[name, fingerprint(function)] for name, function in functions.items()]})
+    offered = [[name, fingerprint(function)] for name, function in functions.items()]
+    # A spawned child imports for itself: only what is forked is a copy.
+    shared = generators_in_modules() if forking_is_safe() else []
+    mailbox.post({"functions": offered, "generators": shared})
     gc.collect()
     gc.freeze()  # what is imported stays shared between the children
     Template(mailbox, int(token), targets, functions, output, marked=marked).serve()

@@ -6,6 +6,7 @@ from tests.mutants.mutation import Mutation
 
 COPIES = "tests/values/test_forked_copies.py"
 OUTPUT = "tests/values/test_output.py"
+RANDOM = "tests/values/test_random.py"
 LIMITS = "tests/values/test_limits.py"
 EVIL = "tests/values/test_evil.py"
 
@@ -137,5 +138,21 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if stuck and len(self._waiting)",
         "if False and len(self._waiting)",
         OUTPUT + " -k missed",
+    ),
+    Mutation(
+        "random state",
+        "a child goes on with its template's",
+        "simpledist/worker/child.py",
+        "        randomness.begin_anew()\n",
+        "",
+        RANDOM,
+    ),
+    Mutation(
+        "random state",
+        "a seed that was set on purpose is kept",
+        "simpledist/randomness.py",
+        'spawn_key=(int.from_bytes(os.urandom(16), "big"),)',
+        "spawn_key=()",
+        RANDOM,
     ),
 )

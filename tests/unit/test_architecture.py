@@ -33,6 +33,7 @@ FLOORS = {
     "shipped": 0,
     "faultpoints": 0,
     "copies": 0,
+    "randomness": 0,
     "embedded": 1,
     "wire": 2,
     "broker": 2,
