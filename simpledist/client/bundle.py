@@ -12,7 +12,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpledist import policy, shipped, wire
-from simpledist.client.future import Call, Future
+from simpledist.client.call import Call
+from simpledist.client.future import Future
 from simpledist.client.outbox import batches
 from simpledist.job import Info, Why
 

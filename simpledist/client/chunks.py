@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpledist import wire
+from simpledist.client import snapshot
 from simpledist.client.future import Future
+from simpledist.client.inside import Entry, thread
+from simpledist.client.snapshot import Arguments
 from simpledist.job import WHYS, why_of
 
 if TYPE_CHECKING:
     from simpledist.client.function import WorkerFunction
 
-Arguments = tuple[Any, ...]
 Outcome = wire.Value | wire.Raised | Future[Any]
 
 
@@ -41,6 +43,7 @@ class Chunk:
         self.future = future
         self._function = function
         self._calls = calls
+        self._codec, self._body = future.call.codec, future.call.body  # from which a call is sent again
         self._lock = threading.Lock()
         self._outcomes: list[Outcome] | None = None
         future.add_done_callback(lambda _: self._ended())
@@ -50,6 +53,8 @@ class Chunk:
 
     def outcomes(self) -> list[Outcome]:
         """One a call, in order; a future where a call was sent again."""
+        if thread.interrupting:
+            return self._outcomes or list(run_all(self._function.local, self._given()))
         self.future.wait_done()
         return self._sorted_out()
 
@@ -61,25 +66,33 @@ class Chunk:
     def _ended(self) -> None:
         """What is missing goes out before anybody asks."""
         if not self.future.cancelled():
-            self._sorted_out()
+            with Entry():
+                self._sorted_out()
 
     def _sorted_out(self) -> list[Outcome]:
         with self._lock:
             if self._outcomes is None:
                 self._outcomes = self._sort_out()
+                self._body = b""
             return self._outcomes
+
+    def _given(self) -> list[Arguments]:
+        """The arguments of each call as they were when it was made."""
+        return snapshot.given_calls(self._codec, self._body, self._calls)
 
     def _sort_out(self) -> list[Outcome]:
         if self.future.exception() is not None:
             # All of them together killed even the throw-away child: each has to show for itself.
-            return [self._function.submit(*args) for args in self._calls]
-        parts: dict[int, wire.Part] | list[wire.Part] = self.future.result()
+            return [self._function.send(args, {}) for args in self._given()]
+        parts: dict[int, wire.Part] | list[wire.Part] = self.future.told()
         found = dict(enumerate(parts)) if isinstance(parts, list) else parts
+        given: list[Arguments] = []
         outcomes: list[Outcome] = []
-        for number, args in enumerate(self._calls):
+        for number in range(len(self._calls)):
             part = found.get(number, "")
             if isinstance(part, str):
-                outcomes.append(self._again(number, args, part))
+                given = given or self._given()
+                outcomes.append(self._again(number, given[number], part))
             else:
                 outcomes.append(part)
         return outcomes

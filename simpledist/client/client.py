@@ -6,9 +6,9 @@ in the parts; see the map in this package's docstring.
 
 from __future__ import annotations
 
-import atexit
+import functools
 import os
-import threading
+import sys
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from simpledist import arguments, policy, wire
 from simpledist import config as configuration
-from simpledist.broker.link import library
+from simpledist.client import lifetime, snapshot
+from simpledist.client.call import Call, RunHere
 from simpledist.client.chunks import run_all
-from simpledist.client.future import Call, Future
+from simpledist.client.future import Future
+from simpledist.client.inside import Entry, is_inside, run_outside, thread
 from simpledist.client.offers import Offers
 from simpledist.client.outbox import batches
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.promises import Promises
+from simpledist.client.reach import Reach
 from simpledist.client.session import Session
 from simpledist.client.sharing import Sharing
 from simpledist.client.staying import Staying
@@ -39,8 +42,6 @@ if TYPE_CHECKING:
     from simpledist.client.function import WorkerFunction
     from simpledist.client.listener import Listener
     from simpledist.client.memory import Memory
-
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
 
 
 def connect(
@@ -92,24 +93,22 @@ class Client:
         self._keyring = keyring
         self._local_slots = local_slots
         self._max_value_bytes = max_value_bytes
-        self._closed = False
-        self._nested = configuration.nested()
         self._promises: weakref.WeakSet[Promises] = weakref.WeakSet()
-        self._begin()
-        _clients.add(self)
+        self._begin(closed=False)
+        lifetime.remember(self)
 
-    def _begin(self) -> None:
+    def _begin(self, *, closed: bool) -> None:
         self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._listener: Listener | None = None
         self._session = Session(self.config)
         self._outcomes = Outcomes(self._session, self._keyring, self._local_slots)
-        self.staying = Staying(self._outcomes, self._away)
+        self._reach = Reach(self._session, self._outcomes, closed=closed)
+        self.staying = Staying(self._outcomes, self._reach.away)
+        self.offers = Offers(self._reach.live_workers)
         self._memory: Memory | None = None
         if self.config.url == configuration.MEMORY_URL:
             self._memory = import_module("simpledist.client.memory").Memory(self._outcomes, self._keyring)
             self._session.trouble = None
-        self.offers = Offers(self._live_workers)
+            self.offers = Offers(list[Any])
 
     @property
     def id(self) -> str:
@@ -126,7 +125,7 @@ class Client:
 
     def _repr_html_(self) -> str:
         functions = self.offers.functions()
-        state = "closed" if self._closed else self._session.trouble or "up"
+        state = "closed" if self._reach.closed else self._session.trouble or "up"
         rows = (
             ("Redis", f"{self.config.safe_url} ({state})"),
             ("namespace", self.config.namespace),
@@ -146,25 +145,37 @@ class Client:
     def close(self, *, wait: bool = True) -> None:
         """End this client: with `wait`, calls in flight come to their outcome first; else they are cancelled.
 
-        Calls made afterwards run here. May be called twice.
+        Calls made afterwards run here. May be called twice. By a signal handler or finaliser that interrupts this
+        library it returns at once, and the end comes when no call is under way.
         """
-        if self._closed:
+        if self._reach.closed:
             return
-        self._closed = True
+        self._reach.closed = True
+        if thread.inside and is_inside():
+            if not wait:
+                self._outcomes.deferred.put(lambda: self._outcomes.forget(self._outcomes.under_way()))
+            if self._reach.listener is not None:
+                self._reach.listener.close_when_idle()
+            return
         if wait:
             while futures := self._outcomes.under_way():
                 for future in futures:
                     future.wait_done()
             self._outcomes.local_runs.join()
-        else:
-            self._outcomes.forget(self._outcomes.under_way())
-        with self._lock:
-            listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
-        self._outcomes.close()
-        self._outcomes.resolvers.close()
-        self._session.close()
+        with Entry():
+            if not wait:
+                self._outcomes.forget(self._outcomes.under_way())
+            if (listener := self._reach.let_go()) is not None:
+                listener.close()
+            self._outcomes.close()
+            self._outcomes.resolvers.close()
+            self._session.close()
+
+    def __del__(self) -> None:
+        # Whoever still has a future of it gets the outcome; then thread, connections and descriptors go.
+        reach: Reach | None = getattr(self, "_reach", None)
+        if reach is not None and reach.listener is not None and self._pid == os.getpid():
+            reach.listener.close_when_idle()
 
     def executor(
         self,
@@ -214,22 +225,26 @@ class Client:
         crashes: int = 0,
         sharing: Sharing | None = None,
         stays: Why | None = None,
+        sent: Data | None = None,
     ) -> tuple[Future[Any], Why | None]:
         """A future for one call, and why it cannot travel (None: `send` it)."""
         now = time.monotonic()
-        why = self._ended() or stays or self._away()
+        why = self._reach.ended() or stays or self._reach.away()
         body: Data = b""
         address = None
         # A future that waits for its local slot goes remote when Redis is back; a plain call runs here at once.
         if why is None or (not caller_runs and why in ("redis_down", "redis_refused")):
             try:
-                if sharing is not None:
-                    address = sharing.address(function, codec, args, kwargs)
-                body = wire.encode_arguments(codec, args, kwargs, lend=caller_runs)
+                body = sent or wire.encode_arguments(codec, args, kwargs, lend=caller_runs)
                 if len(body) > self._max_value_bytes:
-                    why, body = "too_big", b""
+                    why = "too_big"
+                elif sharing is not None:
+                    given = (args, kwargs) if caller_runs else snapshot.given(codec, body, local, args, kwargs)
+                    address = sharing.address(function, codec, *given)
             except Unserialisable:
                 why = "unserialisable"
+        if why is not None and not caller_runs and not len(body) and not snapshot.unchanging(args, kwargs):
+            codec, body = (codec, sent) if sent else snapshot.encoded(codec, args, kwargs)  # it runs here, and later
         call = Call(
             id=self._session.new_id(),
             function=function,
@@ -247,18 +262,19 @@ class Client:
             sharing=sharing if address else None,
             address=address,
             python=wire.python_of(body),
+            lends=caller_runs,
         )
         return Future(call, self._outcomes, caller_runs=caller_runs), why
 
     def new_chunk(
-        self, function: WorkerFunction[..., Any], calls: Sequence[tuple[Any, ...]]
+        self, function: WorkerFunction[..., Any], calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = ()
     ) -> tuple[Future[Any], Why | None] | None:
         """A future for many calls as one job; None where they are not to travel so."""
-        if self._closed or self._nested or self._session.trouble is not None or function.policy == "local":
+        if self._reach.away() is not None or function.policy == "local":
             return None
         began = time.perf_counter()
         try:
-            body = wire.encode_calls(function.codec, calls)
+            body = wire.encode_calls(function.codec, calls, sent)
         except Unserialisable:
             return None
         if (costs := self._outcomes.costs.get(function.function)) is not None:
@@ -297,10 +313,16 @@ class Client:
         """Submit calls of one function, in as few scripts as they fit; those refused run here."""
         if self._memory is not None:
             for future in futures:
-                self._memory.run(future)
+                run_outside(self._memory.run, future)
             return
-        in_flight, listener = self._outcomes.in_flight, self._listener
-        alone = (len(futures) == 1 or futures[0].call.promises is not None) and not futures[0].caller_runs
+        in_flight, listener = self._outcomes.in_flight, self._reach.listener
+        if listener is None and thread.interrupting:
+            for future in futures:
+                self.fall_back(future, "redis_down")
+            return
+        alone = thread.interrupting or (
+            (len(futures) == 1 or futures[0].call.promises is not None) and not futures[0].caller_runs
+        )
         # Nobody waits for it yet: it goes with whatever else is submitted in this moment. The outcome of a job that a
         # call joins may be there before we know that it has: who reads replies has to be who submits.
         if listener is not None and (alone or futures[0].call.sharing is not None):
@@ -331,8 +353,8 @@ class Client:
                 for future in batch:
                     future.sent = True  # its reply may be all that was lost
                     self._outcomes.fall_back(future, why)
-                if self._listener is not None:
-                    self._listener.wake()
+                if listener is not None:
+                    listener.wake()
                 continue
             except BaseException:
                 # Ctrl-C: nobody will have these futures.
@@ -341,8 +363,8 @@ class Client:
                 self._session.has_given_up([(call.function, future.call.id) for future in batch])
                 raise
             self._outcomes.entered(batch, words)
-            if self._listener is not None:
-                self._listener.watch(batch)
+            if listener is not None:
+                listener.watch(batch)
 
     @staticmethod
     def _leads(listener: Listener, future: Future[Any]) -> bool:
@@ -352,18 +374,24 @@ class Client:
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
         """This call cannot travel: it runs here."""
-        if self._memory is not None:
+        if self._memory is not None or sys.is_finalizing():
             self._outcomes.run_here(future, why)
-            return
-        self._outcomes.fall_back(future, why)
+        elif thread.interrupting:
+            future.leave(RunHere(why))
+            self._outcomes.deferred.put(functools.partial(self._outcomes.settle_elsewhere, future, RunHere(why)))
+        else:
+            self._outcomes.fall_back(future, why)
 
     def clear(self, function: str) -> int:
         """Forget the cached values of a function; how many there were. Raises RedisDown or RedisRefused."""
         if self._memory is not None:
             return self._memory.clear(function)
-        cleared = self._session.clear(function)
-        self._outcomes.envelopes.cleared(function, cleared.at_ms)
-        return cleared.forgotten
+        if thread.inside and is_inside():
+            raise RedisDown("a signal handler or finaliser that interrupts simpledist cannot ask Redis")
+        with Entry():
+            cleared = self._session.clear(function)
+            self._outcomes.envelopes.cleared(function, cleared.at_ms)
+            return cleared.forgotten
 
     def wait_for_part(self, future: Future[Any], chunk: Call, part: int) -> None:
         """This call of a chunk runs, and is slow: the chunk's job goes on for its sake."""
@@ -371,43 +399,30 @@ class Client:
 
     def forget(self, futures: Sequence[Future[Any]]) -> None:
         """Cancel what is left of a map."""
-        self._outcomes.forget(futures)
+        self._now_or_later(self._outcomes.forget, futures)
+
+    def later(self, act: Callable[[], object]) -> None:
+        """Have something done by another thread: what a finaliser may ask for, wherever it runs."""
+        self._outcomes.deferred.put(act)
+        if not self._outcomes.deferred.attended() and not is_inside():  # there is no other thread
+            self._outcomes.deferred.run()
 
     def cancel_waiting(self, futures: Sequence[Future[Any]]) -> None:
         """Cancel those that have not begun."""
-        self._outcomes.cancel_waiting(futures)
+        self._now_or_later(self._outcomes.cancel_waiting, futures)
 
-    def _live_workers(self) -> list[dict[str, Any]]:
-        if self._closed or self._nested or self._memory is not None or self._trouble() is not None:
-            return []
-        try:
-            return self._session.live_workers()
-        except (RedisDown, RedisRefused) as error:
-            self._session.note_trouble(error)
-            return []
-
-    def _ended(self) -> Why | None:
-        return "closed" if self._closed else "nested" if self._nested else None
-
-    def _away(self) -> Why | None:
-        """Why no call of ours travels just now, if so."""
-        return self._ended() or (None if self._session.trouble is None else self._trouble())
-
-    def _trouble(self) -> Why | None:
-        """Why Redis cannot be used just now; the first call waits up to a second for the first connection."""
-        with self._lock:
-            if self._listener is None and not self._closed:
-                library()  # loaded before that second begins
-                listener: Listener = import_module("simpledist.client.listener").Listener(self._session, self._outcomes)
-                listener.start()
-                self._listener = listener
-        self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
-        return self._session.trouble
+    def _now_or_later(self, act: Callable[[Sequence[Future[Any]]], object], futures: Sequence[Future[Any]]) -> None:
+        with Entry():
+            if thread.interrupting:
+                self._outcomes.deferred.put(functools.partial(act, futures))
+            else:
+                act(futures)
 
     # --- fork and exit -------------------------------------------------------------------------------------------
 
     def at_exit(self) -> None:
         """The program ends: executors keep the stdlib's promise that what they took is done; the rest is cancelled."""
+        self._outcomes.deferred.run()
         for promises in list(self._promises):
             promises.close("cannot schedule new futures after interpreter shutdown")
             promises.join()
@@ -416,23 +431,8 @@ class Client:
     def after_fork(self) -> None:
         """In the child of a fork: a new identity; what was in flight belongs to the parent and runs here if asked."""
         outcomes = self._outcomes
-        self._begin()
+        self._begin(closed=self._reach.closed)
         outcomes.heir = self._outcomes
         self._outcomes.envelopes.inherit(outcomes.envelopes)
         for promises in list(self._promises):
             promises.begin()
-
-
-def _after_fork() -> None:
-    for client in list(_clients):
-        client.after_fork()
-
-
-def _at_exit() -> None:
-    for client in list(_clients):
-        client.at_exit()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)

@@ -7,6 +7,7 @@ business, what was promised is in promises.py.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import itertools
 import operator
 import sys
@@ -17,10 +18,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from simpledist import serializers, shipped, wire
+from simpledist.client import snapshot
 from simpledist.client.function import WorkerFunction
 from simpledist.client.future import Future
+from simpledist.client.inside import Entry, is_inside, thread
 from simpledist.client.mapping import MAP_BATCH
 from simpledist.client.promises import Promises
+from simpledist.job import Why
 
 if TYPE_CHECKING:
     from simpledist.client.client import Client
@@ -87,13 +91,15 @@ class Executor(concurrent.futures.Executor):
         if buffersize is not None and operator.index(buffersize) < 1:
             raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
-        calls = zip(*iterables)  # noqa: B905 - as the builtin does
+        calls: Iterator[tuple[Any, ...]] = zip(*iterables)  # noqa: B905 - as the builtin does
         named = self._by_name(fn)
         if named is not None:
             return self._outcomes(named, ((args, {}) for args in calls), buffersize, end)
         if chunksize == 1:
             return self._outcomes(self._run, (shipped.arguments(fn, args, {}) for args in calls), buffersize, end)
-        chunks = iter(lambda: list(itertools.islice(calls, chunksize)), [])
+        # Each item as it is when it is drawn: the next may be the same buffer, filled again.
+        copies = map(snapshot.copied, calls)
+        chunks = iter(lambda: list(itertools.islice(copies, chunksize)), [])
         jobs = (shipped.arguments(shipped.run_each, (fn, chunk), {}) for chunk in chunks)
         return _each(self._outcomes(self._run, jobs, buffersize, end))
 
@@ -103,6 +109,10 @@ class Executor(concurrent.futures.Executor):
         `cancel_futures` cancels those that have not begun. May be called more than once; the client stays open.
         """
         self._promises.close("cannot schedule new futures after shutdown")
+        if thread.inside and is_inside():  # a signal handler or finaliser in the midst of our work waits for nothing
+            if cancel_futures:
+                self._client.cancel_waiting(self._promises.outstanding())
+            return
         if cancel_futures:
             given = self._promises.outstanding()
             if given:
@@ -134,10 +144,15 @@ class Executor(concurrent.futures.Executor):
     # --- how calls start and end ---------------------------------------------------------------------------------
 
     def _start(self, function: WorkerFunction[..., Any], calls: Iterable[Arguments]) -> list[Future[Any]]:
-        started = [function.new_future(args, kwargs, promises=self._promises) for args, kwargs in calls]
+        """Start calls, each encoded when it is drawn."""
+        started: list[tuple[Future[Any], Why | None]] = []
+        for args, kwargs in calls:
+            with Entry():
+                started.append(function.new_future(args, kwargs, promises=self._promises))
         futures = [future for future, _ in started]
-        self._promises.make(futures)
-        function.start(started)
+        with Entry():
+            self._promises.make(futures)
+            function.start(started)
         return futures
 
     def _outcomes(
@@ -147,28 +162,46 @@ class Executor(concurrent.futures.Executor):
         futures: deque[Future[Any]] = deque()
         most = sys.maxsize if buffersize is None else buffersize
         try:
-            while batch := list(itertools.islice(calls, min(MAP_BATCH, most - len(futures)))):
-                futures.extend(self._start(function, batch))
+            while batch := self._start(function, itertools.islice(calls, min(MAP_BATCH, most - len(futures)))):
+                futures.extend(batch)
         except BaseException:
             self._client.cancel_waiting(list(futures))
             raise
-        return self._take(function, futures, calls, end)
+        return _Outcomes(self._client, futures, lambda: self._start(function, itertools.islice(calls, 1)), end)
 
-    def _take(
-        self,
-        function: WorkerFunction[..., Any],
-        futures: deque[Future[Any]],
-        calls: Iterator[Arguments],
-        end: float | None,
-    ) -> Iterator[Any]:
+
+class _Outcomes(Iterator[Any]):
+    """The outcomes of a map, in order. No generator: the collector would close that wherever it runs."""
+
+    def __init__(
+        self, client: Client, futures: deque[Future[Any]], more: Callable[[], list[Future[Any]]], end: float | None
+    ) -> None:
+        self._client = client
+        self._futures: deque[Future[Any]] = futures
+        self._more = more
+        self._end = end
+
+    def __next__(self) -> Any:
         try:
-            while futures:
-                if batch := list(itertools.islice(calls, 1)):
-                    futures.extend(self._start(function, batch))
-                # No variable for future or outcome: they live no longer than the caller wants.
-                yield _result(futures.popleft(), end)
-        finally:
+            if not self._futures:
+                raise StopIteration
+            self._futures.extend(self._more())
+            # No variable for future or outcome: they live no longer than the caller wants.
+            return _result(self._futures.popleft(), self._end)
+        except BaseException:  # as of a generator, nothing comes after an exception
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Cancel what has not begun."""
+        futures, self._futures = self._futures, deque[Future[Any]]()
+        self._more = list[Any]
+        if futures:
             self._client.cancel_waiting(list(futures))
+
+    def __del__(self) -> None:
+        if futures := getattr(self, "_futures", None):
+            self._client.later(functools.partial(self._client.cancel_waiting, list(futures)))
 
 
 def _result(future: Future[Any], end: float | None) -> Any:

@@ -6,6 +6,7 @@ Called by users. Owns names, options and the order of a map; how a call travels 
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Sequence, Sized
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
@@ -13,15 +14,20 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 from simpledist import arguments, job, wire
 from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
+from simpledist.client.inside import Entry, is_inside, run_outside, thread
 from simpledist.client.mapping import MapIterator
 from simpledist.client.sharing import Sharing, sharing
 from simpledist.errors import ConfigurationError
 from simpledist.job import Policy, Why
+from simpledist.pieces import Data
 
 if TYPE_CHECKING:
     from simpledist.client.client import Client
     from simpledist.client.progress import Bar
     from simpledist.client.promises import Promises
+
+# To draw an item of these runs no code of anybody's, which might change the item drawn before.
+STILL = frozenset((list, tuple, range, str, bytes, dict, set, frozenset))
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -157,18 +163,37 @@ class WorkerFunction(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """The outcome: the value that the function returns, or the exception that it raises."""
+        if (
+            thread.inside and is_inside()
+        ):  # a signal handler or a finaliser, in the midst of our work: it waits for nothing
+            return self.client.staying.run(self, "nested", args, kwargs)
         if self.policy != "remote" and (stays := self.client.staying.why(self)) is not None:
             return self.client.staying.run(self, stays, args, kwargs)
-        future, why = self.new_future(args, kwargs, caller_runs=True)
-        self.start([(future, why)])
+        thread.inside = True
         try:
-            return future.result()
+            future, why = self.new_future(args, kwargs, caller_runs=True)
+            self.start([(future, why)])
+            try:
+                return future.outcome()
+            finally:
+                if not future.done():  # Ctrl-C, or an exception thrown into this thread
+                    run_outside(self.client.forget, [future])
         finally:
-            if not future.done():  # Ctrl-C, or an exception thrown into this thread
-                future.cancel()
+            thread.inside = False
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start the call and return its future."""
+        if thread.inside and is_inside():
+            with Entry():
+                return self.send(args, kwargs)
+        thread.inside = True
+        try:
+            return self.send(args, kwargs)
+        finally:
+            thread.inside = False
+
+    def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Future[R]:
+        """`submit` for code of ours, which is inside already."""
         if self.policy != "remote" and (stays := self.client.staying.why(self)) is not None:
             future, why = self.new_future(args, kwargs, stays=stays)
             self.start([(future, why)])
@@ -199,17 +224,28 @@ class WorkerFunction(Generic[P, R]):
             total = None if None in sizes else min((size for size in sizes if size is not None), default=0)
             # Loaded only when somebody wants to look on: most programs never need it.
             bar = import_module("simpledist.client.progress").Bar(self.function, total)
-        return MapIterator(self, zip(*iterables), chunksize, bar)  # noqa: B905 - as the builtin does
+        still = all(type(one) in STILL for one in iterables)
+        return MapIterator(self, zip(*iterables), chunksize, bar, still=still)  # noqa: B905 - as the builtin does
 
-    def submit_many(self, calls: list[tuple[Any, ...]]) -> list[Future[R]]:
-        """Start calls together, in as few round trips as they fit; what `map` is made of."""
-        futures = [self.new_future(args, {}, stays="local" if self.policy == "local" else None) for args in calls]
-        self.start(futures)
+    def submit_many(self, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = ()) -> list[Future[R]]:
+        """Start calls together, in as few round trips as they fit; what `map` is made of, which is inside already.
+
+        `sent`: their arguments as they were encoded when they came, or None.
+        """
+        stays: Why | None = "local" if self.policy == "local" else None
+        futures = [
+            self.new_future(args, {}, stays=stays, sent=body) for args, body in itertools.zip_longest(calls, sent)
+        ]
+        try:
+            self.start(futures)
+        except BaseException:  # Ctrl-C: nobody will have them
+            run_outside(self.client.forget, [future for future, _ in futures])
+            raise
         return [future for future, _ in futures]
 
-    def submit_chunk(self, calls: Sequence[tuple[Any, ...]]) -> Chunk | None:
+    def submit_chunk(self, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = ()) -> Chunk | None:
         """Start many calls as one job; None where one of them cannot travel so."""
-        future_and_why = self.client.new_chunk(self, calls)
+        future_and_why = self.client.new_chunk(self, calls, sent)
         if future_and_why is None:
             return None
         self.start([future_and_why])
@@ -232,6 +268,7 @@ class WorkerFunction(Generic[P, R]):
         promises: Promises | None = None,
         crashes: int = 0,
         stays: Why | None = None,
+        sent: Data | None = None,
     ) -> tuple[Future[R], Why | None]:
         """A call that is not started yet, and why it cannot travel, if so."""
         return self.client.new_future(
@@ -248,6 +285,7 @@ class WorkerFunction(Generic[P, R]):
             crashes=crashes,
             sharing=self._sharing,
             stays=stays,
+            sent=sent,
         )
 
     def cache_clear(self) -> int:

@@ -7,15 +7,10 @@ two events it sleeps until something can be read: it never looks in vain.
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import itertools
 import logging
-import os
 import random
 import threading
 import time
-import weakref
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -25,13 +20,16 @@ from simpledist.broker import Broker, suspicion
 from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.broker.records import Nudged, Reply
 from simpledist.client.bundle import bundled
+from simpledist.client.deadlines import Deadlines
 from simpledist.client.future import Future
+from simpledist.client.inside import OurThread
 from simpledist.client.outbox import batches
 from simpledist.client.outcomes import Outcomes, Patience, impatient
 from simpledist.client.readable import readable
 from simpledist.client.replies import LEND_SECONDS, Replies
 from simpledist.client.resealing import seal_old_ones_again
 from simpledist.client.session import Session
+from simpledist.client.wakeup import Wakeup
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
 from simpledist.job import Why
@@ -39,6 +37,7 @@ from simpledist.job import Why
 log = logging.getLogger("simpledist")
 
 SOON_SECONDS = 0.1  # Redis came back or was emptied: so will its workers, and calls that met none go out again
+IDLE_LOOK_SECONDS = 0.25  # a client that is to end when nothing is under way looks so often whether that is so
 DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
 
 
@@ -51,16 +50,9 @@ class Listener:
         self._timings = timings
         self._replies = Replies(session, outcomes)
         self._broker = Broker(session.link("nudge"), session.keys)
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        self._wake_lock = threading.Lock()
-        self._gone = False
-        session.wake = self.wake
-        outcomes.watch = self.watch
-        self._deadlines_lock = threading.Lock()
-        self._deadlines: list[tuple[float, int, weakref.ref[Future[Any]]]] = []
-        self._numbers = itertools.count()
+        self._wakeup = Wakeup()
+        self.wake = self._wakeup.wake
+        self._deadlines = Deadlines()
         self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
         self._next_nudge = 0.0
         self._turn, self._ids = 0, policy.NUDGE_IDS  # whose turn it is in nudges, and how many at a time
@@ -69,25 +61,21 @@ class Listener:
         self._down_since: float | None = None
         self._restarted_at = float("-inf")  # when Redis was last seen to come back, or to have been emptied
         self._closing = False
-        self._thread = threading.Thread(target=self._run, name="simpledist-listener", daemon=True)
+        self._closing_when_idle = False
+        self._thread = OurThread(self._run, name="simpledist-listener")
 
     def start(self) -> None:
+        """Raises RuntimeError where no thread can be started."""
         self._thread.start()
-
-    def wake(self) -> None:
-        with self._wake_lock:  # a closed descriptor's number may be another file's by now
-            if not self._gone:
-                with contextlib.suppress(BlockingIOError):  # full: it wakes anyway
-                    os.write(self._wake_write, b"x")
+        self._session.wake, self._outcomes.watch = self.wake, self.watch
+        self.wake()  # something may have been left before it was there
 
     def watch(self, futures: Sequence[Future[Any]]) -> None:
         """Calls went out: see to it that the thread is up in time for their nudge and their deadlines."""
         due = time.monotonic() + self._timings.nudge_seconds
         for future in futures:
             if future.call.deadline is not None:
-                with self._deadlines_lock:
-                    entry = (future.call.deadline, next(self._numbers), weakref.ref(future))
-                    heapq.heappush(self._deadlines, entry)
+                self._deadlines.put(future)
                 due = min(due, future.call.deadline)
         # While the connection is lent nobody looks whether a reply has come.
         if self._sleeps_until > due + 0.05 or self._replies.lent:
@@ -112,11 +100,16 @@ class Listener:
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout=5.0)
 
+    def close_when_idle(self) -> None:
+        """Stop the thread, and close everything, as soon as no call is under way. Takes no lock."""
+        self._closing_when_idle = True
+        self.wake()
+
     # --- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         try:
-            while not self._closing:
+            while not self._closing and not (self._closing_when_idle and self._idle()):
                 try:
                     if not self._replies.link.connected or not self._broker.link.connected:
                         self._connect()
@@ -134,10 +127,16 @@ class Listener:
             self._replies.take_back(wait=True)
             self._replies.close()
             self._broker.link.close()
-            with self._wake_lock:
-                self._gone = True
-                os.close(self._wake_read)
-                os.close(self._wake_write)
+            self._session.unheard()
+            self._outcomes.unheard()
+            if not self._closing:  # nobody else does
+                self._outcomes.resolvers.close()
+                self._session.close()
+
+    def _idle(self) -> bool:
+        """Whether nothing of this client is under way, here or elsewhere."""
+        untold = self._session.trouble is None and self._session.leisure()
+        return not (untold or self._outcomes.busy())
 
     def _connect(self) -> None:
         self._replies.take_back(wait=True)
@@ -192,15 +191,18 @@ class Listener:
 
     def _sleep(self, seconds: float) -> None:
         self._sleeps_until = time.monotonic() + seconds
-        if self._outcomes.resolvers.relieve():
-            seconds = min(seconds, self._outcomes.resolvers.STUCK_SECONDS)
-        self._wait_for([], seconds)
+        self._wait_for([], min(seconds, self._relieve()))
+
+    def _relieve(self) -> float:
+        """Start the threads that are missing; for how long this one may sleep then."""
+        return min(self._outcomes.relieve(), IDLE_LOOK_SECONDS if self._closing_when_idle else float("inf"))
 
     def _wait_for(self, descriptors: list[int], seconds: float) -> set[int]:
         """Those that can be read, once one can, or a wake-up came, or the time is over."""
-        ready = readable([*descriptors, self._wake_read], seconds)
-        if self._wake_read in ready:
-            os.read(self._wake_read, 4096)
+        wakeup = self._wakeup.fileno()
+        ready = readable([*descriptors, wakeup], seconds)
+        if wakeup in ready:
+            self._wakeup.clear()
         return ready
 
     # --- calls ---------------------------------------------------------------------------------------------------
@@ -259,9 +261,7 @@ class Listener:
             return
         replies.pop()
         due = min(replies.popping_until or now, self._next_due(now))
-        if self._outcomes.resolvers.relieve():
-            due = min(due, now + self._outcomes.resolvers.STUCK_SECONDS)
-        self._sleeps_until = due
+        self._sleeps_until = due = min(due, now + self._relieve())
         # A call that went out before `_sleeps_until` was written did not wake us.
         if self._outcomes.in_flight:
             due = min(due, max(self._next_nudge, now))
@@ -296,9 +296,7 @@ class Listener:
             if self._next_nudge < now - self._timings.nudge_seconds:
                 self._next_nudge = now + self._timings.nudge_seconds
             due = self._next_nudge
-        if self._deadlines:
-            due = min(due, self._deadlines[0][0])
-        return due
+        return min(due, self._deadlines.next())
 
     # --- duties --------------------------------------------------------------------------------------------------
 
@@ -312,11 +310,7 @@ class Listener:
             self._nudge(self._some_futures())
 
     def _end_budgets(self, now: float) -> None:
-        while self._deadlines and self._deadlines[0][0] <= now:
-            with self._deadlines_lock:
-                future = heapq.heappop(self._deadlines)[2]()
-            if future is None or future.done():
-                continue
+        for future in self._deadlines.over(now):
             if self._outcomes.together.shared(future.call.id):
                 self._outcomes.fall_back(future, "timeout")
             elif self._outcomes.in_flight.get(future.call.id) is future:

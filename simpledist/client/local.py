@@ -9,6 +9,7 @@ keep the place that they wait for.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections import OrderedDict, deque
@@ -16,7 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.client.future import Future, RunHere, here, wait_for
+from simpledist.client.call import RunHere, here
+from simpledist.client.deferred import Deferred
+from simpledist.client.future import Future, Held, wait_for
+from simpledist.client.inside import OurThread, thread
 
 log = logging.getLogger("simpledist")
 
@@ -25,6 +29,9 @@ PASSING = frozenset({"no_worker", "redis_down", "redis_refused", "queue_full"})
 
 
 IDLE_SECONDS = 5.0
+# Where no thread can be started for so long (a limit of the machine), the listener does the work itself: calls that
+# nobody waits for in `result()`, but by a callback or an `await`, come to an outcome too.
+STARVED_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -44,8 +51,11 @@ class Lane:
 class LocalRuns:
     """The backlog of futures that run here, and the few threads that work it off."""
 
-    def __init__(self, run: Callable[[Future[Any], RunHere], None], slots: int) -> None:
+    def __init__(self, run: Callable[[Future[Any], RunHere], None], slots: int, deferred: Deferred) -> None:
         self._run = run
+        self._deferred = deferred
+        self._missing = False  # the listener is to start a thread
+        self._starved = 0.0  # since when none could be started
         self._lock = threading.Lock()
         self._finished = threading.Condition(self._lock)
         self._lane = Lane(slots)  # of all futures that name no other
@@ -58,9 +68,53 @@ class LocalRuns:
             lane.backlog[future] = ready
             if lane.threads >= lane.slots:
                 return
+        if not thread.ours and self._deferred.attended():
+            # The stdlib has a lock for the start of a thread, which this one may have interrupted.
+            self._missing = True
+            self._deferred.wake()
+        elif self._start(lane):
+            return
+        elif thread.ours:  # it has other things to do than to run this, and the listener will try again
+            self._starved = self._starved or time.monotonic()
+            future.anyone_runs()
+        else:
+            self._here(lane)
+
+    def relieve(self) -> bool:
+        """By the listener: start the threads that are missing; whether it is to be tried again."""
+        if not (self._missing or self._starved):
+            return False
+        self._missing = False
+        with self._lock:
+            waiting = [lane for lane in self._lanes if lane.backlog]
+        for lane in waiting:
+            if all(self._start(lane) for _ in range(min(lane.slots, len(lane.backlog)))):
+                continue
+            self._starved = self._starved or time.monotonic()
+            for future in list(lane.backlog):
+                future.anyone_runs()
+            if time.monotonic() - self._starved > STARVED_SECONDS:
+                self._here(lane)
+            return True
+        self._starved = 0.0
+        return False
+
+    def _start(self, lane: Lane) -> bool:
+        """Whether the lane has the threads that it is to have."""
+        with self._lock:
+            if lane.threads >= lane.slots or not lane.backlog:
+                return True
             lane.threads += 1
-        if not started(self._work, lane, name="simpledist-local"):
-            self._work(lane)
+        if started(self._work, lane, name="simpledist-local"):
+            return True
+        with self._lock:
+            lane.threads -= 1
+            return bool(lane.threads)
+
+    def _here(self, lane: Lane) -> None:
+        with self._lock:
+            lane.threads += 1
+        self._work(lane)
 
     def functions_waiting(self) -> set[str]:
         """Functions with futures that would rather run remotely."""
@@ -88,6 +142,11 @@ class LocalRuns:
         with self._lock:
             return self._lane_of(future).backlog.pop(future, None) is not None
 
+    def busy(self) -> bool:
+        """Whether anything waits or runs here."""
+        with self._lock:
+            return any(lane.threads or lane.backlog for lane in self._lanes)
+
     def join(self) -> None:
         """Return once nothing waits or runs here."""
         with self._lock:
@@ -110,6 +169,8 @@ class LocalRuns:
 
     def _work_off(self, lane: Lane) -> None:
         while True:
+            if not self._deferred.attended():  # else there are resolvers, and what blocks there keeps no call waiting
+                self._deferred.run()
             with self._lock:
                 if not lane.backlog:
                     lane.threads -= 1
@@ -120,6 +181,9 @@ class LocalRuns:
                 future, ready = lane.backlog.popitem(last=False)
             try:
                 self._run(future, ready)
+            except Held:
+                with self._lock:
+                    lane.backlog[future] = ready
             except BaseException:  # of a callback: no reason to leave the others waiting
                 log.exception("a callback of job %s ended badly", future.call.id)
             del future, ready  # a thread that lives on must not keep a result alive
@@ -134,8 +198,9 @@ class Resolvers:
 
     STUCK_SECONDS = 0.05
 
-    def __init__(self, resolve: Callable[[Future[Any]], None]) -> None:
+    def __init__(self, resolve: Callable[[Future[Any]], None], deferred: Deferred) -> None:
         self._resolve = resolve
+        self._deferred = deferred
         self._condition = threading.Condition()
         self._futures: deque[tuple[float, Future[Any]]] = deque()
         self._threads = 0
@@ -155,45 +220,66 @@ class Resolvers:
         if self._idle or not self._threads:
             with self._condition:
                 self._condition.notify()
-            self.relieve()
+            if thread.ours or not self._deferred.attended():
+                self.relieve()
+            else:
+                self._deferred.wake()
 
     def relieve(self) -> bool:
         """Start a thread where one is missing; whether anything waits (then ask again in `STUCK_SECONDS`)."""
         with self._condition:
-            if not self._futures:
+            if not self._waits():
                 return False
-            stuck = time.monotonic() - max(self._futures[0][0], self._taken) > self.STUCK_SECONDS
-            if self._threads and not (stuck and not self._idle):
+            if self._idle:
+                self._condition.notify()
+            since = max(self._futures[0][0] if self._futures else 0.0, self._taken)
+            waited = time.monotonic() - since
+            if self._threads and (self._idle or waited <= self.STUCK_SECONDS):
                 return True
             self._threads += 1
         if not started(self._work, name="simpledist-resolve"):
             with self._condition:
                 self._threads -= 1
+                starved = not self._threads and waited > STARVED_SECONDS
+            if starved:
+                self._do_next(wait=False)
         return True
 
+    def _waits(self) -> bool:
+        return bool(self._futures) or bool(self._deferred)
+
     def _work(self) -> None:
-        while True:
-            with self._condition:
-                if not self._futures:
-                    self._idle += 1
-                    self._condition.wait_for(lambda: bool(self._futures) or self._closed, timeout=IDLE_SECONDS)
-                    self._idle -= 1
-                    if not self._futures:
-                        self._threads -= 1
-                        return
-                future = self._futures.popleft()[1]
-                self._taken = time.monotonic()
-            try:
-                self._resolve(future)
-            except BaseException:  # of a callback: no reason to leave the others waiting
-                log.exception("a callback of job %s ended badly", future.call.id)
-            del future  # a thread that lives on must not keep a result alive
+        while self._do_next(wait=True):
+            pass
+
+    def _do_next(self, *, wait: bool) -> bool:
+        """Whether this thread goes on."""
+        with self._condition:
+            if wait and not self._waits():
+                self._idle += 1
+                self._condition.wait_for(lambda: self._waits() or self._closed, timeout=IDLE_SECONDS)
+                self._idle -= 1
+                if not self._waits():
+                    self._threads -= 1
+                    return False
+            self._taken = time.monotonic()
+            future = self._futures.popleft()[1] if self._futures and not self._deferred else None
+        if future is None:
+            self._deferred.run()
+            return True
+        try:
+            self._resolve(future)
+        except BaseException:  # of a callback: no reason to leave the others waiting
+            log.exception("a callback of job %s ended badly", future.call.id)
+        return True  # and a thread that lives on keeps no result alive
 
 
 def started(target: Callable[..., None], *args: Any, name: str) -> bool:
-    """Start a daemon thread; False where the interpreter is ending and starts none any more."""
+    """Start a daemon thread of ours; False where there can be none: the interpreter ends, or the machine has none."""
+    if sys.is_finalizing():  # Python 3.10 and 3.11 would wait for ever for it to begin
+        return False
     try:
-        threading.Thread(target=target, args=args, name=name, daemon=True).start()
+        OurThread(target, *args, name=name).start()
     except RuntimeError:
         return False
     return True

@@ -6,63 +6,64 @@ same code. Knows no Redis: it is given a way to ask.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 KEEP_SECONDS = 2.0
 
 
-class Offers:
-    """Any thread may ask."""
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was seen of the live workers, and when."""
 
-    def __init__(self, live_workers: Callable[[], list[dict[str, Any]]]) -> None:
+    at: float = float("-inf")
+    names: dict[str, str] = field(default_factory=dict[str, str])  # fingerprint -> its name, where all agree
+    slots: dict[str, int] = field(default_factory=dict[str, int])  # function -> how many calls of it could run at once
+    all_slots: int = 0
+
+
+class Offers:
+    """Any thread may ask. No lock: it would be held while Redis is asked, and several that ask do no harm."""
+
+    def __init__(self, live_workers: Callable[[], list[dict[str, Any]] | None]) -> None:
         self._live_workers = live_workers
-        self._lock = threading.Lock()
-        self._asked = float("-inf")
-        self._names: dict[str, str] = {}  # fingerprint -> the name under which all who offer it have that code
-        self._slots: dict[str, int] = {}  # function -> how many calls of it could run at once
-        self._all_slots = 0
+        self._seen = _Seen()
 
     def name_of(self, fingerprint: str) -> str | None:
         """The name under which code of this fingerprint is offered, by all who offer that name; None without one."""
-        if not fingerprint:
-            return None
-        with self._lock:
-            self._look()
-            return self._names.get(fingerprint)
+        return self._look().names.get(fingerprint) if fingerprint else None
 
     def functions(self) -> dict[str, int]:
         """Each function that a live worker offers, and how many calls of it could run at once."""
-        with self._lock:
-            self._look()
-            return dict(self._slots)
+        return dict(self._look().slots)
 
     def slots(self, function: str) -> int:
         """How many calls of it could run at once."""
-        with self._lock:
-            self._look()
-            return self._slots.get(function, 0)
+        return self._look().slots.get(function, 0)
 
     def all_slots(self) -> int:
         """How many calls could run at once, of whatever function."""
-        with self._lock:
-            self._look()
-            return self._all_slots
+        return self._look().all_slots
 
-    def _look(self) -> None:
-        if time.monotonic() - self._asked < KEEP_SECONDS:
-            return
-        rows = self._live_workers()
-        self._asked = time.monotonic()
-        codes: dict[str, set[str]] = {}
-        self._slots = {}
-        self._all_slots = sum(row["slots"] for row in rows)
-        for row in rows:
-            for name in row["functions"]:
-                codes.setdefault(name, set()).add(row.get("fingerprints", {}).get(name, ""))
-                self._slots[name] = self._slots.get(name, 0) + row["slots"]
-        # Versions first, so that the plain name wins where both are the same code.
-        agreed = sorted((name for name, code in codes.items() if len(code) == 1), key=len, reverse=True)
-        self._names = {next(iter(codes[name])): name for name in agreed}
+    def _look(self) -> _Seen:
+        if time.monotonic() - self._seen.at >= KEEP_SECONDS:
+            rows = self._live_workers()
+            if rows is not None:
+                self._seen = _seen(rows)
+        return self._seen
+
+
+def _seen(rows: list[dict[str, Any]]) -> _Seen:
+    codes: dict[str, set[str]] = {}
+    slots: dict[str, int] = {}
+    for row in rows:
+        for name in row["functions"]:
+            codes.setdefault(name, set()).add(row.get("fingerprints", {}).get(name, ""))
+            slots[name] = slots.get(name, 0) + row["slots"]
+    # Versions first, so that the plain name wins where both are the same code.
+    agreed = sorted((name for name, code in codes.items() if len(code) == 1), key=len, reverse=True)
+    return _Seen(
+        time.monotonic(), {next(iter(codes[name])): name for name in agreed}, slots, sum(row["slots"] for row in rows)
+    )

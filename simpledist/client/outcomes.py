@@ -6,32 +6,43 @@ run, which gives the true value or the true exception: that is what purity pays 
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module
 from typing import Any, cast
 
 from simpledist import placement, policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
+from simpledist.client import beside, running
 from simpledist.client.absence import Absence
 from simpledist.client.bundle import Bundle
+from simpledist.client.call import Call, Read, Ready, RunHere
+from simpledist.client.deferred import Deferred
 from simpledist.client.envelopes import Envelopes
-from simpledist.client.future import Call, Future, Read, Ready, RunHere
+from simpledist.client.future import Future
+from simpledist.client.inside import run_outside
 from simpledist.client.local import LocalRuns, Resolvers
 from simpledist.client.outbox import Outbox
 from simpledist.client.session import Session
 from simpledist.client.sharing import Together
-from simpledist.errors import BadEnvelope, RedisDown, RedisRefused, StaleOutcome, Undecodable, WrongKey
-from simpledist.job import WHYS, Info, Why, version_of, why_of
+from simpledist.errors import (
+    BadEnvelope,
+    RedisDown,
+    RedisRefused,
+    StaleOutcome,
+    Undecodable,
+    WrongKey,
+)
+from simpledist.job import SUSPECT, WHYS, Info, Why, version_of, why_of
 from simpledist.pieces import Data
 from simpledist.signing import Keyring
 
 log = logging.getLogger("simpledist")
 
-SUSPECT: frozenset[str] = frozenset({"crashed", "lost"})
 UNTOLD: frozenset[str] = frozenset({"redis_down", "redis_refused", "timeout"})  # the job may still be there
 
 Patience = Callable[[Future[Any]], bool]  # of which call "no worker" does not count yet
@@ -61,12 +72,13 @@ class Outcomes:
         self.session = session
         self.in_flight: dict[str, Future[Any]] = {}
         self.together = Together()
-        self.resolvers = Resolvers(self._resolve)
+        self.deferred = Deferred(lambda: session.wake(), session.attended)
+        self.resolvers = Resolvers(self._resolve, self.deferred)
         self.experience: dict[str, policy.Experience] = {}
         self.costs: dict[str, placement.Costs] = {}
         self.here: dict[str, policy.Experience] = {}  # of runs in this process
         self.absence = Absence(lambda: session.wake())  # the listener's, once there is one
-        self.local_runs = LocalRuns(self._run_backlog, local_slots)
+        self.local_runs = LocalRuns(self._run_backlog, local_slots, self.deferred)
         self.heir = self  # in the child of a fork: who takes over its futures
         self.outbox = Outbox()
         self.watch: Callable[[Sequence[Future[Any]]], None] = _nobody  # the listener's, once there is one
@@ -79,6 +91,10 @@ class Outcomes:
         for group in self.outbox.take():
             for future in group:
                 self.fall_back(future, "closed")
+
+    def unheard(self) -> None:
+        """The listener has gone."""
+        self.watch = _nobody
 
     def sealed(self, future: Future[Any]) -> Data:
         """A call as it travels."""
@@ -149,6 +165,15 @@ class Outcomes:
     def under_way(self) -> list[Future[Any]]:
         """Every future that waits for an outcome from the cluster."""
         return [*self.in_flight.values(), *self.together.all()]
+
+    def busy(self) -> bool:
+        """Whether anything is under way, here or elsewhere."""
+        return bool(self.under_way() or self.deferred or self.local_runs.busy())
+
+    def relieve(self) -> float:
+        """By the listener: start the threads that are missing; after how many seconds it is to look again."""
+        missing = self.resolvers.relieve() | self.local_runs.relieve()
+        return self.resolvers.STUCK_SECONDS if missing else float("inf")
 
     def waiting(self) -> set[str]:
         """Functions that run here and would rather run elsewhere."""
@@ -239,6 +264,14 @@ class Outcomes:
         self.forget([future])
         return future.cancelled()
 
+    def cancel_later(self, future: Future[Any]) -> bool:
+        """By an interruption: called off for good, and another thread tells Redis and whoever waits."""
+        if future.call.promises is not None and future.running():
+            return False
+        if future.call_off():
+            self.deferred.put(functools.partial(self.forget, [future]))
+        return future.cancelled()
+
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel those that have not begun anywhere; what runs goes on, and is known to run."""
         queued: list[Future[Any]] = []
@@ -282,10 +315,8 @@ class Outcomes:
             self.settle(future, ready)
 
     def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
-        if future.take() is None:
-            return
-        if future.set_running_or_notify_cancel():
-            self.run_here(future, ready.why)
+        if future.begin():
+            self.run_here(future, ready.why, in_lane=True)
 
     def _decode(self, future: Future[Any], reply: Reply) -> None:
         call, partial = future.call, reply.state == "running"
@@ -362,20 +393,17 @@ class Outcomes:
                 self.costs[call.function] = costs.ran_there(seconds / max(calls, 1), trip)
         return outcome
 
-    def run_here(self, future: Future[Any], why: Why) -> None:
-        """Run the call in this thread; what it gives or raises is the outcome."""
+    def run_here(self, future: Future[Any], why: Why, *, in_lane: bool = False) -> None:
+        """Run the call in this thread; what it gives or raises is the outcome. `in_lane`: other calls wait for it."""
         call = future.call
         self.session.count_local(call.function, why, call.calls)
         if future.sent and why in UNTOLD:
             self.session.has_given_up([(call.function, call.id)])
         began = time.monotonic()
+        future.runner = threading.get_ident()
         outcome: wire.Value | wire.Raised
         try:
-            if why in SUSPECT:
-                throwaway, crashed = import_module("simpledist.client.throwaway"), why == "crashed"
-                outcome = wire.Value(throwaway.run(call.function, call.local, call.args, call.kwargs, crashed=crashed))
-            else:
-                outcome = wire.Value(call.local(*call.args, **call.kwargs))
+            outcome = wire.Value(run_outside(running.run, call, why))
         except BaseException as raised:  # noqa: BLE001 - it is the outcome; plain calls re-raise it in result()
             outcome = wire.Raised(raised)
         seconds = time.monotonic() - began
@@ -388,7 +416,15 @@ class Outcomes:
             queued_seconds=began - call.began,
             run_seconds=seconds,
         )
-        future.settle(info, outcome)
+        if in_lane:
+            future.settle_soon(info, outcome)
+        else:
+            future.settle(info, outcome)
+
+    def run_beside(self, future: Future[Any]) -> Any:
+        """The outcome for an interruption, which waits for nothing."""
+        self.session.count_local(future.call.function, "nested", 1)
+        return beside.run(future)
 
     def forget(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel these for good; what has run in vain is only acknowledged. Returns at once: an event loop may ask."""
@@ -403,7 +439,7 @@ class Outcomes:
                     continue
                 future = bundle.whole  # the last of them
             others = self.together.withdraw(self.in_flight, future)
-            if others is not None and future.give_up() and not others:
+            if (others is not None or future.untold) and future.give_up() and others is False:
                 jobs.append((future.call.function, future.call.id))
                 if future.call.bundle is not None:
                     future.call.bundle.give_up()

@@ -103,6 +103,7 @@ class Bar:
         self.tally = Tally(total, time.monotonic())
         self._lock = threading.Lock()
         self._closed = False
+        self.abandoned = False  # nobody looks on any more: whoever counts next closes it
         self._shown: _Screen | _Notebook | _Lines = _shown_on(console or _stderr, self)
         atexit.register(self.close)  # a terminal must get its cursor back, whatever ended the program
 
@@ -132,7 +133,10 @@ class Bar:
             if self._closed:
                 return  # whoever asked has gone away
             self.tally.count(time.monotonic(), where, failed=failed, cancelled=cancelled)
-        self._shown.changed()
+        if self.abandoned:
+            self.close()
+        else:
+            self._shown.changed()
 
     def close(self) -> None:
         """Show how it ended, for good. May be called twice."""
@@ -198,13 +202,36 @@ def track(futures: Iterable[F], title: str = "calls") -> Iterator[F]:
         futures = [fib.submit(n) for n in range(35)]
         print(sum(future.result() for future in simpledist.track(futures)))
     """
-    waiting = deque(futures)
-    with Bar(title, len(waiting)) as bar:
-        bar.watch(waiting)
-        while waiting:
-            while not concurrent.futures.wait([waiting[0]], INTERRUPT_SECONDS).done:
+    return _Tracked(deque(futures), title)
+
+
+class _Tracked(Iterator[F]):
+    """No generator: the collector would close that, and with it the bar, wherever it runs."""
+
+    def __init__(self, waiting: deque[F], title: str) -> None:
+        self._waiting = waiting
+        self._bar = Bar(title, len(waiting))
+        self._bar.watch(waiting)
+
+    def __next__(self) -> F:
+        try:
+            if not self._waiting:
+                raise StopIteration
+            while not concurrent.futures.wait([self._waiting[0]], INTERRUPT_SECONDS).done:
                 pass
-            yield waiting.popleft()
+            return self._waiting.popleft()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Show how it ended, for good."""
+        self._waiting.clear()
+        self._bar.close()
+
+    def __del__(self) -> None:
+        if (bar := getattr(self, "_bar", None)) is not None:
+            bar.abandoned = True
 
 
 # --- where it is shown -----------------------------------------------------------------------------------------------

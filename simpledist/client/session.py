@@ -1,7 +1,8 @@
 """Who this client is in Redis, and its command connection: submit, cancel, fetch, ack.
 
 Owns the client id, what is known of Redis (up, down, refused) and the counts of local runs. Any thread may call it; the
-command Link is used under `_lock`. The listener tells it when Redis comes and goes.
+command Link is used under `_lock`. The listener tells it when Redis comes and goes. What is told to Redis at leisure
+waits in deques, for finalisers and signal handlers leave something there too.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import itertools
 import logging
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Container, Sequence
 from typing import Any
 
@@ -46,11 +47,20 @@ class Session:
         self._lock = threading.Lock()
         self._broker = Broker(self.link("command"), self.keys)
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._counts_lock = threading.Lock()
-        self._read: list[str] = []
-        self._given_up: list[tuple[str, str]] = []
+        self._counts_lock = threading.Lock()  # of `_counts`; nobody waits for it
+        self._counted: deque[tuple[str, str, int]] = deque()  # what is not in `_counts` yet
+        self._read: deque[str] = deque()
+        self._given_up: deque[tuple[str, str]] = deque()
         self.wake: Callable[[], None] = _nobody  # the listener's, once there is one
         self._last_complaint = self._silent_at = -1e9
+
+    def attended(self) -> bool:
+        """Whether there is a listener."""
+        return self.wake is not _nobody
+
+    def unheard(self) -> None:
+        """The listener has gone."""
+        self.wake = _nobody
 
     def link(self, purpose: str) -> Link:
         return Link(self.config.url, name=f"simpledist-client-{purpose}", stays_here=self.config.stays_here)
@@ -151,34 +161,40 @@ class Session:
 
     def has_read(self, id: str) -> None:
         """An outcome is in our hands: its bytes may go."""
-        with self._counts_lock:
-            self._read.append(id)
+        self._read.append(id)
 
     def count_local(self, function: str, why: str, calls: int) -> None:
-        with self._counts_lock:
-            self._counts[function, why] += calls
+        self._counted.append((function, why, calls))
+        if len(self._counted) >= policy.BATCH_ITEMS:
+            self._add_up()
+
+    def _add_up(self) -> None:
+        if not self._counts_lock.acquire(blocking=False):
+            return  # somebody does it, or was interrupted while doing it
+        try:
+            for _ in range(len(self._counted)):
+                function, why, calls = self._counted.popleft()
+                self._counts[function, why] += calls
+        finally:
+            self._counts_lock.release()
 
     def has_given_up(self, jobs: Sequence[tuple[str, str]]) -> None:
         """Nobody waits for these (function, id) any more: Redis hears it at once, from the listener."""
-        with self._counts_lock:
-            self._given_up += jobs
+        self._given_up.extend(jobs)
         self.wake()
 
     def leisure(self) -> int:
         """How much waits to be told."""
-        return len(self._read) + len(self._counts) + len(self._given_up)
+        return len(self._read) + len(self._counts) + len(self._counted) + len(self._given_up)
 
     def tell_given_up(self, broker: Broker, wanted: Container[str]) -> None:
         """Cancel what was given up, unless another call of ours has joined it since; told later if not now."""
-        while self._given_up:
-            with self._counts_lock:
-                jobs, self._given_up = self._given_up[: policy.BATCH_ITEMS], self._given_up[policy.BATCH_ITEMS :]
+        while jobs := _some(self._given_up):
             jobs = [job for job in jobs if job[1] not in wanted]
             try:
                 broker.cancel(self.client, jobs)
             except (RedisDown, RedisRefused):
-                with self._counts_lock:
-                    self._given_up = jobs + self._given_up
+                self._given_up.extendleft(reversed(jobs))
                 raise
 
     def tell(self, broker: Broker) -> None:
@@ -187,23 +203,35 @@ class Session:
         Counts only where Redis said no: if its answer is lost it may have counted, and twice is worse than not at all.
         """
         while True:
-            with self._counts_lock:
-                ids, self._read = self._read[: policy.BATCH_ITEMS], self._read[policy.BATCH_ITEMS :]
-                counts, self._counts = self._counts, Counter()
+            ids, counts = _some(self._read), self._taken_counts()
             if not ids and not counts:
                 return
             try:
                 broker.ack(self.client, ids, counts)
             except (RedisDown, RedisRefused) as error:
-                with self._counts_lock:
-                    self._read = ids + self._read
-                    if isinstance(error, RedisRefused):
-                        self._counts.update(counts)
+                self._read.extendleft(reversed(ids))
+                if isinstance(error, RedisRefused):
+                    self._counted.extend((function, why, calls) for (function, why), calls in counts.items())
                 raise
+
+    def _taken_counts(self) -> Counter[tuple[str, str]]:
+        self._add_up()
+        if not self._counts_lock.acquire(blocking=False):
+            return Counter()  # next time
+        try:
+            counts, self._counts = self._counts, Counter()
+            return counts
+        finally:
+            self._counts_lock.release()
 
     def close(self) -> None:
         with self._lock:
             self._broker.link.close()
+
+
+def _some(waiting: deque[Any]) -> list[Any]:
+    """As much of it as one script takes, in order; it is no longer there."""
+    return [waiting.popleft() for _ in range(min(len(waiting), policy.BATCH_ITEMS))]
 
 
 def _nobody() -> None:

@@ -31,14 +31,16 @@ Part = Value | Raised | str  # a str: what kept the call from an outcome, a word
 SLOW = "slow"  # this call runs, and what stands behind it goes back
 
 
-def encode_calls(codec: str, calls: Sequence[tuple[Any, ...]]) -> bytes:
+def encode_calls(codec: str, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = ()) -> bytes:
     """The body of a chunk. Raises Unserialisable.
 
-    What cannot change may be encoded together: nobody sees what another call did to it.
+    `sent`: the arguments of each call as they were encoded when they came, or None. What cannot change may be encoded
+    together: nobody sees what another call did to it.
     """
     if codec == "pickle" and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
         return serializers.dumps(codec, list(calls))
-    return join_calls([bytes(encode_arguments(codec, args)) for args in calls])
+    bodies = sent or [None] * len(calls)
+    return join_calls([bytes(body or encode_arguments(codec, args)) for args, body in zip(calls, bodies, strict=True)])
 
 
 def join_calls(calls: Sequence[bytes]) -> bytes:

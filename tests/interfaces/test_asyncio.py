@@ -89,6 +89,57 @@ def test_cancelling_the_task_cancels_its_calls(
     assert len(list(tmp_path.iterdir())) < 10  # a slot that was freed may begin the next before that is called off
 
 
+@pytest.mark.parametrize("workers", [1, 0], ids=["remote", "local"])
+def test_a_function_that_raises_stop_iteration_raises_runtime_error(own_cluster: Cluster, workers: int) -> None:
+    """As a coroutine would; a future of asyncio's refuses StopIteration, and the await would never end."""
+    for _ in range(workers):
+        own_cluster.start_worker(slots=1)
+    with own_cluster.connect() as client:
+        stop = simpledist.worker_function(client, "stop", farm.stop)
+
+        async def ask() -> None:
+            for future in (stop.submit(7), stop.submit(8)):
+                with pytest.raises(RuntimeError, match="StopIteration") as raised:
+                    await asyncio.wait_for(future, 20)
+                assert isinstance(raised.value.__cause__, StopIteration)
+            with pytest.raises(RuntimeError, match="StopIteration"):
+                await future  # once more: it is done
+
+        asyncio.run(ask())
+
+
+def test_an_await_without_a_loop_says_what_to_do(echo: simpledist.WorkerFunction[[Any], Any]) -> None:
+    future = echo.submit(1)
+    with pytest.raises(RuntimeError, match=r"use `future\.result\(\)`"):
+        future.__await__().send(None)
+    assert future.result(20) == 1
+
+
+def test_two_loops_await_one_call(sleep: simpledist.WorkerFunction[[float], float]) -> None:
+    future = sleep.submit(0.3)
+    came: list[float] = []
+
+    async def ask() -> None:
+        came.append(await future)
+
+    threads = [threading.Thread(target=lambda: asyncio.run(ask())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert came == [0.3, 0.3]
+
+
+def test_an_await_that_is_too_late_cancels_its_call(sleep: simpledist.WorkerFunction[[float], float]) -> None:
+    async def ask() -> simpledist.Future[float]:
+        future = sleep.submit(60.0)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(future, 0.1)
+        return future
+
+    assert asyncio.run(ask()).cancelled()
+
+
 def test_a_cancelled_call_cancels_the_await(sleep: simpledist.WorkerFunction[[float], float]) -> None:
     async def ask() -> None:
         future = sleep.submit(60.0)

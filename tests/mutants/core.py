@@ -324,7 +324,7 @@ MUTATIONS = (
         "fork",
         "both sides of a fork are one client",
         "simpledist/client/client.py",
-        "        self._begin()\n        outcomes.heir",
+        "        self._begin(closed=self._reach.closed)\n        outcomes.heir",
         "        outcomes.heir",
         "tests/integration/test_calls.py -k sides_of_a_fork",
     ),
@@ -356,9 +356,9 @@ MUTATIONS = (
     Mutation(
         "throw-away child",
         "a suspect runs in the client's own process",
-        "simpledist/client/outcomes.py",
-        "if why in SUSPECT:",
-        "if False:",
+        "simpledist/client/running.py",
+        "if why not in SUSPECT:",
+        "if True:",
         "tests/integration/test_what_a_caller_sees.py -k throw_away_child",
     ),
     # --- nobody works for the dead ------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from simpledist import policy, wire
 from simpledist.client.bundle import bundled
-from simpledist.client.future import Call, Future
+from simpledist.client.call import Call
+from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.session import Session
 from simpledist.config import Config

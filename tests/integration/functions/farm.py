@@ -23,6 +23,14 @@ def echo(value: Any) -> Any:
     return value
 
 
+def total(buffer: Any) -> int:
+    return int(sum(buffer))
+
+
+def stop(value: Any) -> None:
+    raise StopIteration(value)
+
+
 def sleep(seconds: float) -> float:
     time.sleep(seconds)
     return seconds
@@ -49,7 +57,8 @@ def fuss(code: int) -> None:
     raise Fussy(code, "fussy")
 
 
-def die(how: str) -> None:
+def die(how: str | list[str]) -> None:
+    how = how if isinstance(how, str) else how[0]
     if how == "exit":
         os._exit(3)
     elif how == "segfault":

@@ -1,0 +1,33 @@
+"""The outcome of a call for whoever must not wait for it: a signal handler or finaliser that interrupts this library.
+
+Perhaps the thread that it interrupts is the one that would bring the outcome. So the function runs here once more: its
+future is left as it is, and comes to its own outcome later. Takes no lock.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from simpledist import wire
+from simpledist.client.call import Read, RunHere
+from simpledist.client.future import Future
+from simpledist.job import SUSPECT
+
+
+def run(future: Future[Any]) -> Any:
+    """The value of the call, or its exception."""
+    call, ready = future.call, future.ready
+    given = call.given()
+    if future.done():  # what was read of the call is nothing then
+        return future.told()
+    if isinstance(ready, Read):
+        if isinstance(ready.outcome, wire.Raised):
+            raise ready.outcome.exception
+        return ready.outcome.value
+    suspect = isinstance(ready, RunHere) and ready.why in SUSPECT
+    if call.crashes or suspect:  # not in this process
+        throwaway = import_module("simpledist.client.throwaway")
+        return throwaway.run(call.function, call.local, *given, crashed=True)
+    args, kwargs = given
+    return call.local(*args, **kwargs)

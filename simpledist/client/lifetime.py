@@ -1,0 +1,38 @@
+"""What happens to every client when the program forks or ends: it is told, without being kept alive."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import weakref
+from typing import Protocol
+
+
+class Mortal(Protocol):
+    """What a client does then."""
+
+    def after_fork(self) -> None: ...
+
+    def at_exit(self) -> None: ...
+
+
+_clients: weakref.WeakSet[Mortal] = weakref.WeakSet()
+
+
+def remember(client: Mortal) -> None:
+    _clients.add(client)
+
+
+def _after_fork() -> None:
+    for client in list(_clients):
+        client.after_fork()
+
+
+def _at_exit() -> None:
+    for client in list(_clients):
+        client.at_exit()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

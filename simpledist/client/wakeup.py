@@ -1,0 +1,40 @@
+"""The pipe that wakes the listener: a write that takes no lock, so that signal handlers and finalisers may do it.
+
+Owns the two descriptors and closes them when nobody holds it any more: whoever is about to write holds it, so that the
+number of a closed descriptor, which may be another file's by now, is never written to. Written by any thread, read by
+the listener.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+
+class Wakeup:
+    """`wake` from anywhere; `fileno` and `clear` are the listener's."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+
+    def wake(self) -> None:
+        try:
+            os.write(self._write, b"x")
+        except BlockingIOError:
+            return  # full: it wakes anyway
+
+    def fileno(self) -> int:
+        return self._read
+
+    def clear(self) -> None:
+        try:
+            os.read(self._read, 4096)
+        except BlockingIOError:
+            return
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        for descriptor in (getattr(self, "_read", None), getattr(self, "_write", None)):
+            if descriptor is not None:
+                close(descriptor)
