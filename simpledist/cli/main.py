@@ -12,6 +12,7 @@ from typing import NoReturn, cast
 
 import click
 
+from simpledist import platforms
 from simpledist.cli.options import before_subcommand, run
 
 SUBCOMMANDS = {
@@ -43,7 +44,11 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
-        return cast(click.Command, getattr(import_module(f"simpledist.cli.{cmd_name}"), cmd_name))
+        try:
+            return cast(click.Command, getattr(import_module(f"simpledist.cli.{cmd_name}"), cmd_name))
+        except ImportError:
+            platforms.demand()  # says in one line what this system lacks, if that is the cause
+            raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import click
 
-from simpledist import __version__, config
+from simpledist import __version__, config, platforms
 from simpledist.cli import streams
 from simpledist.errors import OperatorError, RedisRefused, SimpledistError
 from simpledist.job import DEFAULT_NAMESPACE
@@ -66,6 +66,7 @@ def shared(*, connects: bool = True, log_level: str = "info") -> Callable[[Comma
             **named: Any,
         ) -> Any:
             start_log(log_level)
+            platforms.demand()
             if not connects:
                 return callback(*args, **named)
             settings = config.load(redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+from importlib import import_module
 from typing import Any, cast
 
 import click
@@ -15,8 +16,6 @@ from simpledist.config import Config
 from simpledist.signing import Keyring
 from simpledist.worker import inherited
 from simpledist.worker.cpus import cpus
-from simpledist.worker.printer import Printer
-from simpledist.worker.worker import Worker
 
 SLOTS_MOST = 4096  # each is a process
 
@@ -68,16 +67,19 @@ def worker(
     Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
     waits for a Redis that is away.
     """
+    inherited.put_right()
     if any_function:
         targets = (*targets, shipped.TARGET)
     if not targets:
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
     keyring = Keyring.from_file(config.secret_file, config.namespace) if config.secret_file else Keyring()
-    with Printer() as printer:
+    # Loaded once it is known that this system has what they need.
+    rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker")]
+    with rooms[0].Printer() as printer:
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler):
                 cast("logging.StreamHandler[Any]", handler).setStream(printer)
-        one = Worker(
+        one = rooms[1].Worker(
             config,
             keyring,
             list(targets),
@@ -92,7 +94,6 @@ def worker(
 
 
 def main() -> None:
-    inherited.put_right()
     run(worker, "simpledist-worker")
 
 

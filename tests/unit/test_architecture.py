@@ -20,6 +20,7 @@ FLOORS = {
     "pieces": 0,
     "clock": 0,
     "arguments": 1,
+    "platforms": 0,
     "config": 1,
     "sentinel_url": 0,
     "url_options": 0,
