@@ -32,6 +32,8 @@ Why = Literal[
     "key",
     "closed",
     "called_off",
+    "other_code",
+    "disabled",
     "cheaper",
     "local",
 ]

@@ -33,12 +33,24 @@ class Timings:
     ended_ttl_seconds: float = 120.0
     control_ttl_seconds: float = 60.0
     forget_worker_seconds: float = 600.0  # a dead worker's row stays on the page for so long
+    pass_seconds: float = 1.0  # a worker passes over the lane of a job that it refused for so long
     block_seconds: float = 5.0  # one slice of an idle worker's BLPOP
     claim_more_seconds: float = 0.1  # fairness: take the same function's next job for so long
 
 
 TIMINGS = Timings()
 
+# What clients, workers and scripts of one version agree on: calls, outcomes, arguments of the verbs. Builds with
+# different numbers may share a Redis, and never meet in a job.
+PROTOCOL = 2
+
+REFUSAL_CAP = 2  # workers that may refuse a job before its client runs it
+STRIKES = 3  # refused jobs that another worker could do, until a function is withdrawn
+WITHDRAWN_SECONDS_MOST = 60.0
+REFUSED = frozenset({"key", "undecodable", "worker_error"})
+# A child's limits may be smaller than its caller's, and other children have the same: such a call runs at its client.
+GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt")
+LOW_FIRST_EVERY = 16  # one pop in so many asks low lanes first
 CRASH_CAP = 2  # children that a job may kill on workers
 LOSS_CAP = 3  # workers that may vanish while they run a job
 ATTEMPT_CAP = 10  # claims without an outcome
@@ -115,6 +127,11 @@ def worker_health(age_seconds: float, *, dead: bool, timings: Timings = TIMINGS)
     return "late" if age_seconds > timings.late_seconds else "alive"
 
 
+def is_refusal(why: str, error: str) -> bool:
+    """Return whether another worker may do better with a job that ended here with `why`."""
+    return why in REFUSED and not error.startswith(GOES_HOME)
+
+
 def may_take_next(
     *, others: bool, since_pop_seconds: float, taken: int, slots: int, timings: Timings = TIMINGS
 ) -> bool:
@@ -125,6 +142,22 @@ def may_take_next(
     the others waiting for more than their turn (threadmill#48, resque#117).
     """
     return not others or since_pop_seconds < timings.claim_more_seconds or taken < slots
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a worker stands with one function: refused jobs that others could do, and what came of that."""
+
+    strikes: int = 0
+    withdrawals: int = 0
+    withdrawn_until: float = float("-inf")  # time.monotonic()
+
+    def struck(self, now: float) -> Standing:
+        """Return the standing after one more strike: the third one withdraws the function, for longer each time."""
+        if self.strikes + 1 < STRIKES:
+            return Standing(self.strikes + 1, self.withdrawals, self.withdrawn_until)
+        seconds = min(2.0**self.withdrawals, WITHDRAWN_SECONDS_MOST)
+        return Standing(0, min(self.withdrawals + 1, 10), now + seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,11 @@ class Keyring:
     def __bool__(self) -> bool:
         return bool(self._keys)
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids of all keys, in hex; the first one's signs."""
+        return tuple(id.hex() for id in self._keys)
+
     def __repr__(self) -> str:
         return f"<keyring of {len(self._keys)} keys>"
 

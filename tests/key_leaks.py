@@ -17,6 +17,7 @@ BOUND_SECONDS: dict[str, float] = {
     "queue": _TIMES.unfinished_ttl_seconds,
     "queued": _TIMES.unfinished_ttl_seconds,
     "current": _TIMES.unfinished_ttl_seconds,
+    "meta": _TIMES.unfinished_ttl_seconds,  # of a lane that is not the plain one
     "held": _TIMES.unfinished_ttl_seconds,
     "job": _TIMES.unfinished_ttl_seconds,
     "call": _TIMES.unfinished_ttl_seconds,
@@ -57,7 +58,7 @@ def key_leaks(link: Link, keys: Keys, *, but: str = "") -> list[str]:
         template = keys.template_of(name)
         if template is None:
             leaks.append(f"{name}: built from no template of keys.py")
-        elif template not in PERMANENT and ttl != -2:
+        elif (template not in PERMANENT or keys.is_of_other_lane(name)) and ttl != -2:
             bound = BOUND_SECONDS[template]
             if template in OF_A_JOB and _ended(link, keys, name):
                 bound = _TIMES.ended_ttl_seconds

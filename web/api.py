@@ -14,7 +14,7 @@ from simpledist.monitor import Monitor, Snapshot, WorkerState
 from .human import clip, colour
 
 SCHEMA = 1
-LANES_MOST = 256
+TRACKS_MOST = 256
 
 
 def add_to(app: Flask, monitor: Monitor) -> None:
@@ -82,28 +82,28 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
 
 
 def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
-    """The attempts of the last minute on their lanes, one a slot; the Now page draws it."""
+    """The attempts of the last minute on their tracks, one a slot; the Now page draws it."""
     attempts = [one for one in monitor.stream() if one.worker is not None and one.claimed is not None]
-    lanes: dict[tuple[str, int], int] = {}
+    tracks: dict[tuple[str, int], int] = {}
     workers = [one for one in now.workers if one.live]
     for worker in workers:
         for slot in range(worker.slots):
-            if len(lanes) < LANES_MOST:
-                lanes[worker.id, slot] = len(lanes)
+            if len(tracks) < TRACKS_MOST:
+                tracks[worker.id, slot] = len(tracks)
     gone = {one.id: one for one in now.workers if not one.live}
-    # Workers that have left keep the lanes of what they did.
+    # Workers that have left keep the tracks of what they did.
     seen = {(one.worker or "", one.slot or 0) for one in attempts} | {
         (one.worker, one.slot or 0) for one in now.running
     }
-    for lane in sorted(seen):
-        if lane not in lanes and len(lanes) < LANES_MOST:
-            lanes[lane] = len(lanes)
+    for track in sorted(seen):
+        if track not in tracks and len(tracks) < TRACKS_MOST:
+            tracks[track] = len(tracks)
     known = {one.id: one for one in workers} | gone
     functions = sorted({one.function for one in attempts} | {one.function for one in now.running})
     place = {name: i for i, name in enumerate(functions)}
     bars = [
         [
-            lanes[lane],
+            tracks[track],
             place[one.function],
             one.id,
             round(one.claimed or 0, 3),
@@ -112,24 +112,24 @@ def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
             one.attempt,
         ]
         for one in attempts
-        if (lane := (one.worker or "", one.slot or 0)) in lanes
+        if (track := (one.worker or "", one.slot or 0)) in tracks
     ]
     bars += [
-        [lanes[lane], place[one.function], one.id, round(now.time - one.seconds, 3), None, "running", one.attempt]
+        [tracks[track], place[one.function], one.id, round(now.time - one.seconds, 3), None, "running", one.attempt]
         for one in now.running
-        if (lane := (one.worker, one.slot or 0)) in lanes
+        if (track := (one.worker, one.slot or 0)) in tracks
     ]
     return {
         "schema": SCHEMA,
         "ok": monitor.redis().ok,
         "time": now.time,
         "functions": [{"name": clip(name), "function": name, "colour": colour(name)} for name in functions],
-        "lanes": [_lane(known.get(worker), worker, slot) for worker, slot in lanes],
-        "lanes_left_out": max(0, sum(one.slots for one in workers) - LANES_MOST),
+        "tracks": [_track(known.get(worker), worker, slot) for worker, slot in tracks],
+        "tracks_left_out": max(0, sum(one.slots for one in workers) - TRACKS_MOST),
         "bars": bars,
     }
 
 
-def _lane(worker: WorkerState | None, id: str, slot: int) -> list[Any]:
+def _track(worker: WorkerState | None, id: str, slot: int) -> list[Any]:
     """Worker id, label, slot, and whether it lives."""
     return [id, clip(worker.label if worker else id, 32), slot, bool(worker and worker.live)]

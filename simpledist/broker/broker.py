@@ -29,10 +29,15 @@ from simpledist.broker.records import (
     Submitted,
     Suspect,
     Take,
+    Traits,
+    Wish,
 )
 from simpledist.broker.slices import Download, Upload
 from simpledist.clock import Reading, moment
 from simpledist.pieces import Data
+
+BY_NAME = Wish()  # of a client without a key
+ANY_WORKER = Traits()
 
 
 class Broker:
@@ -47,23 +52,25 @@ class Broker:
 
     def submit(
         self,
-        function: str,
+        lane: str,
         client: str,
         connection: str,
         calls: Sequence[tuple[str, Data]],
         *,
+        wish: Wish = BY_NAME,
         max_queue: int | None = None,
         require_worker: bool = True,
         crashes: int = 0,
         then: bytes = b"",
     ) -> Submitted:
-        """Enter jobs of one function, (label, call) each; idempotent by id. They have killed `crashes` children.
+        """Enter jobs of one lane, (label, call) each; idempotent by id. They have killed `crashes` children.
 
         A label is the job's id, or `job_label` of it where the call is to be joined or its value kept. `then` is a
         blocking command that travels behind it (see Link.evaluate).
         """
         arguments: list[Argument] = [
-            function,
+            lane,
+            wish.text,
             client,
             connection,
             -1 if max_queue is None else max_queue,
@@ -105,18 +112,26 @@ class Broker:
         client: str,
         connection: str,
         jobs: Sequence[tuple[str, str]],
-        functions: Sequence[str] = (),
+        asked: Mapping[str, Wish] | None = None,
+        *,
+        wish: Wish = BY_NAME,
     ) -> Nudged:
-        """Beat, mend the queues of these (function, id), and learn what became of each."""
-        arguments: list[Argument] = [client, connection, self.link.run_id, len(jobs), *_flat(jobs)]
+        """Beat, mend the queues of these (function, id), and learn what became of each.
+
+        `asked`: lanes on which calls with such a wish would travel, if they may; `wish` is this client's own.
+        """
+        arguments: list[Argument] = [client, connection, self.link.run_id, wish.text, len(jobs), *_flat(jobs)]
+        wanted = asked or {}
+        arguments.append(len(wanted))
+        for lane, its in wanted.items():
+            arguments += (lane, its.text)
         sent = moment()
-        reply = self._run("nudge", [*arguments, len(functions), *functions])
-        epoch, words, lives, suspects, closing, clients, ms = reply
+        epoch, words, lives, suspects, closing, clients, ms = self._run("nudge", arguments)
         pairs = _texts(suspects)
         return Nudged(
             epoch=epoch.decode(),
-            words=[parse_reply(word) if b" " in word else word.decode() for word in words],
-            live={function: bool(live) for function, live in zip(functions, lives, strict=True)},
+            words=[parse_reply(word) if b"\n" in word else word.decode() for word in words],
+            live=dict(zip(wanted, _texts(lives), strict=True)),
             suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
             closing=bool(closing),
             clients=clients,
@@ -133,7 +148,7 @@ class Broker:
         self,
         worker: str,
         nonce: str,
-        function: str,
+        lane: str,
         popped: Sequence[bytes],
         slots: Sequence[int],
         *,
@@ -143,7 +158,7 @@ class Broker:
         again: bool = False,
     ) -> list[Claimed]:
         """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot (see Take)."""
-        arguments: list[Argument] = [worker, nonce, int(again), function, len(popped), *popped]
+        arguments: list[Argument] = [worker, nonce, int(again), lane, len(popped), *popped]
         return _claimed(self._run("claim", [*arguments, deep, ahead, len(slots), *slots, idle_for]))
 
     def complete(
@@ -163,7 +178,7 @@ class Broker:
             arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
         arguments.append(int(take is not None))
         if take is not None:
-            arguments += (take.function, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
+            arguments += (take.lane, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
         words, claimed = self._run("complete", arguments, then=then)
         return _texts(words), _claimed(claimed)
 
@@ -171,7 +186,7 @@ class Broker:
         """End attempts that the cluster brought to an end; a word each: requeued, failed, already, stale, gone."""
         arguments: list[Argument] = [worker, len(failed)]
         for one in failed:
-            arguments += (*one.held, one.why, one.error)
+            arguments += (*one.held, one.why, int(one.refused), one.error)
         return _texts(self._run("fail", arguments))
 
     def release(self, worker: str, held: Sequence[Held]) -> list[str]:
@@ -184,25 +199,28 @@ class Broker:
         connection: str,
         held: Sequence[Held],
         row: Mapping[str, Any] | None = None,
-        functions: Sequence[str] = (),
+        functions: Sequence[str] | Mapping[str, str] = (),
         *,
+        traits: Traits = ANY_WORKER,
         slots: int = 0,
         vitals: str = "",
     ) -> Beaten:
-        """Say that the worker lives and what it holds; with `row` (and `functions`) it registers.
+        """Say that the worker lives and what it holds; with `row` it registers, and offers `functions` by its `traits`.
 
-        `slots` and `vitals` are for people: how many it has; slots at work, resident KB, jobs done; empty: as it was.
+        `functions` may have a digest of each one's code; offered without one it goes by name. `slots` and `vitals` are
+        for people: how many it has; slots at work, resident KB, jobs done; empty: as it was.
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
-        fields = [one.field for one in held]
+        arguments: list[Argument] = [worker, connection, slots, vitals, text, len(held), *(one.field for one in held)]
+        if text:
+            digests = functions if isinstance(functions, Mapping) else dict.fromkeys(functions, "")
+            arguments += (traits.text, traits.lifetime_ms, len(digests), *_flat(list(digests.items())))
         sent = moment()
-        reply = self._run(
-            "beat", [worker, connection, slots, vitals, text, len(fields), *fields, len(functions), *functions]
-        )
+        reply = self._run("beat", arguments)
         if reply == 0:
             return Beaten(False)
-        stop, missing, ms = ((), (), reply) if isinstance(reply, int) else reply
-        return Beaten(True, _held(stop), _held(missing), Reading(ms, sent, moment()))
+        stop, missing, lanes, ms = ((), (), (), reply) if isinstance(reply, int) else reply
+        return Beaten(True, _held(stop), _held(missing), _texts(lanes), Reading(ms, sent, moment()))
 
     def leave(self, worker: str, *, final: bool) -> int:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
@@ -223,9 +241,9 @@ class Broker:
 
     # --- reading, no verb ----------------------------------------------------------------------------------------
 
-    def any_queued(self, functions: Sequence[str]) -> bool:
+    def any_queued(self, lanes: Sequence[str]) -> bool:
         """Whether a queue of these has anything in it."""
-        return bool(functions) and self.link.call("EXISTS", *map(self.keys.queue, functions)) > 0
+        return bool(lanes) and self.link.call("EXISTS", *map(self.keys.queue, lanes)) > 0
 
     def live_workers(self) -> list[dict[str, Any]]:
         """The rows of the workers whose heartbeat is fresh, as they registered them."""
@@ -296,8 +314,8 @@ class Broker:
 def parse_given(element: bytes) -> Claimed:
     """One element of a worker's list of given jobs."""
     header, _, call = element.partition(b"\n")
-    function, id, fence, slot = header.decode().split(" ")
-    return Claimed(Held(function, id, fence), slot=int(slot), attempt=1, queued_ms=0, call=call or None)
+    lane, id, fence, slot = header.decode().split(" ")
+    return Claimed(Held(lane, id, fence), slot=int(slot), attempt=1, queued_ms=0, call=call or None)
 
 
 def parse_reply(element: bytes) -> Reply:
@@ -341,10 +359,10 @@ def _held(fields: Sequence[bytes]) -> list[Held]:
 def _claimed(flat: Sequence[bytes]) -> list[Claimed]:
     jobs: list[Claimed] = []
     for i in range(0, len(flat), 7):
-        function, id, fence, slot, attempt, queued_ms = _texts(flat[i : i + 6])
+        lane, id, fence, slot, attempt, queued_ms = _texts(flat[i : i + 6])
         jobs.append(
             Claimed(
-                held=Held(function, id, fence),
+                held=Held(lane, id, fence),
                 slot=int(slot) if slot.isdigit() else 0,
                 attempt=int(attempt),
                 queued_ms=int(queued_ms),

@@ -14,13 +14,14 @@ TEMPLATES: dict[str, str] = {
     "clients": "clients",
     "epoch": "epoch",
     "offers": "offers:{function}",
-    "meta": "meta:{function}",
+    "meta": "meta:{function}",  # and of each lane that is not the plain one, with a TTL
+    "lanes": "lanes:{function}",
     "active": "active",
     "vitals": "vitals",
     # with a TTL, renewed at each write
-    "queue": "queue:{function}",
-    "queued": "queued:{function}",
-    "current": "current:{function}",
+    "queue": "queue:{lane}",
+    "queued": "queued:{lane}",
+    "current": "current:{lane}",
     "held": "held:{worker}",
     "control": "control:{worker}",
     "connections": "connections",
@@ -43,7 +44,9 @@ TEMPLATES: dict[str, str] = {
     "cached_bytes": "cached_bytes",
 }
 
-PERMANENT = frozenset({"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta"})
+PERMANENT = frozenset(
+    {"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta", "lanes"}
+)
 SEALED = frozenset(
     {"call", "result", "staged_result", "slices", "reply", "given", "kept"}
 )  # bytes: who only looks may not read them
@@ -67,12 +70,12 @@ class Keys:
         self.vitals = self.prefix + TEMPLATES["vitals"]
 
     def named(self, template: str, part: str) -> str:
-        """The key of `template` ("queue", "job", ...) for one function, worker, client, job id or hour."""
+        """The key of `template` ("queue", "job", ...) for one function, lane, worker, client, job id or hour."""
         head, _, tail = TEMPLATES[template].partition("{")
         return self.prefix + head + part + tail.partition("}")[2]
 
-    def queue(self, function: str) -> str:
-        return self.named("queue", function)
+    def queue(self, lane: str) -> str:
+        return self.named("queue", lane)
 
     def control(self, worker: str) -> str:
         return self.named("control", worker)
@@ -82,6 +85,10 @@ class Keys:
 
     def reply(self, client: str) -> str:
         return self.named("reply", client)
+
+    def is_of_other_lane(self, key: str) -> bool:
+        """Whether a key belongs to a lane that is not the plain one of its function: such a one has a TTL."""
+        return any(mark in key[len(self.prefix) :] for mark in "+~!")
 
     def template_of(self, key: str) -> str | None:
         """Which template a key was built from, or None if it is not one of ours."""

@@ -7,23 +7,72 @@ A job's end travels as one element of its client's reply list: a line of text, t
 
 from __future__ import annotations
 
+import functools
+import json
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from simpledist import policy
+from simpledist.broker.lane import function_of
 from simpledist.clock import Reading
 from simpledist.pieces import Data
+
+NO_KEY = "00000000"  # the key id of whoever signs nothing
+
+
+class Wish(NamedTuple):
+    """What a call asks of the worker that runs it; `live` (lua/_offers.lua) compares it with what workers offer.
+
+    `key` is the id of the key that signs the call. `python`: a minor version, where only that one can read the call.
+    `digest` names the code of its function; without one the call goes by name.
+    """
+
+    key: str = NO_KEY
+    python: str = ""
+    digest: str = ""
+    protocol: int = policy.PROTOCOL
+
+    @property
+    def text(self) -> str:
+        """Return it as it travels: always the same fields in the same order."""
+        return _wish_text(self)
+
+
+@functools.lru_cache(maxsize=1000)
+def _wish_text(wish: Wish) -> str:
+    return f'{{"protocol":{wish.protocol},"key":"{wish.key}","python":"{wish.python}","digest":"{wish.digest}"}}'
+
+
+class Traits(NamedTuple):
+    """What a worker says of itself in each of its offers; `lifetime_ms` 0: it does not know when it will end."""
+
+    keys: tuple[str, ...] = (NO_KEY,)
+    python: str = ""
+    tags: tuple[str, ...] = ()
+    protocol: int = policy.PROTOCOL
+    lifetime_ms: int = 0
+
+    @property
+    def text(self) -> str:
+        """Return the part of an offer that is the same for all functions."""
+        fields = {"protocol": self.protocol, "keys": self.keys, "python": self.python, "tags": self.tags}
+        return json.dumps(fields, separators=(",", ":"))
 
 
 class Held(NamedTuple):
     """One job in a worker's hands: what a beat names and what ends an attempt."""
 
-    function: str
+    lane: str
     id: str
     fence: str
 
     @property
+    def function(self) -> str:
+        return function_of(self.lane)
+
+    @property
     def field(self) -> str:
-        return f"{self.function}:{self.id}:{self.fence}"
+        return f"{self.lane}:{self.id}:{self.fence}"
 
 
 class Claimed(NamedTuple):
@@ -37,15 +86,15 @@ class Claimed(NamedTuple):
 
 
 class Take(NamedTuple):
-    """A wish for next jobs of one function: for each free slot named as many as it is `deep`.
+    """A worker's order for next jobs of one lane: for each free slot named as many as it is `deep`.
 
     The last `ahead` of the slots are busy with a short job, and get one behind it where the queue is long. Where there
-    is none for a free slot, the worker is left `idle`: the next lone job of the function is given to it. `deep` 0: it
-    is left so at once, for it has a pop outstanding, or one behind this. `idle_for`: the function for which it was left
+    is none for a free slot, the worker is left `idle`: the next lone job of the lane is given to it. `deep` 0: it
+    is left so at once, for it has a pop outstanding, or one behind this. `idle_for`: the lane for which it was left
     so before, if any.
     """
 
-    function: str
+    lane: str
     slots: tuple[int, ...]
     deep: int = 1
     ahead: int = 0
@@ -77,17 +126,20 @@ class Failed:
     """One attempt that the cluster, not the function, brought to an end, for `fail`.
 
     `why` is a word of `job.Why`: crashed (tried again until the cap), worker_error, undecodable, unserialisable,
-    too_big or key (the call then runs at its client).
+    too_big or key (the call then runs at its client). `refused`: another worker may do better, and is tried first.
     """
 
     held: Held
     why: str
     error: str = ""
+    refused: bool = False
 
 
 class Submitted(NamedTuple):
-    """Reply of `submit`, for each call: queued, exists, done, no_worker, full; `joined <id>`: it waits for that job;
-    a Reply with the cached value; or `again`: the cached values of this reply are many bytes, submit it once more.
+    """Reply of `submit`, for each call: queued, exists, done, full; `joined <id>`: it waits for that job; a Reply with
+    the cached value; `again`: the cached values of this reply are many bytes, submit it once more; `moved <lane>`:
+    submit it there; or, with words for people behind it, why no worker may have it: no_worker, other_code, key,
+    disabled.
     """
 
     epoch: str
@@ -99,12 +151,14 @@ class Beaten:
     """Reply of `beat`. `known` is False where Redis has no row of this worker: beat again with the row.
 
     `stop` names held jobs that nobody waits for any more or that run elsewhere; `missing` those that Redis does not
-    know (it was emptied: the client is about to submit them again, or is gone). `clock` is that of Redis, if known.
+    know (it was emptied: the client is about to submit them again, or is gone). `lanes`, where the worker has
+    registered: those that it is to take jobs from. `clock` is that of Redis, if known.
     """
 
     known: bool
     stop: list[Held] = field(default_factory=list[Held])
     missing: list[Held] = field(default_factory=list[Held])
+    lanes: list[str] = field(default_factory=list[str])
     clock: Reading | None = None
 
 
@@ -142,19 +196,25 @@ class Reply(NamedTuple):
     place: str
     result: bytes | None
 
+    @property
+    def lost(self) -> bool:
+        """Whether its job has ended and Redis has lost the result: nothing more will come of it."""
+        return self.place == "none" and self.why is None
+
 
 @dataclass(frozen=True, slots=True)
 class Nudged:
-    """Reply of `nudge`: a word a job (queued, running, missing, no_worker) or its Reply; who might be dead.
+    """Reply of `nudge`: a word a job (queued, running, missing, or why no worker may have it) or its Reply; who might
+    be dead.
 
-    `live` says for each function asked about whether a live worker offers it. `checked` is None when it is another
+    `live` has the answer for each lane asked about, "ok" where a call may travel. `checked` is None when it is another
     caller's turn to look at connections. `closing` is True while a suspicion runs: nudge again in 0.5 s. `clients`:
     how many there are.
     """
 
     epoch: str
     words: list[str | Reply]
-    live: dict[str, bool]
+    live: dict[str, str]
     suspects: list[Suspect]
     closing: bool
     clients: int

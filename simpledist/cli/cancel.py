@@ -55,5 +55,5 @@ def cancel(config: Config, ids: tuple[str, ...]) -> int:
 
 def _function(link: Link, keys: Keys, id: str) -> str | None:
     """The function of a job that Redis knows."""
-    function = link.call("HGET", keys.named("job", id), "function")
-    return None if function is None else function.decode("utf-8", "replace")
+    lane = link.call("HGET", keys.named("job", id), "lane")
+    return None if lane is None else lane.decode("utf-8", "replace")

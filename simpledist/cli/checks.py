@@ -12,7 +12,7 @@ from simpledist import __version__, config
 from simpledist.cli.examination import Examination, KeyFile
 from simpledist.cli.reading import in_trouble, named
 from simpledist.config import Config
-from simpledist.monitor import FunctionState
+from simpledist.monitor import FunctionState, WorkerState
 
 SLOW_SECONDS = 0.05
 SKEW_SECONDS = 5.0
@@ -282,6 +282,52 @@ def _wanted(function: FunctionState, offered: list[str]) -> Finding:
     )
 
 
+def _protocols(facts: Examination) -> Iterator[Finding]:
+    """Versions that speak different protocols never meet in a job."""
+    workers: dict[int, list[WorkerState]] = {}
+    for one in facts.snapshot.workers:
+        if one.live:
+            workers.setdefault(one.protocol or 1, []).append(one)
+    numbers = sorted({*workers, *facts.protocols})
+    if len(numbers) < 2:
+        yield Finding("protocol", "clients and workers speak the same one")
+        return
+    told = [
+        f"{number} by {_some([named(one) for one in workers.get(number, [])]) or 'no worker'}"
+        f" and {facts.protocols.get(number, 0)} clients"
+        for number in numbers
+    ]
+    yield Finding(
+        "protocol",
+        f"different protocols are spoken: {'; '.join(told)}",
+        "install the same simpledist everywhere: those that differ never meet, and calls run at their callers",
+    )
+
+
+def _refusals(facts: Examination) -> Iterator[Finding]:
+    """Workers that give jobs back unrun: each lacks something that others have."""
+    live = [one for one in facts.snapshot.workers if one.live]
+    refusing = [one for one in live if one.refusals]
+    for one in refusing[:SHOWN]:
+        first = one.refusals[0]
+        withdrawn = f"; it offers {_some(one.withdrawn)} no more for a while" if one.withdrawn else ""
+        yield Finding(
+            "refusals",
+            f"worker {named(one)} refuses jobs of {_some([told.function for told in one.refusals])}, "
+            f"{sum(told.count for told in one.refusals)} so far ({first.why}: {first.error}){withdrawn}",
+            "give it what it lacks (the module, the key), or stop it",
+        )
+    rings = {one.keys: f"{named(one)} {' '.join(one.keys)}" for one in live if one.keys}
+    if len(rings) > 1:
+        yield Finding(
+            "refusals",
+            f"workers hold different keys: {_some(list(rings.values()))}",
+            "give every process the same --secret-file; a call is taken by workers that hold the key which signs it",
+        )
+    if not refusing and len(rings) < 2:
+        yield Finding("refusals", "no worker gives jobs back")
+
+
 def _code(facts: Examination) -> Iterator[Finding]:
     stale = [one for one in facts.snapshot.workers if one.live and one.mismatched]
     for one in stale[:SHOWN]:
@@ -315,4 +361,18 @@ def _megabytes(size: int) -> str:
     return f"{size / 2**20:.0f} MB"
 
 
-_CHECKS = (_memory, _persistence, _latency, _clock, _rights, _keys, _workers, _queues, _versions, _code, _random)
+_CHECKS = (
+    _memory,
+    _persistence,
+    _latency,
+    _clock,
+    _rights,
+    _keys,
+    _workers,
+    _protocols,
+    _refusals,
+    _queues,
+    _versions,
+    _code,
+    _random,
+)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -56,6 +57,7 @@ class Examination:
     latency_seconds: float | None = None
     skew_seconds: float | None = None  # how far this machine's clock is ahead of Redis'
     user: str | None = None
+    protocols: dict[int, int] = field(default_factory=dict[int, int])  # that clients speak -> how many do
     refusals: tuple[str, ...] = ()  # of ACL LOG, to connections of ours, in the last hour
     leftovers: Leftovers | None = None
     key_file: KeyFile | None = None
@@ -85,6 +87,7 @@ def examine(config: Config) -> Examination:
             latency_seconds=_latency(link),
             skew_seconds=_skew(link),
             user=user,
+            protocols=_protocols(_try(link, "HGETALL", Keys(config.namespace).clients)),
             refusals=_refusals(_try(link, "ACL", "LOG", "100")) if user == "default" else (),
             leftovers=_leftovers(link, Keys(config.namespace), sealed=user == "default"),
         )
@@ -134,6 +137,12 @@ def _refusals(log: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _protocols(rows: Any) -> dict[int, int]:
+    """How many clients speak each protocol: the last word of a client's row."""
+    found = [(_text(row) or "").rpartition("protocol:")[2] for row in (rows or ())[1::2]]
+    return dict(Counter(int(number) for number in found if number.isdecimal()))
+
+
 def _leftovers(link: Link, keys: Keys, *, sealed: bool) -> Leftovers | None:
     cursor: Any = "0"
     foreign: list[str] = []
@@ -150,7 +159,7 @@ def _leftovers(link: Link, keys: Keys, *, sealed: bool) -> Leftovers | None:
             template = keys.template_of(name)
             if template is None:
                 foreign.append(name)
-            elif template not in PERMANENT and (sealed or template not in SEALED):
+            elif (template not in PERMANENT or keys.is_of_other_lane(name)) and (sealed or template not in SEALED):
                 mortal.append(name)
         immortal += _without_ttl(link, mortal)
         if int(cursor) == 0:

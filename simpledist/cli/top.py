@@ -24,7 +24,7 @@ from simpledist.monitor import Monitor, Snapshot
 @click.option("--seconds", type=Seconds(0.2, 60), default=1.0, show_default=True, help="How often it looks at Redis.")
 @common_options
 def top(config: Config, seconds: float) -> int:
-    """Watch the cluster: a lane a worker with a cell a slot, and each function's queue, oldest wait and rates.
+    """Watch the cluster: a track a worker with a cell a slot, and each function's queue, oldest wait and rates.
 
     Rates are of the last five seconds: calls that ended wherever they ran, those that raised, and those that ran at
     their callers ("local"; in a wide terminal with the reasons). It only looks. It stays while Redis is away, and goes

@@ -7,7 +7,8 @@ replies.py   the reply connection, lent to plain calls
 local.py     local runs of futures, one at a time      throwaway.py a child for calls that kill processes
 chunks.py    short calls of a map as one job           mapping.py   the iterator of a map
 staying.py   which calls run here, and what they cost  block.py     calls of a map in its caller's own loop
-absence.py   functions that no live worker offers      readable.py  what the listener sleeps in
+lanes.py     where calls are submitted, what they ask  words.py     what a nudge said, sorted
+absence.py   functions that no worker may have         readable.py  what the listener sleeps in
 bundle.py    the same for single submits               outbox.py    calls that wait to be sent together
 sharing.py   join and cache: what makes two calls the same call, and who waits together
 memory.py    memory://: a cluster without Redis, for unit tests

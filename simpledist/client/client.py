@@ -99,7 +99,7 @@ class Client:
 
     def _begin(self, *, closed: bool) -> None:
         self._pid = os.getpid()
-        self._session = Session(self.config)
+        self._session = Session(self.config, self._keyring)
         self._outcomes = Outcomes(self._session, self._keyring, self._local_slots)
         self._reach = Reach(self._session, self._outcomes, closed=closed)
         self.staying = Staying(self._outcomes, self._reach.away)
@@ -342,6 +342,7 @@ class Client:
                     [(future.call.label, self._outcomes.sealed(future)) for future in batch],
                     call.max_queue,
                     call.crashes,
+                    wish=self._session.lanes.wished(future.call.python for future in batch),
                     until=call.deadline,
                 )
             except TimeoutError:  # of the remote budget
@@ -362,9 +363,11 @@ class Client:
                     in_flight.pop(future.call.id, None)
                 self._session.has_given_up([(call.function, future.call.id) for future in batch])
                 raise
-            self._outcomes.entered(batch, words)
+            again = self._outcomes.entered(batch, words)
             if listener is not None:
                 listener.watch(batch)
+            if again:
+                self.send(again)
 
     @staticmethod
     def _leads(listener: Listener, future: Future[Any]) -> bool:

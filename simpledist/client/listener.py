@@ -17,6 +17,7 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.broker import Broker, suspicion
+from simpledist.broker.lane import function_of
 from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.broker.records import Nudged, Reply
 from simpledist.client.bundle import bundled
@@ -30,6 +31,7 @@ from simpledist.client.replies import LEND_SECONDS, Replies
 from simpledist.client.resealing import seal_old_ones_again
 from simpledist.client.session import Session
 from simpledist.client.wakeup import Wakeup
+from simpledist.client.words import sort_words
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
 from simpledist.job import Why
@@ -236,10 +238,11 @@ class Listener:
         try:
             point("client.submitting")
             submitted = self._broker.submit(
-                call.function,
+                session.lanes.of(call.function),
                 session.client,
                 session.connection,
                 [(future.call.label, self._outcomes.sealed(future)) for future in batch],
+                wish=session.lanes.wished(future.call.python for future in batch),
                 max_queue=call.max_queue,
                 crashes=call.crashes,
             )
@@ -340,7 +343,8 @@ class Listener:
             session.client,
             session.connection,
             [(future.call.function, future.call.id) for future in futures],
-            sorted(self._outcomes.waiting()),
+            session.lanes.asked(self._outcomes.waiting()),
+            wish=session.lanes.wish,
         )
         session.works(nudged.clock)
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
@@ -349,9 +353,11 @@ class Listener:
         if restarted:
             self._restarted_at = time.monotonic()
         self._take_words(futures, nudged)
-        for function, live in nudged.live.items():
-            self._outcomes.absence.heard(function, live=live)
-            if live:
+        for lane, answer in nudged.live.items():
+            function = function_of(lane)
+            why = session.lanes.refused(function, answer)
+            self._outcomes.absence.heard(function, why)
+            if why is None:
                 self._send_backlog(function)
         self._look_at_connections(nudged)
         if restarted:
@@ -365,25 +371,17 @@ class Listener:
     def _check_hearing(self, nudged: Nudged) -> None:
         """An outcome that a nudge brought stands on our reply list: a pop that stays silent lost its answer."""
         replies = self._replies
-        if replies.lent or replies.popping_until is None or not any(isinstance(word, Reply) for word in nudged.words):
+        brought = any(isinstance(word, Reply) and not word.lost for word in nudged.words)
+        if replies.lent or replies.popping_until is None or not brought:
             return
         if not readable([replies.link.fileno()], DEAF_SECONDS):
             raise RedisDown("the reply connection is deaf")
 
     def _take_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:
-        missing: list[Future[Any]] = []
-        nobody: list[Future[Any]] = []
-        for future, word in zip(futures, nudged.words, strict=True):
-            future.on_worker = word == "running"
-            if isinstance(word, Reply):
-                if word.place == "none" and word.why is None:
-                    missing.append(future)
-                else:
-                    self._outcomes.arrived(word)
-            elif word == "missing":
-                missing.append(future)
-            elif word == "no_worker" and not self._crosses_restart(future):
-                nobody.append(future)
+        done = sort_words(futures, nudged.words, self._session.lanes)
+        for reply in done.ended:
+            self._outcomes.arrived(reply)
+        missing = done.missing
         now = time.monotonic()
         for future in missing:
             # One emptied Redis is asked several times, until its workers are back.
@@ -392,8 +390,8 @@ class Listener:
         self._submit_again([future for future in missing if future.forgotten <= policy.FORGOTTEN_CAP])
         if hopeless := [future for future in missing if future.forgotten > policy.FORGOTTEN_CAP]:
             self._call_off(hopeless, "redis_down")
-        if nobody:
-            self._call_off(nobody, "no_worker")
+        for why, some in done.home.items():
+            self._call_off([one for one in some if why != "no_worker" or not self._crosses_restart(one)], why)
         seal_old_ones_again(self._broker, self._outcomes, futures)
 
     def _crosses_restart(self, future: Future[Any]) -> bool:
@@ -426,6 +424,8 @@ class Listener:
 
     def _call_off(self, futures: list[Future[Any]], why: Why) -> None:
         """Cancel there, run here; what has ended meanwhile keeps its remote outcome."""
+        if not futures:
+            return
         words = self._broker.cancel(
             self._session.client, [(future.call.function, future.call.id) for future in futures]
         )

@@ -2,8 +2,8 @@
 
 Local runs go one at a time (`local_slots`), so that a program that submits a thousand calls to a dead cluster does not
 start a thousand computations at once; what waits here goes remote again as soon as a worker returns. An executor that
-was promised threads of its own has a lane of its own. So have calls that a local run makes: it waits for them and would
-keep the place that they wait for.
+was promised threads of its own has a backlog of its own. So have calls that a local run makes: it waits for them and
+would keep the place that they wait for.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ STARVED_SECONDS = 1.0
 
 
 @dataclass(eq=False)
-class Lane:
+class Backlog:
     """Futures that share a few local slots: the client's, or those of one executor.
 
-    `backlog` and `threads` belong to LocalRuns, under its lock.
+    `waiting` and `threads` belong to LocalRuns, under its lock.
     """
 
     slots: int
-    backlog: OrderedDict[Future[Any], RunHere] = field(default_factory=OrderedDict[Any, Any])
+    waiting: OrderedDict[Future[Any], RunHere] = field(default_factory=OrderedDict[Any, Any])
     threads: int = 0
     depth: int = 0  # how many local runs its calls are made inside of
-    below: Lane | None = None  # of the calls that its own make
+    below: Backlog | None = None  # of the calls that its own make
 
 
 class LocalRuns:
@@ -58,27 +58,27 @@ class LocalRuns:
         self._starved = 0.0  # since when none could be started
         self._lock = threading.Lock()
         self._finished = threading.Condition(self._lock)
-        self._lane = Lane(slots)  # of all futures that name no other
-        self._lanes = {self._lane}  # those with anything in them, and the first one
+        self._backlog = Backlog(slots)  # of all futures that name no other
+        self._backlogs = {self._backlog}  # those with anything in them, and the first one
 
     def put(self, future: Future[Any], ready: RunHere) -> None:
         with self._lock:
-            lane = self._lane_of(future)
-            self._lanes.add(lane)
-            lane.backlog[future] = ready
-            if lane.threads >= lane.slots:
+            backlog = self._backlog_of(future)
+            self._backlogs.add(backlog)
+            backlog.waiting[future] = ready
+            if backlog.threads >= backlog.slots:
                 return
         if not thread.ours and self._deferred.attended():
             # The stdlib has a lock for the start of a thread, which this one may have interrupted.
             self._missing = True
             self._deferred.wake()
-        elif self._start(lane):
+        elif self._start(backlog):
             return
         elif thread.ours:  # it has other things to do than to run this, and the listener will try again
             self._starved = self._starved or time.monotonic()
             future.anyone_runs()
         else:
-            self._here(lane)
+            self._here(backlog)
 
     def relieve(self) -> bool:
         """By the listener: start the threads that are missing; whether it is to be tried again."""
@@ -86,43 +86,43 @@ class LocalRuns:
             return False
         self._missing = False
         with self._lock:
-            waiting = [lane for lane in self._lanes if lane.backlog]
-        for lane in waiting:
-            if all(self._start(lane) for _ in range(min(lane.slots, len(lane.backlog)))):
+            waiting = [backlog for backlog in self._backlogs if backlog.waiting]
+        for backlog in waiting:
+            if all(self._start(backlog) for _ in range(min(backlog.slots, len(backlog.waiting)))):
                 continue
             self._starved = self._starved or time.monotonic()
-            for future in list(lane.backlog):
+            for future in list(backlog.waiting):
                 future.anyone_runs()
             if time.monotonic() - self._starved > STARVED_SECONDS:
-                self._here(lane)
+                self._here(backlog)
             return True
         self._starved = 0.0
         return False
 
-    def _start(self, lane: Lane) -> bool:
-        """Whether the lane has the threads that it is to have."""
+    def _start(self, backlog: Backlog) -> bool:
+        """Whether the backlog has the threads that it is to have."""
         with self._lock:
-            if lane.threads >= lane.slots or not lane.backlog:
+            if backlog.threads >= backlog.slots or not backlog.waiting:
                 return True
-            lane.threads += 1
-        if started(self._work, lane, name="simpledist-local"):
+            backlog.threads += 1
+        if started(self._work, backlog, name="simpledist-local"):
             return True
         with self._lock:
-            lane.threads -= 1
-            return bool(lane.threads)
+            backlog.threads -= 1
+            return bool(backlog.threads)
 
-    def _here(self, lane: Lane) -> None:
+    def _here(self, backlog: Backlog) -> None:
         with self._lock:
-            lane.threads += 1
-        self._work(lane)
+            backlog.threads += 1
+        self._work(backlog)
 
     def functions_waiting(self) -> set[str]:
         """Functions with futures that would rather run remotely."""
         with self._lock:
             return {
                 future.call.function
-                for lane in self._lanes
-                for future, ready in lane.backlog.items()
+                for backlog in self._backlogs
+                for future, ready in backlog.waiting.items()
                 if ready.why in PASSING
             }
 
@@ -130,60 +130,60 @@ class LocalRuns:
         """Up to `most` futures of a function whose worker is back; they are no longer in the backlog."""
         taken: list[Future[Any]] = []
         with self._lock:
-            for lane in self._lanes:
-                for future, ready in list(lane.backlog.items()):
+            for backlog in self._backlogs:
+                for future, ready in list(backlog.waiting.items()):
                     if len(taken) < most and future.call.function == function and ready.why in PASSING:
-                        del lane.backlog[future]
+                        del backlog.waiting[future]
                         taken.append(future)
         return taken
 
     def remove(self, future: Future[Any]) -> bool:
         """Whether the future was still waiting here, and no longer is."""
         with self._lock:
-            return self._lane_of(future).backlog.pop(future, None) is not None
+            return self._backlog_of(future).waiting.pop(future, None) is not None
 
     def busy(self) -> bool:
         """Whether anything waits or runs here."""
         with self._lock:
-            return any(lane.threads or lane.backlog for lane in self._lanes)
+            return any(backlog.threads or backlog.waiting for backlog in self._backlogs)
 
     def join(self) -> None:
         """Return once nothing waits or runs here."""
         with self._lock:
-            wait_for(self._finished, lambda: not any(lane.threads for lane in self._lanes))
+            wait_for(self._finished, lambda: not any(backlog.threads for backlog in self._backlogs))
 
-    def _lane_of(self, future: Future[Any]) -> Lane:
-        lane = future.call.promises.lane if future.call.promises else self._lane
-        while lane.depth < future.call.depth:
-            if lane.below is None:
-                lane.below = Lane(lane.slots, depth=lane.depth + 1)
-            lane = lane.below
-        return lane
+    def _backlog_of(self, future: Future[Any]) -> Backlog:
+        backlog = future.call.promises.backlog if future.call.promises else self._backlog
+        while backlog.depth < future.call.depth:
+            if backlog.below is None:
+                backlog.below = Backlog(backlog.slots, depth=backlog.depth + 1)
+            backlog = backlog.below
+        return backlog
 
-    def _work(self, lane: Lane) -> None:
-        before, here.depth = here.depth, lane.depth + 1
+    def _work(self, backlog: Backlog) -> None:
+        before, here.depth = here.depth, backlog.depth + 1
         try:
-            self._work_off(lane)
+            self._work_off(backlog)
         finally:
             here.depth = before
 
-    def _work_off(self, lane: Lane) -> None:
+    def _work_off(self, backlog: Backlog) -> None:
         while True:
             if not self._deferred.attended():  # else there are resolvers, and what blocks there keeps no call waiting
                 self._deferred.run()
             with self._lock:
-                if not lane.backlog:
-                    lane.threads -= 1
-                    if not lane.threads and lane is not self._lane:
-                        self._lanes.discard(lane)
+                if not backlog.waiting:
+                    backlog.threads -= 1
+                    if not backlog.threads and backlog is not self._backlog:
+                        self._backlogs.discard(backlog)
                     self._finished.notify_all()
                     return
-                future, ready = lane.backlog.popitem(last=False)
+                future, ready = backlog.waiting.popitem(last=False)
             try:
                 self._run(future, ready)
             except Held:
                 with self._lock:
-                    lane.backlog[future] = ready
+                    backlog.waiting[future] = ready
             except BaseException:  # of a callback: no reason to leave the others waiting
                 log.exception("a callback of job %s ended badly", future.call.id)
             del future, ready  # a thread that lives on must not keep a result alive

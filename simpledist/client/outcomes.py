@@ -150,16 +150,18 @@ class Outcomes:
             future.sent = True
             if isinstance(word, Reply):
                 self.arrived(word)
-            elif word == "no_worker":
-                self.absence.heard(future.call.function, live=False)
-                if not patient(future):
-                    self.fall_back(future, "no_worker")
+            elif word == "queued":
+                continue
             elif word == "full":
                 self.fall_back(future, "queue_full")
-            elif word == "again":
+            elif word == "again" or self.session.lanes.moved(future.call.function, word):
                 again.append(future)
             elif word.startswith("joined "):
                 self.together.move(self.in_flight, future, word.partition(" ")[2])
+            elif (why := self.session.lanes.refused(future.call.function, word)) is not None:
+                self.absence.heard(future.call.function, why)
+                if why != "no_worker" or not patient(future):
+                    self.fall_back(future, why)
         return again
 
     def under_way(self) -> list[Future[Any]]:

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from simpledist.client.future import Future, wait_for
-from simpledist.client.local import Lane
+from simpledist.client.local import Backlog
 
 
 class Promises:
-    """The futures of one executor that are not done, and the lane in which they wait for a local run."""
+    """The futures of one executor that are not done, and the backlog in which they wait for a local run."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
@@ -23,7 +23,7 @@ class Promises:
 
     def begin(self) -> None:
         """At the start, and in the child of a fork: what the parent promised is not ours."""
-        self.lane = Lane(self.slots)
+        self.backlog = Backlog(self.slots)
         self._condition = threading.Condition()
         self._futures: set[Future[Any]] = set()
         self._closed = ""

@@ -126,7 +126,8 @@ class Replies:
                 raise
             return False
         try:
-            self._outcomes.entered([future], submitted.words)
+            if self._outcomes.entered([future], submitted.words):
+                return False
             while id in in_flight and self._take_in_within(began + LEAD_SECONDS - time.monotonic()):
                 if id in in_flight:
                     self.pop()
@@ -143,10 +144,11 @@ class Replies:
         session, call = self._session, future.call
         self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
         return self._broker.submit(
-            call.function,
+            session.lanes.of(call.function),
             session.client,
             session.connection,
             [(call.id, self._outcomes.sealed(future))],
+            wish=session.lanes.wished((call.python,)),
             max_queue=call.max_queue,
             crashes=call.crashes,
             then=self._packed_pop,

@@ -30,4 +30,6 @@ def seal_old_ones_again(broker: Broker, outcomes: Outcomes, futures: Sequence[Fu
             calls = [(future.call.label, outcomes.sealed(future)) for future in batch]
             # A full Redis takes it next time: there are hours left.
             with contextlib.suppress(RedisRefused):
-                broker.submit(function, session.client, session.connection, calls)
+                broker.submit(
+                    session.lanes.of(function), session.client, session.connection, calls, wish=session.lanes.wish
+                )

@@ -17,13 +17,15 @@ from typing import Any
 
 from simpledist import job, policy
 from simpledist.broker import Broker, Keys, Link, refusals
-from simpledist.broker.records import Cleared, Reply
+from simpledist.broker.records import Cleared, Reply, Wish
+from simpledist.client.lanes import Lanes
 from simpledist.clock import Reading, ServerClock
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
 from simpledist.job import Why
 from simpledist.pieces import Data
+from simpledist.signing import Keyring
 
 log = logging.getLogger("simpledist")
 
@@ -33,8 +35,9 @@ SILENT_SECONDS = 1.0  # a Redis that says nothing for so long is not asked a sec
 class Session:
     """One client's presence in Redis."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, keyring: Keyring) -> None:
         self.config = config
+        self.lanes = Lanes(keyring)
         self.keys = Keys(config.namespace)
         self.client = job.new_client_id()
         self.connection = "-"  # the listener's blocking connection: whoever sees it closed may suspect us
@@ -93,6 +96,7 @@ class Session:
         max_queue: int | None,
         crashes: int = 0,
         *,
+        wish: Wish,
         until: float | None = None,
     ) -> list[str | Reply]:
         """One word a call; a connection that broke since its last use is made anew once. Silence is not asked twice.
@@ -114,7 +118,13 @@ class Session:
                         self._broker.link.connect()
                     point("client.submitting")
                     submitted = self._broker.submit(
-                        function, self.client, self.connection, calls, max_queue=max_queue, crashes=crashes
+                        self.lanes.of(function),
+                        self.client,
+                        self.connection,
+                        calls,
+                        wish=wish,
+                        max_queue=max_queue,
+                        crashes=crashes,
                     )
                     point("client.submitted")
                     return submitted.words

@@ -34,16 +34,14 @@ class Staying:
     def why_in_map(self, function: WorkerFunction[..., Any], since: float) -> Why | None:
         """Why calls of a map that began at `since` are to run in its caller's loop; None: they go out.
 
-        Where nobody takes them that is for short ones: others wait in the lane of local runs, and a worker may come.
+        Where nobody takes them that is for short ones: others wait in the backlog of local runs, and a worker may come.
         Nor for those that are shared: their outcome may be there without any worker.
         """
         if function.policy == "local":
             return "local"
         name = function.function
         if function.chunks and self.short(function):
-            why = self._away()
-            if why is None and self._outcomes.absence.of(name, since):
-                why = "no_worker"
+            why = self._away() or self._outcomes.absence.of(name, since)
             if why is not None:
                 return why
         if function.policy == "auto" and self._decided(name).cheaper_here_in_a_map():

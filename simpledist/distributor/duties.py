@@ -7,7 +7,7 @@ things to do (docs/scale.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from simpledist import job, policy
@@ -27,7 +27,8 @@ class _Rotation:
     workers: bytes | int = 0
     clients: bytes | int = 0
     functions: int = 0
-    ledger: tuple[str, int] = ("", 0)  # the function and the place in its ledger
+    ledger: tuple[str, int] = ("", 0)  # the lane and the place in its ledger
+    lanes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # of functions: all but the plain one
 
 
 class Duties:
@@ -44,12 +45,13 @@ class Duties:
         workers, clients = self._workers(), self._clients()
         closed = {one.id: one.connection for one in suspicion.closed(link, workers + clients)}
         names = sorted(name.decode("utf-8", "replace") for name in link.call("SMEMBERS", keys.functions))
+        functions = self._functions(names)
         return self._broker.reap(
             run_id=link.run_id,
             workers=[(one.id, closed.get(one.id, "")) for one in workers],
             clients=[(one.id, closed.get(one.id, "")) for one in clients],
-            functions=self._functions(names),
-            orphans=self._orphans(names),
+            functions=functions,
+            orphans=self._orphans([*names, *self._other_lanes(functions)]),
         )
 
     def _workers(self) -> list[Suspect]:
@@ -66,12 +68,22 @@ class Duties:
         """The next clients; the connection stands behind the last beat."""
         link, keys = self._broker.link, self._broker.keys
         self._rotation.clients, flat = link.call("HSCAN", keys.clients, self._rotation.clients, "COUNT", ROWS_A_PASS)
-        return [_suspect("client", id, row.partition(b" ")[2]) for id, row in zip(flat[::2], flat[1::2], strict=True)]
+        return [_suspect("client", id, row.split(b" ")[1]) for id, row in zip(flat[::2], flat[1::2], strict=True)]
 
     def _functions(self, names: list[str]) -> list[str]:
         first = self._rotation.functions % max(len(names), 1)
         self._rotation.functions = first + FUNCTIONS_A_PASS
         return (names[first:] + names[:first])[:FUNCTIONS_A_PASS]
+
+    def _other_lanes(self, functions: list[str]) -> list[str]:
+        """All lanes but the plain ones, as far as they are known: those of some functions are read in each pass."""
+        link, keys, known = self._broker.link, self._broker.keys, self._rotation.lanes
+        found = link.pipeline([("HKEYS", keys.named("lanes", function)) for function in functions])
+        for function, lanes in zip(functions, found, strict=True):
+            known[function] = [name for lane in lanes if (name := lane.decode("utf-8", "replace")) != function]
+            if not known[function]:
+                del known[function]
+        return [lane for lanes in known.values() for lane in lanes]
 
     def _orphans(self, names: list[str]) -> list[tuple[str, str]]:
         """Queued jobs whose client has no row any more, out of the next thousand of the ledgers."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simpledist.broker.lane import function_of
 from simpledist.monitor.rows import integer, printable
 
 TRACEBACK_LIMIT = 4000
@@ -142,7 +143,7 @@ def job_state(id: str, fields: Mapping[str, str]) -> JobState:
         trips.append(Trip(worker, integer(fields.get("slot")), claimed, ended, "" if state == "running" else state))
     return JobState(
         id=printable(id),
-        function=printable(fields.get("function", "")),
+        function=printable(function_of(fields.get("lane", ""))),
         state=printable(state),
         why=_known(fields.get("why", "-")),
         error=printable(fields.get("error", ""), 400),

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from simpledist import config
 from simpledist.broker import Keys, Link, refusals
+from simpledist.broker.lane import function_of
 from simpledist.errors import OperatorError, RedisRefused
 from simpledist.monitor import attempts
 from simpledist.monitor.attempts import Attempt, Failure, JobState, QueuedJob
@@ -138,11 +139,15 @@ class Monitor:
         """A page of the ledger of a function, or of all ledgers one after the other, oldest jobs first."""
 
         def read() -> tuple[QueuedJob, ...]:
-            lengths = {name: facts.queued or 0 for name, facts in sorted(self._reader.facts.items())}
-            names = [name for name in lengths if function in (None, name)]
+            lengths = {
+                lane or name: number
+                for name, facts in sorted(self._reader.facts.items())
+                for lane, number in facts.ledgers
+                if function in (None, name)
+            }
             asked: list[tuple[str, int, int]] = []
             skip, room = first, limit
-            for name in names:
+            for name in lengths:
                 begin, skip = min(skip, lengths[name]), max(0, skip - lengths[name])
                 number = min(room, lengths[name] - begin)
                 if number > 0:
@@ -152,7 +157,12 @@ class Monitor:
                 ("ZRANGE", self._keys.named("queued", name), begin, last, "WITHSCORES") for name, begin, last in asked
             )
             return tuple(
-                QueuedJob(printable(name), printable(id), begin + i, max(0.0, self._reader.now - float(stamp) / 1e6))
+                QueuedJob(
+                    printable(function_of(name)),
+                    printable(id),
+                    begin + i,
+                    max(0.0, self._reader.now - float(stamp) / 1e6),
+                )
                 for (name, begin, _), reply in zip(asked, replies, strict=True)
                 for i, (id, stamp) in enumerate(pairs(reply))
             )
@@ -165,7 +175,7 @@ class Monitor:
         def read() -> JobState | None:
             fields = dict(pairs(self._reader.ask([("HGETALL", self._keys.named("job", id))])[0]))
             if fields.get("state") == "queued":
-                ledger = self._keys.named("queued", fields.get("function", ""))
+                ledger = self._keys.named("queued", fields.get("lane", ""))
                 fields["stamp"] = decoded(self._reader.ask([("ZSCORE", ledger, id)])[0] or b"")
             if fields:
                 return attempts.job_state(id, fields)
@@ -243,4 +253,4 @@ def _measure(name: str, rows: Mapping[int, Tally], now: float) -> Measure:
 
 
 def _has_failed(tally: Tally) -> bool:
-    return bool(tally["failed"] or tally["child_deaths"])
+    return bool(tally["failed"] or tally["child_deaths"] or tally["refusals"])

@@ -84,16 +84,25 @@ class Reader:
         clock = time.monotonic()
         self._known = {name: known for name, known in self._known.items() if name in scores}
         asked = [name for name, score in scores.items() if self._outdated(name, score, clock)]
-        width = len(Facts.COMMANDS)
+        width, width_of_lane = len(Facts.COMMANDS), len(Facts.OF_LANE)
         replies = self.ask(
             (command, self.keys.named(template, name), *rest)
             for name in asked
             for command, template, *rest in Facts.COMMANDS
         )
-        for i, name in enumerate(asked):
+        read = {name: Facts(*replies[width * i : width * (i + 1)]) for i, name in enumerate(asked)}
+        lanes = [(name, lane) for name in asked for one in read[name].lanes or () if (lane := decoded(one)) != name]
+        replies = self.ask(
+            (command, self.keys.named(template, lane), *rest)
+            for _, lane in lanes
+            for command, template, *rest in Facts.OF_LANE
+        )
+        for i, (name, lane) in enumerate(lanes):
+            read[name] = read[name].with_lane(lane, *replies[width_of_lane * i : width_of_lane * (i + 1)])
+        for name in asked:
             # Not all at once: what is read together now is not read together again.
             until = clock + REFRESH_SECONDS * (0.5 + hash(name) % 1000 / 1000)
-            self._known[name] = _Known(scores[name], until, Facts(*replies[width * i : width * (i + 1)]))
+            self._known[name] = _Known(scores[name], until, read[name])
 
     def _outdated(self, name: str, changed: str, clock: float) -> bool:
         known = self._known.get(name)

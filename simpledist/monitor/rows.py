@@ -6,24 +6,24 @@ printable and short, numbers finite. Called by Monitor with the replies of one r
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 
 from simpledist import policy
 from simpledist.monitor.measures import Tally
-from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, RunningJob, Snapshot, WorkerState
+from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, Refusal, RunningJob, Snapshot, WorkerState
 
 TEXT_LIMIT = 200  # no name, label or version that people chose is longer than this on a page
-MISMATCH_SECONDS = 600.0  # so long is a client's other code worth a warning after its last call
-GENERATORS_LIMIT = 10  # of one worker's row
+MISMATCH_SECONDS = 600.0  # so long is a client's other code, or a refusal, worth a warning after its last call
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 RUNNING_LIMIT = 1000  # running jobs shown of one function
-NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle"})
+NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle", "disabled", "told"})
 
 
 @dataclass(frozen=True)  # no slots: most functions do not change from one second to the next, and are read once
@@ -36,15 +36,36 @@ class Facts:
     current: list[Any] | None  # of HSCAN: a cursor and a page, which is all where there are few
     offers: int | None
     meta: list[bytes] | None
+    lanes: list[bytes] | None = None
+    others: tuple[tuple[str, int], ...] = ()  # lanes beside the plain one, and how many jobs wait there
 
-    COMMANDS: ClassVar = (
+    OF_LANE: ClassVar = (
         ("ZCARD", "queued"),
         ("ZRANGE", "queued", "0", "0", "WITHSCORES"),
         ("HLEN", "current"),
         ("HSCAN", "current", "0", "COUNT", str(RUNNING_LIMIT)),
-        ("HLEN", "offers"),
-        ("HGETALL", "meta"),
     )
+    COMMANDS: ClassVar = (*OF_LANE, ("HLEN", "offers"), ("HGETALL", "meta"), ("HKEYS", "lanes"))
+
+    def with_lane(
+        self, lane: str, queued: int | None, oldest: Any, running: int | None, current: list[Any] | None
+    ) -> Facts:
+        """The same with what waits and runs on one more lane; a row is a function's, whatever its lanes."""
+        waits = [one for one in (self.oldest, oldest) if one]
+        pages = [page[1] for page in (self.current, current) if page]
+        return replace(
+            self,
+            queued=(self.queued or 0) + (queued or 0),
+            oldest=min(waits, key=lambda one: _number(one[1]) or math.inf) if waits else None,
+            running=(self.running or 0) + (running or 0),
+            current=[b"0", [*itertools.chain(*pages)]],
+            others=(*self.others, (lane, queued or 0)),
+        )
+
+    @property
+    def ledgers(self) -> tuple[tuple[str, int], ...]:
+        """How many jobs wait on each lane; "" stands for the plain one."""
+        return ("", (self.queued or 0) - sum(number for _, number in self.others)), *self.others
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -157,6 +178,10 @@ class _Row:
     trouble: str
     generators: tuple[str, ...]
     mismatched: tuple[tuple[str, int], ...]
+    protocol: int | None
+    keys: tuple[str, ...]
+    refusals: tuple[tuple[Refusal, int], ...]  # each with when the last was, in ms by the worker's clock
+    withdrawn: tuple[str, ...]
 
 
 @lru_cache(maxsize=4096)  # rows stay as they are from one second to the next
@@ -166,8 +191,6 @@ def _row(text: str) -> _Row:
     except (ValueError, RecursionError):
         read = None
     facts = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    listed: Any = facts.get("functions")
-    names = cast("list[Any]", listed)[:FUNCTIONS_LIMIT] if isinstance(listed, list) else []
     return _Row(
         dead="dead" in facts,
         last_beat_ms=integer(facts.get("beat")),
@@ -176,19 +199,35 @@ def _row(text: str) -> _Row:
         host=printable(facts.get("host")),
         pid=max(0, integer(facts.get("pid")) or 0),
         slots=max(0, integer(facts.get("slots")) or 0),
-        functions=tuple(sorted(printable(name) for name in names if isinstance(name, str))),
+        functions=_names(facts.get("functions")),
         python=printable(facts.get("python")),
         started_ms=integer(facts.get("started")),
         simpledist=printable(facts.get("simpledist")),
         trouble=printable(facts.get("trouble")),
         generators=_names(facts.get("generators")),
         mismatched=_mismatched(facts.get("mismatched")),
+        protocol=integer(facts.get("protocol")),
+        keys=_names(facts.get("keys")),
+        refusals=_refusals(facts.get("refusals")),
+        withdrawn=_names(facts.get("withdrawn")),
     )
 
 
 def _names(read: Any) -> tuple[str, ...]:
-    names = cast("list[Any]", read)[:GENERATORS_LIMIT] if isinstance(read, list) else []
-    return tuple(printable(name) for name in names if isinstance(name, str))
+    names = cast("list[Any]", read)[:FUNCTIONS_LIMIT] if isinstance(read, list) else []
+    return tuple(sorted(printable(name) for name in names if isinstance(name, str)))
+
+
+def _refusals(read: Any) -> tuple[tuple[Refusal, int], ...]:
+    noted = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
+    found: list[tuple[Refusal, int]] = []
+    for name, told in list(noted.items())[:FUNCTIONS_LIMIT]:
+        facts = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+        count, last = integer(facts.get("count")), integer(facts.get("last"))
+        if count is not None and last is not None:
+            why, error = printable(facts.get("why")), printable(facts.get("error"))
+            found.append((Refusal(printable(name), why, error, count), last))
+    return tuple(sorted(found, key=lambda one: -one[1]))
 
 
 def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
@@ -219,7 +258,7 @@ def worker_state(
         busy=busy if exact else max(busy, at_work or 0),
         beat_age_seconds=age,
         health=health,
-        draining=health in LIVE and (known.draining or not (known.functions or known.trouble)),
+        draining=health in LIVE and (known.draining or not (known.functions or known.withdrawn or known.trouble)),
         functions=known.functions,
         python=known.python,
         started_seconds=None if known.started_ms is None else max(0.0, now - known.started_ms / 1000),
@@ -229,6 +268,11 @@ def worker_state(
         trouble=known.trouble,
         generators=known.generators,
         mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
+        protocol=known.protocol,
+        speaks_ours=known.protocol == policy.PROTOCOL,
+        keys=known.keys,
+        refusals=tuple(one for one, at in known.refusals if now - at / 1000 < MISMATCH_SECONDS),
+        withdrawn=known.withdrawn,
     )
 
 

@@ -87,6 +87,16 @@ class RunningJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Jobs of one function that a worker has refused of late: the latest reason, and how often since it started."""
+
+    function: str
+    why: str
+    error: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerState:
     """One worker's row; numbers and texts are 0, "" or None where the row does not tell."""
 
@@ -108,6 +118,11 @@ class WorkerState:
     trouble: str = ""  # why some or all of its children cannot start
     memory_bytes: int | None = None  # parent and children, resident
     jobs_done: int | None = None  # since it started
+    protocol: int | None = None  # that it speaks
+    speaks_ours: bool = True  # whether it can meet clients of this version in a job
+    keys: tuple[str, ...] = ()  # the ids of its keys
+    refusals: tuple[Refusal, ...] = ()  # of late
+    withdrawn: tuple[str, ...] = ()  # functions that it does not offer for a while, for others do what it refuses
 
     @property
     def live(self) -> bool:

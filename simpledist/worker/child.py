@@ -148,6 +148,8 @@ def run_each(
         if not given.begins(job.job, part):
             break
         kind, answer, line = run(functions, job.second, codec, body, original)
+        if part == 0 and policy.is_refusal(kind, line):
+            return kind, b"", line  # all of it is refused: another worker may do better with all of it
         now = time.perf_counter()
         output.end_call()
         answers.add(part, kind, answer, line, round((now - began) * 1e6))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from simpledist import policy, wire
 from simpledist.broker.broker import parse_given
+from simpledist.broker.lane import function_of
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, RedisRefused, Undecodable, WrongKey
 from simpledist.faultpoints import point
@@ -25,6 +26,8 @@ from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.errands import Errand, batches
 from simpledist.worker.links import Links, Pop
 from simpledist.worker.paces import Paces
+from simpledist.worker.refusals import Refusals
+from simpledist.worker.stale import OtherCode
 
 log = logging.getLogger("simpledist.worker")
 
@@ -40,7 +43,7 @@ class Jobs:
         self.stopping = False  # what is claimed from now on goes straight back
         self.done = 0  # jobs that a child brought to an end
         self.taken = 0  # jobs begun since the loop last set it to 0
-        self._idle_for = ""  # the function whose next lone job Redis gives us
+        self._idle_for = ""  # the lane whose next lone job Redis gives us
         self._lone: Held | None = None  # the last job that was given to us while we were idle
         self.claimed_nothing = False  # the last claim
         self._worker = worker
@@ -51,7 +54,8 @@ class Jobs:
         self._recycle = recycle
         self._errands: deque[Errand] = deque()
         self._ended: list[Ended] = []
-        self.mismatched: dict[str, int] = {}  # function -> when a client last came with other code, ms
+        self.other_code = OtherCode(children)
+        self.refusals = Refusals()
         self._paces = Paces(children, recycle)
 
     def _nonce(self) -> str:
@@ -71,8 +75,8 @@ class Jobs:
         return bool(self._errands or self._ended)
 
     def ended(self) -> str | None:
-        """The function of the last outcome that `complete` will bring, None if there is none."""
-        return self._ended[-1].held.function if self._ended else None
+        """The lane of the last outcome that `complete` will bring."""
+        return self._ended[-1].held.lane if self._ended else None
 
     def lone_ended(self) -> bool:
         """Whether all that `complete` has to bring is the one job that we were given while we were idle."""
@@ -81,9 +85,9 @@ class Jobs:
     def running(self) -> list[Held]:
         return [placed.held for slot in self._children.slots for placed in slot.jobs.values()]
 
-    def wanted(self, function: str, free: Sequence[Slot]) -> Take | None:
+    def wanted(self, lane: str, free: Sequence[Slot]) -> Take | None:
         """What to ask for, with these slots free; None: there is no room."""
-        return self._paces.wanted(function, free, self._idle_for)
+        return self._paces.wanted(lane, free, self._idle_for)
 
     # --- how a job comes -----------------------------------------------------------------------------------------
 
@@ -93,20 +97,20 @@ class Jobs:
         self._idle_for, self._lone = "", one.held
         self._begin_all([one])
 
-    def claim(self, function: str, element: bytes) -> None:
-        """Claim a popped element, and more of the same function for every other free slot."""
+    def claim(self, lane: str, element: bytes) -> None:
+        """Claim a popped element, and more of the same lane for every other free slot."""
         # While the worker drains, what was popped in the last moment is claimed only to be given back at once.
-        wish = self.wanted(function, self._children.free())
+        wish = self.wanted(lane, self._children.free())
         if wish is None or not wish.free:
-            wish = Take(function, (0,), idle_for=self._idle_for)
+            wish = Take(lane, (0,), idle_for=self._idle_for)
         nonce = self._nonce()
 
         def send(again: bool) -> None:
-            take = Take(function, wish.slots[:1], idle_for=wish.idle_for) if self.stopping else wish
+            take = Take(lane, wish.slots[:1], idle_for=wish.idle_for) if self.stopping else wish
             claimed = self._links.command.claim(
                 self._worker,
                 nonce,
-                function,
+                lane,
                 [element],
                 take.slots,
                 deep=take.deep,
@@ -129,7 +133,7 @@ class Jobs:
         free = {slot.number: slot for slot in self._children.free()}
         room = free
         if take is not None and take.ahead:
-            room = free | {slot.number: slot for slot in self._paces.ahead(take.function)}
+            room = free | {slot.number: slot for slot in self._paces.ahead(function_of(take.lane))}
         frames: defaultdict[int, list[Frame]] = defaultdict(list)
         back: list[Held] = []
         try:
@@ -168,7 +172,7 @@ class Jobs:
             self.fail(held, "undecodable", str(error))
             return None
         data = None  # the channel lets go of it, piece by piece
-        if self._compare(held.function, call.fingerprint) and call.shared:
+        if self.other_code.differs(held.function, call.fingerprint) and call.shared:
             # What many callers get, and for long, is not to come from code that is not theirs.
             self.fail(held, "worker_error", "other code than its caller's, and the outcome would be shared")
             return None
@@ -177,20 +181,6 @@ class Jobs:
         log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, held.function, claimed.attempt, slot.number)
         kind = CHUNK if call.chunk else JOB
         return Frame(kind, wire.codec_id(call.codec), index, first=held.id, second=held.function, body=call.body)
-
-    def _compare(self, function: str, theirs: str) -> bool:
-        """Stale code on a worker is the likeliest wrong value in practice: say so once, and note it for the row."""
-        if not wire.differs(wire.brief(self._children.functions.get(function, "")), theirs):
-            return False
-        if function not in self.mismatched:
-            log.warning(
-                "function %s: a client holds other code than this worker; restart the one that is stale, "
-                "or give it a version (%s@2)",
-                function,
-                function,
-            )
-        self.mismatched[function] = round(time.time() * 1000)
-        return True
 
     # --- how a job goes ------------------------------------------------------------------------------------------
 
@@ -365,7 +355,7 @@ class Jobs:
     def complete_lone(self, slot: Slot, pop: Pop | None) -> None:
         """Bring the outcome of a lone job, and be idle again; `pop`: what is to be outstanding then, if nothing is."""
         ended, self._ended = self._ended, []
-        self._complete(ended, Take(ended[0].held.function, (slot.number,), deep=0, idle_for=self._idle_for), pop)
+        self._complete(ended, Take(ended[0].held.lane, (slot.number,), deep=0, idle_for=self._idle_for), pop)
 
     def _complete(self, ended: list[Ended], take: Take | None, pop: Pop | None = None) -> None:
         nonce = self._nonce()
@@ -386,9 +376,10 @@ class Jobs:
             point("worker.completed")
             for one in ended:
                 self.held.pop(one.held, None)
+                self.refusals.served(one.held.function)
             if take is not None:
                 full = len(claimed) >= take.free
-                self._idle_for = "" if full else self._idle_for if claimed else take.function
+                self._idle_for = "" if full else self._idle_for if claimed else take.lane
             self._begin_all(claimed, take)
             if free := len(self._children.free()):
                 self._level(free)
@@ -407,11 +398,17 @@ class Jobs:
 
     def fail(self, held: Held, why: str, error: str) -> None:
         """The cluster, not the function, ends this attempt."""
-        log.warning("job %s (%s): %s: %s", held.id, held.function, why, error)
+        refused = policy.is_refusal(why, error)
+        if refused:
+            self.refusals.refused(held, why, error)
+        else:
+            log.warning("job %s (%s): %s: %s", held.id, held.function, why, error)
 
         def send(_: bool) -> None:
-            self._links.command.fail(self._worker, [Failed(held, why, error[:ERROR_CHARACTERS])])
+            words = self._links.command.fail(self._worker, [Failed(held, why, error[:ERROR_CHARACTERS], refused)])
             self.held.pop(held, None)
+            if refused and words == ["requeued"]:
+                self.refusals.pass_over(held.lane)
 
         self._errands.append(Errand(send))
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from simpledist import policy
+from simpledist.broker.lane import function_of
 from simpledist.broker.records import Take
 from simpledist.worker.children import Children, Slot
 
@@ -38,15 +39,16 @@ class Paces:
     def patience_seconds(self, function: str) -> float:
         return self._of[function].patience_seconds
 
-    def wanted(self, function: str, free: Sequence[Slot], idle_for: str) -> Take | None:
+    def wanted(self, lane: str, free: Sequence[Slot], idle_for: str) -> Take | None:
         """What to ask for: as many jobs for each free slot as its child may be given of this function, and one to wait
         behind another where that pays. None: there is no room."""
+        function = function_of(lane)
         ahead = self.ahead(function, free)
         if not free and not ahead:
             return None
         pace = self._of[function] = self._of[function].next_batch(1 if self._recycle else policy.CHILD_JOBS)
         numbers = tuple(slot.number for slot in [*free, *ahead])
-        return Take(function, numbers, pace.batch, len(ahead), idle_for)
+        return Take(lane, numbers, pace.batch, len(ahead), idle_for)
 
     def ahead(self, function: str, free: Sequence[Slot] = ()) -> list[Slot]:
         """The slots that may have their next job now; those that are `free`, with their first.

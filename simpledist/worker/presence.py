@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import sys
 import time
 from typing import Any
 
 from simpledist import __version__, policy
-from simpledist.broker.records import Beaten, Held
+from simpledist.broker.records import NO_KEY, Beaten, Held, Traits
 from simpledist.faultpoints import point
 from simpledist.worker.children import Children
 from simpledist.worker.jobs import Jobs
@@ -30,7 +31,15 @@ class Presence:
     """The worker's row and its beats."""
 
     def __init__(
-        self, worker: str, label: str, links: Links, children: Children, jobs: Jobs, timings: policy.Timings
+        self,
+        worker: str,
+        label: str,
+        links: Links,
+        children: Children,
+        jobs: Jobs,
+        timings: policy.Timings,
+        *,
+        keys: tuple[str, ...],
     ) -> None:
         self.registered = False
         self.ever_registered = False  # Redis took us once: if it refuses us later, somebody may be about to mend it
@@ -47,8 +56,13 @@ class Presence:
         self._missing: dict[Held, int] = {}
         self._roll_call = b""  # the last one
         self._vitals = ""  # as Redis has them
+        self.lanes: list[str] = []  # that Redis gave us to take jobs from
         self._told: dict[str, int] = {}  # what the row says of mismatches
+        self._refusals_told = 0  # ... and of refusals: those until then, Unix milliseconds
+        self._withdrawn: frozenset[str] = frozenset()  # the functions that the row does not offer for the time being
+        self._protocols: dict[str, float] = {}  # others, which clients speak -> when we said so
         self._started_ms = round(time.time() * 1000)
+        self._keys = keys or (NO_KEY,)
 
     def tell(self, trouble: str, *, offering: bool) -> None:
         """Note whether children start; what is new goes into the row at once."""
@@ -64,7 +78,7 @@ class Presence:
         self.again()
 
     def again(self) -> None:
-        """The beat connection is a new one: register it at once."""
+        """The beat connection is a new one, or our lanes have changed: register at once."""
         self.registered = False
         self.next_beat = 0.0
 
@@ -86,14 +100,18 @@ class Presence:
         if self._jobs.claimed_nothing:
             # Redis may have been emptied: it gives no jobs to a worker that it does not know.
             self._jobs.claimed_nothing, self.next_beat = False, 0.0
+        if self._jobs.refusals.withdrawn() != self._withdrawn:
+            self.again()
         if not broker.link.connected or time.monotonic() < self.next_beat:
             return
-        self.registered = self.registered and not self._mismatch_to_tell()
+        self.registered = self.registered and not (self._mismatch_to_tell() or self._refusal_to_tell())
         point("worker.beat")
         beaten = self._beat()
         if not beaten.known:
             self.registered = False
             beaten = self._beat()
+        if beaten.lanes or not self.registered:
+            self.lanes = beaten.lanes
         self.registered = True
         self._links.served()
         if not self.ever_registered:
@@ -116,9 +134,17 @@ class Presence:
         news = "" if self.registered and state == self._vitals else state
         self._vitals = state
         held = list(self._jobs.held)
-        slots = self._children.count
-        introduction = self._introduction()
-        beaten = self._links.beat.beat(self._worker, self._connection(), held, *introduction, slots=slots, vitals=news)
+        row, offers = self._introduction()
+        beaten = self._links.beat.beat(
+            self._worker,
+            self._connection(),
+            held,
+            row,
+            offers,
+            traits=self._traits(),
+            slots=self._children.count,
+            vitals=news,
+        )
         if beaten.clock is not None:
             self._links.clock.read(beaten.clock)
         return beaten
@@ -134,15 +160,37 @@ class Presence:
 
     def _mismatch_to_tell(self) -> bool:
         """Whether the row does not say yet, or not of late, for which functions clients hold other code."""
-        news = self._jobs.mismatched.items()
+        news = self._jobs.other_code.seen.items()
         return self.offering and any(at - self._told.get(function, 0) >= RETELL_MS for function, at in news)
+
+    def _refusal_to_tell(self) -> bool:
+        """Whether the row does not say yet, or not of late, what this worker refuses."""
+        last_ms, told_ms = self._jobs.refusals.last_ms, self._refusals_told
+        return self.offering and last_ms > told_ms and (not told_ms or last_ms - told_ms >= RETELL_MS)
+
+    def other_protocol(self, number: str) -> None:
+        """Clients call what this worker offers, and speak another protocol: say so, once a minute for each."""
+        now = time.monotonic()
+        if now - self._protocols.get(number, float("-inf")) >= RETELL_MS / 1000:
+            self._protocols[number] = now
+            log.warning(
+                "clients call functions of this worker by protocol %s of simpledist, this worker speaks protocol %d: "
+                "those calls run at their callers; install the same version on both sides",
+                number,
+                policy.PROTOCOL,
+            )
+
+    def _traits(self) -> Traits:
+        return Traits(keys=self._keys, python=f"{sys.version_info.major}.{sys.version_info.minor}")
 
     def _introduction(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The row, while Redis does not have it; a worker that drains offers nothing."""
         if self.registered:
             return None, []
-        offers = sorted(self._children.functions) if self.offering else []
-        self._told = dict(self._jobs.mismatched)
+        refusals = self._jobs.refusals
+        self._withdrawn = refusals.withdrawn()
+        offers = sorted(self._children.functions.keys() - self._withdrawn) if self.offering else []
+        self._told, self._refusals_told = dict(self._jobs.other_code.seen), refusals.last_ms
         row = {
             "host": platform.node(),
             "pid": os.getpid(),
@@ -153,7 +201,11 @@ class Presence:
             "started": self._started_ms,
             "python": platform.python_version(),
             "simpledist": __version__,
+            "protocol": policy.PROTOCOL,
+            "keys": list(self._keys),
             "mismatched": self._told,
+            "refusals": refusals.row(),
+            "withdrawn": sorted(self._withdrawn),
             "trouble": self.trouble,
             "generators": self._children.shared_generators,
             "connection": self._connection(),

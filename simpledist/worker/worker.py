@@ -11,8 +11,7 @@ import logging
 import math
 import select
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simpledist import job, policy
@@ -31,19 +30,12 @@ from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.presence import Presence
 from simpledist.worker.printer import Printer
 from simpledist.worker.signals import Signals
+from simpledist.worker.turns import Turns
 
 log = logging.getLogger("simpledist.worker")
 
 CONTROL_AFTER_SECONDS = 0.1  # a job must run so long before the control list is watched for it
 STATUS_SECONDS = 0.1  # a child's wait status follows the end of its channel within this
-
-
-@dataclass
-class Turn:
-    """Fairness: since the last BLPOP over all queues, or the last look that found nothing in the others."""
-
-    popped_at: float = 0.0
-    first: int = 0  # the function whose queue is asked first
 
 
 class Worker:
@@ -70,11 +62,10 @@ class Worker:
         self._children = Children(targets, slots, printer)
         self._links = Links(config)
         self._jobs = Jobs(self.id, self._links, self._children, keyring, recycle)
-        self._presence = Presence(self.id, label, self._links, self._children, self._jobs, timings)
-        self._turn = Turn()
+        self._presence = Presence(self.id, label, self._links, self._children, self._jobs, timings, keys=keyring.ids)
         keys = self._links.keys
         self._for_us = [keys.control(self.id), keys.given(self.id), keys.rollcall]  # what every pop waits for
-        self._pop, self._pop_for = Pop(b"", 0.0), ([""], 0)  # the last one over the queues
+        self._turns = Turns(keys, self._for_us, timings)
         self._signals = Signals()
         self._grace_ends = float("inf")
         self._busy_since: float | None = None
@@ -179,7 +170,13 @@ class Worker:
         due = self._links.retry_at()
         if self._links.up:
             due = self._presence.next_beat if self._may_register() else float("inf")
-        due = min(due, self._links.pop_ends(), self._grace_ends, self._children.due())
+        due = min(
+            due,
+            self._links.pop_ends(),
+            self._grace_ends,
+            self._children.due(),
+            self._jobs.refusals.next_change(),
+        )
         if self._busy_since is not None:
             due = min(due, self._busy_since + CONTROL_AFTER_SECONDS)
         for slot in self._children.slots:
@@ -244,16 +241,9 @@ class Worker:
                 self._busy_since = None
 
     def _pop_queues(self) -> Pop:
-        """What is asked while a slot is free.
-
-        The function served last comes last: whoever has work waits for at most one turn of each other.
-        """
-        functions, first = self.functions, self._turn.first
-        if (functions, first) != self._pop_for:
-            queues = [self._links.keys.queue(function) for function in functions]
-            keys = [*self._for_us, *queues[first:], *queues[:first]]
-            self._pop, self._pop_for = Pop.of(keys, self._timings.block_seconds), (functions, first)
-        return self._pop
+        """What is asked while a slot is free."""
+        refusals = self._jobs.refusals
+        return self._turns.pop(self._lanes(), refusals.next_change())
 
     def _popped(self, popped: tuple[str, bytes] | None) -> None:
         if popped is None:
@@ -265,22 +255,34 @@ class Worker:
             self._jobs.work_off()
             return
         if key == control:
-            self._jobs.control(element.decode("utf-8", "replace"))
+            self._controlled(element.decode("utf-8", "replace"))
             return
         if key == roll_call:
             self._presence.called(element)
             return
-        functions = self.functions
-        served = next(i for i, function in enumerate(functions) if self._links.keys.queue(function) == key)
-        self._turn.first = (served + 1) % len(functions)
-        self._turn.popped_at, self._jobs.taken = time.monotonic(), 0
+        lane = self._turns.served(key)
+        self._jobs.taken = 0
         point("worker.popped")
-        self._jobs.claim(functions[served], element)
+        self._jobs.claim(lane, element)
         self._jobs.work_off()
 
+    def _controlled(self, word: str) -> None:
+        """A word from the control list."""
+        verb, _, rest = word.partition(" ")
+        if verb == "look":
+            self._presence.again()
+        elif verb == "protocol":
+            self._presence.other_protocol(rest)
+        elif verb == "pass":
+            self._jobs.refusals.pass_over(rest)
+        elif verb == "strike":
+            self._jobs.refusals.strike(rest)
+        else:
+            self._jobs.control(word)
+
     def _complete(self) -> None:
-        function = self._jobs.ended()
-        if function is None:
+        lane = self._jobs.ended()
+        if lane is None:
             return
         free = self._children.free()
         if free and not self._signals.count and self._links.popping != "control" and self._jobs.lone_ended():
@@ -288,29 +290,35 @@ class Worker:
             self._busy_since = None
             self._jobs.complete_lone(free[0], pop)
         else:
-            self._jobs.complete(self._next_take(function))
+            self._jobs.complete(self._next_take(lane))
 
-    def _next_take(self, function: str) -> Take | None:
+    def _next_take(self, lane: str) -> Take | None:
         free = self._children.free()
         if self._links.popping == "queues":
             free = free[1:]  # one is promised to the pop
-        return self._jobs.wanted(function, free) if not self._signals.count and self._fair(function) else None
+        lanes = self._lanes()
+        is_passed_over = lanes is not self._presence.lanes and lane not in lanes
+        if self._signals.count or is_passed_over or not self._fair(lane, lanes):
+            return None
+        return self._jobs.wanted(lane, free)
 
-    def _fair(self, function: str) -> bool:
+    def _lanes(self) -> Sequence[str]:
+        """The lanes from which this worker takes jobs at present."""
+        return self._jobs.refusals.taken(self._presence.lanes)
+
+    def _fair(self, lane: str, lanes: Sequence[str]) -> bool:
         now = time.monotonic()
         if policy.may_take_next(
-            others=len(self._children.functions) > 1,
-            since_pop_seconds=now - self._turn.popped_at,
+            others=len(lanes) > 1,
+            since_pop_seconds=now - self._turns.popped_at,
             taken=self._jobs.taken,
             slots=self._children.count,
             timings=self._timings,
         ):
             return True
-        if not self._links.up or self._links.command.any_queued(
-            [other for other in self._children.functions if other != function]
-        ):
+        if not self._links.up or self._links.command.any_queued([other for other in lanes if other != lane]):
             return False
-        self._turn.popped_at, self._jobs.taken = now, 0  # a BLPOP would have found no more than this look
+        self._turns.popped_at, self._jobs.taken = now, 0  # a BLPOP would have found no more than this look
         return True
 
     # --- children and template -----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Stored:
 
 @dataclass
 class Snapshot:
-    """`lists` and `ledgers` by function, in order; `holders`: what current and held say; replies by client."""
+    """`lists` and `ledgers` by lane, in order; `holders`: what current and held say; replies by client."""
 
     jobs: dict[str, Stored]
     lists: dict[str, list[tuple[int, str]]]
@@ -41,7 +41,7 @@ class Snapshot:
         cls,
         bench: Bench,
         ids: Sequence[str],
-        functions: Sequence[str],
+        lanes: Sequence[str],
         workers: Sequence[str],
         clients: Sequence[str],
         addresses: Sequence[str],
@@ -51,10 +51,10 @@ class Snapshot:
         for id in ids:
             commands += [("HGETALL", named("job", id))]
             commands += [("STRLEN", named("call", id)), ("GET", named("result", id))]
-        for function in functions:
-            commands += [("LRANGE", named("queue", function), 0, -1)]
-            commands += [("ZRANGE", named("queued", function), 0, -1, "WITHSCORES")]
-            commands += [("HGETALL", named("current", function))]
+        for lane in lanes:
+            commands += [("LRANGE", named("queue", lane), 0, -1)]
+            commands += [("ZRANGE", named("queued", lane), 0, -1, "WITHSCORES")]
+            commands += [("HGETALL", named("current", lane))]
         commands += [("HGETALL", named("held", worker)) for worker in workers]
         commands += [("LRANGE", named("reply", client), 0, -1) for client in clients]
         commands += [("GET", named("join", address)) for address in addresses]
@@ -68,10 +68,10 @@ class Snapshot:
                 # A big call is SET before `submit` has its say.
                 assert call_bytes == 0 or call_bytes > policy.BESIDE_BYTES, f"{id}: a call without a job"
                 assert result is None, f"{id}: a result without a job"
-        for function in functions:
-            snapshot.lists[function] = [_element(element) for element in next(answers)]
-            snapshot.ledgers[function] = _scores(next(answers))
-            snapshot.holders[f"current:{function}"] = _texts(next(answers))
+        for lane in lanes:
+            snapshot.lists[lane] = [_element(element) for element in next(answers)]
+            snapshot.ledgers[lane] = _scores(next(answers))
+            snapshot.holders[f"current:{lane}"] = _texts(next(answers))
         for worker in workers:
             snapshot.holders[f"held:{worker}"] = _texts(next(answers))
         for client in clients:
@@ -82,10 +82,10 @@ class Snapshot:
                 snapshot.joins[address] = id.decode()
         return snapshot
 
-    def live_elements(self, function: str) -> list[tuple[int, str]]:
+    def live_elements(self, lane: str) -> list[tuple[int, str]]:
         """Those elements of the list that the ledger knows."""
-        ledger = self.ledgers[function]
-        return [(stamp, id) for stamp, id in self.lists[function] if ledger.get(id) == stamp]
+        ledger = self.ledgers[lane]
+        return [(stamp, id) for stamp, id in self.lists[lane] if ledger.get(id) == stamp]
 
 
 def check(model: Model, snapshot: Snapshot) -> None:
@@ -106,6 +106,8 @@ def _check_job(job: Job, stored: Stored) -> None:
     assert (job.id, fields["state"], fields.get("fence", "")) == (job.id, job.state, job.fence)
     for name, count in (("attempts", job.attempts), ("crashes", job.crashes), ("losses", job.losses)):
         assert int(fields.get(name, "0")) == count, f"{job.id}: {name}"
+    assert fields["lane"] == job.lane, "no job leaves its lane"
+    assert fields.get("refused_by", "").split() == job.refused_by, f"{job.id}: who refused it"
     assert {name[8:] for name in fields if name.startswith("waiting:")} == job.waiting, job.id
     assert ("stamp" not in fields) if job.state == "queued" else ("stamp" in fields or "submitted" in fields), job.id
     assert len(fields.get("stamp", "1" * 16)) == 16, f"{job.id}: a stamp has 16 digits"
@@ -120,11 +122,11 @@ def _check_job(job: Job, stored: Stored) -> None:
 
 
 def _check_queues(model: Model, snapshot: Snapshot) -> None:
-    for function, ledger in snapshot.ledgers.items():
-        queued = {job.id for job in model.jobs.values() if job.state == "queued" and job.function == function}
+    for lane, ledger in snapshot.ledgers.items():
+        queued = {job.id for job in model.jobs.values() if job.state == "queued" and job.lane == lane}
         assert set(ledger) == queued, "the ledger names exactly the queued jobs"
         assert len(set(ledger.values())) == len(ledger), "two jobs with one stamp"
-        elements = snapshot.lists[function]
+        elements = snapshot.lists[lane]
         assert elements == sorted(set(elements)), "the list is sorted and names nothing twice"
 
 
@@ -137,10 +139,10 @@ def _check_holders(model: Model, snapshot: Snapshot) -> None:
             if kind == "current":
                 current[value.split(" ")[0], owner, name] += 1
             else:
-                function, _, rest = name.partition(":")
-                held[owner, function, rest] += 1
+                lane, _, rest = name.partition(":")
+                held[owner, lane, rest] += 1
     running = Counter(
-        (job.worker, job.function, f"{job.id}:{job.fence}") for job in model.jobs.values() if job.state == "running"
+        (job.worker, job.lane, f"{job.id}:{job.fence}") for job in model.jobs.values() if job.state == "running"
     )
     assert current == running
     assert held == running

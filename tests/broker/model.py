@@ -8,11 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from simpledist import policy
-from simpledist.broker.records import Claimed, Ended, Failed, Held
+from simpledist.broker.lane import function_of, parsed
+from simpledist.broker.records import NO_KEY, Claimed, Ended, Failed, Held
 
 ENDED = ("succeeded", "failed", "cancelled")
+PASS_MS = 1000
+
+
+class Kind(NamedTuple):
+    """What parts calls and workers: the code of their function, the key that signs, the protocol."""
+
+    digest: str = ""
+    key: str = NO_KEY
+    protocol: int = policy.PROTOCOL
+
+
+KIND = Kind()
+ANYBODY = Kind("", "", 0)  # the wish that everybody meets
+
+
+@dataclass
+class Offer:
+    """One function of one worker: its lane, and until when the worker passes over it."""
+
+    lane: str
+    kind: Kind
+    passes_until: int = 0
+
+
+def code_lane(lane: str) -> str:
+    """The lane without tags and priority."""
+    return str(parsed(lane)._replace(tags=(), priority=""))
 
 
 @dataclass(frozen=True)
@@ -29,9 +58,10 @@ class Job:
     """One accepted job; `fence`, `worker`, `since` and `nonce` belong to its current attempt."""
 
     id: str
-    function: str
+    lane: str
     call: bytes
     waiting: set[str]
+    refused_by: list[str] = field(default_factory=list[str])
     state: str = "queued"
     attempts: int = 0
     crashes: int = 0
@@ -52,7 +82,7 @@ class Row:
     """A worker's row; `dead` is when it was expelled."""
 
     connection: str
-    functions: tuple[str, ...]
+    functions: dict[str, Offer]
     beat: int
     offers: bool = True
     dead: int | None = None
@@ -70,7 +100,8 @@ class Model:
     joins: dict[str, str] = field(default_factory=dict[str, str])  # address -> job id
     kept: dict[str, tuple[str, bytes]] = field(default_factory=dict[str, "tuple[str, bytes]"])  # by address
     cleared: dict[str, int] = field(default_factory=dict[str, int])
-    idle: dict[str, str] = field(default_factory=dict[str, str])  # function -> the worker that waits for a lone job
+    lanes: dict[str, dict[str, Kind]] = field(default_factory=dict[str, "dict[str, Kind]"])  # by function: their code
+    idle: dict[str, str] = field(default_factory=dict[str, str])  # lane -> the worker that waits for a lone job
     given: dict[str, list[Held]] = field(default_factory=dict[str, "list[Held]"])  # by worker: not taken yet
     replies: list[tuple[str, str, str, str]] = field(default_factory=list["tuple[str, str, str, str]"])
 
@@ -85,8 +116,93 @@ class Model:
     def fresh(self, worker: str) -> bool:
         return self.now - self.workers[worker].beat < 10_000
 
-    def live(self, function: str) -> bool:
-        return any(row.offers and function in row.functions and self.fresh(id) for id, row in self.workers.items())
+    def offers_of(self, function: str) -> dict[str, Offer]:
+        """By worker; the live ones only."""
+        return {
+            id: row.functions[function]
+            for id, row in self.workers.items()
+            if row.offers and function in row.functions and self.fresh(id)
+        }
+
+    def live(self, lane: str, wish: Kind = ANYBODY) -> str:
+        """What `live` answers, without the words for people behind it; but for "moved" all lanes that it may name."""
+        offers = self.offers_of(function_of(lane)).values()
+        ours = [one for one in offers if wish == ANYBODY or one.kind.protocol == wish.protocol]
+        if not ours:
+            return "no_worker"
+        if not (ours := [one for one in ours if wish == ANYBODY or one.kind.key == wish.key]):
+            return "key"
+        if not (ours := [one for one in ours if not wish.digest or one.kind.digest == wish.digest]):
+            return "other_code"
+        if any(one.lane == code_lane(lane) for one in ours):
+            return "ok"
+        return "moved " + " ".join(sorted({one.lane for one in ours}))
+
+    def offers_lane(self, worker: str, lane: str) -> bool:
+        """Whether it offers this lane and does not pass over it."""
+        row = self.workers.get(worker)
+        offer = row.functions.get(function_of(lane)) if row and row.offers else None
+        return offer is not None and offer.lane == code_lane(lane) and offer.passes_until <= self.now
+
+    def another_takes(self, lane: str, but: Iterable[str]) -> bool:
+        others = self.workers.keys() - set(but)
+        return any(self.fresh(other) and self.offers_lane(other, lane) for other in others)
+
+    def pass_over(self, worker: str, lane: str) -> None:
+        """A worker refused a job of this lane."""
+        row = self.workers.get(worker)
+        offer = row.functions.get(function_of(lane)) if row and row.offers else None
+        if offer is not None and offer.passes_until > self.now:
+            return
+        if offer is not None:
+            offer.passes_until = self.now + PASS_MS
+        if self.idle.get(lane) == worker:
+            del self.idle[lane]
+
+    # --- lanes ---------------------------------------------------------------------------------------------------
+
+    def _in_use(self, assigned: str) -> bool:
+        on_it = (job for job in self.jobs.values() if job.state in ("queued", "running"))
+        if any(code_lane(job.lane) == assigned for job in on_it):
+            return True
+        return any(offer.lane == assigned for offer in self.offers_of(function_of(assigned)).values())
+
+    def _assign(self, function: str, kind: Kind) -> str:
+        """The lane of a code: the first one has the plain lane, which is given anew when nothing hangs on it."""
+        known, code = self.lanes.setdefault(function, {}), kind._replace(key=NO_KEY)
+        mine = next((lane for lane, its in known.items() if its == code and lane == code_lane(lane)), None)
+        if mine == function:
+            return function
+        owner = known.get(function) or next(
+            (one.kind._replace(key=NO_KEY) for one in self.offers_of(function).values() if one.lane == function), None
+        )
+        free = owner in (None, code) or not self._in_use(function)
+        if free and not (mine and self._in_use(mine)):
+            known.update({lane: code for lane in known if code_lane(lane) == function})
+            known[function] = code
+            if mine:
+                self._forget(function, mine)
+            return function
+        if mine is None:
+            for lane in [lane for lane in known if lane not in (function, *self._variants(known))]:
+                if not self._in_use(lane):
+                    self._forget(function, lane)
+            mine = f"{function}~{kind.digest[:12] or f'{kind.protocol:012x}'}"
+            known[mine] = code
+        return mine
+
+    @staticmethod
+    def _variants(known: dict[str, Kind]) -> list[str]:
+        return [lane for lane in known if lane != code_lane(lane)]
+
+    def _forget(self, function: str, assigned: str) -> None:
+        for lane in [lane for lane in self.lanes[function] if code_lane(lane) == assigned]:
+            del self.lanes[function][lane]
+
+    def lanes_of(self, function: str, kind: Kind) -> set[str]:
+        """All lanes that a worker of this kind takes jobs from."""
+        code = kind._replace(key=NO_KEY)
+        return {lane for lane, its in self.lanes.get(function, {}).items() if its == code}
 
     def registered(self, worker: str) -> bool:
         return worker in self.workers and self.workers[worker].dead is None
@@ -121,7 +237,8 @@ class Model:
 
     def submit(
         self,
-        function: str,
+        lane: str,
+        wish: Kind,
         client: str,
         connection: str,
         calls: Sequence[tuple[str, bytes, Content | None]],
@@ -129,7 +246,8 @@ class Model:
         require: bool,
         crashes: int = 0,
     ) -> list[str]:
-        queued = sum(job.state == "queued" and job.function == function for job in self.jobs.values())
+        queued = sum(job.state == "queued" and job.lane == lane for job in self.jobs.values())
+        function = function_of(lane)
         room = len(calls) if max_queue is None else max_queue - queued
         words: list[str] = []
         for id, call, content in calls:
@@ -141,8 +259,8 @@ class Model:
                 words.append("done")
             elif content and content.cache and content.address in self.kept:
                 words.append("cached")
-            elif require and not self.live(function):
-                words.append("no_worker")
+            elif require and (answer := self.live(lane, wish)) != "ok":
+                words.append(answer)
             elif leader:
                 words.append(f"joined {leader.id}")
                 leader.waiting.add(client)
@@ -151,7 +269,7 @@ class Model:
                 words.append("full")
             else:
                 words.append("queued")
-                self.jobs[id] = Job(id, function, call, {client}, content=content, crashes=crashes)
+                self.jobs[id] = Job(id, lane, call, {client}, content=content, crashes=crashes)
                 if content:
                     self.jobs[id].cache = content.cache
                     self.jobs[id].generation = self.cleared.get(function, 0)
@@ -160,18 +278,33 @@ class Model:
             if words[-1] in ("exists", "done"):
                 self.jobs[id].waiting.add(client)
         self._client_beats(client, connection)
+        if words.count("queued"):
+            self._open(lane)
         if words.count("queued") == 1:
-            self._give(function, calls[words.index("queued")][0], queued)
+            self._give(lane, wish, calls[words.index("queued")][0], queued)
         return words
 
-    def _give(self, function: str, id: str, queued: int) -> None:
-        worker = self.idle.pop(function, None)
+    def _open(self, lane: str) -> None:
+        """A lane with a priority is known from its first job on, to those who offer its code."""
+        function = function_of(lane)
+        kinds = [one.kind for one in self.all_offers(function) if one.lane == code_lane(lane)]
+        if lane != code_lane(lane) and lane not in self.lanes.get(function, {}) and kinds:
+            self.lanes[function][lane] = kinds[0]._replace(key=NO_KEY)
+
+    def all_offers(self, function: str) -> list[Offer]:
+        """Also those of workers that may be dead."""
+        rows = [row for row in self.workers.values() if row.offers and function in row.functions]
+        return [row.functions[function] for row in rows]
+
+    def _give(self, lane: str, wish: Kind, id: str, queued: int) -> None:
+        worker = self.idle.pop(lane, None)
         if worker is None or queued or worker not in self.workers or not self.fresh(worker):
             return
-        row = self.workers[worker]
-        if row.offers and function in row.functions:
-            self._run(self.jobs[id], worker, "", "given")
-            self.given.setdefault(worker, []).append(Held(function, id, ""))
+        if self.offers_lane(worker, lane):
+            kind = self.workers[worker].functions[function_of(lane)].kind
+            if kind[1:] == wish[1:] and wish.digest in ("", kind.digest):
+                self._run(self.jobs[id], worker, "", "given")
+                self.given.setdefault(worker, []).append(Held(lane, id, ""))
 
     def fences(self, fences: dict[str, str]) -> None:
         """What was given has the fences that Redis chose: of each job id."""
@@ -181,7 +314,7 @@ class Model:
                     helds[i] = held._replace(fence=fences[held.id])
                     self.jobs[held.id].fence = fences[held.id]
 
-    def is_idle(self, worker: str, function: str, idle_for: str, slots: int, taken: int, *, completes: bool) -> None:
+    def is_idle(self, worker: str, lane: str, idle_for: str, slots: int, taken: int, *, completes: bool) -> None:
         """A worker asked for jobs on so many slots and got so many: it waits for one more, or its slots are full."""
         full = taken >= slots
         if idle_for and (full or not taken):
@@ -189,9 +322,8 @@ class Model:
                 del self.idle[idle_for]
             elif full and self.given.get(worker):
                 self._release(self.given[worker].pop(0))
-        row = self.workers[worker]
-        if completes and slots and not taken and row.offers and function in row.functions:
-            self.idle[function] = worker
+        if completes and slots and not taken and self.offers_lane(worker, lane):
+            self.idle[lane] = worker
 
     def _leader(self, content: Content | None) -> Job | None:
         job = self.jobs.get(self.joins.get(content.address, "")) if content and content.join else None
@@ -213,7 +345,11 @@ class Model:
         self.suspects.pop(client or "", None)
         for id in ids:
             job = self.jobs.get(id)
-            words.append("gone" if job is None else "ended" if job.state in ENDED else "cancelled")
+            if job is not None and job.state in ENDED:
+                lost = job.state != "cancelled" and not job.why and job.outcome is None
+                words.append("gone" if lost else "ended")
+            else:
+                words.append("gone" if job is None else "cancelled")
             if job is None or job.state in ENDED:
                 continue
             if client is None:
@@ -235,7 +371,7 @@ class Model:
                 if not job.waiting and job.state in ENDED:
                     del self.jobs[id]
 
-    def nudge(self, client: str, connection: str, run_id: str, ids: Iterable[str]) -> list[str]:
+    def nudge(self, client: str, connection: str, run_id: str, ids: Iterable[str], wish: Kind) -> list[str]:
         self._client_beats(client, connection)
         self.judge(run_id)
         for other in [one for one in self.clients if not self.client_alive(one)]:
@@ -246,8 +382,8 @@ class Model:
         for id in ids:
             job = self.jobs.get(id)
             word = "missing" if job is None or job.state == "cancelled" else job.state
-            if job and word == "queued" and not self.live(job.function):
-                word = "no_worker"
+            if job and word == "queued" and (answer := self.live(job.lane, wish)) != "ok":
+                word = answer
             words.append(word)
         return words
 
@@ -255,7 +391,7 @@ class Model:
 
     def repeated(self, worker: str, nonce: str) -> set[Held]:
         """What a verb that is sent again must give again."""
-        return {Held(job.function, job.id, job.fence) for job in self.of(worker) if job.nonce == nonce}
+        return {Held(job.lane, job.id, job.fence) for job in self.of(worker) if job.nonce == nonce}
 
     def took(self, worker: str, nonce: str, claimed: Sequence[Claimed], gone: set[str], spent: set[str]) -> None:
         """What Redis handed out, and the queued jobs that it dropped or ended instead."""
@@ -274,7 +410,9 @@ class Model:
             assert job.attempts < policy.ATTEMPT_CAP, f"{job.id} was claimed once too often"
             self._run(job, worker, one.held.fence, nonce)
             assert one.attempt == job.attempts
-            assert one.held.function == job.function
+            assert one.held.lane == job.lane
+            refused = worker in job.refused_by and self.another_takes(job.lane, [worker])
+            assert not refused, f"{job.id} was claimed by {worker}, which had refused it"
             assert one.call in (job.call, None)
 
     def complete(self, worker: str, ended: Iterable[Ended]) -> list[str]:
@@ -291,9 +429,11 @@ class Model:
             else:
                 words.append("succeeded" if one.kind == "value" else "failed")
                 job.worker = worker
-                kept = job.cache and one.kind == "value" and job.generation == self.cleared.get(job.function, 0)
+                kept = (
+                    job.cache and one.kind == "value" and job.generation == self.cleared.get(function_of(job.lane), 0)
+                )
                 if kept and job.content:
-                    self.kept[job.content.address] = (job.function, bytes(one.outcome))
+                    self.kept[job.content.address] = (function_of(job.lane), bytes(one.outcome))
                 self._finish(job, words[-1], outcome=bytes(one.outcome))
         return words
 
@@ -311,6 +451,11 @@ class Model:
             else:
                 job.crashes += one.why == "crashed"
                 again = one.why == "crashed" and job.crashes < policy.CRASH_CAP
+                if one.refused and not again and len(job.refused_by) + 1 < policy.REFUSAL_CAP:
+                    again = self.another_takes(job.lane, [worker, *job.refused_by])
+                    if again:
+                        self.pass_over(worker, job.lane)
+                        job.refused_by.append(worker)
                 words.append("requeued" if again else "failed")
                 self._requeue(job) if again else self._finish(job, "failed", one.why)
         return words
@@ -320,11 +465,18 @@ class Model:
         return [self._release(one) for one in held]
 
     def beat(
-        self, worker: str, connection: str, held: Sequence[Held], functions: tuple[str, ...] | None
+        self,
+        worker: str,
+        connection: str,
+        held: Sequence[Held],
+        functions: tuple[str, ...] | None,
+        kind: Kind = KIND,
     ) -> tuple[bool, list[Held], list[Held]]:
         self.suspects.pop(worker, None)
         if functions is not None:
-            self.workers[worker] = Row(connection, functions, self.now)
+            self.workers[worker] = Row(connection, {}, self.now)
+            offered = {name: Offer(self._assign(name, kind), kind) for name in functions}
+            self.workers[worker].functions.update(offered)
         elif not self.registered(worker) or (
             self.workers[worker].connection != connection and not self._all_well(worker, held)
         ):
@@ -336,6 +488,8 @@ class Model:
             job = self.jobs.get(one.id)
             if job is None:
                 missing.append(one)
+            elif job.lane != one.lane:
+                stop.append(one)
             elif job.state in ENDED or not self.waited_for(job):
                 stop.append(one)
                 if job.fence == one.fence:
@@ -345,7 +499,7 @@ class Model:
             elif job.fence != one.fence:
                 stop.append(one)
         for job in self.of(worker):
-            one = Held(job.function, job.id, job.fence)
+            one = Held(job.lane, job.id, job.fence)
             if one not in held and self.now - job.since >= 1000:
                 self._release(one)
         return True, stop, missing
@@ -353,7 +507,7 @@ class Model:
     def _all_well(self, worker: str, held: Sequence[Held]) -> bool:
         """Whether a beat has nothing to tell, so that it does not matter over which connection it came."""
         mine = self.of(worker)
-        named = sorted(Held(job.function, job.id, job.fence) for job in mine)
+        named = sorted(Held(job.lane, job.id, job.fence) for job in mine)
         return sorted(held) == named and all(self.waited_for(job) for job in mine)
 
     def leave(self, one: str, final: bool) -> None:
@@ -362,7 +516,7 @@ class Model:
             self.workers[one].offers = False
         if final:
             for job in self.of(one):
-                self._release(Held(job.function, job.id, job.fence))
+                self._release(Held(job.lane, job.id, job.fence))
             self.workers.pop(one, None)
             self.given.pop(one, None)
             if self.clients.pop(one, None):
@@ -441,5 +595,5 @@ class Model:
     def wipe(self) -> None:
         for everything in (self.jobs, self.workers, self.clients, self.suspects, self.replies):
             everything.clear()
-        for everything in (self.joins, self.kept, self.cleared, self.idle, self.given):
+        for everything in (self.joins, self.kept, self.cleared, self.idle, self.given, self.lanes):
             everything.clear()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from simpledist.broker.records import Claimed, Held
+from simpledist.broker.records import Claimed, Held, Wish
 from tests.broker.bench import Bench
 
 
@@ -28,7 +28,8 @@ def test_a_worker_registers_with_its_row_and_offers(bench: Bench) -> None:
     bench.worker("w1", "fib", "gcd@2")
     assert json.loads(bench.hash(bench.keys.workers)["w1"])["functions"] == ["fib", "gcd@2"]
     assert bench.hash(bench.keys.heartbeats) == {"w1": str(bench.now_ms)}
-    assert bench.hash(bench.keys.named("offers", "gcd@2")) == {"w1": str(bench.now_ms)}
+    offer = json.loads(bench.hash(bench.keys.named("offers", "gcd@2"))["w1"])
+    assert (offer["lane"], offer["digest"], offer["since"]) == ("gcd@2", "", bench.now_ms)
     assert set(bench.redis("SMEMBERS", bench.keys.functions)) == {b"fib", b"gcd@2"}
 
 
@@ -161,7 +162,7 @@ def test_a_worker_back_from_silence_goes_on_with_what_nobody_else_began(bench: B
 def test_a_drain_withdraws_the_offers_and_keeps_what_runs(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.leave("w1", final=False) == 0
     assert bench.submit("c1-2") == ["no_worker"]
-    assert bench.broker.nudge("c1", "run1:200", [], ["fib"]).live == {"fib": False}
+    assert bench.broker.nudge("c1", "run1:200", [], {"fib": Wish()}).live == {"fib": "no_worker"}
     assert beat(bench, claimed.held) == (True, [], [])
     assert bench.succeed(claimed) == "succeeded"
 

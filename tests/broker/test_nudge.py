@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simpledist.broker.records import Failed, Reply, Suspect
+from simpledist.broker.records import Failed, Reply, Suspect, Wish
 from tests.broker.bench import RUN_ID, Bench
 
 CONNECTION = "run1:200"
@@ -54,8 +54,8 @@ def test_a_queued_job_hears_that_no_worker_is_left(bench: Bench) -> None:
 
 def test_it_tells_of_functions_whether_a_live_worker_is_there(bench: Bench) -> None:
     bench.worker("w1", "fib")
-    nudged = bench.broker.nudge("c1", CONNECTION, [], ["fib", "gcd"])
-    assert nudged.live == {"fib": True, "gcd": False}
+    nudged = bench.broker.nudge("c1", CONNECTION, [], {"fib": Wish(), "gcd": Wish()})
+    assert nudged.live == {"fib": "ok", "gcd": "no_worker"}
 
 
 def test_a_popped_and_lost_element_is_back_within_a_second_of_nudges(bench: Bench) -> None:

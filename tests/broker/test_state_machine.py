@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from simpledist.broker.broker import job_label, parse_given
-from simpledist.broker.records import Claimed, Ended, Failed, Held, Reply, Take
+from simpledist.broker.lane import function_of, parsed
+from simpledist.broker.records import Claimed, Ended, Failed, Held, Reply, Take, Traits, Wish
 from tests.broker.bench import CLOCK_KEY, Bench
 from tests.broker.invariants import Snapshot, check
-from tests.broker.model import ENDED, Content, Model
+from tests.broker.model import ENDED, Content, Kind, Model
 from tests.key_leaks import key_leaks
 
 EXAMPLES = int(os.environ.get("SIMPLEDIST_EXAMPLES", "60"))
@@ -26,19 +27,27 @@ FUNCTIONS = ("fib", "gcd@2")
 CLIENTS = ("c1", "c2")
 WORKERS = ("w1", "w2", "w3")
 MOST_IDS = 24
+KIND = Kind()
+CODES = (KIND, Kind(digest="aaaaaaaaaaaaaaaa"), Kind(digest="bbbbbbbbbbbbbbbb"), Kind(protocol=9))
+KINDS = (*CODES, Kind(key="11111111"), Kind(digest="aaaaaaaaaaaaaaaa", key="11111111"))
+MARKS = ("", "~aaaaaaaaaaaa", "~bbbbbbbbbbbb", "~000000000009", f"~{KIND.protocol:012x}")
+LANES = [function + mark + priority for function in FUNCTIONS for mark in MARKS for priority in ("", "!high")]
 
 T = TypeVar("T")
 
 function_names = st.sampled_from(FUNCTIONS)
+lane_names = st.one_of(function_names, function_names, function_names, st.sampled_from(LANES))
+kinds_of_calls = st.sampled_from([KIND] * 8 + list(KINDS))
+kinds_of_workers = st.sampled_from([KIND] * 6 + list(KINDS))
 client_names = st.sampled_from(CLIENTS)
 worker_names = st.sampled_from(WORKERS)
 masks = st.integers(0, 2**16 - 1)
 sizes = st.sampled_from([3, 3, 3, 5_000, 70_000])
-whys = st.sampled_from(["crashed", "crashed", "worker_error", "undecodable", "too_big"])
+whys = st.sampled_from(["crashed", "crashed", "worker_error", "worker_error", "undecodable", "too_big"])
 spans = st.sampled_from([1, 100, 200, 500, 500, 500, 1_000, 1_000, 1_100, 2_500, 5_000, 10_000, 60_000, 120_000])
 contents = st.sampled_from([None, ("a", True, False), ("a", False, True), ("a", True, True), ("b", True, True)])
 aheads = st.sampled_from([0, 0, 0, 1, 2])
-idle_fors = st.sampled_from(["", *FUNCTIONS])
+idle_fors = st.sampled_from(["", *FUNCTIONS, *FUNCTIONS, "fib!high", "fib~aaaaaaaaaaaa"])
 CACHE_SECONDS = 86_400.0
 chance = st.integers(0, 11).map(lambda n: n == 0)
 
@@ -46,6 +55,19 @@ chance = st.integers(0, 11).map(lambda n: n == 0)
 def some(mask: int, items: Sequence[T]) -> list[T]:
     """Those of the last 16 items whose bit is set."""
     return [item for i, item in enumerate(items[-16:]) if mask >> i & 1]
+
+
+def assert_answers(words: list[str], expected: list[str], lane: str) -> None:
+    """Redis says a word more to people: whose fault it is. Of several lanes a call may be sent to any."""
+    assert len(words) == len(expected)
+    for word, its in zip(words, expected, strict=True):
+        kind, _, more = word.partition(" ")
+        if its.startswith("moved "):
+            assert kind == "moved"
+            assert str(parsed(more)._replace(priority="")) in its.split()[1:]
+            assert not lane or parsed(more).priority == parsed(lane).priority
+        else:
+            assert (word if its.startswith("joined ") else kind) == its
 
 
 def label(id: str, content: Content | None) -> str:
@@ -73,7 +95,7 @@ class Machine(RuleBasedStateMachine):
         self.last_claim: dict[str, Any] = {}
         self.last_complete: dict[str, Any] = {}
         self.last_beats: dict[str, list[Any]] = {worker: [] for worker in WORKERS}
-        self.rows: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.rows: dict[str, tuple[str, tuple[str, ...], Kind]] = {}
         self.connections = 100
         self.runs = 1
         self.had_any = False  # whether any worker ever held anything
@@ -81,9 +103,7 @@ class Machine(RuleBasedStateMachine):
     # --- after each step -----------------------------------------------------------------------------------------
 
     def look(self) -> Snapshot:
-        self.snapshot = Snapshot.take(
-            self.bench, list(self.functions), FUNCTIONS, WORKERS, CLIENTS, list(self.model.joins)
-        )
+        self.snapshot = Snapshot.take(self.bench, list(self.functions), LANES, WORKERS, CLIENTS, list(self.model.joins))
         return self.snapshot
 
     def checked(self) -> None:
@@ -103,9 +123,9 @@ class Machine(RuleBasedStateMachine):
         """Most lives begin with workers that offer everything, and with something to do."""
         for worker in WORKERS[:workers]:
             self.register(worker, FUNCTIONS)
-        self.submit("c1", function, count, 0, None, None, require=False, size=3)
+        self.submit("c1", function, KIND, count, 0, None, None, require=False, size=3)
         for client in CLIENTS if content else ():
-            self.submit(client, function, 1, 0, None, content, require=False, size=3)
+            self.submit(client, function, KIND, 1, 0, None, content, require=False, size=3)
 
     @rule(stale=masks)
     def live_on(self, stale: int) -> None:
@@ -119,7 +139,8 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         client=client_names,
-        function=function_names,
+        lane=lane_names,
+        kind=kinds_of_calls,
         new=st.integers(0, 4),
         old=masks,
         max_queue=st.sampled_from([None, None, None, None, 0, 2, 5]),
@@ -131,7 +152,8 @@ class Machine(RuleBasedStateMachine):
     def submit(
         self,
         client: str,
-        function: str,
+        lane: str,
+        kind: Kind,
         new: int,
         old: int,
         max_queue: int | None,
@@ -141,6 +163,8 @@ class Machine(RuleBasedStateMachine):
         size: int,
         crashes: int = 0,
     ) -> None:
+        function = function_of(lane)
+        require = require or lane not in FUNCTIONS  # no worker looks for a lane that nobody has offered
         ids = some(old & 0b101, [id for id, its in self.functions.items() if its == function])
         ids += [f"{client}-{len(self.functions) + n}" for n in range(min(new, MOST_IDS - len(self.functions)))]
         shared = Content(f"{content[0]}-{function}", *content[1:]) if content else None
@@ -156,7 +180,14 @@ class Machine(RuleBasedStateMachine):
         connection = self.new_connection()
         labelled = [(label(id, content), call) for id, call, content in calls]
         submitted = self.broker.submit(
-            function, client, connection, labelled, max_queue=max_queue, require_worker=require, crashes=crashes
+            lane,
+            client,
+            connection,
+            labelled,
+            wish=Wish(key=kind.key, digest=kind.digest, protocol=kind.protocol),
+            max_queue=max_queue,
+            require_worker=require,
+            crashes=crashes,
         )
         for (_, _, its), word in zip(calls, submitted.words, strict=True):
             if isinstance(word, Reply):
@@ -164,7 +195,8 @@ class Machine(RuleBasedStateMachine):
                 assert (word.place, word.result) == ("cached", self.model.kept[its.address][1])
         words = ["cached" if isinstance(word, Reply) else word for word in submitted.words]
         self.functions.update(dict.fromkeys(ids, function))
-        assert words == self.model.submit(function, client, connection, calls, max_queue, require, crashes)
+        expected = self.model.submit(lane, kind, client, connection, calls, max_queue, require, crashes)
+        assert_answers(words, expected, lane)
         self.model.fences({id: stored.fields.get("fence", "") for id, stored in self.look().jobs.items()})
         self.checked()
 
@@ -197,13 +229,14 @@ class Machine(RuleBasedStateMachine):
     def nudge(self, client: str, mask: int, asked: int) -> None:
         jobs = [(function, id) for id, function in some(mask, list(self.functions.items()))]
         connection = self.new_connection()
-        nudged = self.broker.nudge(client, connection, jobs, some(asked, FUNCTIONS))
-        expected = self.model.nudge(client, connection, self.bench.link.run_id, [id for _, id in jobs])
+        nudged = self.broker.nudge(client, connection, jobs, dict.fromkeys(some(asked, FUNCTIONS), Wish()))
+        expected = self.model.nudge(client, connection, self.bench.link.run_id, [id for _, id in jobs], KIND)
         words = [word.state if isinstance(word, Reply) else word for word in nudged.words]
-        assert words == expected
+        assert_answers(words, expected, "")
         for word, (_, id) in zip(nudged.words, jobs, strict=True):
             assert not isinstance(word, Reply) or word.id == id
-        assert nudged.live == {function: self.model.live(function) for function in some(asked, FUNCTIONS)}
+        for lane, answer in nudged.live.items():
+            assert_answers([answer], [self.model.live(lane, KIND)], lane)
         for suspect in nudged.suspects:
             assert self.model.workers[suspect.id].connection == suspect.connection
         self.checked()
@@ -215,10 +248,14 @@ class Machine(RuleBasedStateMachine):
 
     # --- worker --------------------------------------------------------------------------------------------------
 
-    @rule(worker=worker_names, offered=st.sampled_from([FUNCTIONS, FUNCTIONS, FUNCTIONS[:1], FUNCTIONS[1:]]))
-    def register(self, worker: str, offered: tuple[str, ...]) -> None:
-        self.rows[worker] = (self.new_connection(), offered)
-        self._beat(worker, self.rows[worker][0], list(self.hands[worker]), offered)
+    @rule(
+        worker=worker_names,
+        offered=st.sampled_from([FUNCTIONS, FUNCTIONS, FUNCTIONS[:1], FUNCTIONS[1:]]),
+        kind=kinds_of_workers,
+    )
+    def register(self, worker: str, offered: tuple[str, ...], kind: Kind = KIND) -> None:
+        self.rows[worker] = (self.new_connection(), offered, kind)
+        self._beat(worker, self.rows[worker][0], list(self.hands[worker]), offered, kind)
 
     @precondition(lambda self: self.rows)
     @rule(worker=worker_names, mask=st.one_of(st.just(2**16 - 1), st.just(2**16 - 1), masks), stale=masks)
@@ -232,12 +269,18 @@ class Machine(RuleBasedStateMachine):
         if self.last_beats[worker]:
             self._beat(worker, *self.last_beats[worker][-1 - which % len(self.last_beats[worker])])
 
-    def _beat(self, worker: str, connection: str, held: list[Held], offered: tuple[str, ...] | None) -> None:
-        self.last_beats[worker] = [*self.last_beats[worker][-5:], (connection, held, offered)]
+    def _beat(
+        self, worker: str, connection: str, held: list[Held], offered: tuple[str, ...] | None, kind: Kind = KIND
+    ) -> None:
+        self.last_beats[worker] = [*self.last_beats[worker][-5:], (connection, held, offered, kind)]
         row = None if offered is None else {"host": "h", "functions": list(offered), "connection": connection}
-        beaten = self.broker.beat(worker, connection, held, row, offered or ())
-        expected = self.model.beat(worker, connection, held, offered)
+        traits = Traits(keys=(kind.key,), protocol=kind.protocol)
+        digests = dict.fromkeys(offered or (), kind.digest)
+        beaten = self.broker.beat(worker, connection, held, row, digests, traits=traits)
+        expected = self.model.beat(worker, connection, held, offered, kind)
         assert (beaten.known, beaten.stop, beaten.missing) == expected
+        mine = [self.model.lanes_of(function, kind) for function in offered or ()]
+        assert set(beaten.lanes) == set[str]().union(*mine), "it takes jobs from the lanes of its code"
         for one in beaten.stop:
             self._drop(worker, one)
         self.checked()
@@ -247,10 +290,10 @@ class Machine(RuleBasedStateMachine):
         if held in self.hands[worker]:
             self.hands[worker].remove(held)
 
-    @rule(function=function_names)
-    def pop(self, function: str) -> None:
-        if self.snapshot.lists.get(function):
-            self.elements.append((function, self.bench.pop(function)))
+    @rule(lane=lane_names)
+    def pop(self, lane: str) -> None:
+        if self.snapshot.lists.get(lane):
+            self.elements.append((lane, self.bench.pop(lane)))
             self.checked()
 
     @precondition(lambda self: self.elements)
@@ -260,7 +303,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(
         worker=worker_names,
-        function=function_names,
+        lane=lane_names,
         mask=masks,
         slots=st.integers(0, 4),
         ahead=aheads,
@@ -271,7 +314,7 @@ class Machine(RuleBasedStateMachine):
     def claim(
         self,
         worker: str,
-        function: str,
+        lane: str,
         mask: int,
         slots: int,
         ahead: int = 0,
@@ -282,10 +325,10 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         if not self.model.registered(worker) and mask & 3 and worker in self.rows:
             self.beat(worker, 2**16 - 1, 0)  # as a worker does, but not always
-        popped = [element for its, element in some(mask, self.elements) if its == function]
+        popped = [element for its, element in some(mask, self.elements) if its == lane]
         if not keep:
             self.elements = [one for one in self.elements if one[1] not in popped]
-        take = Take(function, tuple(range(slots)), ahead=min(ahead, slots), idle_for=idle_for)
+        take = Take(lane, tuple(range(slots)), ahead=min(ahead, slots), idle_for=idle_for)
         arguments = (self.bench.nonce(), popped, take)
         self.last_claim[worker] = arguments
         self._claim(worker, *arguments, again=False, lost=lost)
@@ -308,7 +351,7 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         repeated = self.model.repeated(worker, nonce) if again else set[Held]()
         claimed = self.broker.claim(
-            worker, nonce, take.function, popped, take.slots, ahead=take.ahead, idle_for=take.idle_for, again=again
+            worker, nonce, take.lane, popped, take.slots, ahead=take.ahead, idle_for=take.idle_for, again=again
         )
         if not repeated:
             self.model.suspects.pop(worker, None)
@@ -345,25 +388,39 @@ class Machine(RuleBasedStateMachine):
         elif not self.model.registered(worker):
             assert claimed == []
         else:
-            queued = {id for id, job in self.model.jobs.items() if job.state == "queued"}
+            before = dict(self.model.jobs)
+            queued = {id for id, job in before.items() if job.state == "queued"}
             after = self.look()
             gone = {id for id in queued if id not in after.jobs}
             spent = {id for id in queued - gone if after.jobs[id].fields["state"] == "failed"}
             self.model.took(worker, nonce, claimed, gone, spent)
             slots = len(take.slots)
-            all_slots = slots * sum(
-                row.offers and take.function in row.functions for row in self.model.workers.values()
-            )
-            ours = sum(self.functions[id] == take.function for id in queued)
+            all_slots = slots * len(self.model.all_offers(function_of(take.lane)))
+            ours = sum(id in queued and job.lane == take.lane for id, job in before.items())
             most = max(take.free, min(slots, ours - all_slots)) if take.deep else 0
             assert len(claimed) <= most, "taken from those that are free"
-            assert len(claimed) >= take.free * take.deep or not after.lists[take.function], "slots were left free"
-            self.model.is_idle(worker, take.function, take.idle_for, take.free, len(claimed), completes=completes)
+            left = self._left(worker, take.lane)
+            if left:
+                self._passes(worker, take.lane)
+            assert left or len(claimed) >= take.free * take.deep or not after.lists[take.lane], "slots were left free"
+            self.model.is_idle(worker, take.lane, take.idle_for, take.free, len(claimed), completes=completes)
             assert len({one.slot for one in claimed}) == len(claimed)
         if claimed and not lost:
             self.had_any = True
             self.hands[worker] += [one.held for one in claimed if one.held not in self.hands[worker]]
         self.checked()
+
+    def _left(self, worker: str, lane: str) -> bool:
+        """Whether a job of this lane is left for others, because this worker has refused it."""
+        refused = (job for job in self.model.jobs.values() if job.state == "queued" and job.lane == lane)
+        return any(worker in job.refused_by for job in refused) and self.model.another_takes(lane, [worker])
+
+    def _passes(self, worker: str, lane: str) -> None:
+        """Redis knows whether the worker came across such a job; then it passes over the lane."""
+        key, said = self.bench.keys.control(worker), f"pass {lane}".encode()
+        if said in self.bench.redis("LRANGE", key, 0, -1):
+            self.bench.redis("DEL", key)
+            self.model.pass_over(worker, lane)
 
     @precondition(lambda self: self.had_any)
     @rule(
@@ -372,7 +429,7 @@ class Machine(RuleBasedStateMachine):
         stale=masks,
         kinds=masks,
         size=sizes,
-        taken=st.one_of(st.none(), function_names),
+        taken=st.one_of(st.none(), lane_names),
         slots=st.integers(0, 3),
         ahead=aheads,
         deep=st.integers(0, 1),
@@ -432,8 +489,10 @@ class Machine(RuleBasedStateMachine):
     def fail(self, index: int, mask: int, stale: int, why: str, *, keep: bool) -> None:
         worker = self.busy(index)
         held = [*some(mask, self.hands[worker]), *some(stale & 1, self.past[worker])]
-        failed = [Failed(one, why, "no good") for one in held]
+        refused = why in ("worker_error", "undecodable")
+        failed = [Failed(one, why, "no good", refused) for one in held]
         assert self.broker.fail(worker, failed) == self.model.fail(worker, failed)
+        self.bench.redis("DEL", self.bench.keys.control(worker))  # the worker has heard what it is to pass over
         for one in () if keep else held:
             self._drop(worker, one)
         self.checked()
@@ -480,9 +539,9 @@ class Machine(RuleBasedStateMachine):
             self.advance(round(seconds * 1000))
             self.broker.reap(run_id="", functions=FUNCTIONS)
         self.checked()
-        for function in FUNCTIONS:
-            elements = self.snapshot.live_elements(function)
-            for id, stamp in self.snapshot.ledgers[function].items():
+        for lane in LANES:
+            elements = self.snapshot.live_elements(lane)
+            for id, stamp in self.snapshot.ledgers[lane].items():
                 assert (stamp, id) in elements or (elements and elements[0][0] < stamp), f"{id} was popped and lost"
 
     @rule(ms=spans)
@@ -523,8 +582,8 @@ class Machine(RuleBasedStateMachine):
             self.register("w1", FUNCTIONS)
             self.mend()
             self.reap(0b111, 0, 0, other_run=False)
-            for function in FUNCTIONS:
-                self.claim("w1", function, 0, MOST_IDS, keep=False, lost=False)
+            for lane in sorted({job.lane for job in self.model.jobs.values()}):
+                self.claim("w1", lane, 0, MOST_IDS, keep=False, lost=False)
             self.complete(0, 2**16 - 1, 0, 2**16 - 1, 3, None, 0, lost=False)
         left = {id: job.state for id, job in self.model.jobs.items() if job.state not in ENDED}
         assert not left, f"never ended: {left}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from simpledist import policy
 from simpledist.broker.records import Failed
 from simpledist.errors import RedisRefused
 from simpledist.policy import BATCH_ITEMS, BESIDE_BYTES, INLINE_BYTES
@@ -15,7 +16,7 @@ def test_a_job_is_queued_in_list_and_ledger_under_one_stamp(bench: Bench) -> Non
     assert bench.submit("c1-1", "c1-2") == ["queued", "queued"]
     assert bench.queue() == bench.ledger() == ["c1-1", "c1-2"]
     job = bench.job("c1-1")
-    assert (job["state"], job["function"], job["waiting:c1"]) == ("queued", "fib", "1")
+    assert (job["state"], job["lane"], job["waiting:c1"]) == ("queued", "fib", "1")
     assert "stamp" not in job, "many wait: the ledger has it, and the row gets it when the job runs"
     stamp = f"{float(bench.redis('ZSCORE', bench.keys.named('queued', 'fib'), 'c1-1')):.0f}"
     assert bench.redis("LINDEX", bench.keys.queue("fib"), 0) == f"{stamp}.c1-1".encode()
@@ -125,7 +126,7 @@ def test_a_call_over_64_kb_lies_beside_the_script_and_comes_back_whole(bench: Be
 def test_a_client_is_alive_from_its_first_call_on(bench: Bench) -> None:
     bench.worker()
     bench.submit("c1-1", connection="run1:7")
-    assert bench.hash(bench.keys.clients) == {"c1": f"{bench.now_ms} run1:7"}
+    assert bench.hash(bench.keys.clients) == {"c1": f"{bench.now_ms} run1:7 protocol:{policy.PROTOCOL}"}
 
 
 def test_the_epoch_is_set_once_and_anew_after_a_wipe(bench: Bench) -> None:

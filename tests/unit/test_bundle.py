@@ -45,7 +45,7 @@ def gathered(outcomes: Outcomes, lengths: list[int]) -> list[Future[Any]]:
     calls=st.integers(0, 1000),
 )
 def test_each_call_travels_once_and_what_is_sealed_as_a_chunk_is_one(lengths: list[int], calls: int) -> None:
-    outcomes = Outcomes(Session(Config(url="redis://127.0.0.1:1")), Keyring(), 1)
+    outcomes = Outcomes(Session(Config(url="redis://127.0.0.1:1"), Keyring()), Keyring(), 1)
     outcomes.experience["f"] = policy.Experience().ran(calls, calls * 1e-6)
     futures = gathered(outcomes, lengths)
     bodies: list[bytes] = []

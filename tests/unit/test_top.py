@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from simpledist.cli.live.panes import lane, span
+from simpledist.cli.live.panes import span, track
 from simpledist.cli.live.rates import Meter
 from simpledist.cli.live.screen import View, lines, press
 from simpledist.monitor import FunctionState, RedisState, RunningJob, Snapshot, WorkerState
@@ -114,9 +114,9 @@ def test_a_lane_has_a_cell_a_slot() -> None:
         RunningJob("fib", "c-3", "w", 2, 1, 0.1),
         RunningJob("fib", "c-4", "w", 99, 1, 0.1),
     ]
-    assert lane(worker("w"), running[:1]).plain == "··f·"
-    assert sorted(lane(worker("w"), running).plain) == ["f", "f", "f", "s"]
-    assert lane(worker("w", slots=0), running).plain == ""
+    assert track(worker("w"), running[:1]).plain == "··f·"
+    assert sorted(track(worker("w"), running).plain) == ["f", "f", "f", "s"]
+    assert track(worker("w", slots=0), running).plain == ""
 
 
 def test_redis_away_is_said_above_what_was_known() -> None:

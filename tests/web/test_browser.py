@@ -79,17 +79,17 @@ def test_what_a_person_opened_and_typed_stays(site: Site, browser: Browser, busy
 def test_the_stream_draws_every_job_and_opens_the_one_that_is_chosen(site: Site, browser: Browser, busy: Stage) -> None:
     browser.look(1280, 1000)
     browser.open(site.url + "/")
-    bars = "return Number(document.getElementById('lanes')?.dataset.bars ?? 0)"
+    bars = "return Number(document.getElementById('tracks')?.dataset.bars ?? 0)"
     wait_until(lambda: browser.run(bars) == 36, 10, "36 bars")
     busy.run(4)
     wait_until(lambda: browser.run(bars) == 40, 10, "40 bars")
     wait_until(lambda: drawn(browser) > 3, 10, "colours on the canvas")
     browser.run(
-        "const c = document.getElementById('lanes'); c.focus();"
+        "const c = document.getElementById('tracks'); c.focus();"
         "for (const key of ['ArrowRight', 'ArrowRight']) c.dispatchEvent(new KeyboardEvent('keydown', {key}))"
     )
     browser.wait_for("slot", "#tip")
-    browser.run("document.getElementById('lanes').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))")
+    browser.run("document.getElementById('tracks').dispatchEvent(new KeyboardEvent('keydown', {key: 'Enter'}))")
     browser.wait_for("Its way")
     assert "/jobs/c1-" in browser.driver.current_url
 
@@ -97,7 +97,7 @@ def test_the_stream_draws_every_job_and_opens_the_one_that_is_chosen(site: Site,
 def drawn(browser: Browser) -> int:
     """How many colours are on the canvas."""
     return browser.run(
-        "const c = document.getElementById('lanes');"
+        "const c = document.getElementById('tracks');"
         "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data; const seen = new Set();"
         "for (let i = 0; i < d.length; i += 4) seen.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]); return seen.size"
     )
@@ -119,7 +119,7 @@ def test_a_redis_that_stops_is_said_plainly_and_its_return_needs_no_reload(
     busy.worker("w1", "fib")
     busy.run(3)
     browser.wait_for("The last minute")
-    bars = "return Number(document.getElementById('lanes')?.dataset.bars ?? 0)"
+    bars = "return Number(document.getElementById('tracks')?.dataset.bars ?? 0)"
     wait_until(lambda: browser.run(bars) == 3, 10, "the new bars")
     assert browser.run("return window.mine") == 1
     browser.complaints(but=[])  # the browser itself notes each 503

@@ -167,7 +167,9 @@ def test_the_api_counts_what_happened(client: FlaskClient) -> None:
     assert len(snapshot["running"]) == 3
     stream = json_of(client.get("/api/stream.json"))
     assert len(stream["bars"]) == 36
-    assert [lane[:3] for lane in stream["lanes"] if lane[0] == "w1"][:4] == [["w1", "alder", slot] for slot in range(4)]
+    assert [track[:3] for track in stream["tracks"] if track[0] == "w1"][:4] == [
+        ["w1", "alder", slot] for slot in range(4)
+    ]
 
 
 def test_pages_say_why_calls_ran_at_their_clients(client: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-// Draws the last minute: one lane a slot, one bar a job, time from left to right, now at the right edge.
+// Draws the last minute: one track a slot, one bar a job, time from left to right, now at the right edge.
 // Takes its bars from /api/stream.json (docs/api.md) after each refresh of the page, and colours from the stylesheet.
 "use strict";
 
@@ -14,7 +14,7 @@
   let colours = {};
   let asking = false;
 
-  const canvas = () => document.getElementById("lanes");
+  const canvas = () => document.getElementById("tracks");
   const tip = () => document.getElementById("tip");
   const clock = () => Date.now() / 1000 + skew;
 
@@ -32,11 +32,11 @@
       return probe.fillStyle;
     };
     colours = { font: of("--font") };
-    for (const name of ["ink", "quiet", "line", "bad", "sheet", "lane"]) colours[name] = solid(`--${name}`);
+    for (const name of ["ink", "quiet", "line", "bad", "sheet", "track"]) colours[name] = solid(`--${name}`);
     for (let i = 0; i < 24; i += 1) colours[i] = solid(`--f${i}`);
   }
 
-  function laneHeight(count) {
+  function trackHeight(count) {
     if (count <= 24) return 20;
     if (count <= 40) return 16;
     if (count <= 80) return 10;
@@ -44,9 +44,9 @@
   }
 
   function place(target) {
-    const lanes = Math.max(shown.lanes.length, 4);
+    const tracks = Math.max(shown.tracks.length, 4);
     const width = target.clientWidth;
-    const height = laneHeight(lanes) * lanes + AXIS;
+    const height = trackHeight(tracks) * tracks + AXIS;
     const ratio = window.devicePixelRatio || 1;
     if (target.width !== Math.round(width * ratio) || target.height !== Math.round(height * ratio)) {
       target.style.height = `${height}px`;
@@ -56,22 +56,22 @@
     const pen = target.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    return { pen, width, height, lanes, tall: laneHeight(lanes), left: width < 560 ? 8 : labels(pen) };
+    return { pen, width, height, tracks, tall: trackHeight(tracks), left: width < 560 ? 8 : labels(pen) };
   }
 
   function labels(pen) {
     pen.font = `11px ${colours.font}`;
-    const widths = shown.lanes.map(([, label, , alive]) => pen.measureText(alive ? label : `${label} (gone)`).width);
+    const widths = shown.tracks.map(([, label, , alive]) => pen.measureText(alive ? label : `${label} (gone)`).width);
     return Math.min(LABELS, Math.max(40, ...widths) + 14);
   }
 
-  function drawLanes({ pen, width, tall, left, lanes, height }) {
+  function drawTracks({ pen, width, tall, left, tracks, height }) {
     pen.font = `11px ${colours.font}`;
     pen.textBaseline = "middle";
     let before = null;
-    shown.lanes.forEach(([worker, label, , alive], i) => {
+    shown.tracks.forEach(([worker, label, , alive], i) => {
       const y = i * tall;
-      pen.fillStyle = colours.lane;
+      pen.fillStyle = colours.track;
       pen.fillRect(left, y + 1, width - left, Math.max(tall - 2, 1));
       if (worker !== before) {
         if (i > 0) {
@@ -91,7 +91,7 @@
     for (let ago = 0; ago <= SPAN; ago += 10) {
       const x = width - (ago / SPAN) * (width - left);
       pen.fillStyle = colours.line;
-      if (ago > 0) pen.fillRect(x, 0, 1, lanes * tall);
+      if (ago > 0) pen.fillRect(x, 0, 1, tracks * tall);
       pen.fillStyle = colours.quiet;
       pen.textAlign = ago === 0 ? "right" : ago === SPAN ? "left" : "center";
       pen.fillText(ago === 0 ? "now" : `${ago} s`, x, height - 5);
@@ -104,16 +104,16 @@
     if (!target || !shown || document.hidden) return;
     const view = place(target);
     const { pen, width, tall, left } = view;
-    drawLanes(view);
+    drawTracks(view);
     const now = clock();
     const scale = (width - left) / SPAN;
     boxes = [];
-    shown.bars.forEach(([lane, fn, id, start, end, how], i) => {
+    shown.bars.forEach(([track, fn, id, start, end, how], i) => {
       const until = end === null ? now : end;
       if (until < now - SPAN) return;
       const x = Math.max(left, width - (now - start) * scale);
       const wide = Math.max(1.5, width - (now - until) * scale - x - 0.5);
-      const y = lane * tall + 2;
+      const y = track * tall + 2;
       const high = Math.max(tall - 4, 2);
       pen.globalAlpha = how === "running" ? 0.75 : how === "requeued" || how === "cancelled" ? 0.35 : 1;
       pen.fillStyle = colours[shown.functions[fn].colour];
@@ -143,8 +143,8 @@
     if (!bubble) return;
     bubble.hidden = !box;
     if (!box) return;
-    const [lane, fn, id, start, end, how, attempt] = shown.bars[index];
-    const [, label, slot] = shown.lanes[lane];
+    const [track, fn, id, start, end, how, attempt] = shown.bars[index];
+    const [, label, slot] = shown.tracks[track];
     const span = (end === null ? clock() : end) - start;
     const words = [shown.functions[fn].name, `${how}, ${long(span)}`, `${label}, slot ${slot}`];
     if (attempt > 1) words.push(`attempt ${attempt}`);

@@ -26,15 +26,25 @@ local function sweep(fn)
   end
 end
 
--- How long the queue is, for the charts: every SAMPLE_MS, each function at a time of its own, and the minute's most.
+-- How long the queue is, for the charts: every SAMPLE_MS, each function at a time of its own, and the minute's most. Its
+-- lanes count together.
 local function sample(fn, last_ms)
   local phase = string.byte(fn, -1) * 997
   if math.floor((last_ms + phase) / SAMPLE_MS) == math.floor((now_ms + phase) / SAMPLE_MS) then return end
-  local oldest = call('ZRANGE', key_queued(fn), 0, 0, 'WITHSCORES')
-  gauge(fn, 'max_running', call('HLEN', key_current(fn)))
-  gauge(fn, 'max_queued', call('ZCARD', key_queued(fn)))
-  if oldest[2] then gauge(fn, 'max_wait_ms', math.floor(now_ms - oldest[2] / 1000)) end
   sweep(fn)
+  if not is_plain(fn) then return end
+  local running, queued = call('HLEN', key_current(fn)), call('ZCARD', key_queued(fn))
+  local oldest = tonumber(call('ZRANGE', key_queued(fn), 0, 0, 'WITHSCORES')[2])
+  for _, lane in ipairs(call('HKEYS', key_lanes(fn))) do
+    if lane ~= fn then
+      running, queued = running + call('HLEN', key_current(lane)), queued + call('ZCARD', key_queued(lane))
+      local first = tonumber(call('ZRANGE', key_queued(lane), 0, 0, 'WITHSCORES')[2])
+      oldest = first and math.min(first, oldest or first) or oldest
+    end
+  end
+  gauge(fn, 'max_running', running)
+  gauge(fn, 'max_queued', queued)
+  if oldest then gauge(fn, 'max_wait_ms', math.floor(now_ms - oldest / 1000)) end
 end
 
 -- Popped and never claimed: whatever in the ledger is older than the head of the list. Found in O(log n) a job.
@@ -45,6 +55,7 @@ local function mend_queue(fn)
   sample(fn, tonumber(reaped or 0))
   call('HDEL', meta, 'reaped')
   call('HSET', meta, 'reaped', now)
+  keep_meta(fn)
   if call('ZCARD', queued) == 0 then
     call('DEL', queue)
     return 0
@@ -56,7 +67,7 @@ local function mend_queue(fn)
   for i = #lost, 1, -1 do
     local id = lost[i]
     local job = job_of(id)
-    if not job or job.state ~= 'queued' then
+    if not job or job.state ~= 'queued' or (job.lane or fn) ~= fn then
       call('ZREM', queued, id)
       tally(fn)
     elseif not job.missed then
@@ -149,7 +160,7 @@ local function judge(run_id)
         expel(id, worker)
         table.insert(expelled, id)
       end
-    elseif client and string.match(client, ' (%S+)$') == connection then
+    elseif client and string.match(client, '^%d+ (%S+)') == connection then
       if age < CLOSED_CLIENT_MS then
         closing = 1
       elseif string.sub(connection, 1, #run_id) == run_id then

@@ -1,6 +1,6 @@
 -- Stands before every verb, but only those of its definitions that the verb comes to use (scripts.py): to make them all
 -- costs more than most verbs. Above it, scripts.py renders: ns, the timings and caps of policy.py as capitals, and now_us
--- (Redis TIME: no process's clock ever counts); then _stats.lua. key_<template>(part) stands for a key of keys.py.
+-- (Redis TIME: no process's clock ever counts); then _lanes.lua, _stats.lua and _offers.lua. key_<template>(part) stands for a key of keys.py.
 --
 -- Out-of-memory rule (redis script.c, scriptVerifyOOM): Redis refuses only the *first* memory-taking write of a script.
 -- `submit` therefore begins with its largest write, to be refused whole; every other verb begins with a freeing write,
@@ -49,12 +49,13 @@ local function epoch()
   return value
 end
 
--- The first of n stamps: microseconds of Redis TIME, strictly rising per function, never used twice.
+-- The first of n stamps: microseconds of Redis TIME, strictly rising per lane, never used twice.
 local function stamps(fn, n)
   local first = now_us
   local last = tonumber(call('HGET', key_meta(fn), 'stamp') or 0)
   if last >= first then first = last + 1 end
   call('HSET', key_meta(fn), 'stamp', text(first + n - 1))
+  keep_meta(fn)
   return first
 end
 
@@ -90,12 +91,12 @@ end
 local function glance(id)
   local owner = owner_of(id)
   local got = call('HMGET', key_job(id), 'state', 'fence', 'worker', 'attempts', 'queued_ms', 'beside', 'shared',
-    'waiting:' .. owner, 'slot', 'stamp', 'submitted')
+    'waiting:' .. owner, 'slot', 'stamp', 'submitted', 'lane', 'refused_by')
   if not got[1] then return nil end
   if got[7] then return job_of(id) end
   return { state = got[1], fence = got[2] ~= '' and got[2] or nil, worker = got[3] or nil, attempts = got[4] or nil,
     queued_ms = got[5] or nil, beside = got[6] or nil, waiting = got[8] and { owner } or {}, slot = got[9] or nil,
-    stamp = got[10] or nil, submitted = got[11] or nil }
+    stamp = got[10] or nil, submitted = got[11] or nil, lane = got[12] or nil, refused_by = got[13] or nil }
 end
 
 local function client_alive(client)
@@ -109,27 +110,6 @@ local function anyone_waits(job)
   for _, client in ipairs(job.waiting) do
     if known_alive[client] == nil then known_alive[client] = client_alive(client) end
     if known_alive[client] then return true end
-  end
-  return false
-end
-
-local function fresh(beat) return beat and now_ms - tonumber(beat) < SILENT_MS end
-
--- Whether a live worker offers fn. The worker found alive last time is asked first: one read in the usual case.
-local function live(fn)
-  local witness = call('HGET', key_meta(fn), 'witness')
-  if witness and call('HEXISTS', key_offers(fn), witness) == 1
-    and fresh(call('HGET', key_heartbeats(), witness)) then return true end
-  local workers = call('HKEYS', key_offers(fn))
-  for first = 1, #workers, 100 do
-    local last = math.min(first + 99, #workers)
-    local beats = call('HMGET', key_heartbeats(), unpack(workers, first, last))
-    for i, beat in ipairs(beats) do
-      if fresh(beat) then
-        call('HSET', key_meta(fn), 'witness', workers[first + i - 1])
-        return true
-      end
-    end
   end
   return false
 end
@@ -151,6 +131,20 @@ local function trim(fn)
     call('LPOP', key_queue(fn))
   end
   return nil, false
+end
+
+-- Elements that were popped and not claimed go back, to the head only: they may be there already, sent back before. Where
+-- others are before one, mend_queue finds it.
+local function put_back(fn, elements)
+  for i = #elements, 1, -1 do
+    local stamp, id = split_element(elements[i])
+    local head, trimmed = trim(fn)
+    local first = stamp and trimmed and (not head or stamp < head)
+    if first and tonumber(call('ZSCORE', key_queued(fn), id) or 0) == stamp then
+      call('LPUSH', key_queue(fn), elements[i])
+      call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+    end
+  end
 end
 
 -- An attempt is over and its job is not: remembered for the job's page.
@@ -251,11 +245,17 @@ local function finish(fn, id, job, state, fields, place, result)
   bump(fn, state)
 end
 
+-- What people see of a failure that is the cluster's; a worker that refused the job is named.
+local function note_trouble(fn, id, why, error, refuser)
+  local place = string.gsub(string.sub(error, 1, 100), '%d+', '#')
+  note_failure(fn, id, why, refuser and refuser .. ': ' .. place or place, '')
+end
+
 -- Ends as "run it at the client": why is a word of job.Why.
-local function give_up(fn, id, job, why, error)
+local function give_up(fn, id, job, why, error, refuser)
   finish(fn, id, job, 'failed', { why = why, error = error or '' }, 'none', '')
   bump(fn, why)
-  note_failure(fn, id, why, string.gsub(string.sub(error or '', 1, 100), '%d+', '#'), '')
+  note_trouble(fn, id, why, error or '', refuser)
 end
 
 -- A row may be long (a worker of 300 functions): patterns, which are slow, begin where they match.
@@ -294,21 +294,6 @@ local function hold(fn, id, fence, worker, slot, attempt, nonce)
   lives_on[key_held(worker)] = UNFINISHED_MS
 end
 
--- The worker that waits with a free slot for the next job of fn, and that slot; nil where none does, or where others are
--- before it. It waits for one job.
-local function idle_worker(fn)
-  local idle = call('HGET', key_meta(fn), 'idle')
-  if not idle then return nil end
-  local worker, slot = string.match(idle, '^(%S+) (%S+)$')
-  if call('ZCARD', key_queued(fn)) == 0 and call('HEXISTS', key_offers(fn), worker) == 1
-    and fresh(call('HGET', key_heartbeats(), worker)) then return worker, slot end
-end
-
--- A worker that offers fn waits with this slot for its next lone job.
-local function waits(fn, worker, slot)
-  if call('HEXISTS', key_offers(fn), worker) == 1 then call('HSET', key_meta(fn), 'idle', worker .. ' ' .. slot) end
-end
-
 -- The call's bytes: '' where they lie beside, nil where they are gone.
 local function call_bytes(id, job)
   if job.beside then return call('EXISTS', key_call(id)) == 1 and '' or nil end
@@ -321,12 +306,23 @@ local function append_claimed(out, fn, id, fence, slot, attempt, queued_ms, byte
   out[n + 5], out[n + 6], out[n + 7] = attempt, queued_ms, bytes
 end
 
+-- A worker does not get a job again that it has refused, while another one would take it: false, and it is told to pass
+-- over this lane for a while.
+local function is_for_another(order, job)
+  if not string.find(job.refused_by, order.worker, 1, true) then return false end
+  if not another_takes(order.fn, { [order.worker] = true }) then return false end
+  if not order.left then tell_pass(order.fn, order.worker) end
+  return true
+end
+
 -- A job of the ledger becomes a running one, or nothing: nobody waits, bytes gone, too many attempts. `order` is what
--- the verb was asked: fn, worker, nonce, slots, deep; and what it has: filled, size, out, the next fence.
+-- the verb was asked: fn (a lane), worker, nonce, slots, deep; and what it has: filled, size, out, the next fence.
+-- False where it is to stay in the queue for another worker.
 local function claim_job(order, id, stamp)
   local fn = order.fn
   local job = glance(id)
   if not job or job.state ~= 'queued' then return end
+  if job.refused_by and is_for_another(order, job) then return false end
   local bytes = call_bytes(id, job)
   if not bytes or not anyone_waits(job) then
     drop(fn, id, job)
@@ -365,8 +361,12 @@ local function claim_elements(order, elements)
     done = i
     local stamp = stamp_of[i]
     if stamp and scores[i] and tonumber(scores[i]) == stamp and not taken[id] then
-      taken[id], taken[#taken + 1] = true, id
-      claim_job(order, id, stamp)
+      if claim_job(order, id, stamp) == false then
+        order.left = order.left or {}
+        table.insert(order.left, element)
+      else
+        taken[id], taken[#taken + 1] = true, id
+      end
     end
   end
   if #taken > 0 then call('ZREM', key_queued(fn), unpack(taken)) end
@@ -381,7 +381,7 @@ local function share(order, row)
   order.most = order.deep == 0 and 0 or math.max(free, math.min(free * order.deep, BATCH_ITEMS))
   if order.deep == 0 or order.most == named then return end
   local slots = tonumber(row_slots(row) or named)
-  local all = math.max(free, slots * call('HLEN', key_offers(order.fn)))
+  local all = math.max(free, slots * call('HLEN', key_offers(function_of(order.fn))))
   local queued = call('ZCARD', key_queued(order.fn))
   if named > free then
     order.most = math.max(free, math.min(named, queued - all))

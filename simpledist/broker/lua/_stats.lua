@@ -1,4 +1,4 @@
--- Stands before the prelude: what a script counts, kept in a table while it runs and written once a function when it
+-- Stands after _lanes.lua, before the prelude: what a script counts, kept in a table while it runs and written once a function when it
 -- flushes (`flush_tallies`), so that a batch of a hundred jobs costs hardly more than one. An event is counted by the
 -- verb that makes it happen and by nobody else: any number of distributors may run, or none.
 --
@@ -12,8 +12,10 @@ local now = text(now_ms)
 local minute = math.floor(now_ms / 60000)
 local tallies = {}
 
--- Also says that something about fn has changed: readers look again at what `active` names.
-local function tally(fn)
+-- Also says that something about a function has changed: readers look again at what `active` names. All lanes of a
+-- function count as one.
+local function tally(lane)
+  local fn = function_of(lane)
   local one = tallies[fn]
   if not one then
     one = { counts = {}, gauges = {}, recent = {}, failures = {} }
@@ -83,7 +85,7 @@ local function packed(values)
 end
 
 local not_counted = { stamp = true, reaped = true, checked = true, witness = true, wanted = true, minute = true,
-  idle = true }
+  idle = true, disabled = true, told = true }
 
 local function roll(fn)
   local meta, history = key_meta(fn), key_history(fn)

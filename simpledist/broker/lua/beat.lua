@@ -1,8 +1,10 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
 -- with a reply on the wire: back to the queue, blaming nobody.
 -- ARGV: worker connection slots vitals (text: slots at work, resident KB, jobs done; '': as before),
---       row ('' or JSON: registers), n_held held... (function:id:fence), n_functions functions...
--- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., that time
+--       row ('' or JSON: registers), n_held held... (lane:id:fence), then, with a row: traits (JSON: protocol keys python
+--       tags), lifetime_ms(0: for ever), n_functions (function digest)...
+-- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., lanes...
+--          (with a row: all that it is to take jobs from), that time
 
 local worker, connection, slots, vitals, row, n_held = arg(), arg(), number(), arg(), arg(), number()
 
@@ -72,15 +74,25 @@ if row == '' and (not old or row_dead(old) or not row_names(old, connection)) th
 call('HSET', key_heartbeats(), worker, now)
 count_pulse()
 epoch()
+local lanes = {}
 if row ~= '' then
-  if old then withdraw_offers(worker, old) end
+  if old then
+    withdraw_offers(worker, old)
+    flush()
+  end
   call('HSET', key_workers(), worker, row)
   call('HSET', key_connections(), worker, connection)
   call('PEXPIRE', key_connections(), ENDED_MS)
+  local traits, lifetime_ms = arg(), number()
+  local protocol, tags = string.match(traits, '"protocol":(%d+)'), string.match(traits, '"tags":(%b[])')
+  local rest = string.sub(traits, 2, -2) .. ',"since":' .. now .. ',"leaves_at":'
+    .. text(lifetime_ms > 0 and now_ms + lifetime_ms or 0) .. ',"passes_until":0}'
   for _ = 1, number() do
-    local fn = arg()
+    local fn, digest = arg(), arg()
+    local lane, code = assign_lane(fn, protocol, digest)
+    lanes_to_pop(fn, code, tags, lanes)
     gather('SADD', key_functions(), fn)
-    gather('HSET', key_offers(fn), worker, now)
+    gather('HSET', key_offers(fn), worker, '{"lane":"' .. lane .. '","digest":"' .. digest .. '",' .. rest)
     tally(fn)
   end
 end
@@ -90,6 +102,8 @@ for _, field in ipairs(order) do
   local job = job_of(id)
   if not job then
     table.insert(missing, field)
+  elseif job.lane and job.lane ~= fn then
+    table.insert(stop, field)
   elseif ended[job.state] or not anyone_waits(job) then
     if job.fence == fence then drop(fn, id, job) end
     table.insert(stop, field)
@@ -118,4 +132,4 @@ for i = 1, #flat, 2 do
   end
 end
 flush()
-return { stop, missing, now_ms }
+return { stop, missing, lanes, now_ms }

@@ -1,11 +1,17 @@
 -- cancel: a client no longer wants these jobs; or an operator (client '') takes them off the cluster: whoever waits for
 -- one is told to run it (called_off), for only its caller may give a call up.
--- ARGV: client spare_running(0|1) n, then n times: function id
--- Replies: a word each: cancelled (queued: gone; running: its worker is told) | running (spared) | ended | gone
+-- ARGV: client spare_running(0|1) n, then n times: lane id
+-- Replies: a word each: cancelled (queued: gone; running: its worker is told) | running (spared) | ended (its outcome is
+--          here or on its way) | gone (nothing is left of it: not even the outcome, if it has ended)
 
 local client, spare_running, n = arg(), arg() == '1', number()
 local words, touched = {}, {}
 call('HDEL', key_suspects(), client)
+
+-- Redis may have lost the result, and nothing else (a memory policy that evicts).
+local function has_outcome(id, job)
+  return job.state == 'cancelled' or job.why or call('EXISTS', key_result(id)) == 1
+end
 
 local function tell_worker(id, job)
   call('RPUSH', key_control(job.worker), 'cancel ' .. id .. ':' .. job.fence)
@@ -15,10 +21,11 @@ end
 for i = 1, n do
   local fn, id = arg(), arg()
   local job = job_of(id)
+  fn = job and job.lane or fn
   if not job then
     words[i] = 'gone'
   elseif ended[job.state] then
-    words[i] = 'ended'
+    words[i] = has_outcome(id, job) and 'ended' or 'gone'
   elseif spare_running and job.state == 'running' then
     words[i] = 'running'
   elseif client == '' then

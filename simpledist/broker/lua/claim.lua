@@ -1,9 +1,10 @@
 -- claim: elements that BLPOP gave become running jobs; free slots left are filled from the same list. Slots may be
 -- several jobs deep: short ones, at most their share of the queue. The last `ahead` of them are busy.
--- ARGV: worker nonce again(0|1) function n_popped popped... deep ahead n_slots slots... idle_for(a function|'')
--- Replies: flat, 7 a job: function id fence slot attempt queued_ms call ('' = beside)
+-- ARGV: worker nonce again(0|1) lane n_popped popped... deep ahead n_slots slots... idle_for(a lane|'')
+-- Replies: flat, 7 a job: lane id fence slot attempt queued_ms call ('' = beside)
 -- Nothing for a worker that Redis does not know or holds for dead: it must beat first; what it popped goes back.
--- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it.
+-- A popped element for which no slot is left goes back unclaimed: the ledger still has it, mend_queue finds it. So does a
+-- job that this worker has refused, while another one would take it.
 
 local worker, nonce, again, fn = arg(), arg(), arg() == '1', arg()
 local popped = {}
@@ -17,21 +18,13 @@ end
 call('HDEL', key_suspects(), worker)
 local row = registered(worker)
 if not row then
-  for i = #popped, 1, -1 do
-    local stamp, id = split_element(popped[i])
-    local head, trimmed = trim(fn)
-    -- To the head only: it may be there already, sent back before. Where others are before it, mend_queue finds it.
-    local first = stamp and trimmed and (not head or stamp < head)
-    if first and tonumber(call('ZSCORE', key_queued(fn), id) or 0) == stamp then
-      call('LPUSH', key_queue(fn), popped[i])
-      call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
-    end
-  end
+  put_back(fn, popped)
   return out
 end
 share(order, row)
 claim_elements(order, popped)
 take(order)
+if order.left then put_back(fn, order.left) end
 not_idle(order)
 flush()
 return out

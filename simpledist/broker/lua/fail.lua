@@ -1,14 +1,25 @@
 -- fail: attempts that the cluster, not the function, brought to an end.
--- "crashed" (the child died) goes back to the queue until CRASH_CAP; every other word ends the job: its client runs it.
--- ARGV: worker n, then n times: function id fence why error
+-- "crashed" (the child died) goes back to the queue until CRASH_CAP. What this worker refuses, and another might not, goes
+-- back for that one, if there is one, until REFUSAL_CAP; this worker then passes over the lane for a while. Everything
+-- else ends the job: its client runs it.
+-- ARGV: worker n, then n times: lane id fence why refused(1: another worker may do better | 0) error
 -- Replies: a word each: requeued | failed | already | stale | gone
 
 local worker, n = arg(), number()
 local words = {}
 call('HDEL', key_suspects(), worker)
+
+-- Whether this refusal is another worker's turn. Who had refused the job before is not asked again.
+local function goes_to_another(fn, job)
+  local refusers, n = { [worker] = true }, 1
+  for refuser in string.gmatch(job.refused_by or '', '%S+') do refusers[refuser], n = true, n + 1 end
+  return n < REFUSAL_CAP and another_takes(fn, refusers)
+end
+
 for i = 1, n do
-  local fn, id, fence, why, error = arg(), arg(), arg(), arg(), arg()
+  local held, id, fence, why, refused, error = arg(), arg(), arg(), arg(), arg() == '1', arg()
   local job = job_of(id)
+  local fn = job and job.lane or held
   if not job then
     words[i] = 'gone'
   elseif ended[job.state] then
@@ -17,14 +28,21 @@ for i = 1, n do
     words[i] = 'stale'
   elseif why == 'crashed' and call('HINCRBY', key_job(id), 'crashes', 1) < CRASH_CAP then
     requeue(fn, id, job, 'crashed')
-    note_failure(fn, id, 'crashed', string.gsub(string.sub(error, 1, 100), '%d+', '#'), '')
+    note_trouble(fn, id, 'crashed', error)
     bump(fn, 'child_deaths')
     words[i] = 'requeued'
+  elseif refused and goes_to_another(fn, job) then
+    tell_pass(fn, worker)
+    call('HSET', key_job(id), 'refused_by', job.refused_by and job.refused_by .. ' ' .. worker or worker)
+    requeue(fn, id, job, why)
+    note_trouble(fn, id, why, error, worker)
+    bump(fn, 'refusals')
+    words[i] = 'requeued'
   else
-    give_up(fn, id, job, why, error)
+    give_up(fn, id, job, why, error, refused and worker)
     words[i] = 'failed'
   end
-  unhold(fn, id, fence, worker)
+  unhold(held, id, fence, worker)
 end
 flush()
 return words

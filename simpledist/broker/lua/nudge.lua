@@ -1,27 +1,31 @@
 -- nudge: a client lives, asks after its jobs, and mends what it can: the waiting client is the last reaper.
--- ARGV: client connection run_id n_jobs (function id)... n_functions functions... (asked: is a live worker there?)
--- Replies: epoch, words (queued | running | missing | no_worker | a reply element), live(0|1)...,
+-- ARGV: client connection run_id wish n_jobs (lane id)... n_asked (lane wish)... (asked: what does `live` answer?)
+-- Replies: epoch, words (queued | running | missing | what `live` answers where that is not ok | a reply element),
+--          answers of `live`...,
 --          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1),
 --          clients (how many there are), Redis' time in ms
 
-local client, connection, run_id = arg(), arg(), arg()
+local client, connection, run_id, wish = arg(), arg(), arg(), arg()
 call('HDEL', key_suspects(), client)
-call('HSET', key_clients(), client, now .. ' ' .. connection)
+call('HSET', key_clients(), client, client_row(connection, wish))
+wish = read_wish(wish)
 local ids, fns, holders, asked = {}, {}, {}, {}
+-- What Redis holds of a job knows its lane better than its client, who may have joined it.
 for i = 1, number() do
-  local fn = arg()
-  ids[i] = { fn, arg() }
+  local fn, id = arg(), arg()
+  local worker, lane = unpack(call('HMGET', key_job(id), 'worker', 'lane'))
+  fn = lane or fn
+  ids[i] = { fn, id, worker }
   fns[fn] = true
 end
-local n_functions = number()
-for i = 1, n_functions do
-  asked[i] = arg()
-  fns[asked[i]] = true
+for i = 1, number() do
+  asked[i] = { arg(), read_wish(arg()) }
+  fns[asked[i][1]] = true
 end
 
 local _, _, closing = judge(run_id)
 for _, pair in ipairs(ids) do
-  local worker = call('HGET', key_job(pair[2]), 'worker')
+  local worker = pair[3]
   if worker and not holders[worker] then
     holders[worker] = true
     local row = call('HGET', key_workers(), worker)
@@ -35,10 +39,8 @@ end
 for _, worker in ipairs(some_of(key_workers(), 3)) do reap_worker(worker) end
 
 local alive = {}
-for fn in pairs(fns) do
-  mend_queue(fn)
-  alive[fn] = live(fn)
-end
+for fn in pairs(fns) do mend_queue(fn) end
+for _, pair in ipairs(ids) do alive[pair[1]] = alive[pair[1]] or live(pair[1], wish) end
 
 flush()
 local words = {}
@@ -65,12 +67,12 @@ for i, pair in ipairs(ids) do
     if job.state == 'running' then
       words[i] = 'running'
     else
-      words[i] = alive[fn] and 'queued' or 'no_worker'
+      words[i] = alive[fn] == 'ok' and 'queued' or alive[fn]
     end
   end
 end
 local lives = {}
-for i, fn in ipairs(asked) do lives[i] = alive[fn] and 1 or 0 end
+for i, one in ipairs(asked) do lives[i] = live(one[1], one[2]) end
 
 for fn in pairs(fns) do
   call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
@@ -82,7 +84,8 @@ if run_id ~= '' then
   for fn in pairs(fns) do
     if since(call('HGET', key_meta(fn), 'checked')) >= DUTIES_MS then
       call('HSET', key_meta(fn), 'checked', now)
-      for _, worker in ipairs(some_of(key_offers(fn), SUSPECTS)) do holders[worker] = true end
+      keep_meta(fn)
+      for _, worker in ipairs(some_of(key_offers(function_of(fn)), SUSPECTS)) do holders[worker] = true end
     end
   end
   for worker in pairs(holders) do

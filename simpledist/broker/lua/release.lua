@@ -1,5 +1,5 @@
 -- release: a worker gives back what it holds (drain, or it had not begun); nobody is blamed.
--- ARGV: worker n, then n times: function id fence
+-- ARGV: worker n, then n times: lane id fence
 -- Replies: a word each: requeued | stale | gone
 
 local worker, n = arg(), number()

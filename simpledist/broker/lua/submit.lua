@@ -1,22 +1,24 @@
--- submit: jobs of one function enter its queue.
--- ARGV: function client connection max_queue(-1: none) require_worker(0|1) crashes n, then n times: label call
+-- submit: jobs of one function enter the queue of a lane.
+-- ARGV: lane wish(JSON: protocol key python digest) client connection max_queue(-1: none) require_worker(0|1) crashes n,
+--       then n times: label call
 --       (label: "id", or "id address join(0|1) cache_ms kept(0|1)"; call '' = the bytes were SET beside before)
--- Replies: epoch, then a word a job: queued | exists | done | no_worker | full | joined <id> (it waits for that job)
---          | again (the cached values of this reply are many bytes: submit this call once more) | a reply element
---          whose place is `cached`
+-- Replies: epoch, then a word a job: queued | exists | done | full | what `live` answers, and nothing is entered
+--          (moved <lane>: submit there | no_worker [protocol <numbers>] | other_code <workers> | key <key ids> | disabled)
+--          | joined <id> (it waits for that job) | again (the cached values of this reply are many bytes: submit this
+--          call once more) | a reply element whose place is `cached`
 -- A lone job of an empty queue is given to the worker that waits for it: claimed here, put on its list.
 -- First write: the calls' bytes, so that a full Redis refuses the whole batch cleanly.
 
 -- The short way of a lone call that meets an idle worker. Line by line what the long way below does to any number of calls.
-if ARGV[7] == '1' and ARGV[4] ~= '0' and ARGV[6] == '0' and ARGV[9] ~= '' and owner_of(ARGV[8]) == ARGV[2] then
-  local fn, client, id, bytes = ARGV[1], ARGV[2], ARGV[8], ARGV[9]
-  local worker, slot = idle_worker(fn)
+if ARGV[8] == '1' and ARGV[5] ~= '0' and ARGV[7] == '0' and ARGV[10] ~= '' and owner_of(ARGV[9]) == ARGV[3] then
+  local fn, client, id, bytes = ARGV[1], ARGV[3], ARGV[9], ARGV[10]
+  local worker, slot = idle_worker(fn, read_wish(ARGV[2]))
   if worker and call('EXISTS', key_job(id)) == 0 and not string.find(id, ' ', 1, true) then
     call('SET', key_call(id), bytes, 'PX', UNFINISHED_MS)
     local first = stamps(fn, 2)
     local fence = text(first + 1)
     call('HDEL', key_meta(fn), 'idle')
-    call('HSET', key_job(id), 'state', 'running', 'function', fn, 'stamp', text(first), 'waiting:' .. client, '1',
+    call('HSET', key_job(id), 'state', 'running', 'lane', fn, 'stamp', text(first), 'waiting:' .. client, '1',
       'fence', fence, 'worker', worker, 'slot', slot, 'attempts', '1', 'queued_ms', '0')
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
     call('HSET', key_current(fn), id .. ':' .. fence, worker .. ' ' .. slot .. ' 1 ' .. now)
@@ -25,24 +27,26 @@ if ARGV[7] == '1' and ARGV[4] ~= '0' and ARGV[6] == '0' and ARGV[9] ~= '' and ow
     call('PEXPIRE', key_held(worker), UNFINISHED_MS)
     call('RPUSH', key_given(worker), fn .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. bytes)
     call('PEXPIRE', key_given(worker), CONTROL_MS)
-    roll(fn)
-    call('HINCRBY', key_meta(fn), 'submitted', '1')
-    call('HINCRBY', key_meta(fn), 'wait:1', '1')
-    call('ZADD', key_active(), text(now_us), fn)
+    local counted = function_of(fn)
+    roll(counted)
+    call('HINCRBY', key_meta(counted), 'submitted', '1')
+    call('HINCRBY', key_meta(counted), 'wait:1', '1')
+    call('ZADD', key_active(), text(now_us), counted)
     call('HDEL', key_suspects(), client)
-    call('HSET', key_clients(), client, now .. ' ' .. ARGV[3])
+    call('HSET', key_clients(), client, client_row(ARGV[4], ARGV[2]))
     return { epoch(), { 'queued' } }
   end
 end
 
 ---
 
-local fn, client, connection = arg(), arg(), arg()
+local fn, asked, client, connection = arg(), arg(), arg(), arg()
+local wish = read_wish(asked)
 local max_queue, require_worker, crashes, n = number(), arg() == '1', number(), number()
 local words, known, fresh_ids, fresh_calls = {}, {}, {}, {}
 local waits, addresses, leaders, cached_for, cached_bytes = {}, {}, {}, {}, 0
 local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(fn))
-local alive = nil
+local answer = not require_worker and 'ok' or nil
 for i = 1, n do
   local id, address, join, cache_ms, wants_kept = split_label(arg())
   local bytes = arg()
@@ -67,9 +71,9 @@ for i = 1, n do
     cached_bytes = cached_bytes + #hit
     bump(fn, 'cached')
   else
-    if alive == nil then alive = not require_worker or live(fn) end
-    if not alive then
-      words[i] = 'no_worker'
+    answer = answer or live(fn, wish)
+    if answer ~= 'ok' then
+      words[i] = answer
     elseif leader and leader ~= id then
       words[i], waits[#waits + 1] = 'joined ' .. leader, leader
       cached_for[leader] = math.max(cached_for[leader] or 0, cache_ms)
@@ -86,7 +90,9 @@ for i = 1, n do
   end
 end
 
+if answer and answer ~= 'ok' then tell_other_protocol(fn, wish, answer) end
 if #fresh_ids > 0 then
+  if fn ~= code_lane(fn) then open_lane(fn) end
   local first, worker, slot = nil, nil, nil
   local elements, scores = {}, {}
   for i, id in ipairs(fresh_ids) do
@@ -95,21 +101,21 @@ if #fresh_ids > 0 then
     if not first then
       first = stamps(fn, #fresh_ids + 1)
       if #fresh_ids == 1 then
-        worker, slot = idle_worker(fn)
+        worker, slot = idle_worker(fn, wish)
         call('HDEL', key_meta(fn), 'idle')
       end
     end
     local stamp = text(first + i - 1)
     if worker then
       local fence = text(first + 1)
-      call('HSET', key_job(id), 'state', 'running', 'function', fn, 'stamp', stamp, 'waiting:' .. client, '1',
+      call('HSET', key_job(id), 'state', 'running', 'lane', fn, 'stamp', stamp, 'waiting:' .. client, '1',
         'fence', fence, 'worker', worker, 'slot', slot, 'attempts', '1', 'queued_ms', '0')
       hold(fn, id, fence, worker, slot, 1, 'given')
       count_ms(fn, 'wait', 0)
       call('RPUSH', key_given(worker), fn .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. fresh_calls[i])
       call('PEXPIRE', key_given(worker), CONTROL_MS)
     else
-      call('HSET', key_job(id), 'state', 'queued', 'function', fn, 'waiting:' .. client, '1')
+      call('HSET', key_job(id), 'state', 'queued', 'lane', fn, 'waiting:' .. client, '1')
       table.insert(elements, stamp .. '.' .. id)
       table.insert(scores, stamp)
       table.insert(scores, id)
@@ -149,5 +155,5 @@ for id, cache_ms in pairs(cached_for) do
   if cache_ms > 0 then call('HSET', key_job(id), 'cache', text(cache_ms)) end
 end
 flush()
-call('HSET', key_clients(), client, now .. ' ' .. connection)
+call('HSET', key_clients(), client, client_row(connection, asked))
 return { epoch(), words }

@@ -60,7 +60,7 @@ class FunctionRow:
 @dataclass(frozen=True, slots=True)
 class WorkerRow:
     state: WorkerState
-    lane: Text
+    track: Text
 
     @property
     def health(self) -> str:
@@ -78,10 +78,10 @@ def worker_rows(snapshot: Snapshot) -> list[WorkerRow]:
     running: defaultdict[str, list[RunningJob]] = defaultdict(list)
     for job in snapshot.running:
         running[job.worker].append(job)
-    return [WorkerRow(one, lane(one, running[one.id])) for one in snapshot.workers]
+    return [WorkerRow(one, track(one, running[one.id])) for one in snapshot.workers]
 
 
-def lane(worker: WorkerState, running: Iterable[RunningJob]) -> Text:
+def track(worker: WorkerState, running: Iterable[RunningJob]) -> Text:
     """A cell a slot: the first letter of the function that runs there, in its colour; a dot where it is free."""
     cells: dict[int, RunningJob] = {}
     homeless: list[RunningJob] = []
@@ -169,7 +169,7 @@ WORKER_COLUMNS: tuple[Column[WorkerRow], ...] = (
     Column("memory", 8, lambda row: row.state.memory_bytes or 0, lambda row: _megabytes(row.state.memory_bytes)),
     Column("python", 8, lambda row: row.state.python, lambda row: row.state.python, False),
     Column("busy", 7, lambda row: row.state.busy, lambda row: f"{row.state.busy}/{row.state.slots}"),
-    Column("lane", 0, lambda row: row.state.busy / max(row.state.slots, 1), lambda row: row.lane, False),
+    Column("track", 0, lambda row: row.state.busy / max(row.state.slots, 1), lambda row: row.track, False),
 )
 
 

@@ -1,6 +1,6 @@
 """What `top` shows and what its keys do, both pure: a view and a key give a view, a view and a snapshot give lines.
 
-Two panes: workers (a lane a worker, a cell a slot) and functions. The one in focus has the keys and the larger part of
+Two panes: workers (a track a worker, a cell a slot) and functions. The one in focus has the keys and the larger part of
 the screen. Fits any terminal from 40 x 10 on.
 """
 

@@ -1,0 +1,124 @@
+"""What this worker refuses, and what follows: it passes over a lane for a while, or withdraws a function.
+
+A worker that lacks a module, or holds another key, would take every job and fail it at once. So a refused job goes to
+another worker first, if there is one, and this one leaves the lane alone for a second (`pass` on its control list).
+Only where another one then brings an outcome was the refusal this worker's fault: that is a strike (`strike` on the
+list). Three strikes withdraw the function here, for longer each time. Used by the loop's one thread; knows no Redis.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from simpledist import policy
+from simpledist.broker.lane import function_of
+from simpledist.broker.records import Held
+from simpledist.policy import Standing
+
+log = logging.getLogger("simpledist.worker")
+
+TELL_SECONDS = 60.0
+
+
+@dataclass
+class Told:
+    """Refusals of one function for one reason; `since_log` of them are in no line of the log yet."""
+
+    why: str
+    error: str = ""
+    count: int = 0
+    last_ms: int = 0
+    since_log: int = 0
+    logged: float = float("-inf")
+
+
+class Refusals:
+    """Counts, strikes and pauses by function, and the lanes that are passed over."""
+
+    def __init__(self, pass_seconds: float = policy.TIMINGS.pass_seconds) -> None:
+        self._pass_seconds = pass_seconds
+        self._told: dict[tuple[str, str], Told] = {}
+        self._standings: defaultdict[str, Standing] = defaultdict(Standing)
+        self._passed: dict[str, float] = {}  # lane -> until when, time.monotonic()
+
+    # --- what happened -------------------------------------------------------------------------------------------
+
+    def refused(self, held: Held, why: str, error: str) -> None:
+        """Count it, and say so: the first of its kind at once, then once a minute with a count."""
+        told = self._told.setdefault((held.function, why), Told(why))
+        now = time.monotonic()
+        told.error, told.count, told.last_ms = error, told.count + 1, round(time.time() * 1000)
+        told.since_log += 1
+        if now - told.logged < TELL_SECONDS:
+            return
+        if told.count == 1:
+            log.warning("job %s (%s) is refused: %s: %s", held.id, held.function, why, error)
+        else:
+            count = told.since_log
+            log.warning("function %s: %d more jobs refused, the last: %s: %s", held.function, count, why, error)
+        told.logged, told.since_log = now, 0
+
+    def served(self, function: str) -> None:
+        """An outcome was brought: what was refused before was not this worker's fault alone."""
+        if self._standings:
+            self._standings.pop(function, None)
+
+    def pass_over(self, lane: str) -> None:
+        """Leave a lane alone for a while."""
+        self._passed[lane] = time.monotonic() + self._pass_seconds
+
+    def strike(self, lane: str) -> None:
+        """Another worker brought an outcome of a job that this one had refused."""
+        function, now = function_of(lane), time.monotonic()
+        standing = self._standings[function] = self._standings[function].struck(now)
+        if standing.strikes == 0:
+            reasons = [f"{one.why}: {one.error}" for (name, _), one in self._told.items() if name == function]
+            log.warning(
+                "function %s is withdrawn for %.0f s: other workers do what this one refuses (%s)",
+                function,
+                standing.withdrawn_until - now,
+                reasons[-1] if reasons else "no reason known",
+            )
+
+    # --- what follows --------------------------------------------------------------------------------------------
+
+    def withdrawn(self) -> frozenset[str]:
+        """Return the functions that this worker does not offer at present."""
+        if not self._standings:
+            return frozenset()
+        now = time.monotonic()
+        return frozenset(name for name, standing in self._standings.items() if now < standing.withdrawn_until)
+
+    def taken(self, lanes: Sequence[str]) -> Sequence[str]:
+        """Return those of these lanes from which jobs are taken at present."""
+        if not self._passed and not self._standings:
+            return lanes
+        now, withdrawn = time.monotonic(), self.withdrawn()
+        self._passed = {lane: until for lane, until in self._passed.items() if now < until}
+        return [lane for lane in lanes if lane not in self._passed and function_of(lane) not in withdrawn]
+
+    def next_change(self) -> float:
+        """Return when a lane or a function comes back, time.monotonic()."""
+        if not self._passed and not self._standings:
+            return float("inf")
+        now = time.monotonic()
+        times = [*self._passed.values(), *(one.withdrawn_until for one in self._standings.values())]
+        return min((at for at in times if at > now), default=float("inf"))
+
+    def row(self) -> dict[str, dict[str, Any]]:
+        """Return what the worker's row says of it: by function the latest reason, how often, and when."""
+        row: dict[str, dict[str, Any]] = {}
+        for (function, _), told in sorted(self._told.items(), key=lambda item: item[1].last_ms):
+            count = told.count + row.get(function, {}).get("count", 0)
+            row[function] = {"why": told.why, "error": told.error[:100], "count": count, "last": told.last_ms}
+        return row
+
+    @property
+    def last_ms(self) -> int:
+        """When a job was last refused; 0: never."""
+        return max((told.last_ms for told in self._told.values()), default=0)
