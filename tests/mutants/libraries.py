@@ -49,7 +49,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "nested calls",
         "calls of a local run wait for the place that it takes",
         "simpledist/client/local.py",
-        "while lane.depth < future.call.depth:",
+        "while backlog.depth < future.call.depth:",
         "while False:",
         "tests/interfaces/test_nested.py -k local_run",
     ),
