@@ -38,7 +38,8 @@ local function met_by(offer, wish, lane)
     if not (tags and string.find(tags, '"' .. tag .. '"', 1, true)) then return 'no_worker' end
   end
   if not string.find(offer, wish.key, 1, true) then
-    return 'key', string.gsub(string.match(offer, '"keys":%[([^%]]*)%]') or '', '[",]+', ' ')
+    local ids = string.gsub(string.match(offer, '"keys":%["([^%]]*)"%]') or '', '[",]+', ' ')
+    return 'key', ids
   end
   if wish.digest and not string.find(offer, wish.digest, 1, true) then return 'other_code' end
   if string.find(offer, '{"lane":"' .. code_lane(lane) .. '"', 1, true) == 1 then return 'ok' end
@@ -75,7 +76,7 @@ local function ask_offers(lane, wish, witness)
   end
   if nearest == 'moved' then return 'moved ' .. words[1] end
   if nearest == 'protocol' then nearest = 'no_worker protocol' end
-  return #words > 0 and nearest .. ' ' .. string.gsub(table.concat(words, ' '), ' +', ' ') or nearest
+  return #words > 0 and nearest .. ' ' .. table.concat(words, ' ') or nearest
 end
 
 -- Whether a call may travel on this lane: 'ok' | 'moved <lane>' (a worker with its code is there) | 'no_worker' |
@@ -91,7 +92,7 @@ end
 local function tell_other_protocol(lane, wish, answer)
   local fn = function_of(lane)
   local told = call('HGET', key_meta(fn), 'told')
-  if not string.find(answer, 'no_worker protocol', 1, true) or told and now_ms - tonumber(told) < CONTROL_MS then return end
+  if not string.find(answer, 'no_worker protocol', 1, true) or told and now_ms - tonumber(told) < tonumber(CONTROL_MS) then return end
   call('HSET', key_meta(fn), 'told', now)
   for _, worker in ipairs(call('HRANDFIELD', key_offers(fn), SUSPECTS) or {}) do
     call('RPUSH', key_control(worker), 'protocol ' .. string.match(wish.protocol, '%d+'))

@@ -363,7 +363,7 @@ local function claim_elements(order, elements)
     if stamp and scores[i] and tonumber(scores[i]) == stamp and not taken[id] then
       if claim_job(order, id, stamp) == false then
         order.left = order.left or {}
-        table.insert(order.left, element)
+        table.insert(order.left, elements[i])
       else
         taken[id], taken[#taken + 1] = true, id
       end

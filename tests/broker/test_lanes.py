@@ -1,0 +1,185 @@
+"""Lanes and `live`: who may have a call, where it waits, and what becomes of a job that a worker refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from simpledist import policy
+from simpledist.broker.records import Claimed, Ended, Failed, Traits, Wish
+from tests.broker.bench import RUN_ID, Bench
+
+A, B = "a" * 16, "b" * 16
+KEY = "1f2e3d4c"
+
+
+def worker(bench: Bench, id: str, digest: str = "", traits: Traits | None = None) -> list[str]:
+    """Register a worker of fib; the lanes that it hears of."""
+    row = {"functions": ["fib"], "connection": f"{RUN_ID}:{id}"}
+    beaten = bench.broker.beat(id, f"{RUN_ID}:{id}", [], row, {"fib": digest}, traits=traits or Traits())
+    return sorted(beaten.lanes)
+
+
+def submit(bench: Bench, id: str, lane: str = "fib", wish: Wish | None = None) -> str:
+    (word,) = bench.broker.submit(lane, "c1", "run1:200", [(id, b"call")], wish=wish or Wish()).words
+    return str(word)
+
+
+def claim(bench: Bench, id: str, lane: str = "fib") -> list[Claimed]:
+    return bench.broker.claim(id, bench.nonce(), lane, [], [0])
+
+
+def refuse(bench: Bench, id: str, claimed: Claimed) -> str:
+    (word,) = bench.broker.fail(id, [Failed(claimed.held, "undecodable", "No module named x", refused=True)])
+    return word
+
+
+def words_to(bench: Bench, id: str) -> list[bytes]:
+    return bench.redis("LRANGE", bench.keys.control(id), 0, -1)
+
+
+def test_the_first_code_has_the_plain_lane_and_others_one_of_their_own(bench: Bench) -> None:
+    assert worker(bench, "w1", A) == ["fib"]
+    assert worker(bench, "w2", B) == [f"fib~{B[:12]}"]
+    assert worker(bench, "w3", A) == ["fib"]
+    assert worker(bench, "w4") == [f"fib~{policy.PROTOCOL:012x}"], "a name without a code is a code of its own"
+
+
+def test_the_plain_lane_is_given_anew_when_nothing_hangs_on_it(bench: Bench) -> None:
+    worker(bench, "w1", A)
+    assert submit(bench, "c1-1", wish=Wish(digest=A)) == "queued"
+    bench.broker.leave("w1", final=True)
+    assert worker(bench, "w2", B) == [f"fib~{B[:12]}"], "a job waits"
+    bench.broker.leave("w2", final=True)
+    bench.broker.cancel("c1", [("fib", "c1-1")])
+    assert worker(bench, "w2", B) == ["fib"]
+
+
+def test_a_call_with_a_code_is_sent_to_its_lane_or_home(bench: Bench) -> None:
+    worker(bench, "w1", A)
+    worker(bench, "w2", B)
+    assert submit(bench, "c1-1", wish=Wish(digest=B)) == f"moved fib~{B[:12]}"
+    assert bench.state("c1-1") is None, "nothing is entered"
+    assert submit(bench, "c1-1", f"fib~{B[:12]}", Wish(digest=B)) == "queued"
+    assert claim(bench, "w1") == []
+    (claimed,) = claim(bench, "w2", f"fib~{B[:12]}")
+    assert (claimed.held.lane, claimed.held.function) == (f"fib~{B[:12]}", "fib")
+    bench.broker.leave("w2", final=False)
+    assert submit(bench, "c1-2", f"fib~{B[:12]}", Wish(digest=B)) == "other_code w1"
+    assert submit(bench, "c1-3") == "queued", "by name it takes the plain lane"
+
+
+def test_a_call_by_name_takes_a_live_lane_where_the_plain_one_has_nobody(bench: Bench) -> None:
+    worker(bench, "w1", A)
+    worker(bench, "w2", B)
+    bench.broker.leave("w1", final=True)
+    assert submit(bench, "c1-1") == f"moved fib~{B[:12]}"
+    assert submit(bench, "c1-1", "fib!high") == f"moved fib~{B[:12]}!high"
+
+
+@pytest.mark.parametrize(
+    ("traits", "wish", "answer"),
+    [
+        (Traits(keys=(KEY,)), Wish(), f"key {KEY}"),
+        (Traits(), Wish(key=KEY), "key 00000000"),
+        (Traits(keys=("00000001", KEY)), Wish(key=KEY), "queued"),
+        (Traits(protocol=9), Wish(), "no_worker protocol 9"),
+        (Traits(python="3.12"), Wish(python="3.11"), "no_worker"),
+        (Traits(python="3.11"), Wish(python="3.11"), "queued"),
+        (Traits(lifetime_ms=1), Wish(), "queued"),
+    ],
+)
+def test_who_may_have_a_call(bench: Bench, traits: Traits, wish: Wish, answer: str) -> None:
+    worker(bench, "w1", traits=traits)
+    assert submit(bench, "c1-1", wish=wish) == answer
+    assert bench.broker.nudge("c1", "run1:200", [], {"fib": wish}).live["fib"].replace("ok", "queued") == answer
+
+
+def test_an_offer_that_ends_counts_no_more(bench: Bench) -> None:
+    worker(bench, "w1", traits=Traits(lifetime_ms=1000))
+    bench.advance(1.0)
+    assert submit(bench, "c1-1") == "no_worker"
+
+
+def test_builds_with_other_numbers_share_no_lane_and_hear_of_each_other(bench: Bench) -> None:
+    worker(bench, "w1")
+    other = Traits(protocol=9)
+    assert worker(bench, "w2", traits=other) == ["fib~000000000009"]
+    assert submit(bench, "c1-1", wish=Wish(protocol=9)) == "moved fib~000000000009"
+    bench.broker.leave("w2", final=True)
+    assert submit(bench, "c1-1", wish=Wish(protocol=9)) == f"no_worker protocol {policy.PROTOCOL}"
+    submit(bench, "c1-2", wish=Wish(protocol=9))
+    assert words_to(bench, "w1") == [b"protocol 9"], "once a minute"
+
+
+def test_a_disabled_function_gets_no_jobs(bench: Bench) -> None:
+    worker(bench, "w1")
+    bench.redis("HSET", bench.keys.named("meta", "fib"), "disabled", "1")
+    assert submit(bench, "c1-1") == "disabled"
+
+
+def test_workers_hear_of_a_lane_with_a_priority_and_take_it_along(bench: Bench) -> None:
+    assert worker(bench, "w1") == ["fib"]
+    assert submit(bench, "c1-1", "fib!high") == "queued"
+    assert words_to(bench, "w1") == [b"look"]
+    submit(bench, "c1-2", "fib!high")
+    assert words_to(bench, "w1") == [b"look"], "once"
+    assert worker(bench, "w1") == ["fib", "fib!high"]
+    bench.redis("DEL", bench.keys.named("lanes", "fib"))
+    submit(bench, "c1-3", "fib!high")
+    assert worker(bench, "w1") == ["fib", "fib!high"], "what Redis lost is made anew"
+
+
+def test_tags_are_met_by_workers_that_have_all_of_them(bench: Bench) -> None:
+    worker(bench, "w1", traits=Traits(tags=("gpu",)))
+    assert submit(bench, "c1-1", "fib+big+gpu") == "no_worker"
+    assert submit(bench, "c1-1", "fib+gpu") == "queued"
+    assert worker(bench, "w1", traits=Traits(tags=("gpu",))) == ["fib", "fib+gpu"]
+    assert worker(bench, "w2") == ["fib"]
+
+
+def test_a_refused_job_goes_to_another_worker_and_the_refuser_passes(bench: Bench) -> None:
+    worker(bench, "w1")
+    worker(bench, "w2")
+    submit(bench, "c1-1")
+    (claimed,) = claim(bench, "w1")
+    assert refuse(bench, "w1", claimed) == "requeued"
+    assert words_to(bench, "w1") == [b"pass fib"]
+    bench.advance(2.0)
+    assert claim(bench, "w1") == [], "not the same one again"
+    assert bench.queue() == bench.ledger() == ["c1-1"], "it waits for the other"
+    (again,) = claim(bench, "w2")
+    words, _ = bench.broker.complete("w2", bench.nonce(), [Ended(again.held, "value", b"value", 1)])
+    assert words == ["succeeded"]
+    assert words_to(bench, "w1")[-1] == b"strike fib"
+    assert words_to(bench, "w2") == []
+
+
+def test_two_refusals_end_a_job_and_nobody_is_struck(bench: Bench) -> None:
+    for id in ("w1", "w2", "w3"):
+        worker(bench, id)
+    submit(bench, "c1-1")
+    assert refuse(bench, "w1", claim(bench, "w1")[0]) == "requeued"
+    assert refuse(bench, "w2", claim(bench, "w2")[0]) == "failed"
+    assert [reply.why for reply in bench.replies()] == ["undecodable"]
+    assert b"strike fib" not in [*words_to(bench, "w1"), *words_to(bench, "w2")]
+
+
+def test_who_is_alone_or_left_alone_by_others_that_pass_ends_a_job_at_once(bench: Bench) -> None:
+    worker(bench, "w1")
+    submit(bench, "c1-1")
+    assert refuse(bench, "w1", claim(bench, "w1")[0]) == "failed"
+    worker(bench, "w2")
+    submit(bench, "c1-2")
+    submit(bench, "c1-3")
+    assert refuse(bench, "w1", claim(bench, "w1")[0]) == "requeued"
+    assert refuse(bench, "w2", claim(bench, "w2")[0]) == "failed"
+    assert words_to(bench, "w2") == [], "one of them goes on"
+
+
+def test_an_ended_job_whose_result_is_lost_is_gone(bench: Bench) -> None:
+    worker(bench, "w1")
+    submit(bench, "c1-1")
+    bench.succeed(claim(bench, "w1")[0])
+    assert bench.broker.cancel("c1", [("fib", "c1-1")]) == ["ended"]
+    bench.redis("DEL", bench.keys.named("result", "c1-1"))
+    assert bench.broker.cancel("c1", [("fib", "c1-1")]) == ["gone"]
