@@ -64,6 +64,8 @@ class Keyring:
                 lines = file.read().split()
         except UnicodeDecodeError:
             lines = []  # its text would quote the file
+        except ConfigurationError:
+            raise
         except IsADirectoryError:
             raise ConfigurationError(f"secret file {path}: it is a folder: name the file in it") from None
         except (OSError, ValueError) as error:

@@ -55,6 +55,8 @@ def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
     if server is not None:
         threading.Thread(target=server.run, name="simpledist-web", daemon=True).start()
     stopped.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # it ends already; the interpreter's own end must not become a kill
     daemon.stop()
     duties.join()
     if server is not None:

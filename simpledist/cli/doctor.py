@@ -20,7 +20,7 @@ SCHEMA = 1
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, stable for scripts (`schema` 1).")
-@shared(log_level="error")
+@shared(log_level="error", needs_key_file=False)
 def doctor(config: Config, as_json: bool) -> int:
     """Look for what is wrong with Redis, the cluster and the key file, and say what to do about it.
 

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -18,7 +19,7 @@ import click
 
 from simpledist import __version__, config, platforms
 from simpledist.cli import streams
-from simpledist.errors import OperatorError, RedisRefused, SimpledistError
+from simpledist.errors import ConfigurationError, OperatorError, RedisRefused, SimpledistError
 from simpledist.job import DEFAULT_NAMESPACE
 
 OK = 0
@@ -47,9 +48,12 @@ class Seconds(click.FloatRange):
         return super().convert(value, param, ctx)
 
 
-def shared(*, connects: bool = True, log_level: str = "info") -> Callable[[Command], Command]:
+def shared(
+    *, connects: bool = True, log_level: str = "info", needs_key_file: bool = True
+) -> Callable[[Command], Command]:
     """A decorator that gives a click callback the options of every command.
 
+    With `needs_key_file` a secret file that is named has to be there; the doctor has its own words for that.
     With `connects` the callback's first argument is the Config that they make. Without it nothing is checked or passed:
     a command that needs no Redis must not fail for want of a key.
     """
@@ -70,6 +74,11 @@ def shared(*, connects: bool = True, log_level: str = "info") -> Callable[[Comma
             if not connects:
                 return callback(*args, **named)
             settings = config.load(redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure)
+            if needs_key_file and settings.secret_file and not os.path.exists(settings.secret_file):
+                raise ConfigurationError(
+                    f"secret file {settings.secret_file} is not there: make one with "
+                    f"`simpledist secret {settings.secret_file}`, or correct --secret-file (SIMPLEDIST_SECRET_FILE)"
+                )
             return callback(settings, *args, **named)
 
         command: Command = with_config

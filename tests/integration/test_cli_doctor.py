@@ -82,6 +82,7 @@ def test_a_cluster_that_is_well(one_worker: Cluster, tmp_path: Path) -> None:
         "queues",
         "versions",
         "code",
+        "random",
     ]
 
 

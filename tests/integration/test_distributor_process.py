@@ -17,6 +17,7 @@ from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.embedded import HOST, EmbeddedRedis
 from tests.commands import DISTRIBUTOR, complaint, free_port, run
+from tests.links import open_link
 from tests.waiting import wait_until
 
 
@@ -92,6 +93,29 @@ def test_it_waits_for_redis_serves_its_page_meanwhile_and_stops_with_0(number: s
     assert process.returncode == 0
     assert "waiting for Redis" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_while_it_ends_does_no_harm(redis_server: EmbeddedRedis, number: signal.Signals) -> None:
+    line = [sys.executable, "-m", DISTRIBUTOR, "--no-web", "--redis", redis_server.url]
+    with subprocess.Popen(line, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        assert b"connected" in process.stderr.readline()
+        while process.poll() is None:
+            process.send_signal(number)
+        assert process.returncode == 0
+
+
+def test_a_redis_that_refuses_the_duties_is_one_line_with_the_cause_and_exit_code_2(
+    redis_server: EmbeddedRedis,
+) -> None:
+    with open_link(redis_server.url) as link:
+        link.call("ACL", "SETUSER", "poor", "reset", "on", ">p", "~*", "+@all", "-evalsha")
+        done = run("--no-web", "--redis", redis_server.url.replace("unix://", "unix://poor:p@"), module=DISTRIBUTOR)
+        link.call("ACL", "DELUSER", "poor")
+    assert done.returncode == 2
+    assert "evalsha" in complaint(done)
+    assert "docs/acl.md" in complaint(done)
 
 
 def answers(port: int) -> bool:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -193,13 +194,14 @@ def test_a_mistyped_command_is_answered_with_what_was_meant(word: str, meant: st
         (MAIN, ["redis", "--port", "99999"], "--port"),
         (MAIN, ["status", "--redis", "redis://localhost/0?sockettimeout=1"], "did you mean socket_timeout?"),
         (MAIN, ["call", "fib", "--secret-file", "/"], "it is a folder"),
-        (MAIN, ["call", "fib", "--secret-file", os.devnull], "64 hex digits"),
         (WORKER, ["--slots", "-1", "fns"], "--slots"),
         (WORKER, ["--slots", "x", "fns"], "--slots"),
         (WORKER, ["--slots", "1000000000", "fns"], "--slots"),
         (WORKER, ["--grace", "nan", "fns"], "--grace"),
         (WORKER, ["no_such_module:fn"], "no module no_such_module"),
         (DISTRIBUTOR, ["--port", "99999"], "--port"),
+        (DISTRIBUTOR, ["--secret-file", "/no/such"], "simpledist secret /no/such"),
+        (MAIN, ["status", "--secret-file", "/no/such"], "simpledist secret /no/such"),
         (DISTRIBUTOR, ["--redis", "redis://localhost/0?ssl_cert_reqs=none"], "rediss://"),
     ],
     ids=str,
@@ -219,3 +221,11 @@ def test_another_thread_may_wait_centuries_for_a_result(cluster: Cluster, second
     with cluster.connect() as client, ThreadPoolExecutor(1) as pool:
         future = simpledist.worker_function(client, "power", power).submit(3)
         assert pool.submit(future.result, seconds).result(20) == 1000
+
+
+def test_an_empty_secret_file_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.touch(0o600)
+    done = run("call", "fib", "--secret-file", str(file))
+    assert done.returncode == 2
+    assert "64 hex digits" in complaint(done)
