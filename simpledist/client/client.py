@@ -64,6 +64,8 @@ def connect(
     take more than `max_value_bytes` does not travel, nor does a result over 256 MB. Raises ConfigurationError for what
     needs no network to be seen: a bad URL or name, or no key where Redis is on another machine.
     """
+    if sys.platform == "win32":
+        raise ConfigurationError("connect(): simpledist runs on Linux and macOS; on Windows, use it under WSL")
     if codec not in ("pickle", "json"):
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
     local_slots = arguments.count("connect", "local_slots", local_slots, least=1, none=False) or 1
@@ -122,6 +124,14 @@ class Client:
 
     def __repr__(self) -> str:
         return f"<simpledist client {self.id} of {self.config.safe_url}>"
+
+    def __reduce__(self) -> Any:
+        reduced = import_module("simpledist.client.revival").reduced_client
+        return reduced(self, self.codec, self._local_slots, self._max_value_bytes)
+
+    def nest(self) -> None:
+        """Open nothing: it has come to another process as an argument."""
+        self._reach.nested = True
 
     def _repr_html_(self) -> str:
         functions = self.offers.functions()
@@ -434,7 +444,9 @@ class Client:
     def after_fork(self) -> None:
         """In the child of a fork: a new identity; what was in flight belongs to the parent and runs here if asked."""
         outcomes = self._outcomes
+        nested = self._reach.nested
         self._begin(closed=self._reach.closed)
+        self._reach.nested = nested
         outcomes.heir = self._outcomes
         self._outcomes.envelopes.inherit(outcomes.envelopes)
         for promises in list(self._promises):

@@ -15,6 +15,7 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from simpledist import serializers, shipped, wire
@@ -50,6 +51,9 @@ class Executor(concurrent.futures.Executor):
         self._promises = promises
         self._run = self._function(shipped.FUNCTION, shipped.run)
         self._named: dict[str, WorkerFunction[..., Any]] = {}
+
+    def __reduce__(self) -> Any:
+        return import_module("simpledist.client.revival").reduced_executor(self._client, self._promises.slots)
 
     def __repr__(self) -> str:
         return f"<executor of {self._client!r}: {len(self._promises.outstanding())} calls to be done>"

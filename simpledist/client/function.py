@@ -148,6 +148,10 @@ class WorkerFunction(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<worker function {self.function} of {self.client!r}>"
 
+    def __reduce__(self) -> Any:
+        reduced = import_module("simpledist.client.revival").reduced_function
+        return reduced(self, self.timeout, self.max_queue, self.codec, self._sharing, self.policy)
+
     def _repr_html_(self) -> str:
         html = import_module("simpledist.client.html")
         slots = self.client.offers.slots(self.function)

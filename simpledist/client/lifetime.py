@@ -23,6 +23,10 @@ def remember(client: Mortal) -> None:
     _clients.add(client)
 
 
+def living() -> list[Mortal]:
+    return list(_clients)
+
+
 def _after_fork() -> None:
     for client in list(_clients):
         client.after_fork()

@@ -68,7 +68,11 @@ class Listener:
 
     def start(self) -> None:
         """Raises RuntimeError where no thread can be started."""
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:
+            del self._thread  # which holds this, and with it descriptors
+            raise
         self._session.wake, self._outcomes.watch = self.wake, self.watch
         self.wake()  # something may have been left before it was there
 

@@ -34,7 +34,7 @@ class Reach:
     def __init__(self, session: Session, outcomes: Outcomes, *, closed: bool) -> None:
         self.closed = closed
         self.listener: Listener | None = None
-        self._nested = config.nested()
+        self.nested = config.nested()
         self._session = session
         self._outcomes = outcomes
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class Reach:
 
     def ended(self) -> Why | None:
         """Why no call of this client will ever travel, if so."""
-        return "closed" if self.closed else "nested" if self._nested else None
+        return "closed" if self.closed else "nested" if self.nested else None
 
     def away(self) -> Why | None:
         """Why no call travels just now, if so; the first one waits up to a second for the first connection."""
@@ -81,8 +81,8 @@ class Reach:
 
     def _start(self) -> None:
         """Start the listener; where the machine has no thread or descriptor left, calls run here for the moment."""
-        library()  # loaded before the second begins for which a first call waits
         try:
+            library()  # loaded before the second begins for which a first call waits
             listener: Listener = import_module("simpledist.client.listener").Listener(self._session, self._outcomes)
             listener.start()
         except (RuntimeError, OSError) as error:

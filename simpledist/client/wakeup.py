@@ -8,7 +8,13 @@ the listener.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
+from typing import Any
+
+# The system's own: gevent and eventlet replace those of `os` by ones that may switch to another greenlet in the midst.
+# These never block: the pipe is non-blocking.
+_system: Any = sys.modules.get("posix", os)
 
 
 class Wakeup:
@@ -21,7 +27,7 @@ class Wakeup:
 
     def wake(self) -> None:
         try:
-            os.write(self._write, b"x")
+            _system.write(self._write, b"x")
         except BlockingIOError:
             return  # full: it wakes anyway
 
@@ -30,7 +36,7 @@ class Wakeup:
 
     def clear(self) -> None:
         try:
-            os.read(self._read, 4096)
+            _system.read(self._read, 4096)
         except BlockingIOError:
             return
 

@@ -324,7 +324,7 @@ MUTATIONS = (
         "fork",
         "both sides of a fork are one client",
         "simpledist/client/client.py",
-        "        self._begin(closed=self._reach.closed)\n        outcomes.heir",
+        "        self._begin(closed=self._reach.closed)\n        self._reach.nested = nested\n        outcomes.heir",
         "        outcomes.heir",
         "tests/integration/test_calls.py -k sides_of_a_fork",
     ),

@@ -4,4 +4,69 @@ from __future__ import annotations
 
 from tests.mutants.mutation import Mutation
 
-MUTATIONS: tuple[Mutation, ...] = ()
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "interruptions",
+        "an abandoned map is cancelled wherever the collector runs",
+        "simpledist/client/mapping.py",
+        "self._function.client.later(self._rest().cancel)",
+        "self._rest().cancel()",
+        "tests/faults/test_reentry.py -k busy",
+    ),
+    Mutation(
+        "interruptions",
+        "a result is waited for, whoever asks",
+        "simpledist/client/future.py",
+        "        if self._interrupts():\n            return False\n",
+        "",
+        "tests/faults/test_reentry.py -k interrupts_a_call",
+    ),
+    Mutation(
+        "interruptions",
+        "what hands over an outcome waits for the future's lock",
+        "simpledist/client/future.py",
+        "acquire(blocking=False):\n            self._outcomes.deferred.put(partial(self._offer, ready))",
+        "acquire():\n            self._outcomes.deferred.put(partial(self._offer, ready))",
+        "tests/faults/test_reentry.py -k busy",
+    ),
+    Mutation(
+        "unclosed clients",
+        "the listener outlives its client",
+        "simpledist/client/client.py",
+        "            reach.listener.close_when_idle()\n",
+        "            pass\n",
+        "tests/faults/test_reentry.py -k nobody_closes",
+    ),
+    Mutation(
+        "an interrupted map",
+        "goes on",
+        "simpledist/client/mapping.py",
+        "                if error is not self._raised:\n                    self._cancel()",
+        "                if False:\n                    self._cancel()",
+        "tests/faults/test_interrupts.py -k cancels_the_rest",
+    ),
+    Mutation(
+        "snapshots",
+        "a local run takes the originals",
+        "simpledist/client/snapshot.py",
+        "    if not len(body):\n        return args, kwargs",
+        "    if True:\n        return args, kwargs",
+        "tests/integration/test_snapshots.py -k submit_and_its_local",
+    ),
+    Mutation(
+        "snapshots",
+        "a map draws many items before it encodes the first",
+        "simpledist/client/mapping.py",
+        "        if self._still:",
+        "        if True:",
+        "tests/integration/test_snapshots.py -k reused",
+    ),
+    Mutation(
+        "await",
+        "StopIteration is handed to the awaiting coroutine",
+        "simpledist/client/awaiting.py",
+        "    except StopIteration as error:\n",
+        "    except ZeroDivisionError as error:\n",
+        "tests/interfaces/test_asyncio.py -k stop_iteration",
+    ),
+)

@@ -27,6 +27,19 @@ def total(buffer: Any) -> int:
     return int(sum(buffer))
 
 
+def apply(function: Any, *args: Any) -> Any:
+    return function(*args)
+
+
+def with_executor(pool: Any, numbers: list[int]) -> list[int]:
+    return list(pool.map(abs, numbers))
+
+
+def with_client(client: Any, number: int) -> tuple[int, str]:
+    future = simpledist.worker_function(client, "fib", fib).submit(number)
+    return future.result(), future.info.why
+
+
 def stop(value: Any) -> None:
     raise StopIteration(value)
 
