@@ -40,7 +40,6 @@ from simpledist.signing import Keyring
 if TYPE_CHECKING:
     from simpledist.client.executor import Executor
     from simpledist.client.function import WorkerFunction
-    from simpledist.client.listener import Listener
     from simpledist.client.memory import Memory
 
 
@@ -64,8 +63,7 @@ def connect(
     take more than `max_value_bytes` does not travel, nor does a result over 256 MB. Raises ConfigurationError for what
     needs no network to be seen: a bad URL or name, or no key where Redis is on another machine.
     """
-    if sys.platform == "win32":
-        raise ConfigurationError("connect(): simpledist runs on Linux and macOS; on Windows, use it under WSL")
+    lifetime.check_platform()
     if codec not in ("pickle", "json"):
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
     local_slots = arguments.count("connect", "local_slots", local_slots, least=1, none=False) or 1
@@ -345,8 +343,10 @@ class Client:
                 in_flight[future.call.id] = future
             call = batch[0].call
             try:
-                if listener is not None and batch[0].caller_runs and self._leads(listener, batch[0]):
-                    continue
+                # With its envelope it must go in one command: the head and the note of that are shorter than 2 KB.
+                short = batch[0].caller_runs and len(call.body) <= policy.BESIDE_BYTES - 2048
+                if short and listener is not None and listener.lead(batch[0]):
+                    continue  # a plain call went out, and has perhaps its reply, without the listener
                 words = self._session.submit(
                     call.function,
                     [(future.call.label, self._outcomes.sealed(future)) for future in batch],
@@ -378,12 +378,6 @@ class Client:
                 listener.watch(batch)
             if again:
                 self.send(again)
-
-    @staticmethod
-    def _leads(listener: Listener, future: Future[Any]) -> bool:
-        """Whether a plain call went out, and has perhaps its reply, without the listener."""
-        # With its envelope it must go in one command: the head and the note of that are shorter than 2 KB.
-        return len(future.call.body) <= policy.BESIDE_BYTES - 2048 and listener.lead(future)
 
     def fall_back(self, future: Future[Any], why: Why) -> None:
         """This call cannot travel: it runs here."""

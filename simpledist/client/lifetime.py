@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from typing import Protocol
+
+from simpledist.errors import ConfigurationError
 
 
 class Mortal(Protocol):
@@ -17,6 +20,12 @@ class Mortal(Protocol):
 
 
 _clients: weakref.WeakSet[Mortal] = weakref.WeakSet()
+
+
+def check_platform() -> None:
+    """Raise ConfigurationError where a client cannot live."""
+    if sys.platform == "win32":
+        raise ConfigurationError("connect(): simpledist runs on Linux and macOS; on Windows, use it under WSL")
 
 
 def remember(client: Mortal) -> None:
