@@ -98,6 +98,29 @@ def test_a_redis_that_evicts_is_warned_of_and_spoils_no_outcome(
     probe(client)
 
 
+def test_a_lost_result_is_run_here_and_is_no_sign_of_a_deaf_connection(
+    cluster: Cluster, history: History, link: Link
+) -> None:
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    future = history.submit(client, [1], 1.0)[0]
+    wait_until(lambda: history.log.exists(), 5, "it runs")
+    id, keys = future.call.id, Keys()
+    connections = int(facts_of(link.call("INFO", "stats"))["total_connections_received"])
+
+    # Redis evicts what the job came to, before its client hears of it: the reply, the result; its row stays.
+    link.call("HSET", keys.named("job", id), "state", "succeeded", "fence", "", "ended", "1")
+    link.call("EXPIRE", keys.named("job", id), 100)
+    link.call("DEL", keys.named("call", id))
+    assert future.result(10) == "value of 1"
+    assert future.info is not None
+    assert (future.info.where, future.info.why) == ("local", "redis_down")
+    made = int(facts_of(link.call("INFO", "stats"))["total_connections_received"]) - connections
+    assert made <= 1, "the connections of the client stay"
+    probe(client)
+
+
 def test_five_thousand_dead_rows_in_a_ledger_hide_no_lost_job(cluster: Cluster, history: History, link: Link) -> None:
     keys = Keys()
     cluster.start_worker()
