@@ -1,5 +1,8 @@
 """What a value or exception is, in plain words that can be compared: types, contents, attributes, all the way down."""
 
+# It looks at values of any type.
+# pyright: basic
+
 from __future__ import annotations
 
 import io

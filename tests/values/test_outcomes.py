@@ -27,6 +27,7 @@ def ways() -> Iterator[dict[str, Callable[[Any, str], Any]]]:
             function: simpledist.worker_function(client, function.__name__, function)
             for function in (outcomes.value, outcomes.raising)
         }
+        functions[outcomes.value].submit("number 0").result(30)  # its client's thread stays, and is no test's own
         executor = client.executor()
         yield {
             "call": lambda function, name: functions[function](name),
