@@ -186,7 +186,10 @@ class WorkerFunction(Generic[P, R]):
             thread.inside = False
 
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Start the call and return its future."""
+        """Start the call and return its future. It is run with the arguments as they are now, wherever it runs.
+
+        A plain call lends its arguments instead: no other thread may change them until it returns.
+        """
         if thread.inside and is_inside():
             with Entry():
                 return self.send(args, kwargs)
