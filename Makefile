@@ -13,7 +13,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix bench chaos clean
+.PHONY: help install demo test check format lint types mutants matrix foreign bench chaos clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ mutants: $(STAMP)  ## take one mechanism out after the other: which test misses 
 
 matrix: $(STAMP)  ## the short tier on corners of Python x redis-py x Redis, half an hour (ARGS=3.13 for a part)
 	$(BIN)/python -m tests.matrix $(ARGS)
+
+foreign: $(STAMP)  ## joblib's, loky's and scikit-learn's own tests with the cluster in place of loky, half an hour (ARGS=joblib for a part)
+	$(BIN)/python -m tests.foreign $(ARGS)
 
 bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
 	$(BIN)/python -m benchmarks.run $(ARGS)

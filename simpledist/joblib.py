@@ -116,9 +116,8 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
         if not self._client.offers.slots(shipped.FUNCTION):
             raise FallbackToBackend(self._without_workers(begin))
         if self.parallel is not parallel:
-            own = SimpledistBackend(
-                self._client, nesting_level=self.nesting_level, inner_max_num_threads=self.inner_max_num_threads
-            )
+            own = object.__new__(type(self))  # of the class that the program chose, which may be one of its own
+            vars(own).update(vars(self), _futures=set())
             own._begin, own.parallel = begin, parallel
             raise FallbackToBackend(own)
         return n_jobs

@@ -1,0 +1,1 @@
+"""Other projects' own tests, with the cluster in place of loky: `make foreign`."""
