@@ -79,6 +79,8 @@ def test_a_cluster_that_is_well(one_worker: Cluster, tmp_path: Path) -> None:
         "rights",
         "keys",
         "workers",
+        "protocol",
+        "refusals",
         "queues",
         "versions",
         "code",
