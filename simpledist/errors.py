@@ -37,6 +37,10 @@ class RedisRefused(OperatorError):
     """Redis answers, but refuses us: password, permission, version, memory or a foreign value at our key."""
 
 
+class Undeliverable(OperatorError):
+    """A value never gets through to Redis, or from it, though Redis is there: a limit of the server, or a right."""
+
+
 class BadEnvelope(OperatorError):
     """Bytes from Redis are not what an honest peer sends: wrong key, other call, damaged or foreign."""
 

@@ -34,6 +34,7 @@ Why = Literal[
     "called_off",
     "other_code",
     "disabled",
+    "undeliverable",
     "cheaper",
     "local",
 ]

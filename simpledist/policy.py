@@ -57,6 +57,7 @@ ATTEMPT_CAP = 10  # claims without an outcome
 FORGOTTEN_CAP = 5  # times that Redis may forget a call: then it is as good as away
 INLINE_BYTES = 4096  # a result up to this size travels in the reply itself
 BESIDE_BYTES = 64 * 1024  # a value over this size travels by plain SET beside the script
+HEAD_BYTES = 2048  # the envelope of a call, and the note of it, are shorter than this
 BATCH_ITEMS = 1000
 BATCH_BYTES = 1024 * 1024
 BATCH_SECONDS = 0.005  # a child is given so much work at once, if its jobs are that short

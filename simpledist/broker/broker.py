@@ -38,6 +38,8 @@ from simpledist.pieces import Data
 
 BY_NAME = Wish()  # of a client without a key
 ANY_WORKER = Traits()
+# A beat that shares a wire with bytes that move slowly waits behind those that are under way.
+SLOW_BEAT_SECONDS = 5.0
 
 
 class Broker:
@@ -48,6 +50,11 @@ class Broker:
         self.keys = keys
         self._verbs = verbs
 
+    @property
+    def batch_bytes(self) -> int:
+        """How much one script is to bring, on a wire of the speed that was seen."""
+        return max(min(self.link.slice_bytes, policy.BATCH_BYTES), policy.BESIDE_BYTES)
+
     # --- client ------------------------------------------------------------------------------------------------
 
     def submit(
@@ -55,7 +62,7 @@ class Broker:
         lane: str,
         client: str,
         connection: str,
-        calls: Sequence[tuple[str, Data]],
+        calls: Sequence[tuple[str, Data | None]],
         *,
         wish: Wish = BY_NAME,
         max_queue: int | None = None,
@@ -65,8 +72,9 @@ class Broker:
     ) -> Submitted:
         """Enter jobs of one lane, (label, call) each; idempotent by id. They have killed `crashes` children.
 
-        A label is the job's id, or `job_label` of it where the call is to be joined or its value kept. `then` is a
-        blocking command that travels behind it (see Link.evaluate).
+        None for a call: its bytes lie beside the scripts already. A label is the job's id, or `job_label` of it where
+        the call is to be joined or its value kept. `then` is a blocking command that travels behind it (see
+        Link.evaluate).
         """
         arguments: list[Argument] = [
             lane,
@@ -79,7 +87,7 @@ class Broker:
             len(calls),
         ]
         for label, call in calls:
-            arguments += (label, self._put_beside("call", label.partition(" ")[0], call))
+            arguments += (label, b"" if call is None else self._put_beside("call", label.partition(" ")[0], call))
         epoch, words = self._run("submit", arguments, then=then)
         return Submitted(epoch.decode(), [parse_reply(word) if b"\n" in word else word.decode() for word in words])
 
@@ -140,7 +148,11 @@ class Broker:
 
     def result_bytes(self, reply: Reply) -> Data | None:
         """The bytes of a reply whose `place` is "beside"; None if they are gone."""
-        return Download(self.link, self.keys.named("result", reply.id)).run()
+        return self.download_result(reply.id).run()
+
+    def download_result(self, id: str) -> Download:
+        """A result on its way from beside the scripts."""
+        return Download(self.link, self.keys.named("result", id))
 
     # --- worker ------------------------------------------------------------------------------------------------
 
@@ -174,13 +186,17 @@ class Broker:
         """End attempts by their outcomes, and take next jobs in the same step; `then` as in `submit`."""
         arguments: list[Argument] = [worker, nonce, int(again), len(ended)]
         for one in ended:
-            outcome = self._put_beside("staged_result", f"{one.held.id}:{one.held.fence}", one.outcome)
+            outcome = b"" if one.outcome is None else self._put_beside("staged_result", _attempt(one.held), one.outcome)
             arguments += (*one.held, one.kind, one.run_ms, one.error, outcome)
         arguments.append(int(take is not None))
         if take is not None:
             arguments += (take.lane, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
         words, claimed = self._run("complete", arguments, then=then)
         return _texts(words), _claimed(claimed)
+
+    def upload_outcome(self, held: Held, outcome: Data) -> Upload:
+        """An outcome over 64 KB on its way to lie beside the scripts, before `complete`."""
+        return self.upload("staged_result", _attempt(held), outcome)
 
     def fail(self, worker: str, failed: Sequence[Failed]) -> list[str]:
         """End attempts that the cluster brought to an end; a word each: requeued, failed, already, stale, gone."""
@@ -221,6 +237,10 @@ class Broker:
             return Beaten(False)
         stop, missing, lanes, ms = ((), (), (), reply) if isinstance(reply, int) else reply
         return Beaten(True, _held(stop), _held(missing), _texts(lanes), Reading(ms, sent, moment()))
+
+    def still_here(self, worker: str) -> bool:
+        """Say that the worker lives, in the middle of another verb; whether Redis knows it."""
+        return bool(self._run("beat", [worker, "-", 0, "", "", -1], timeout=SLOW_BEAT_SECONDS))
 
     def leave(self, worker: str, *, final: bool) -> int:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
@@ -287,11 +307,11 @@ class Broker:
 
     # --- how a verb travels ------------------------------------------------------------------------------------
 
-    def _run(self, verb: str, arguments: Sequence[Argument], *, then: bytes = b"") -> Any:
+    def _run(
+        self, verb: str, arguments: Sequence[Argument], *, then: bytes = b"", timeout: float = COMMAND_TIMEOUT_SECONDS
+    ) -> Any:
         script = (self._verbs or scripts.loaded())[verb]
-        return self.link.evaluate(
-            script.sha, script.text, self.keys.epoch, arguments, timeout=COMMAND_TIMEOUT_SECONDS, then=then
-        )
+        return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=timeout, then=then)
 
     def _put_beside(self, template: str, id: str, value: Data) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
@@ -309,6 +329,11 @@ class Broker:
             round(policy.TIMINGS.ended_ttl_seconds * 1000),
             lambda: self.keys.named("slices", f"{id}:{secrets.token_hex(4)}"),
         )
+
+
+def _attempt(held: Held) -> str:
+    """By which an outcome is known that lies beside the scripts before it counts."""
+    return f"{held.id}:{held.fence}"
 
 
 def parse_given(element: bytes) -> Claimed:

@@ -109,14 +109,14 @@ class Ended(NamedTuple):
     """One attempt that came to an outcome, for `complete`.
 
     `kind` is "value" (the function returned), "error" (it raised: counts from the current fence only) or "partial" (of
-    a chunk that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes. `error` is text for
-    people, empty for a value: one line, then, where known, a line with the place and the traceback; of a chunk's value
-    how many of its calls returned and raised.
+    a chunk that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes; None: they lie beside
+    the scripts already. `error` is text for people, empty for a value: one line, then, where known, a line with the
+    place and the traceback; of a chunk's value how many of its calls returned and raised.
     """
 
     held: Held
     kind: str
-    outcome: Data
+    outcome: Data | None
     run_ms: int
     error: str = ""
 

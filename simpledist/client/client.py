@@ -32,7 +32,7 @@ from simpledist.client.session import Session
 from simpledist.client.sharing import Sharing
 from simpledist.client.staying import Staying
 from simpledist.config import Config
-from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Unserialisable
+from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Undeliverable, Unserialisable
 from simpledist.job import Why
 from simpledist.pieces import Data
 from simpledist.signing import Keyring
@@ -343,21 +343,23 @@ class Client:
                 in_flight[future.call.id] = future
             call = batch[0].call
             try:
-                # With its envelope it must go in one command: the head and the note of that are shorter than 2 KB.
-                short = batch[0].caller_runs and len(call.body) <= policy.BESIDE_BYTES - 2048
+                short = batch[0].caller_runs and len(call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
                 if short and listener is not None and listener.lead(batch[0]):
                     continue  # a plain call went out, and has perhaps its reply, without the listener
                 words = self._session.submit(
                     call.function,
-                    [(future.call.label, self._outcomes.sealed(future)) for future in batch],
+                    [
+                        (future.call.label, self._session.parcel(future.call, self._outcomes.sealed(future)))
+                        for future in batch
+                    ],
                     call.max_queue,
                     call.crashes,
                     wish=self._session.lanes.wished(future.call.python for future in batch),
                     until=call.deadline,
                 )
-            except TimeoutError:  # of the remote budget
+            except (TimeoutError, Undeliverable) as error:  # of the remote budget; of this value alone
                 for future in batch:
-                    self._outcomes.fall_back(future, "timeout")
+                    self._outcomes.fall_back(future, self._session.why_unsent(call.function, error))
                 continue
             except (RedisDown, RedisRefused) as error:
                 why = self._session.note_trouble(error)

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import time
 import weakref
 from collections import deque
 from typing import Any
 
 from simpledist.client.future import Future
+from simpledist.client.session import GRACE_SECONDS
 
 Entry = tuple[float, int, weakref.ref[Future[Any]]]
 
@@ -34,6 +36,10 @@ class Deadlines:
         while self._new:
             heapq.heappush(self._sorted, self._new.popleft())
         return self._sorted[0][0] if self._sorted else float("inf")
+
+    def bound(self) -> float:
+        """Until when a command may keep the listener: it has to see to a budget that ends, whatever the wire does."""
+        return max(self.next(), time.monotonic()) + GRACE_SECONDS
 
     def over(self, now: float) -> list[Future[Any]]:
         """The calls whose budget is spent, and which are not done; each is told once."""

@@ -120,6 +120,7 @@ class Listener:
                     if not self._replies.link.connected or not self._broker.link.connected:
                         self._connect()
                     self._listen()
+                    self._broker.link.bound(self._deadlines.bound())
                     self._send()
                     self._duties()
                 except (RedisDown, RedisRefused) as error:
@@ -146,8 +147,8 @@ class Listener:
 
     def _connect(self) -> None:
         self._replies.take_back(wait=True)
-        self._replies.popping_until = None
-        self._replies.link.connect()
+        self._replies.connect(self._deadlines.bound())
+        self._broker.link.bound(self._deadlines.bound())
         self._broker.link.connect()
         if self._replies.link.run_id != self._broker.link.run_id:
             raise RedisDown("Redis has moved")  # between these two lines
@@ -215,13 +216,14 @@ class Listener:
 
     def _send(self) -> None:
         """Submit what waits in the outbox."""
-        groups = [bundled(self._outcomes, group) for group in self._outcomes.outbox.take()]
+        outcomes = self._outcomes
+        groups = [outcomes.big_calls.small_of(bundled(outcomes, group)) for group in outcomes.outbox.take()]
         for group in groups:
             for future in group:
                 future.sent = True  # if we fail here, it may be in Redis, or not: it is asked after
             self.watch(group)
         for group in groups:
-            for batch in batches(group):
+            for batch in batches(group, most_bytes=self._broker.batch_bytes):
                 self._send_batch(batch)
 
     def _send_batch(self, batch: list[Future[Any]]) -> None:
@@ -245,7 +247,7 @@ class Listener:
                 session.lanes.of(call.function),
                 session.client,
                 session.connection,
-                [(future.call.label, self._outcomes.sealed(future)) for future in batch],
+                [(future.call.label, self._outcomes.big_calls.bytes_of(future)) for future in batch],
                 wish=session.lanes.wished(future.call.python for future in batch),
                 max_queue=call.max_queue,
                 crashes=call.crashes,
@@ -414,7 +416,7 @@ class Listener:
             else:
                 by_function[future.call.function, future.call.crashes].append(future)
         for group in by_function.values():
-            for batch in batches(group):
+            for batch in batches(self._outcomes.big_calls.small_of(group), most_bytes=self._broker.batch_bytes):
                 self._submit_again(self._submit(batch, self._crosses_restart))
 
     def _send_backlog(self, function: str) -> None:

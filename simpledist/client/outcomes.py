@@ -19,6 +19,7 @@ from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
 from simpledist.client import beside, running
 from simpledist.client.absence import Absence
+from simpledist.client.bigcalls import BigCalls
 from simpledist.client.bundle import Bundle
 from simpledist.client.call import Call, Read, Ready, RunHere
 from simpledist.client.deferred import Deferred
@@ -29,14 +30,8 @@ from simpledist.client.local import LocalRuns, Resolvers
 from simpledist.client.outbox import Outbox
 from simpledist.client.session import Session
 from simpledist.client.sharing import Together
-from simpledist.errors import (
-    BadEnvelope,
-    RedisDown,
-    RedisRefused,
-    StaleOutcome,
-    Undecodable,
-    WrongKey,
-)
+from simpledist.client.unread import UNREAD, why_unread
+from simpledist.errors import RedisDown, RedisRefused, StaleOutcome, Undeliverable
 from simpledist.job import SUSPECT, WHYS, Info, Why, version_of, why_of
 from simpledist.pieces import Data
 from simpledist.signing import Keyring
@@ -50,15 +45,6 @@ Patience = Callable[[Future[Any]], bool]  # of which call "no worker" does not c
 
 def _nobody(_: Sequence[Future[Any]]) -> None:
     """There is no listener yet."""
-
-
-def _unread(error: Exception) -> Why:
-    """Why an outcome that could not be had or read is made here."""
-    if isinstance(error, WrongKey):
-        return "key"
-    if isinstance(error, RedisDown):
-        return "redis_down"
-    return "redis_refused" if isinstance(error, RedisRefused) else "undecodable"
 
 
 def impatient(_: Future[Any]) -> bool:
@@ -81,6 +67,9 @@ class Outcomes:
         self.local_runs = LocalRuns(self._run_backlog, local_slots, self.deferred)
         self.heir = self  # in the child of a fork: who takes over its futures
         self.outbox = Outbox()
+        self.big_calls = BigCalls(
+            session, self.sealed, self._submit_when_there, self.fall_back, lambda futures: self.watch(futures)
+        )
         self.watch: Callable[[Sequence[Future[Any]]], None] = _nobody  # the listener's, once there is one
         self._closed = False
         self.envelopes = Envelopes(keyring, session.clock)
@@ -99,6 +88,11 @@ class Outcomes:
     def sealed(self, future: Future[Any]) -> Data:
         """A call as it travels."""
         return self.envelopes.seal(future.call)
+
+    def _submit_when_there(self, future: Future[Any]) -> None:
+        """The bytes of this big call lie in Redis."""
+        if not future.done():
+            self.outbox.put(future, self.session.wake)
 
     # --- from the listener ---------------------------------------------------------------------------------------
 
@@ -323,7 +317,7 @@ class Outcomes:
     def _decode(self, future: Future[Any], reply: Reply) -> None:
         call, partial = future.call, reply.state == "running"
         try:
-            data = self.session.result_bytes(reply)
+            data = self.session.result_bytes(reply, until=call.deadline)
             if data is None:
                 # Evicted or expired before we read it: ask for it again, or run it again.
                 future.put_back(None)
@@ -341,10 +335,12 @@ class Outcomes:
                 return
         except StaleOutcome:
             self._ask_anew(future, cached=reply.place == "cached")
-        except (RedisDown, RedisRefused, BadEnvelope, Undecodable) as error:
+        except UNREAD as error:
+            if isinstance(error, Undeliverable):
+                self.session.note_undeliverable(call.function, error)
             if partial:  # it is in flight to the end; not any more
                 self.in_flight.pop(call.id, None)
-            future.put_back(RunHere(_unread(error)))
+            future.put_back(RunHere(why_unread(error)))
         else:
             info = Info(
                 where="remote",

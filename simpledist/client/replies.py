@@ -19,7 +19,7 @@ from simpledist.broker.link import packed
 from simpledist.broker.records import Submitted
 from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
-from simpledist.client.session import SILENT_SECONDS, Session
+from simpledist.client.session import GRACE_SECONDS, SILENT_SECONDS, Session
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
 
@@ -46,6 +46,13 @@ class Replies:
 
     # --- the thread whose turn it is -----------------------------------------------------------------------------
 
+    def connect(self, until: float) -> None:
+        """Make the connection anew, within the time that there is."""
+        self.popping_until = None
+        self.link.bound(until)
+        self.link.connect()
+        self.link.bound(float("inf"))
+
     def pop(self) -> None:
         """Have a pop outstanding."""
         if self.popping_until is None:
@@ -60,10 +67,11 @@ class Replies:
             return
         plain, in_flight = self._taken(popped[1]), self._outcomes.in_flight
         while in_flight:
-            elements: list[bytes] = self.link.call("LPOP", self._key, policy.BATCH_ITEMS) or []
+            most = min(policy.BATCH_ITEMS, max(self.link.slice_bytes // policy.INLINE_BYTES, 1))
+            elements: list[bytes] = self.link.call("LPOP", self._key, most) or []
             for element in elements:
                 self._outcomes.take_in(element)
-            if len(elements) < policy.BATCH_ITEMS:
+            if len(elements) < most:
                 break
         if plain and not in_flight:
             self._lend()
@@ -143,16 +151,22 @@ class Replies:
         """Submit one call, and have a pop outstanding behind it: both travel in one write."""
         session, call = self._session, future.call
         self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
-        return self._broker.submit(
-            session.lanes.of(call.function),
-            session.client,
-            session.connection,
-            [(call.id, self._outcomes.sealed(future))],
-            wish=session.lanes.wished((call.python,)),
-            max_queue=call.max_queue,
-            crashes=call.crashes,
-            then=self._packed_pop,
-        )
+        if call.deadline is not None:
+            self.link.bound(max(call.deadline, call.began) + GRACE_SECONDS)
+        try:
+            return self._broker.submit(
+                session.lanes.of(call.function),
+                session.client,
+                session.connection,
+                [(call.id, self._outcomes.sealed(future))],
+                wish=session.lanes.wished((call.python,)),
+                max_queue=call.max_queue,
+                crashes=call.crashes,
+                then=self._packed_pop,
+            )
+        finally:
+            if call.deadline is not None:
+                self.link.bound(float("inf"))
 
     def _take_in_within(self, seconds: float) -> bool:
         """Whether the outstanding pop was answered so soon; what it gave is taken in."""

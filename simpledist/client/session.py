@@ -1,8 +1,8 @@
 """Who this client is in Redis, and its command connection: submit, cancel, fetch, ack.
 
 Owns the client id, what is known of Redis (up, down, refused) and the counts of local runs. Any thread may call it; the
-command Link is used under `_lock`. The listener tells it when Redis comes and goes. What is told to Redis at leisure
-waits in deques, for finalisers and signal handlers leave something there too.
+command Link is used in turns (turns.py). The listener tells it when Redis comes and goes. What is told to Redis at
+leisure waits in deques, for finalisers and signal handlers leave something there too.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Container, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from simpledist import job, policy
 from simpledist.broker import Broker, Keys, Link, refusals
 from simpledist.broker.records import Cleared, Reply, Wish
+from simpledist.broker.slices import Download, Upload
+from simpledist.client.call import Call
 from simpledist.client.lanes import Lanes
+from simpledist.client.turns import Turns
 from simpledist.clock import Reading, ServerClock
 from simpledist.config import Config
-from simpledist.errors import RedisDown, RedisRefused
+from simpledist.errors import RedisDown, RedisRefused, Undeliverable
 from simpledist.faultpoints import point
 from simpledist.job import Why
 from simpledist.pieces import Data
@@ -29,7 +32,17 @@ from simpledist.signing import Keyring
 
 log = logging.getLogger("simpledist")
 
+GRACE_SECONDS = 1.0  # what is under way when a budget is spent may still come to its end
+OLD_SECONDS = 5.0  # a connection that was idle for so long may have been forgotten by a router on the way
+MOST_BROKEN = 2
 SILENT_SECONDS = 1.0  # a Redis that says nothing for so long is not asked a second time by the same call
+
+
+T = TypeVar("T")
+
+
+class _Broken(Exception):
+    """A slice broke the connection."""
 
 
 class Session:
@@ -47,7 +60,7 @@ class Session:
         self.clock = ServerClock()  # read by the listener with each nudge
         self.first_attempt = threading.Event()  # the first connection came or failed
         self._numbers = itertools.count(1)
-        self._lock = threading.Lock()
+        self._turns = Turns()
         self._broker = Broker(self.link("command"), self.keys)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._counts_lock = threading.Lock()  # of `_counts`; nobody waits for it
@@ -66,7 +79,12 @@ class Session:
         self.wake = _nobody
 
     def link(self, purpose: str) -> Link:
-        return Link(self.config.url, name=f"simpledist-client-{purpose}", stays_here=self.config.stays_here)
+        return Link(
+            self.config.url,
+            name=f"simpledist-client-{purpose}",
+            stays_here=self.config.stays_here,
+            renews=purpose != "reply",  # Redis knows us by that one
+        )
 
     def new_id(self) -> str:
         return f"{self.client}-{next(self._numbers):x}"
@@ -82,40 +100,61 @@ class Session:
         """What calls that begin now shall know; a refusal is logged once a minute, for somebody must act."""
         self.trouble = "redis_refused" if isinstance(error, RedisRefused) else "redis_down"
         self.last_error = error
-        if isinstance(error, RedisRefused) and time.monotonic() - self._last_complaint > 60.0:
-            self._last_complaint = time.monotonic()
-            log.error("Redis at %s refuses us, calls run here: %s", self.config.safe_url, refusals.told(str(error)))
+        if isinstance(error, RedisRefused):
+            self._complain("refuses us, calls run here", error)
         return self.trouble
+
+    def note_undeliverable(self, function: str, error: Undeliverable) -> None:
+        """A value of this function does not get through; everything else does."""
+        self._complain(f"does not carry a value of {function}, the call runs here", error)
+
+    def why_unsent(self, function: str, error: TimeoutError | Undeliverable) -> Why:
+        """The reason why a call of this function runs here that could not be sent, though Redis is there."""
+        if isinstance(error, TimeoutError):
+            return "timeout"
+        self.note_undeliverable(function, error)
+        return "undeliverable"
+
+    def _complain(self, what: str, error: Exception) -> None:
+        """Log it, once a minute at most."""
+        if time.monotonic() - self._last_complaint > 60.0:
+            self._last_complaint = time.monotonic()
+            log.error("Redis at %s %s: %s", self.config.safe_url, what, refusals.told(str(error)))
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 
     def submit(
         self,
         function: str,
-        calls: Sequence[tuple[str, Data]],
+        calls: Sequence[tuple[str, Data | None]],
         max_queue: int | None,
         crashes: int = 0,
         *,
         wish: Wish,
         until: float | None = None,
     ) -> list[str | Reply]:
-        """One word a call; a connection that broke since its last use is made anew once. Silence is not asked twice.
+        """One word a call (None: its bytes lie beside the scripts); a connection that broke since its last use is made
+        anew once.
 
-        Nor is it by calls that waited meanwhile: else each had the silence of all before it, and its own.
-        Raises RedisDown or RedisRefused: none of these calls is known to be queued; TimeoutError where another call,
-        with a big value perhaps, has the connection `until` then (time.monotonic()).
+        Silence is not asked twice, but for that of a connection that was idle for a while: a router may have forgotten
+        it. Nor is it by calls that waited meanwhile: else each had the silence of all before it, and its own.
+        Raises RedisDown or RedisRefused: none of these calls is known to be queued; TimeoutError where the connection
+        is not to be had `until` then (time.monotonic()).
         """
         asked = time.monotonic()
-        if not self._lock.acquire(timeout=-1 if until is None else max(until - asked, 0.0)):
-            raise TimeoutError
+        self._turns.take(until)
+        link = self._broker.link
         try:
             if self._silent_at > asked:
                 raise RedisDown("Redis did not answer another call of this moment")
-            for fresh in (not self._broker.link.connected, True):
+            if until is not None:
+                link.bound(until + GRACE_SECONDS)
+            old = link.idle_seconds > OLD_SECONDS
+            for fresh in (not link.connected, True):
                 began = time.monotonic()
                 try:
                     if fresh:
-                        self._broker.link.connect()
+                        link.connect()
                     point("client.submitting")
                     submitted = self._broker.submit(
                         self.lanes.of(function),
@@ -129,43 +168,101 @@ class Session:
                     point("client.submitted")
                     return submitted.words
                 except RedisDown:
-                    if fresh or time.monotonic() - began > SILENT_SECONDS:
-                        self._silent_at = time.monotonic()
+                    now = time.monotonic()
+                    silent, over = now - began > SILENT_SECONDS, until is not None and now >= until
+                    if fresh or over or (silent and not old):
+                        self._silent_at = now
                         raise
         finally:
-            self._lock.release()
+            if until is not None:
+                link.bound(float("inf"))
+            self._turns.give()
         raise AssertionError("unreachable")
+
+    def parcel(self, call: Call, data: Data) -> Data | None:
+        """A call as `submit` is to bring it; None for a big one, whose bytes lie beside the scripts then.
+
+        Raises as `put_beside`.
+        """
+        if len(data) <= policy.BESIDE_BYTES:
+            return data
+        self.put_beside(call.id, data, until=call.deadline)
+        return None
+
+    def put_beside(self, id: str, value: Data, *, until: float | None = None) -> None:
+        """Have the bytes of a big call lie beside the scripts, before it is submitted; what is small goes in between.
+
+        Raises TimeoutError at `until` (time.monotonic()); Undeliverable where Redis will not have them; RedisDown or
+        RedisRefused where it cannot be used at all.
+        """
+        self._move(self._broker.upload("call", id, value), until)
+
+    def _move(self, value: Upload | Download, until: float | None) -> None:
+        """Every slice of a value, each in its turn; what breaks the connection twice running will always break it."""
+        broken = 0
+        while True:
+            self._turns.take_for_slice(until)
+            try:
+                if self._step(value, until):
+                    return
+                broken = 0
+            except _Broken as error:
+                broken += 1
+                if broken >= MOST_BROKEN:
+                    raise Undeliverable(str(error)) from error
+            finally:
+                self._turns.give_slice()
+
+    def _step(self, value: Upload | Download, until: float | None) -> bool:
+        link = self._broker.link
+        if until is not None:
+            link.bound(until)
+        try:
+            if not link.connected:
+                link.connect()
+            try:
+                return value.step()
+            except RedisRefused as error:
+                raise Undeliverable(str(error)) from error
+            except RedisDown as error:
+                raise _Broken(str(error)) from error
+        except (RedisDown, _Broken) as error:
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError from error
+            raise
+        finally:
+            link.bound(float("inf"))
 
     def cancel_waiting(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
         """Cancel those of these (function, id) that do not run; a word each, as of Broker.cancel."""
-        with self._lock:
-            if not self._broker.link.connected:
-                self._broker.link.connect()
-            return self._broker.cancel(self.client, jobs, spare_running=True)
+        return self._small(lambda broker: broker.cancel(self.client, jobs, spare_running=True))
 
     def clear(self, function: str) -> Cleared:
-        with self._lock:
-            if not self._broker.link.connected:
-                self._broker.link.connect()
-            return self._broker.clear(function)
+        return self._small(lambda broker: broker.clear(function))
 
     def live_workers(self) -> list[dict[str, Any]]:
         """The rows of all workers that live."""
-        with self._lock:
+        return self._small(lambda broker: broker.live_workers())
+
+    def _small(self, ask: Callable[[Broker], T]) -> T:
+        """One small command on the command connection."""
+        self._turns.take()
+        try:
             if not self._broker.link.connected:
                 self._broker.link.connect()
-            return self._broker.live_workers()
+            return ask(self._broker)
+        finally:
+            self._turns.give()
 
-    def result_bytes(self, reply: Reply) -> Data | None:
-        """The bytes of a result that did not travel in its reply; None if they are gone."""
+    def result_bytes(self, reply: Reply, *, until: float | None = None) -> Data | None:
+        """The bytes of a result that did not travel in its reply; None if they are gone. Raises as `put_beside`."""
         if reply.result is not None:
             return reply.result
         if reply.place == "none":
             return None
-        with self._lock:
-            if not self._broker.link.connected:
-                self._broker.link.connect()
-            return self._broker.result_bytes(reply)
+        download = self._broker.download_result(reply.id)
+        self._move(download, None if until is None else until + GRACE_SECONDS)
+        return download.value
 
     # --- what is told to Redis at leisure ------------------------------------------------------------------------
 
@@ -235,8 +332,11 @@ class Session:
             self._counts_lock.release()
 
     def close(self) -> None:
-        with self._lock:
+        self._turns.take()
+        try:
             self._broker.link.close()
+        finally:
+            self._turns.give()
 
 
 def _some(waiting: deque[Any]) -> list[Any]:

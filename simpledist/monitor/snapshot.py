@@ -115,7 +115,7 @@ class WorkerState:
     simpledist: str = ""  # its version
     mismatched: tuple[str, ...] = ()  # functions of which a client came with other code, of late
     generators: tuple[str, ...] = ()  # random generators in modules, of which each child has a copy
-    trouble: str = ""  # why some or all of its children cannot start
+    trouble: str = ""  # why its children cannot start, or its outcomes do not get through
     memory_bytes: int | None = None  # parent and children, resident
     jobs_done: int | None = None  # since it started
     protocol: int | None = None  # that it speaks

@@ -71,6 +71,7 @@ class Slot:
     ready: bool = False
     unable: str = ""  # its own words, where it could not begin
     jobs: dict[int, Placed] = field(default_factory=dict[int, Placed])
+    expected: int = 0  # jobs whose calls are still on their way to us
     given: int = 0  # the index of the next job
     jobs_done: int = 0
     front_since: float = 0.0  # when the first of `jobs` came to the front, at the earliest
@@ -80,7 +81,7 @@ class Slot:
 
     @property
     def free(self) -> bool:
-        return self.ready and not self.jobs and self.ends_at is None
+        return self.ready and not self.jobs and not self.expected and self.ends_at is None
 
     @property
     def wants_to_write(self) -> bool:
@@ -105,7 +106,7 @@ class Slot:
 
     def may_have_next(self, function: str, now: float) -> bool:
         """Whether the one job here is of this function, and not known to be slow."""
-        if len(self.jobs) != 1 or self.ends_at is not None:
+        if len(self.jobs) != 1 or self.expected or self.ends_at is not None:
             return False
         ((_, front),) = self.jobs.items()
         return front.held.function == function and not front.cut and now < self.front_since + self.patience_seconds

@@ -10,8 +10,8 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from simpledist import policy, wire
 from simpledist.broker.broker import parse_given
@@ -19,15 +19,19 @@ from simpledist.broker.lane import function_of
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
 from simpledist.errors import BadEnvelope, RedisRefused, Undecodable, WrongKey
 from simpledist.faultpoints import point
+from simpledist.pieces import Data
 from simpledist.signing import Keyring
+from simpledist.worker import parts
 from simpledist.worker.channel import CHUNK, JOB, PARTS, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot
 from simpledist.worker.envelopes import Envelopes
-from simpledist.worker.errands import Errand, batches
+from simpledist.worker.errands import Errand, Errands, Trouble, batches, nothing
 from simpledist.worker.links import Links, Pop
 from simpledist.worker.paces import Paces
+from simpledist.worker.recalls import Recalls
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.stale import OtherCode
+from simpledist.worker.transfers import Transfers
 
 log = logging.getLogger("simpledist.worker")
 
@@ -52,27 +56,25 @@ class Jobs:
         self._envelopes = Envelopes(keyring, links.clock)
         self._numbers = itertools.count(1)
         self._recycle = recycle
-        self._errands: deque[Errand] = deque()
+        self.errands = Errands(links)
+        self.transfers = Transfers(links)
         self._ended: list[Ended] = []
         self.other_code = OtherCode(children)
         self.refusals = Refusals()
         self._paces = Paces(children, recycle)
+        self._recalls = Recalls(children, self._paces, self.release)
 
     def _nonce(self) -> str:
         """By which a verb of this worker is known when it is said again."""
         return f"n{next(self._numbers)}"
 
-    def work_off(self) -> None:
-        """Send what waits for Redis, in order."""
-        while self._errands and self._links.command.link.connected:
-            errand = self._errands[0]
-            again, errand.again = errand.again, True
-            errand.send(again)
-            self._errands.popleft()
-
     def waiting(self) -> bool:
-        """Whether anything is still to be told to Redis."""
-        return bool(self._errands or self._ended)
+        """Whether anything is still to be told to Redis, or more big values are on their way than there are slots."""
+        return bool(self.errands or self._ended) or len(self.transfers) > len(self._children.slots)
+
+    def unsaid(self) -> bool:
+        """Whether anything is still on its way to Redis, or from it."""
+        return bool(self.errands or self._ended or self.transfers)
 
     def ended(self) -> str | None:
         """The lane of the last outcome that `complete` will bring."""
@@ -80,7 +82,7 @@ class Jobs:
 
     def lone_ended(self) -> bool:
         """Whether all that `complete` has to bring is the one job that we were given while we were idle."""
-        return len(self._ended) == 1 and self._ended[0].held == self._lone and not self._errands
+        return len(self._ended) == 1 and self._ended[0].held == self._lone and not self.errands
 
     def running(self) -> list[Held]:
         return [placed.held for slot in self._children.slots for placed in slot.jobs.values()]
@@ -123,7 +125,7 @@ class Jobs:
             self.claimed_nothing = not claimed
             self._begin_all(claimed, take)
 
-        self._errands.append(Errand(send))
+        self.errands.put(Errand("claim", send, nothing))
 
     def _begin_all(self, claimed: list[Claimed], take: Take | None = None) -> None:
         """Claimed jobs go to the slots that were named for them; what cannot be begun goes back, or fails, at once."""
@@ -143,26 +145,50 @@ class Jobs:
                 number = one.slot if one.slot in room else next(iter(free), -1)
                 if self.stopping or number < 0:
                     back.append(one.held)
-                elif (frame := self._place(room[number], one)) is not None:
+                elif one.call is None:
+                    self._fetch(room[number], one)
+                elif (frame := self._place(room[number], one, one.call)) is not None:
                     frames[number].append(frame)
         finally:
             for number, some in frames.items():
-                slot = room[number]
-                if len(slot.jobs) == len(some):
-                    slot.front_since = time.monotonic()
-                slot.patience_seconds = self._paces.patience_seconds(some[0].second)
-                slot.channel.send(some)
-                point("worker.begun")
+                self._begin(room[number], some)
         if back:
             self.release(back)
 
-    def _place(self, slot: Slot, claimed: Claimed) -> Frame | None:
+    def _fetch(self, slot: Slot, claimed: Claimed) -> None:
+        """The call lies beside the scripts: it comes slice by slice, and this slot is kept for it."""
+        held, number = claimed.held, slot.number
+        self.held[held] = slot
+
+        def arrived(call: Data | None) -> None:
+            del self.held[held]
+            if call is None or number >= len(self._children.slots):
+                self.release([held])
+                return
+            at = self._children.slots[number]
+            if (frame := self._place(at, claimed, call)) is not None:
+                self._begin(at, [frame])
+
+        self.transfers.fetch(held, slot, arrived, lambda error: self._undeliverable(held, error))
+
+    def _undeliverable(self, held: Held, error: Trouble) -> None:
+        self.fail(held, "undeliverable", str(error))
+
+    def _begin(self, slot: Slot, frames: list[Frame]) -> None:
+        if len(slot.jobs) == len(frames):
+            slot.front_since = time.monotonic()
+        slot.patience_seconds = self._paces.patience_seconds(frames[0].second)
+        slot.channel.send(frames)
+        point("worker.begun")
+
+    def give_back_expected(self) -> None:
+        """Calls that are not here yet go back: this worker begins nothing any more."""
+        if coming := self.transfers.drop_coming():
+            self.release(coming)
+
+    def _place(self, slot: Slot, claimed: Claimed, data: Data) -> Frame | None:
         held = claimed.held
-        data = claimed.call if claimed.call is not None else self._links.command.call_bytes(held.id)
         self._paces.saw_call(held.function, big=claimed.call is None)
-        if data is None:
-            self.release([held])
-            return None
         try:
             call = self._envelopes.open(held.function, data)
         except WrongKey as error:
@@ -171,7 +197,7 @@ class Jobs:
         except (BadEnvelope, Undecodable) as error:
             self.fail(held, "undecodable", str(error))
             return None
-        data = None  # the channel lets go of it, piece by piece
+        del data  # the channel lets go of it, piece by piece
         if self.other_code.differs(held.function, call.fingerprint) and call.shared:
             # What many callers get, and for long, is not to come from code that is not theirs.
             self.fail(held, "worker_error", "other code than its caller's, and the outcome would be shared")
@@ -205,7 +231,8 @@ class Jobs:
             self._chunk_ended(placed)
         elif kind in ("value", "error"):
             outcome = self._envelopes.seal(placed, kind, answer.body)
-            self._ended.append(Ended(held, kind, outcome, round(run_seconds * 1000), answer.first[:TOLD_CHARACTERS]))
+            run_ms = round(run_seconds * 1000)
+            self._tell_end(Ended(held, kind, outcome, run_ms, answer.first[:TOLD_CHARACTERS]), outcome)
         else:
             self.fail(held, kind, answer.first)
         if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
@@ -215,43 +242,30 @@ class Jobs:
         placed = slot.jobs.get(answer.job)
         if placed is None or placed.parts is None:
             return
-        body = bytes(answer.body)
-        if answer.part == placed.answered:
-            count, returned, raised = (int(number) for number in answer.second.split())
-            self._add_parts(slot, placed, wire.Row(body, count, returned, raised, answer.number))
-        else:  # some of it was read from the slate
-            self._add_parts(slot, placed, wire.row_from(body, placed.answered))
-        placed.told = placed.told or answer.first
+        parts.take_in(slot, answer, placed)
         if placed.parts_bytes > policy.CHUNK_BYTES_MOST:
             self._hand_back(slot)
             self._children.replace(slot, kill=True)
-
-    def _add_parts(self, slot: Slot, placed: Placed, row: wire.Row) -> None:
-        assert placed.parts is not None
-        placed.parts.append(row.body)
-        placed.answered += row.count
-        placed.parts_bytes += len(row.body)
-        placed.parts_us += row.run_us
-        placed.returned += row.returned
-        placed.raised += row.raised
-        slot.front_since = time.monotonic()
-
-    def _read_slate(self, slot: Slot, index: int, placed: Placed) -> bool:
-        """Take in what the child has finished of a chunk and not sent; whether there was anything."""
-        try:
-            row = wire.row_from(slot.slate.read(index), placed.answered)
-        except Undecodable:
-            return False  # it is being written
-        if row.count:
-            self._add_parts(slot, placed, row)
-        return bool(row.count)
 
     def _chunk_ended(self, placed: Placed) -> None:
         """Bring what has been answered; the client sends the rest again."""
         body = b"".join(placed.parts or ())
         outcome = self._envelopes.seal(placed, "chunk", body)
         told = f"chunk {placed.returned} {placed.raised}\n{placed.told[:TOLD_CHARACTERS]}"
-        self._ended.append(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000), told))
+        self._tell_end(Ended(placed.held, "value", outcome, round(placed.parts_us / 1000), told), outcome)
+
+    def _tell_end(self, ended: Ended, outcome: Data) -> None:
+        """`complete` is to bring this to Redis; what is big goes there before, and nothing else waits for it."""
+        if len(outcome) <= policy.BESIDE_BYTES:
+            self._ended.append(ended)
+            return
+        lies_beside = ended._replace(outcome=None)
+        self.transfers.bring(
+            ended.held,
+            outcome,
+            lambda: self._ended.append(lies_beside),
+            lambda error: self._undeliverable(ended.held, error),
+        )
 
     def _tell_slow(self, slot: Slot, index: int, placed: Placed) -> None:
         """The front call of a chunk is slow and goes on; clients get what is finished, and send the rest again."""
@@ -269,7 +283,7 @@ class Jobs:
         def send(again: bool) -> None:
             self._links.command.complete(self._worker, nonce, [told], again=again)
 
-        self._errands.append(Errand(send))
+        self.errands.put(Errand("complete", send, nothing))
         if behind := slot.take_from(index + 1):
             self.release(behind)
 
@@ -293,7 +307,7 @@ class Jobs:
             return
         index, placed = front
         if placed.parts is not None:
-            self._read_slate(slot, index, placed)
+            parts.read_slate(slot, index, placed)
             log.warning(
                 "job %s (%s): the child died in call %d of a chunk: %s", *placed.held[1::-1], placed.answered, how
             )
@@ -314,40 +328,23 @@ class Jobs:
             if now < slot.slow_at() or slot.channel.unread():
                 continue  # what it has answered is read first: we may be the slow ones
             chunk = placed.parts is not None and not placed.cut
-            if chunk and self._read_slate(slot, index, placed) and placed.parts_us < policy.CHUNK_LATE_SECONDS * 1e6:
+            if chunk and parts.read_slate(slot, index, placed) and placed.parts_us < policy.CHUNK_LATE_SECONDS * 1e6:
                 continue  # it was silent and not idle
             self._paces.forget(placed.held.function)
             if chunk:
                 self._tell_slow(slot, index, placed)
             else:
-                self._recall_behind(slot)
-
-    def _level(self, free: int) -> None:
-        """Slots are free and get nothing from the queue: what waits behind others goes back, to be begun at once."""
-        for slot in self._paces.waiting_for_long()[:free]:
-            self._recall_behind(slot)
+                self._recalls.behind(slot)
 
     def recall_all(self) -> None:
-        """What no child has begun goes back."""
-        for slot in self._children.slots:
-            if len(slot.jobs) > 1:
-                self._recall_behind(slot)
-
-    def _recall_behind(self, slot: Slot) -> None:
-        """All but the job in front."""
-        self._recall(slot, next(iter(slot.jobs)) + 1)
-
-    def _recall(self, slot: Slot, first: int) -> None:
-        slot.channel.send([Frame(RECALL, job=first)])
-        behind = slot.take_from(first)
-        log.debug("slot %d: %d jobs go back, not begun", slot.number, len(behind))
-        if behind:
-            self.release(behind)
+        """What no child has begun goes back, and what is not here yet."""
+        self.give_back_expected()
+        self._recalls.all()
 
     def complete(self, take: Take | None) -> None:
         """Bring every outcome of this turn to Redis, and take next jobs in the same step as the last of them."""
         ended, self._ended = self._ended, []
-        cut = batches(ended)
+        cut = batches(ended, self._links.command.batch_bytes)
         for batch in cut[:-1]:
             self._complete(batch, None)
         self._complete(cut[-1], take)
@@ -363,16 +360,8 @@ class Jobs:
         def send(again: bool) -> None:
             point("worker.ended")
             claimed: list[Claimed] = []
-            try:
-                if pop is None or again or take is None or not self._pop_behind(nonce, ended, take, pop):
-                    _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
-            except RedisRefused as error:
-                # A full Redis takes small results all the same; the calls with large ones run at their clients, for
-                # what waits to be told must not stand still behind them.
-                for one in [one for one in ended if len(one.outcome) > policy.BESIDE_BYTES]:
-                    ended.remove(one)
-                    self.fail(one.held, "redis_refused", str(error))
-                raise
+            if pop is None or again or take is None or not self._pop_behind(nonce, ended, take, pop):
+                _, claimed = self._links.command.complete(self._worker, nonce, ended, take, again=again)
             point("worker.completed")
             for one in ended:
                 self.held.pop(one.held, None)
@@ -382,9 +371,17 @@ class Jobs:
                 self._idle_for = "" if full else self._idle_for if claimed else take.lane
             self._begin_all(claimed, take)
             if free := len(self._children.free()):
-                self._level(free)
+                self._recalls.level(free)
 
-        self._errands.append(Errand(send))
+        def give_up(error: Trouble) -> None:
+            if len(ended) > 1:  # one of them may be to blame
+                for one in ended:
+                    self._complete([one], None)
+                return
+            for one in ended:
+                self._undeliverable(one.held, error)
+
+        self.errands.put(Errand("complete", send, give_up))
 
     def _pop_behind(self, nonce: str, ended: list[Ended], take: Take, pop: Pop) -> bool:
         """Complete and pop in one write; False: to be said (again), for Redis may not have had the script."""
@@ -410,21 +407,27 @@ class Jobs:
             if refused and words == ["requeued"]:
                 self.refusals.pass_over(held.lane)
 
-        self._errands.append(Errand(send))
+        self.errands.put(Errand("fail", send, lambda _: self._hold_no_more([held])))
 
     def release(self, helds: list[Held]) -> None:
         """Give jobs back, blaming nobody."""
 
         def send(_: bool) -> None:
             self._links.command.release(self._worker, helds)
-            for held in helds:
-                self.held.pop(held, None)
+            self._hold_no_more(helds)
 
-        self._errands.append(Errand(send))
+        self.errands.put(Errand("release", send, lambda _: self._hold_no_more(helds)))
+
+    def _hold_no_more(self, helds: Iterable[Held]) -> None:
+        for held in helds:
+            self.held.pop(held, None)
 
     def call_off(self, held: Held, reason: str) -> None:
         """Stop a job at once: if it runs, its child is killed and the slot gets a fresh one; others are not harmed."""
         slot = self.held.get(held)
+        if slot is not None and self.transfers.drop(held):
+            del self.held[held]
+            return
         index = next((i for i, placed in slot.jobs.items() if placed.held == held), None) if slot is not None else None
         if slot is None or index is None:
             return
@@ -432,7 +435,7 @@ class Jobs:
         front = index == next(iter(slot.jobs))
         del self.held[held], slot.jobs[index]
         if not front:
-            self._recall(slot, index)
+            self._recalls.since(slot, index)
             return
         behind = slot.take_from(index)
         self._children.replace(slot, kill=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simpledist import policy
 from simpledist.broker import Broker, Keys, Link, evicts, refusals
-from simpledist.broker.link import packed
+from simpledist.broker.link import IDLE_SECONDS, packed
 from simpledist.broker.records import Ended, Take
 from simpledist.clock import ServerClock
 from simpledist.config import Config
@@ -45,7 +45,12 @@ class Links:
         self.clock = ServerClock()  # read with each beat
         self._where = config.safe_url
         self.pop, command, beat = (
-            Link(config.url, name=f"simpledist-worker-{purpose}", stays_here=config.stays_here)
+            Link(
+                config.url,
+                name=f"simpledist-worker-{purpose}",
+                stays_here=config.stays_here,
+                renews=purpose == "command",  # Redis knows us by the others: to make one anew says something
+            )
             for purpose in ("pop", "command", "beat")
         )
         self.command, self.beat = Broker(command, self.keys), Broker(beat, self.keys)
@@ -57,6 +62,8 @@ class Links:
         self._retry_at = 0.0
         self._away_logged = self._refused_logged = self._refused_at = -1e9
         self.was_up = False
+        self.beats = 0  # that Redis has taken
+        self.beats_next = False  # whether the next one is due at once
         self.pop_lost = False  # a pop's answer may have been lost: set here, cleared by who has seen to it
 
     @property
@@ -71,6 +78,8 @@ class Links:
 
         Raises RedisRefused: somebody must act.
         """
+        if self.beat.link.idle_seconds > IDLE_SECONDS:
+            self.beat.link.close()  # we were frozen, and a router may have forgotten it
         if self.up or time.monotonic() < self._retry_at:
             return False
         fresh_beat = not self.beat.link.connected
@@ -90,6 +99,7 @@ class Links:
     def served(self) -> None:
         """A beat went through. That connections are made says less: a replica makes them and takes nothing."""
         back = self._failures > 1 or not self.was_up
+        self.beats += 1
         self._failures, self.was_up = 0, True  # first: another connection may be broken
         self._away_logged = -1e9
         if back:
@@ -105,6 +115,10 @@ class Links:
                 self._where,
                 policy,
             )
+
+    def beats_meanwhile(self, beat: Callable[[], None]) -> None:
+        """Have `beat` called while a command takes long, for its bytes move slowly."""
+        self.pop.meanwhile = self.command.link.meanwhile = beat
 
     def _same_server(self) -> None:
         """After a failover one may still be with the old primary: who beats here and pops there serves nobody."""
@@ -156,6 +170,10 @@ class Links:
             return False
         self._pop_looked_at = True
         return self.popping is not None and self.pop.readable()
+
+    def pop_answered(self) -> bool:
+        """Whether the answer of the outstanding pop is there."""
+        return self.popping is not None and self.pop.connected and self.pop.readable()
 
     def pop_ends(self) -> float:
         """When an outstanding pop must have been answered."""

@@ -43,8 +43,8 @@ class Presence:
     ) -> None:
         self.registered = False
         self.ever_registered = False  # Redis took us once: if it refuses us later, somebody may be about to mend it
-        self.offering = True  # whoever drains, or has no child, offers nothing
-        self.trouble = ""  # what keeps children from starting
+        self.offering = True  # whoever drains, has no child, or cannot bring outcomes to Redis, offers nothing
+        self.trouble = ""  # what keeps children from starting, or outcomes from getting through
         self.next_beat = 0.0
         self._soon = 0.0  # one beat more is due then
         self._worker = worker
@@ -61,19 +61,20 @@ class Presence:
         self._refusals_told = 0  # ... and of refusals: those until then, Unix milliseconds
         self._withdrawn: frozenset[str] = frozenset()  # the functions that the row does not offer for the time being
         self._protocols: dict[str, float] = {}  # others, which clients speak -> when we said so
+        links.beats_meanwhile(self.beat_meanwhile)
         self._started_ms = round(time.time() * 1000)
         self._keys = keys or (NO_KEY,)
 
     def tell(self, trouble: str, *, offering: bool) -> None:
-        """Note whether children start; what is new goes into the row at once."""
+        """Note whether children start and commands get through; what is new goes into the row at once."""
         if (trouble, offering) == (self.trouble, self.offering):
             return
         if not trouble:
-            log.info("worker %s: its children start again", self._worker)
+            log.info("worker %s: all is well again", self._worker)
         elif offering:
             log.warning("worker %s: %s; it goes on with the others", self._worker, trouble)
         else:
-            log.error("worker %s: %s; it offers nothing until one does", self._worker, trouble)
+            log.error("worker %s: %s; it offers nothing until that is over", self._worker, trouble)
         self.trouble, self.offering = trouble, offering
         self.again()
 
@@ -81,6 +82,10 @@ class Presence:
         """The beat connection is a new one, or our lanes have changed: register at once."""
         self.registered = False
         self.next_beat = 0.0
+
+    def due(self) -> bool:
+        """Whether the next beat, which is to name what we hold, is due."""
+        return self.registered and time.monotonic() >= self.next_beat
 
     def beat_soon(self) -> None:
         """What we were given and have not got is missed by the first beat after its grace."""
@@ -97,9 +102,9 @@ class Presence:
     def beat(self) -> None:
         """Beat when due, name what is held, and stop what need not go on."""
         broker = self._links.beat
-        if self._jobs.claimed_nothing:
+        if self._jobs.claimed_nothing or self._links.beats_next:
             # Redis may have been emptied: it gives no jobs to a worker that it does not know.
-            self._jobs.claimed_nothing, self.next_beat = False, 0.0
+            self._jobs.claimed_nothing, self._links.beats_next, self.next_beat = False, False, 0.0
         if self._jobs.refusals.withdrawn() != self._withdrawn:
             self.again()
         if not broker.link.connected or time.monotonic() < self.next_beat:
@@ -127,6 +132,20 @@ class Presence:
         for held, times in self._missing.items():
             if times >= MISSING_BEATS:
                 self._jobs.call_off(held, "Redis does not know it, and no client asks for it")
+
+    def beat_meanwhile(self) -> None:
+        """Beat when due in the middle of another command, whose bytes move slowly; what we hold is told afterwards.
+
+        Raises RedisDown where this is not answered either: then nobody need wait for the other.
+        """
+        now = time.monotonic()
+        if now < self.next_beat or not self.registered or not self._links.beat.link.connected:
+            return
+        self.next_beat = now + self._timings.beat_seconds
+        if self._links.beat.still_here(self._worker):
+            self._links.beats += 1
+        else:
+            self.registered = False
 
     def _beat(self) -> Beaten:
         pids = [os.getpid(), *(slot.pid for slot in self._children.slots if slot.pid is not None)]

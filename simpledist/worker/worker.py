@@ -123,7 +123,7 @@ class Worker:
 
     def _step(self) -> int | None:
         """One turn: see to Redis, sleep until something happens, and do what it asks for."""
-        if not self._children.settled and not self._tend_children():
+        if not (self._children.settled and self._jobs.errands.calm) and not self._tend_children():
             return 1
         try:
             if self._links.connect():
@@ -132,9 +132,12 @@ class Worker:
                 self._links.pop_lost = False
                 self._presence.beat_soon()
             if self._may_register():
+                if self._presence.due() and self._links.pop_answered():  # what was given to us is named by the beat
+                    self._popped(self._links.take_pop())
                 self._presence.beat()
-            self._jobs.work_off()
+            self._jobs.errands.work_off()
             self._pops()
+            self._jobs.transfers.step()
         except RedisDown as error:
             self._links.failed(error)
         except RedisRefused as error:
@@ -152,7 +155,7 @@ class Worker:
                 # Nothing is outstanding on it between two beats: readable means closed.
                 self._links.beat.link.close()
             self._complete()
-            self._jobs.work_off()
+            self._jobs.errands.work_off()
             if self._links.answered():
                 self._popped(self._links.take_pop())
         except RedisDown as error:
@@ -170,13 +173,9 @@ class Worker:
         due = self._links.retry_at()
         if self._links.up:
             due = self._presence.next_beat if self._may_register() else float("inf")
-        due = min(
-            due,
-            self._links.pop_ends(),
-            self._grace_ends,
-            self._children.due(),
-            self._jobs.refusals.next_change(),
-        )
+        due = min(due, self._links.pop_ends(), self._grace_ends, self._children.due())
+        due = min(due, self._jobs.refusals.next_change(), self._jobs.errands.free_at())
+        due = now if self._jobs.transfers and self._links.up else due
         if self._busy_since is not None:
             due = min(due, self._busy_since + CONTROL_AFTER_SECONDS)
         for slot in self._children.slots:
@@ -227,7 +226,8 @@ class Worker:
         if time.monotonic() >= links.pop_ends():
             links.pop.close()
             raise RedisDown("no answer to BLPOP")
-        wants_queues = not self._signals.count and bool(self._children.free()) and not self._jobs.waiting()
+        takes = not self._signals.count and self._presence.offering
+        wants_queues = takes and bool(self._children.free()) and not self._jobs.waiting()
         if links.popping == "control" and wants_queues:
             self._popped(links.end_pop())
         if links.popping is None and wants_queues:
@@ -252,7 +252,7 @@ class Worker:
         control, given, roll_call = self._for_us
         if key == given:
             self._jobs.given(element)
-            self._jobs.work_off()
+            self._jobs.errands.work_off()
             return
         if key == control:
             self._controlled(element.decode("utf-8", "replace"))
@@ -264,7 +264,7 @@ class Worker:
         self._jobs.taken = 0
         point("worker.popped")
         self._jobs.claim(lane, element)
-        self._jobs.work_off()
+        self._jobs.errands.work_off()
 
     def _controlled(self, word: str) -> None:
         """A word from the control list."""
@@ -298,7 +298,7 @@ class Worker:
             free = free[1:]  # one is promised to the pop
         lanes = self._lanes()
         is_passed_over = lanes is not self._presence.lanes and lane not in lanes
-        if self._signals.count or is_passed_over or not self._fair(lane, lanes):
+        if self._signals.count or not self._presence.offering or is_passed_over or not self._fair(lane, lanes):
             return None
         return self._jobs.wanted(lane, free)
 
@@ -324,13 +324,17 @@ class Worker:
     # --- children and template -----------------------------------------------------------------------------------
 
     def _tend_children(self) -> bool:
-        """Replace children, and offer nothing while none can start; False: there never was one, and will be none."""
+        """Replace children, and offer nothing while none can start or no outcome gets through.
+
+        False: there never was one, and will be none.
+        """
         now = time.monotonic()
         self._children.tend(now)
         ready = self._children.ready()
         trouble = self._children.starts.trouble(ready, now)
         if not self._signals.count:
-            self._presence.tell(trouble, offering=bool(ready) or not trouble)
+            stuck = self._jobs.errands.stuck(now)
+            self._presence.tell(trouble or stuck, offering=(bool(ready) or not trouble) and not stuck)
         if self._children.starts.hopeless(now):
             log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
             self._leave()
@@ -425,8 +429,9 @@ class Worker:
         if not self._signals.count:
             return None
         over = self._signals.count > 1 or time.monotonic() >= self._grace_ends
-        if not over and (self._jobs.held or self._jobs.waiting()):
+        if not over and (self._jobs.held or self._jobs.unsaid()):
             return None
+        self._jobs.give_back_expected()
         running = self._jobs.running()
         if running:
             log.warning("worker %s gives %d jobs back", self.id, len(running))
@@ -437,7 +442,7 @@ class Worker:
 
     def _leave(self) -> None:
         try:
-            self._jobs.work_off()
+            self._jobs.errands.work_off()
             self._presence.leave(final=True)
         except (RedisDown, RedisRefused) as error:
             log.warning("worker %s could not say that it leaves: %s", self.id, error)

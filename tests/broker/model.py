@@ -433,8 +433,8 @@ class Model:
                     job.cache and one.kind == "value" and job.generation == self.cleared.get(function_of(job.lane), 0)
                 )
                 if kept and job.content:
-                    self.kept[job.content.address] = (function_of(job.lane), bytes(one.outcome))
-                self._finish(job, words[-1], outcome=bytes(one.outcome))
+                    self.kept[job.content.address] = (function_of(job.lane), bytes(one.outcome or b""))
+                self._finish(job, words[-1], outcome=bytes(one.outcome or b""))
         return words
 
     def fail(self, worker: str, failed: Iterable[Failed]) -> list[str]:

@@ -60,6 +60,7 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self._slow_seconds = 0.0
         self._dark = False
+        self._forgotten: set[socket.socket] = set()
         self._ended = threading.Event()
         self.url = f"redis://{HOST}:{self._listening.getsockname()[1]}/0"
         self.struck: list[str] = []  # the names whose replies were spoiled
@@ -105,6 +106,11 @@ class Proxy:
     def dark(self) -> None:
         """From now on all bytes are lost, and nobody is told: no end of a connection, no refusal."""
         self._dark = True
+
+    def forget_all(self) -> None:
+        """Every connection that there is goes dark, as when a router forgets it; new ones are well."""
+        with self._lock:
+            self._forgotten |= {sock for pair in self._pairs for sock in (pair.client, pair.server)}
 
     def cut_all(self) -> None:
         """End every connection that there is."""
@@ -181,7 +187,7 @@ class Proxy:
         buffer = bytearray()
         with contextlib.suppress(OSError):
             while data := sock.recv(1 << 20):
-                if self._dark:
+                if self._dark or sock in self._forgotten:
                     continue
                 buffer += data
                 while (end := message_end(buffer)) is not None:
@@ -192,7 +198,7 @@ class Proxy:
                     yield message
 
     def _send(self, sock: socket.socket, data: bytes) -> bool:
-        if self._dark:
+        if self._dark or sock in self._forgotten:
             return True
         try:
             sock.sendall(data)

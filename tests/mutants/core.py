@@ -138,7 +138,7 @@ MUTATIONS = (
     Mutation(
         "nonce",
         "a worker never says that it asks again",
-        "simpledist/worker/jobs.py",
+        "simpledist/worker/errands.py",
         "errand.send(again)",
         "errand.send(False)",
         "tests/faults/test_lost_replies.py -k said_again",

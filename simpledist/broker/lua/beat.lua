@@ -1,14 +1,15 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
 -- with a reply on the wire: back to the queue, blaming nobody.
 -- ARGV: worker connection slots vitals (text: slots at work, resident KB, jobs done; '': as before),
---       row ('' or JSON: registers), n_held held... (lane:id:fence), then, with a row: traits (JSON: protocol keys python
---       tags), lifetime_ms(0: for ever), n_functions (function digest)...
+--       row ('' or JSON: registers), n_held held... (lane:id:fence; -1: it lives, and is in the
+--       middle of another verb), then, with a row: traits (JSON: protocol keys python tags), lifetime_ms(0: for ever), n_functions (function digest)...
 -- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., lanes...
 --          (with a row: all that it is to take jobs from), that time
 
 local worker, connection, slots, vitals, row, n_held = arg(), arg(), number(), arg(), arg(), number()
 
 local function count_pulse()
+  if n_held < 0 then return end
   local pulse = key_pulse(math.floor(minute / 60))
   local beats = call('HINCRBY', pulse, minute % 60 .. ':' .. slots .. ':' .. math.min(n_held, slots), 1)
   if beats == 1 then
@@ -32,7 +33,7 @@ end
 
 call('HDEL', key_suspects(), worker)
 local n_known = row == '' and call('HLEN', key_held(worker))
-if n_known == n_held and n_held == 0 then return is_known() end
+if n_held < 0 or n_known == n_held and n_held == 0 then return is_known() end
 
 --- What each part needs is made only if the one before it has not returned.
 
