@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Bundle:
     """Two futures or more, and the one under which their calls travel. `_given_up` is touched under the lock."""
 
-    def __init__(self, outcomes: Outcomes, members: Sequence[Future[Any]]) -> None:
+    def __init__(self, outcomes: Outcomes, members: Sequence[Future[Any]], bodies: Sequence[bytes]) -> None:
         self._outcomes = outcomes
         self._members = members
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class Bundle:
             kwargs={},
             codec=first.codec,
             fingerprint=first.fingerprint,
-            body=wire.join_calls([bytes(member.call.body) for member in members]),
+            body=wire.join_calls(bodies),
             began=first.began,
             deadline=None,
             max_queue=None,
@@ -124,10 +124,12 @@ def bundled(outcomes: Outcomes, group: list[Future[Any]]) -> list[Future[Any]]:
     # Some for each of several workers, if there are.
     size = min(size, max(policy.BUNDLE_CALLS, -(-len(alike) // policy.BUNDLES)))
     for members in batches(alike, items=size, most_bytes=policy.BUNDLE_BYTES):
-        if len(members) == 1:  # the last of them: one call is no chunk
-            units += members
+        # A call that is cancelled in this moment has let go of its body: its place in the chunk could not be decoded.
+        kept = [(member, body) for member in members if (body := bytes(member.call.body))]
+        if len(kept) < 2:  # one call is no chunk
+            units += [member for member, _ in kept]
             continue
-        bundle = Bundle(outcomes, members)
+        bundle = Bundle(outcomes, [member for member, _ in kept], [body for _, body in kept])
         bundle.enter(outcomes.in_flight)
         units.append(bundle.whole)
     return units

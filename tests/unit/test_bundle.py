@@ -40,7 +40,7 @@ def gathered(outcomes: Outcomes, lengths: list[int]) -> list[Future[Any]]:
 
 
 @given(
-    lengths=st.lists(st.sampled_from((0, 10, 3000, policy.BUNDLE_CALL_BYTES + 1)), max_size=100)
+    lengths=st.lists(st.sampled_from((1, 10, 3000, policy.BUNDLE_CALL_BYTES + 1)), max_size=100)
     | st.integers(0, 500).map(lambda count: [10] * count),
     calls=st.integers(0, 1000),
 )
@@ -56,3 +56,16 @@ def test_each_call_travels_once_and_what_is_sealed_as_a_chunk_is_one(lengths: li
         assert outcomes.in_flight[unit.call.id] is unit
     assert sorted(bodies) == sorted(bytes(future.call.body) for future in futures)
     assert sum(future.call.calls for future in outcomes.in_flight.values()) == len(futures)
+
+
+def test_a_call_that_was_cancelled_in_this_moment_spoils_no_chunk() -> None:
+    outcomes = Outcomes(Session(Config(url="redis://127.0.0.1:1"), Keyring()), Keyring(), 1)
+    outcomes.experience["f"] = policy.Experience().ran(1000, 1e-3)
+    futures = gathered(outcomes, [10] * 60)
+    for future in futures[::2]:
+        future.cancel()
+    chunks = [unit for unit in bundled(outcomes, futures) if unit.call.bundle is not None]
+    assert sum(unit.call.calls for unit in chunks) == 30
+    for unit in chunks:
+        opened = wire.open_call("f", outcomes.sealed(unit), Keyring(), 0)
+        assert all(bytes(body) == b"." * 10 for body in map(bytes, wire.split_calls("pickle", opened.body)))

@@ -117,7 +117,7 @@ interruptions: list[int] = []  # one is taken for each Ctrl-C that a decoding of
 
 
 class Interrupting:
-    """Travels as a number; to be read it may need more than one try."""
+    """To be read it may need more than one try."""
 
     def __init__(self, n: int) -> None:
         self.n = n
@@ -126,11 +126,11 @@ class Interrupting:
         return decoded, (self.n,)
 
 
-def decoded(n: int) -> int:
+def decoded(n: int) -> Interrupting:
     if interruptions:
         interruptions.pop()
         raise KeyboardInterrupt
-    return n
+    return Interrupting(n)
 
 
 def interrupting(n: int) -> Interrupting:
