@@ -68,7 +68,7 @@ class Duties:
         """The next clients; the connection stands behind the last beat."""
         link, keys = self._broker.link, self._broker.keys
         self._rotation.clients, flat = link.call("HSCAN", keys.clients, self._rotation.clients, "COUNT", ROWS_A_PASS)
-        return [_suspect("client", id, row.split(b" ")[1]) for id, row in zip(flat[::2], flat[1::2], strict=True)]
+        return [_suspect("client", id, _connection_in(row)) for id, row in zip(flat[::2], flat[1::2], strict=True)]
 
     def _functions(self, names: list[str]) -> list[str]:
         first = self._rotation.functions % max(len(names), 1)
@@ -80,7 +80,8 @@ class Duties:
         link, keys, known = self._broker.link, self._broker.keys, self._rotation.lanes
         found = link.pipeline([("HKEYS", keys.named("lanes", function)) for function in functions])
         for function, lanes in zip(functions, found, strict=True):
-            known[function] = [name for lane in lanes if (name := lane.decode("utf-8", "replace")) != function]
+            read: list[bytes] = lanes if isinstance(lanes, list) else []  # somebody else's value lies there
+            known[function] = [name for lane in read if (name := lane.decode("utf-8", "replace")) != function]
             if not known[function]:
                 del known[function]
         return [lane for lanes in known.values() for lane in lanes]
@@ -102,6 +103,11 @@ class Duties:
         if orphans:
             self._rotation.ledger = pages[0][:2]  # what comes behind moves up when these go
         return orphans
+
+
+def _connection_in(row: bytes) -> bytes:
+    """Return the second word of a client's row; empty where somebody else wrote it."""
+    return b"".join(row.split(b" ", 2)[1:2])
 
 
 def _suspect(kind: str, id: bytes, connection: bytes) -> Suspect:

@@ -21,6 +21,7 @@ from simpledist import policy
 from simpledist.cluster import Cluster, RoleProcess
 from simpledist.embedded import EmbeddedRedis
 from simpledist.worker.children import Children
+from simpledist.worker.printer import Printer
 from tests.commands import run
 from tests.waiting import wait_until
 
@@ -130,14 +131,22 @@ def test_a_child_that_hangs_at_its_start_keeps_nobody_waiting(cluster: Cluster, 
     assert "no child has begun yet" in run("status", "--redis", cluster.url).stderr
 
 
-def test_a_child_that_hangs_at_its_start_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def printer() -> Iterator[Printer]:
+    with Printer() as one:
+        yield one
+
+
+def test_a_child_that_hangs_at_its_start_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printer: Printer
+) -> None:
     monkeypatch.setattr(policy, "START_SECONDS", 0.1)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hangs.py").write_text(
         THREAD + "from pathlib import Path\nif Path('template').exists(): time.sleep(600)\nPath('template').touch()\n"
         "def f(): pass\n"
     )
-    children = Children(["hangs"], 2)
+    children = Children(["hangs"], 2, printer)
     children.start_template()
     children.await_introduction()
 

@@ -37,7 +37,9 @@ def with_executor(pool: Any, numbers: list[int]) -> list[int]:
 
 def with_client(client: Any, number: int) -> tuple[int, str]:
     future = simpledist.worker_function(client, "fib", fib).submit(number)
-    return future.result(), future.info.why
+    value = future.result()
+    assert future.info is not None
+    return value, str(future.info.why)
 
 
 def stop(value: Any) -> None:
