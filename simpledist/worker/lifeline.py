@@ -21,6 +21,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_outlives = threading.Event()  # this process ends by itself when its parent is gone
+
 
 def die_with(parent: int) -> None:
     """Be killed the moment that `parent`, our parent process, dies (elsewhere than on Linux: a second later)."""
@@ -34,6 +36,7 @@ def die_with(parent: int) -> None:
 
 def outlive_parent() -> None:
     """From now on the end of the socket tells the template of its parent's death: it has something to do then."""
+    _outlives.set()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
 
@@ -74,7 +77,8 @@ def reap(before: Callable[[int], None]) -> Iterator[tuple[int, int]]:
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
-    os._exit(1)
+    if not _outlives.is_set():
+        os._exit(1)
 
 
 def adopts_orphans() -> bool:

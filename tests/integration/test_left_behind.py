@@ -167,6 +167,23 @@ def test_what_a_job_started_ends_with_its_child(
         future.cancel()
 
 
+@pytest.mark.parametrize("end", [killed, drained])
+def test_what_a_target_started_at_its_import_ends_with_the_worker(
+    cluster: Cluster, tmp_path: Path, end: Callable[[Any, RoleProcess], None]
+) -> None:
+    (tmp_path / "importing.py").write_text(
+        "import subprocess\n"
+        "from pathlib import Path\n"
+        "Path('pids').write_text(str(subprocess.Popen(['sleep', '600'], start_new_session=True).pid))\n"
+        "def f(): pass\n"
+    )
+    worker = cluster.start_worker("importing")
+    started = pids(tmp_path)
+    assert alive(started) == started
+    end(None, worker)
+    wait_until(lambda: not alive(started), 5, "what it started is gone")
+
+
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSEGV])
 @pytest.mark.parametrize("how", ["program", "daemon"])
 def test_what_a_job_started_ends_where_its_child_dies(
