@@ -67,7 +67,7 @@ def worker(
     Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
     waits for a Redis that is away.
     """
-    inherited.put_right()
+    inherited.let_children_be_reaped()
     if any_function:
         targets = (*targets, shipped.TARGET)
     if not targets:

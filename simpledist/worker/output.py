@@ -12,6 +12,7 @@ import ctypes
 import fcntl
 import io
 import os
+import resource
 import socket
 import sys
 import termios
@@ -117,7 +118,7 @@ class Output:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(Exception):  # what the import of a target left in it
                 stream.flush()
-        self._pipe = fcntl.fcntl(descriptors[0], fcntl.F_DUPFD_CLOEXEC, 100)
+        self._pipe = fcntl.fcntl(descriptors[0], fcntl.F_DUPFD_CLOEXEC, _high_number())
         os.close(descriptors[0])
         self._inode = os.fstat(self._pipe).st_ino
         self._token = token
@@ -212,3 +213,9 @@ def _settings(stream: Stream) -> dict[str, Any]:
 def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
+
+
+def _high_number() -> int:
+    """A descriptor that programs seldom ask for by its number, also under a small `ulimit -n`."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 100 if limit < 0 or limit > 200 else limit // 2

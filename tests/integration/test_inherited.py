@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
 import pytest
 
 import simpledist
@@ -40,6 +42,7 @@ def serves(cluster: Cluster) -> None:
         assert list(sq.map(range(20))) == [n * n for n in range(20)]
 
 
+@contextmanager
 def started(
     cluster: Cluster,
     folder: Path,
@@ -48,11 +51,16 @@ def started(
     environment: dict[str, str] | None = None,
     stderr: int | IO[str] = subprocess.PIPE,
     **options: Any,
-) -> subprocess.Popen[str]:
+) -> Generator[subprocess.Popen[str]]:
+    """A worker, which does not outlive a test that fails."""
     line = [*before, "-m", "simpledist.cli.worker", "--redis", cluster.url, "--slots", "2", target]
-    return subprocess.Popen(
+    with subprocess.Popen(
         line, cwd=folder, env={**os.environ, **(environment or {})}, stderr=stderr, text=True, **options
-    )
+    ) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
 
 
 def ends(worker: subprocess.Popen[str]) -> str:
@@ -86,6 +94,10 @@ def test_blocked_and_ignored_signals(cluster: Cluster, tmp_path: Path, target: s
     )
     with started(cluster, tmp_path, sys.executable, "-c", program, sys.executable, target=target) as worker:
         serves(cluster)
+        template = psutil.Process(worker.pid).children()[0]
+        before = template.children()
+        before[0].kill()
+        wait_until(lambda: len(template.children()) == 2 and before[0] not in template.children(), 10, "it is buried")
         ends(worker)
 
 

@@ -323,16 +323,6 @@ def test_a_target_with_more_open_files_than_select_can_name_serves(
     assert list(sq.map(range(50))) == [n * n for n in range(50)]
 
 
-def test_a_python_without_fork_spawns_its_children(cluster: Cluster, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os\nfor name in ('fork', 'forkpty', 'register_at_fork'): delattr(os, name)\n"
-    )
-    started(cluster, tmp_path, "", slots=2, environment={"PYTHONPATH": str(tmp_path)})
-    sq = offered(cluster)
-    runs_remotely(sq)
-    assert list(sq.map(range(20))) == [n * n for n in range(20)]
-
-
 def test_an_import_that_goes_on_for_long_is_said(redis_server: EmbeddedRedis, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import time\ntime.sleep(60)\n")
     line = [sys.executable, "-m", "simpledist.cli.worker", "--redis", redis_server.url, "slow"]
