@@ -8,7 +8,7 @@ things to do (docs/scale.md).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from simpledist import job, policy
 from simpledist.broker import Broker, suspicion
@@ -80,7 +80,9 @@ class Duties:
         link, keys, known = self._broker.link, self._broker.keys, self._rotation.lanes
         found = link.pipeline([("HKEYS", keys.named("lanes", function)) for function in functions])
         for function, lanes in zip(functions, found, strict=True):
-            read: list[bytes] = lanes if isinstance(lanes, list) else []  # somebody else's value lies there
+            read = (
+                cast("list[bytes]", lanes) if isinstance(lanes, list) else []
+            )  # else somebody else's value lies there
             known[function] = [name for lane in read if (name := lane.decode("utf-8", "replace")) != function]
             if not known[function]:
                 del known[function]
