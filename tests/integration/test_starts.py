@@ -115,7 +115,7 @@ def test_a_worker_without_a_child_offers_nothing_says_why_and_ends(cluster: Clus
     assert worker.wait(30) == 1
     assert len((tmp_path / "imports").read_text()) < 16, "of the template, and of a few children"
     text = worker.stderr_text()
-    assert "it offers nothing until one does" in text
+    assert "it offers nothing until that is over" in text
     assert "no child could start" in text.splitlines()[-1]
 
 
@@ -194,7 +194,7 @@ def test_a_module_edited_into_an_error_stops_the_offers_until_it_is_mended(clust
     assert "SyntaxError" in run("status", "--redis", cluster.url).stderr
     (tmp_path / "target.py").write_text(good)
     runs_remotely(sq, 40)
-    assert "its children start again" in worker.stderr_text()
+    assert "all is well again" in worker.stderr_text()
     assert worker.running
 
 
