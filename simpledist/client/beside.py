@@ -18,16 +18,17 @@ from simpledist.job import SUSPECT
 def run(future: Future[Any]) -> Any:
     """The value of the call, or its exception."""
     call, ready = future.call, future.ready
-    given = call.given()
+    # Read before `done` is asked: a call that ends lets go of its arguments. What is suspect is not loaded here.
+    suspect = call.crashes or (isinstance(ready, RunHere) and ready.why in SUSPECT)
+    sent = call.sent() if suspect else None
+    args, kwargs = (call.args, call.kwargs) if suspect else call.given()
     if future.done():  # what was read of the call is nothing then
         return future.told()
     if isinstance(ready, Read):
         if isinstance(ready.outcome, wire.Raised):
             raise ready.outcome.exception
         return ready.outcome.value
-    suspect = isinstance(ready, RunHere) and ready.why in SUSPECT
-    if call.crashes or suspect:  # not in this process
+    if suspect:  # not in this process
         throwaway = import_module("simpledist.client.throwaway")
-        return throwaway.run(call.function, call.local, *given, crashed=True)
-    args, kwargs = given
+        return throwaway.run(call.function, call.local, args, kwargs, sent=sent, crashed=True)
     return call.local(*args, **kwargs)

@@ -97,11 +97,11 @@ class Call:
             return (local, snapshot.given_calls(self.codec, self.body, calls)), {}
         return snapshot.given(self.codec, self.body, self.local, self.args, self.kwargs)
 
-    def sent(self) -> tuple[str, bytes] | None:
+    def sent(self) -> snapshot.Sent | None:
         """What another process is given to run it; None: the arguments themselves."""
         if self.lends or self.calls > 1 or not len(self.body) or snapshot.unchanging(self.args, self.kwargs):
             return None
-        return self.codec, bytes(self.body)
+        return snapshot.Sent(self.codec, bytes(self.body))
 
     def end(self) -> None:
         """Let go of what was needed to run it: whoever keeps the future does not keep the arguments."""

@@ -5,14 +5,10 @@ With what it was given when it was made. Called by outcomes.py, in whatever thre
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from importlib import import_module
 from typing import Any
 
-from simpledist.client import snapshot
 from simpledist.client.call import Call
-from simpledist.errors import Unserialisable
 from simpledist.job import SUSPECT, Why
 
 
@@ -22,8 +18,5 @@ def run(call: Call, why: Why) -> Any:
         args, kwargs = call.given()
         return call.local(*args, **kwargs)
     throwaway, crashed = import_module("simpledist.client.throwaway"), why == "crashed"
-    if (sent := call.sent()) is not None:
-        with contextlib.suppress(Unserialisable):
-            local = functools.partial(snapshot.run_sent, call.local, *sent)
-            return throwaway.run(call.function, local, (), {}, crashed=crashed)
-    return throwaway.run(call.function, call.local, *call.given(), crashed=crashed)
+    # Never `given()`, which loads: loading may be what kills.
+    return throwaway.run(call.function, call.local, call.args, call.kwargs, sent=call.sent(), crashed=crashed)

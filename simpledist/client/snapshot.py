@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from simpledist import shipped, wire
@@ -99,13 +100,19 @@ def copied(args: Arguments) -> Arguments:
     return given(codec, body, _nobody, args, {})[0]
 
 
-def run_sent(local: Callable[..., Any], codec: str, body: bytes) -> Any:
-    """In a throw-away child: the call, from what was sent. Unserialisable where that says nothing to it."""
-    try:
-        args, kwargs = wire.decode_arguments(codec, body)
-    except Undecodable as error:
-        raise Unserialisable(str(error)) from None
-    return local(*args, **kwargs)
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The arguments of a suspect call as they were sent. Whoever unpickles this loads them, and gets the arguments."""
+
+    codec: str
+    body: bytes
+
+    def load(self) -> tuple[Arguments, dict[str, Any]]:
+        """Return the arguments. Only where loading them is known to harm nobody."""
+        return wire.decode_arguments(self.codec, self.body)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, bytes]]:
+        return wire.decode_arguments, (self.codec, self.body)
 
 
 def _nobody() -> None:

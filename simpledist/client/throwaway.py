@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from simpledist import copies, randomness, serializers, wire
+from simpledist.client.snapshot import Sent
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import FunctionCrashed, Undecodable, Unserialisable
 from simpledist.pieces import Data
@@ -40,20 +41,22 @@ def run(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     *,
+    sent: Sent | None = None,
     crashed: bool,
 ) -> Any:
     """Return the value of the call, or raise its exception; FunctionCrashed if the child dies too.
 
     The call is never loaded in this process: loading it may be what kills. What cannot be loaded, or kills who loads
-    it, is forked: a fork needs no pickle.
+    it, is forked: a fork needs no pickle. `sent` stands for arguments that may have changed since the call was made.
     """
     try:
-        call = serializers.dumps("pickle", (local, args, kwargs))
+        call = serializers.dumps("pickle", (local, sent or (args, kwargs)))
     except Unserialisable:
         status, answer = None, b""
     else:
         status, answer = _spawned(call)
-    if not answer.startswith(_LOADED):
+    loaded = answer.startswith(_LOADED)  # so the arguments as they were sent harm no process
+    if not loaded:
         if sys.platform != "linux":
             if crashed:
                 raise FunctionCrashed(
@@ -68,16 +71,22 @@ def run(
     kind, body = answer[2:3], answer[3:]
     if kind not in (_VALUE, _ERROR):
         # The function lives, and its outcome cannot travel (or kills who tries): then it is safe here.
-        return local(*args, **kwargs)
+        return _here(local, args, kwargs, sent if loaded else None)
     try:
         decoded = wire.decode_outcome(
             wire.OpenOutcome(kind="value" if kind == _VALUE else "error", codec="pickle", body=body)
         )
     except Undecodable:
-        return local(*args, **kwargs)
+        return _here(local, args, kwargs, sent if loaded else None)
     if isinstance(decoded, wire.Raised):
         raise decoded.exception
     return decoded.value
+
+
+def _here(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], sent: Sent | None) -> Any:
+    if sent is not None:
+        args, kwargs = sent.load()
+    return local(*args, **kwargs)
 
 
 def _spawned(call: bytes) -> tuple[int, bytes]:
@@ -227,7 +236,7 @@ def main() -> None:
         if surroundings["digits"] is not None:
             sys.set_int_max_str_digits(surroundings["digits"])
         try:
-            local, args, kwargs = serializers.loads("pickle", call)
+            local, (args, kwargs) = serializers.loads("pickle", call)
         except BaseException:  # noqa: BLE001 - code of the arguments, which may raise anything
             _tell(answers, _UNREADABLE)
             return

@@ -22,7 +22,9 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 MINOR = f"{sys.version_info.major}.{sys.version_info.minor}"
-OTHERS = [minor for minor in ("3.12", "3.13") if minor != MINOR]
+OTHERS = [minor for minor in ("3.10", "3.11", "3.12", "3.13") if minor != MINOR]
+# What a worker imports besides this package; the last two only on 3.10, and only redis-py asks for them.
+IMPORTED = ("redis", "cloudpickle", "click", "async_timeout", "typing_extensions")
 NOT_THERE = ("undecodable", "no_worker")  # why code stays at home: refused, or no worker of its minor was found
 
 
@@ -31,9 +33,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what a worker imports, of which any Python can load the pure parts."""
     folder = tmp_path_factory.mktemp("packages")
     (folder / "simpledist").symlink_to(ROOT / "simpledist")
-    for name in ("redis", "cloudpickle", "click"):
-        files = metadata.distribution(name)
-        (folder / name).symlink_to(Path(str(files.locate_file(name))))
+    for distribution in IMPORTED:
+        files = metadata.distribution(distribution)
+        found = [Path(str(files.locate_file(name))) for name in (distribution, f"{distribution}.py")]
+        pure = next(path for path in found if path.exists())
+        (folder / pure.name).symlink_to(pure)
     return folder
 
 
