@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import pathlib
 import struct
 import types
 from typing import Any, cast
@@ -48,6 +49,8 @@ def described(value: Any, seen: tuple[int, ...] = ()) -> Any:
     elif isinstance(value, io.IOBase):
         value.close()
         return name, getattr(value, "name", None)
+    elif isinstance(value, pathlib.PurePath):
+        return name, str(value)  # its fields say how it was made: 3.12 pickles the parts
     elif isinstance(value, memoryview):
         return name, value.tobytes(), value.format, value.shape, value.readonly
     elif kind.__module__ in ("builtins", "datetime", "decimal", "_decimal", "fractions", "uuid", "numpy", "re"):
