@@ -63,7 +63,7 @@ class _Collected(Collector):
         yield from _queues(functions)
         yield from _counts(functions)
         yield _durations("run", "How long jobs ran on their workers.", functions)
-        yield _durations("wait", "How long jobs waited in their queues.", functions)
+        yield _durations("wait", "How long jobs waited in their queues until a worker first took them.", functions)
 
 
 def _cluster(snapshot: Snapshot) -> Iterator[Metric]:

@@ -2,7 +2,8 @@
 
 Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. Whoever calls `loads` has
 verified the bytes first (wire/envelope.py) or made them itself. Whatever goes wrong, in code of ours or of the values,
-is Unserialisable or Undecodable; only what is no Exception (KeyboardInterrupt, SystemExit) passes through.
+is Unserialisable or Undecodable. What is no Exception (KeyboardInterrupt, SystemExit) passes through `dump`; through
+`loads` only where a signal brought it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Literal, cast
 
 from simpledist import policy
 from simpledist.errors import Undecodable, Unserialisable
+from simpledist.interruption import by_signal
 from simpledist.pieces import BIG_BYTES, Data, Part, Pieces, Reader
 
 Codec = Literal["pickle", "json"]
@@ -75,16 +77,20 @@ def loads(codec: str, data: Data | memoryview) -> Any:
             return json.loads(str(bytes(data), "utf-8", "surrogatepass"))
     except Undecodable:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if by_signal(error):
+            raise
         raise Undecodable(one_line(error)) from error
     raise Undecodable(f"unknown codec {codec!r}")
 
 
 def one_line(error: BaseException) -> str:
-    """Type and text of an exception of anybody's, fit for a log and for Redis; never raises an Exception."""
+    """Type and text of an exception of anybody's, fit for a log and for Redis; raises only what a signal brings."""
     try:
         text = str(error)[: LINE_CHARACTERS * 4]
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+    except BaseException as broken:  # a user's __str__ may raise anything
+        if by_signal(broken):
+            raise
         text = f"(its text cannot be told: {type(broken).__name__})"
     line = " ".join(f"{type(error).__name__}: {text}".split())[:LINE_CHARACTERS]
     # Half a surrogate cannot be sent, an escape sequence should not reach a terminal.

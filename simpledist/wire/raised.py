@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from simpledist import serializers
 from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
+from simpledist.interruption import by_signal
 from simpledist.serializers import one_line
 from simpledist.wire import chain
 
@@ -71,7 +72,9 @@ def decode_error(codec: str, body: bytes | memoryview) -> BaseException:
             last.__suppress_context__ = suppress
     except Undecodable:
         raise
-    except Exception as broken:
+    except BaseException as broken:
+        if by_signal(broken):
+            raise
         raise Undecodable(f"not an exception: {one_line(broken)}") from broken
     return error
 

@@ -94,6 +94,16 @@ def test_a_verb_sent_again_counts_nothing_twice(bench: Bench) -> None:
     assert len(recent(bench)) == 1
 
 
+def test_a_job_that_is_claimed_again_counts_one_wait(bench: Bench) -> None:
+    bench.worker()
+    bench.submit("c1-1", "c1-2")
+    released, crashed = bench.claim(2)
+    assert bench.broker.release("w1", [released.held]) == ["requeued"]
+    assert bench.broker.fail("w1", [Failed(crashed.held, "crashed")]) == ["requeued"]
+    assert len(bench.claim(2)) == 2
+    assert sum(n for name, n in meta(bench).items() if name.startswith("wait:")) == 2
+
+
 def test_a_minute_becomes_a_row_when_the_next_one_counts_something(bench: Bench) -> None:
     bench.worker()
     first = bench.now_ms // 60_000

@@ -112,6 +112,8 @@ def test_ctrl_c_while_a_result_is_decoded_loses_it_not(cluster: Cluster) -> None
     with suppress(KeyboardInterrupt):  # it meets this thread, or the one that decodes what nobody waits for yet
         future.result(20)
     assert future.result(20).n == 3
+    assert future.info is not None
+    assert future.info.where == "remote"
     assert not work.interruptions
     probe(client)
 

@@ -419,4 +419,12 @@ MUTATIONS = (
         "then return end",
         "tests/broker/test_content.py -k clear",
     ),
+    Mutation(
+        "statistics",
+        "a job that is claimed again counts a second wait",
+        LUA + "_prelude.lua",
+        "if not job.queued_ms then count_ms(fn, 'wait', queued_ms) end",
+        "count_ms(fn, 'wait', queued_ms)",
+        "tests/broker/test_statistics.py",
+    ),
 )

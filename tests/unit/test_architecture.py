@@ -18,6 +18,7 @@ FLOORS = {
     "placement": 0,
     "reasons": 0,
     "pieces": 0,
+    "interruption": 0,
     "clock": 0,
     "arguments": 1,
     "platforms": 0,

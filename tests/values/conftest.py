@@ -14,7 +14,12 @@ from tests import standing
 from tests.key_leaks import no_key_stays
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("tests.values.functions.copying", "tests.values.functions.evil", "tests.values.functions.limited")
+MODULES = (
+    "tests.values.functions.copying",
+    "tests.values.functions.evil",
+    "tests.values.functions.limited",
+    "tests.values.functions.touchy",
+)
 
 
 @pytest.fixture(scope="module")

@@ -339,7 +339,8 @@ local function claim_job(order, id, stamp)
   local slot = order.slots[(order.filled - 1) % #order.slots + 1]
   call('HSET', key_job(id), 'state', 'running', 'stamp', text(stamp), 'fence', fence, 'worker', order.worker,
     'slot', slot, 'attempts', attempt, 'queued_ms', queued_ms)
-  count_ms(fn, 'wait', queued_ms)
+  -- A job that was given back or lost is claimed again: its first wait stands for it, one for each job that ran.
+  if not job.queued_ms then count_ms(fn, 'wait', queued_ms) end
   hold(fn, id, fence, order.worker, slot, attempt, order.nonce)
   append_claimed(order.out, fn, id, fence, slot, text(attempt), queued_ms, bytes)
 end

@@ -129,7 +129,7 @@ class Interrupting:
 def decoded(n: int) -> Interrupting:
     if interruptions:
         interruptions.pop()
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
     return Interrupting(n)
 
 

@@ -1,0 +1,86 @@
+"""A signal of the user gets through while a value is decoded; what the value raises by itself does not."""
+
+from __future__ import annotations
+
+import functools
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from simpledist import serializers
+from simpledist.errors import Undecodable
+
+
+def _call(function: Callable[[], Any]) -> Any:
+    return function()
+
+
+class Loading:
+    """Calls this where it is decoded."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _call, (self.function,)
+
+
+def interrupted() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def terminated() -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def interrupts() -> None:
+    raise KeyboardInterrupt
+
+
+def leaves() -> None:
+    raise SystemExit(3)
+
+
+def closes() -> None:
+    raise GeneratorExit
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+def load(function: Callable[[], Any]) -> Any:
+    return serializers.loads("pickle", serializers.dumps("pickle", Loading(function)))
+
+
+@pytest.mark.parametrize("function", [interrupts, leaves, closes])
+def test_what_a_value_raises_by_itself_means_undecodable(function: Callable[[], None]) -> None:
+    with pytest.raises(Undecodable):
+        load(function)
+
+
+def test_ctrl_c_gets_through() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        load(interrupted)
+
+
+class Leaving:
+    def __call__(self, number: int, frame: object) -> None:
+        raise SystemExit(number)
+
+    def leave(self, number: int, frame: object) -> None:
+        self(number, frame)
+
+
+@pytest.mark.parametrize("handler", [Leaving(), Leaving().leave, functools.partial(Leaving().leave)])
+def test_the_exit_of_a_signal_handler_gets_through(handler: Callable[[int, object], None]) -> None:
+    signal.signal(signal.SIGTERM, handler)
+    with pytest.raises(SystemExit):
+        load(terminated)
