@@ -68,8 +68,7 @@ class LocalRuns:
             backlog.waiting[future] = ready
             if backlog.threads >= backlog.slots:
                 return
-        if not thread.ours and self._deferred.attended():
-            # The stdlib has a lock for the start of a thread, which this one may have interrupted.
+        if not thread.ours and self._deferred.attended() and is_starting_a_thread():
             self._missing = True
             self._deferred.wake()
         elif self._start(backlog):
@@ -220,7 +219,7 @@ class Resolvers:
         if self._idle or not self._threads:
             with self._condition:
                 self._condition.notify()
-            if thread.ours or not self._deferred.attended():
+            if thread.ours or not self._deferred.attended() or not is_starting_a_thread():
                 self.relieve()
             else:
                 self._deferred.wake()
@@ -272,6 +271,16 @@ class Resolvers:
         except BaseException:  # of a callback: no reason to leave the others waiting
             log.exception("a callback of job %s ended badly", future.call.id)
         return True  # and a thread that lives on keeps no result alive
+
+
+def is_starting_a_thread() -> bool:
+    """Return whether this thread has been interrupted while it started another one: it can start none then.
+
+    The stdlib holds a lock meanwhile, which the new thread needs to begin. Such calls leave it to the listener, which
+    may be held up by a Redis that hangs; all others start their thread at once.
+    """
+    owned: Callable[[], bool] | None = getattr(getattr(threading, "_active_limbo_lock", None), "_is_owned", None)
+    return owned is None or owned()
 
 
 def started(target: Callable[..., None], *args: Any, name: str) -> bool:

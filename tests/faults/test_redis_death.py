@@ -80,9 +80,13 @@ def test_a_redis_that_hangs_costs_a_call_its_budget_and_two_seconds_at_most(clus
     try:
         entry = history.call(client, 1, timeout=1.0)
         assert entry.where == "local"
+        # The first may have ended by its budget a moment before the silence was long enough to be sure of it.
         again = history.call(client, 2, timeout=1.0)
         assert again.where == "local"
-        assert again.seconds < 1.0, "a Redis known to be down costs nothing"
+        assert again.seconds < 1.0 + LATE_SECONDS
+        known = history.call(client, 3, timeout=1.0)
+        assert known.where == "local"
+        assert known.seconds < 0.5, "a Redis known to be down costs nothing"
     finally:
         os.kill(cluster.redis.pid, signal.SIGCONT)
     history.check(most_runs=1)

@@ -6,20 +6,12 @@ from tests.mutants.mutation import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
-        "interruptions",
-        "an abandoned map is cancelled wherever the collector runs",
-        "simpledist/client/mapping.py",
-        "self._function.client.later(self._rest().cancel)",
-        "self._rest().cancel()",
-        "tests/faults/test_reentry.py -k busy",
-    ),
-    Mutation(
-        "interruptions",
-        "a result is waited for, whoever asks",
-        "simpledist/client/future.py",
-        "        if self._interrupts():\n            return False\n",
-        "",
-        "tests/faults/test_reentry.py -k interrupts_a_call",
+        "local runs",
+        "the listener starts every thread, also while a Redis hangs",
+        "simpledist/client/local.py",
+        "    return owned is None or owned()",
+        "    return True",
+        "tests/faults/test_redis_death.py -k hangs_costs_a_call",
     ),
     Mutation(
         "interruptions",
@@ -60,13 +52,5 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if self._still:",
         "        if True:",
         "tests/integration/test_snapshots.py -k reused",
-    ),
-    Mutation(
-        "await",
-        "StopIteration is handed to the awaiting coroutine",
-        "simpledist/client/awaiting.py",
-        "    except StopIteration as error:\n",
-        "    except ZeroDivisionError as error:\n",
-        "tests/interfaces/test_asyncio.py -k stop_iteration",
     ),
 )
