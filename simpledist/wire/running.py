@@ -30,6 +30,14 @@ class ForkedCopy(BaseException):
         self.error = error
 
 
+def _unread(error: BaseException) -> str:
+    """Return what it is that arguments cannot be decoded: what would end its process is as good as a crash.
+
+    So the client does not load such arguments in its own process either.
+    """
+    return "undecodable" if isinstance(error, Exception) else "crashed"
+
+
 def run_call(
     function: Callable[..., Any],
     codec: str,
@@ -45,9 +53,9 @@ def run_call(
     try:
         args, kwargs = (body, _NONE) if isinstance(body, tuple) else decode_arguments(codec, body)
     except Undecodable as error:
-        return "undecodable", b"", str(error)
+        return _unread(error.__cause__ or error), b"", str(error)
     except BaseException as error:  # noqa: BLE001 - an argument's own code runs here, and may raise anything
-        return "undecodable", b"", one_line(error)
+        return _unread(error), b"", one_line(error)
     try:
         value = function(*args, **kwargs)
     except BaseException as error:
