@@ -105,6 +105,7 @@ SWEEP_SECONDS = 0.25  # between two looks for what is left
 RESTART_SECONDS_MOST = 30.0  # the longest pause before a place of a worker gets its next child
 STEADY_SECONDS = 10.0  # a child that has lived so long was of use, also where no job came
 PROOF_SECONDS = 1.0  # after children that ended at once, the next one must live so long before it gets a job
+UNDELIVERED = "never gets through to Redis"  # a worker's trouble is its commands, not its children
 STUCK_STARTS = 2  # a place with so many children in a row that ended at once cannot have one, for the time being
 BEGIN_SECONDS = 5.0  # a worker without a child for so long says so
 START_SECONDS = 30.0  # a child that has not begun after so long (or ten times its template's import) is replaced

@@ -22,6 +22,10 @@ TROUBLE_REMEDY = (
     "look at its log for what its child processes lack (a port, a lock, a module, processes or open files) and mend "
     "that; it tries again by itself, every 30 s at the latest"
 )
+UNDELIVERED_REMEDY = (
+    "look for a limit of Redis (proto-max-bulk-len, client-output-buffer-limit), a right that its user lost "
+    "(docs/acl.md) or a slow link; it offers its functions again by itself after a pause"
+)
 SHOWN = 5  # of a kind, by name
 
 
@@ -232,7 +236,7 @@ def _workers(facts: Examination) -> Iterator[Finding]:
         )
     troubled = [one for one in workers if one.live and one.trouble]
     for one in troubled[:SHOWN]:
-        yield Finding("workers", in_trouble(one), TROUBLE_REMEDY)
+        yield Finding("workers", in_trouble(one), UNDELIVERED_REMEDY if one.undelivered else TROUBLE_REMEDY)
     if not gone and not others and not troubled:
         slots = sum(one.slots for one in workers)
         yield Finding(

@@ -65,5 +65,5 @@ def named(worker: WorkerState) -> str:
 
 
 def in_trouble(worker: WorkerState) -> str:
-    """Which worker cannot start its children, and why."""
+    """Return which worker cannot start its children or reach Redis with a command, and why."""
     return f"worker {named(worker)}: {worker.trouble}"

@@ -21,7 +21,8 @@ def workers(config: Config, function: str | None) -> int:
 
     Health is alive, late (no beat for 5 s), silent (for 10 s) or dead: a dead worker's jobs went back to their queues
     by themselves, and its line leaves after ten minutes. A worker that drains finishes what it has and takes no more.
-    One with `no child` lives, but its child processes cannot start: a line on stderr says why.
+    One with `no child` lives, but its child processes cannot start; one that is `stuck` gets a
+    command not through to Redis. Both offer nothing meanwhile: a line on stderr says why.
 
     \b
     Examples:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from simpledist import policy
 from simpledist.monitor.measures import Histogram, Tally
 
 SCHEMA = 1
@@ -130,10 +131,19 @@ class WorkerState:
 
     @property
     def condition(self) -> str:
-        """How it is, for people: `draining`, `no child` (none can start, so it offers nothing), else its health."""
+        """How it is, for people: `draining`, `no child` or `stuck` (so it offers nothing), else its health."""
         if not self.live:
             return self.health
-        return "draining" if self.draining else "no child" if self.trouble and not self.functions else self.health
+        if self.draining:
+            return "draining"
+        if self.trouble and not self.functions:
+            return "stuck" if self.undelivered else "no child"
+        return self.health
+
+    @property
+    def undelivered(self) -> bool:
+        """Whether its trouble is a command that does not get through to Redis, not a child that cannot start."""
+        return policy.UNDELIVERED in self.trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Errands:
         errand.give_up(error)
         self._stuck_seconds = min(max(2 * self._stuck_seconds, STUCK_FIRST_SECONDS), STUCK_MOST_SECONDS)
         self._free_at = time.monotonic() + self._stuck_seconds
-        self._stuck = f"`{errand.verb}` never gets through to Redis: {error}"
+        self._stuck = f"`{errand.verb}` {policy.UNDELIVERED}: {error}"
 
     @property
     def calm(self) -> bool:

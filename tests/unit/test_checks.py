@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from simpledist import policy
 from simpledist.cli.checks import Finding, judge
 from simpledist.cli.examination import Examination, KeyFile, Leftovers
 from simpledist.config import Config
-from simpledist.monitor import RedisState, Snapshot
+from simpledist.monitor import RedisState, Snapshot, WorkerState
 
 WELL = Examination(
     Snapshot(RedisState(ok=True, version="7.0.15")),
@@ -71,3 +72,17 @@ def test_a_user_that_may_not_scan_is_told_so_and_blamed_for_nothing() -> None:
     judged = judge(Config(), replace(WELL, leftovers=None, user="dashboard"))
     assert all(one.ok for one in judged)
     assert any("user dashboard may not SCAN" in one.text for one in judged)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "condition", "remedy"),
+    [
+        ("no child can start: no module named x", "no child", "child processes"),
+        (f"`complete` {policy.UNDELIVERED}: NOPERM", "stuck", "docs/acl.md"),
+    ],
+)
+def test_a_worker_in_trouble_gets_the_remedy_of_its_own_trouble(trouble: str, condition: str, remedy: str) -> None:
+    worker = WorkerState("w", "w", "h", 1, 4, 0, 0.5, "alive", False, (), "3.11.7", 10.0, trouble=trouble)
+    [one] = found(replace(WELL, snapshot=replace(WELL.snapshot, workers=(worker,))))
+    assert worker.condition == condition
+    assert remedy in one.remedy

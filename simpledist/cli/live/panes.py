@@ -34,6 +34,7 @@ HEALTH = {
     "dead": "bright_black",
     "draining": "cyan",
     "no child": "red",
+    "stuck": "red",
 }
 SPARKS = "▁▂▃▄▅▆▇█"
 
