@@ -70,27 +70,11 @@ MUTATIONS: tuple[Mutation, ...] = (
         "tests/broker/test_link.py -k idle",
     ),
     Mutation(
-        "idle",
-        "silence on an old connection is not tried again",
-        "simpledist/client/session.py",
-        "(silent and not old)",
-        "silent",
-        "tests/faults/test_slow_clients.py -k silence_on_an_old",
-    ),
-    Mutation(
         "turns",
         "a big value keeps the connection",
         "simpledist/worker/transfers.py",
         "done = one.steps.step()",
         "done = one.steps.step()\n            while not done:\n                done = one.steps.step()",
         "tests/faults/test_slow_links.py -k result_that_takes",
-    ),
-    Mutation(
-        "undeliverable",
-        "a command that never gets through is sent for ever",
-        "simpledist/worker/errands.py",
-        "return self.failed >= policy.UNDELIVERED_TRIES",
-        "return False",
-        "tests/faults/test_slow_links.py -k right",
     ),
 )

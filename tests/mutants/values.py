@@ -163,28 +163,4 @@ MUTATIONS: tuple[Mutation, ...] = (
         "spawn_key=()",
         RANDOM,
     ),
-    Mutation(
-        "touchy",
-        "what a value raises by itself passes for a signal",
-        "simpledist/serializers.py",
-        "        if by_signal(error):",
-        "        if not isinstance(error, Exception):",
-        "tests/unit/test_interruption.py",
-    ),
-    Mutation(
-        "touchy",
-        "Ctrl-C is taken for the value's own",
-        "simpledist/interruption.py",
-        "return ctrl_c and (last is None or not _raises(last))",
-        "return False",
-        "tests/unit/test_interruption.py",
-    ),
-    Mutation(
-        "touchy",
-        "a handler in Python is not known",
-        "simpledist/interruption.py",
-        "if trace.tb_frame.f_code in codes:",
-        "if False:",
-        "tests/unit/test_interruption.py",
-    ),
 )
