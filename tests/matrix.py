@@ -43,7 +43,7 @@ SHORT_TIER = (
     "tests/faults/test_hostile.py",
     "tests/faults/test_failover.py",
 )
-NEEDED = ("pytest>=8", "hypothesis>=6.100", "psutil>=5.9", "numpy>=1.26", "fakeredis[lua]>=2.26")
+NEEDED = ("pytest>=8", "hypothesis>=6.100", "psutil>=5.9", "numpy>=1.26", "scipy>=1.13", "fakeredis[lua]>=2.26")
 
 
 @dataclass(frozen=True, slots=True)
