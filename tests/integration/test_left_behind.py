@@ -127,7 +127,14 @@ def pids(folder: Path) -> set[int]:
 
 
 def alive(some: set[int]) -> set[int]:
-    return {pid for pid in some if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE}
+    return set(filter(_lives, some))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it may end between two looks
+        return False
 
 
 def begun(client: simpledist.Client, how: str, folder: Path, **options: Any) -> Any:
