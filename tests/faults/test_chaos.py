@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,32 @@ ROOT = Path(__file__).parents[2]
 GENTLE = ("--kill-seconds", "1.5")  # as often as in a long run, it would be all that this machine does
 
 
+OF_LINKS_AND_SERVERS = (
+    "link_throttled",
+    "redis_limits_lowered",
+    "redis_rights_taken_from_workers",
+    "redis_rights_taken_from_clients",
+)
+
+
 @pytest.fixture
-def chaos(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.faults.chaos", "--minutes", "0.08", "--seed", "5", *GENTLE]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-        yield process
-        process.kill()
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a short run with these arguments; it ends with the test."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "tests.faults.chaos", "--minutes", "0.08", "--seed", "5", *GENTLE]
+            process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+@pytest.fixture
+def chaos(begin: Callable[..., subprocess.Popen[str]]) -> subprocess.Popen[str]:
+    return begin()
 
 
 def test_a_few_seconds_of_chaos_lose_nothing_and_are_reported(chaos: subprocess.Popen[str]) -> None:
@@ -37,6 +58,18 @@ def test_a_few_seconds_of_chaos_lose_nothing_and_are_reported(chaos: subprocess.
     assert re.search(r"^calls +[1-9]", report, re.MULTILINE), report
     assert re.search(r"^faults +[1-9].*worker_killed", report, re.MULTILINE), report
     # Not whether it was in time: on a machine so busy with other things, that says nothing.
+    assert "\nlost 0 wrong 0 stuck 0 " in report
+    assert re.search(r"long 0 left 0 deserted 0 bug 0\n", report), report
+
+
+def test_slow_links_small_servers_and_missing_rights_lose_nothing(begin: Callable[..., subprocess.Popen[str]]) -> None:
+    """Beside them a client whose collector and signal handler are never at rest."""
+    chosen = [word for name in OF_LINKS_AND_SERVERS for word in ("--fault", name)]
+    report = begin("--other-seconds", "0.3", *chosen).communicate(timeout=120)[0]
+    struck = re.search(r"^faults .*$", report, re.MULTILINE)
+    assert struck is not None, report
+    assert all(f"'{name}': " in struck[0] for name in OF_LINKS_AND_SERVERS), report
+    assert re.search(r"^unrest +[1-9]\d* rounds, [1-9]", report, re.MULTILINE), report
     assert "\nlost 0 wrong 0 stuck 0 " in report
     assert re.search(r"long 0 left 0 deserted 0 bug 0\n", report), report
 

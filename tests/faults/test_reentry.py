@@ -32,7 +32,8 @@ def finished(*command: str, seconds: float = 60) -> subprocess.CompletedProcess[
 @pytest.mark.parametrize("workers", [1, 0], ids=["remote", "local"])
 def test_a_busy_collector_and_a_busy_signal_handler_lose_nothing(make_cluster: MakeCluster, workers: int) -> None:
     cluster = make_cluster(workers=workers)
-    ended = finished(sys.executable, "-m", "tests.faults.programs.unrest", cluster.url, "8", "1")
+    options = ("1", "0", "--seconds", "8", "--stuck", "20")
+    ended = finished(sys.executable, "-m", "tests.faults.programs.unrest", cluster.url, *options)
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

@@ -65,13 +65,12 @@ class Throttle:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        for one in (self._listening, *self._sockets):
+        for one in (self._listening, *tuple(self._sockets)):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10)
-        for one in (self._listening, *self._sockets):
-            one.close()
+        self._listening.close()
 
     def set_rate(self, rate: float) -> None:
         """So many bytes a second from now on, each way."""
@@ -86,18 +85,37 @@ class Throttle:
         while not self._ended.is_set():
             try:
                 ours = self._listening.accept()[0]
-                theirs = self._to_redis()
             except OSError:
                 continue
+            try:
+                theirs = self._to_redis()
+            except OSError:  # it is away: whoever asks is told so
+                ours.close()
+                continue
             self._sockets |= {ours, theirs}
-            self._spawn(self._pump, ours, theirs, self.up)
-            self._spawn(self._pump, theirs, ours, self.down)
+            self._spawn(self._serve, ours, theirs)
+            if self._ended.is_set():
+                ours.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self, ours: socket.socket, theirs: socket.socket) -> None:
+        """One way in this thread, the other in a second; both sockets are closed when both have ended."""
+        down = threading.Thread(target=self._pump, args=(theirs, ours, self.down), name="throttle", daemon=True)
+        down.start()
+        self._pump(ours, theirs, self.up)
+        down.join()
+        self._sockets -= {ours, theirs}
+        ours.close()
+        theirs.close()
 
     def _to_redis(self) -> socket.socket:
         parts = urlsplit(self._redis_url)
         sock = socket.socket(socket.AF_UNIX if parts.scheme == "unix" else socket.AF_INET)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        sock.connect(parts.path if parts.scheme == "unix" else (parts.hostname or HOST, parts.port or 6379))
+        try:
+            sock.connect(parts.path if parts.scheme == "unix" else (parts.hostname or HOST, parts.port or 6379))
+        except OSError:
+            sock.close()
+            raise
         return sock
 
     def _pump(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:

@@ -3,7 +3,8 @@
 __main__.py  the command: a whole run, its report, its exit code     load.py   a process of callers, and who starts it
 faults.py    what is done to the cluster, and when                   calls.py  what callers call, and what is due
 redis.py     what is done to Redis                                   book.py   a load's open calls, and what it tells
-patience.py  long jobs that nothing strikes: each runs once          sizes.py  how processes grow
+ways.py      the links between Redis and the roles, and their faults sizes.py  how processes grow
+patience.py  long jobs that nothing strikes: each runs once
 tally.py     what the loads told, and how soon it worked again
 
 The driver is one thread that strikes, and one reader a load. The callers are processes of their own, so that what

@@ -18,15 +18,15 @@ from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
 from tests.faults.chaos.calls import FIRST
-from tests.faults.chaos.faults import Faults
-from tests.faults.chaos.load import Load
+from tests.faults.chaos.faults import Faults, Often
+from tests.faults.chaos.load import MODULE, UNREST, Load
 from tests.faults.chaos.patience import Patience
 from tests.faults.chaos.sizes import Growth
 from tests.faults.chaos.tally import Tally
+from tests.faults.chaos.ways import CLIENT, Ways, arguments_of_server, as_user
 from tests.faults.conftest import counting_cluster
 from tests.faults.functions import work
 from tests.faults.history import probe
-from tests.faults.proxy import Proxy
 from tests.key_leaks import key_leaks
 from tests.links import open_link
 
@@ -40,14 +40,15 @@ INTERRUPTED = 130
 class Run:
     """One run: `go`, then `report`."""
 
-    def __init__(self, folder: Path, seconds: float, seed: int, kill_seconds: float) -> None:
+    def __init__(self, folder: Path, seconds: float, seed: int, often: Often) -> None:
         self.stopping = threading.Event()
         self._folder = folder
         self._seconds = seconds
-        self._kill_seconds = kill_seconds
+        self._often = often
         self._chance = random.Random(seed)
         self._tally = Tally()
         self._loads = 0
+        self._unrest = 0  # the number of that load: it drops maps, so its runs are more than its outcomes
         self._growth: dict[str, Growth] = {}
         self._recovered = float("nan")
         self._keys = 0
@@ -58,23 +59,25 @@ class Run:
         data, runs = self._folder / "data", self._folder / "runs"
         with ExitStack() as stack:
             patience = stack.enter_context(Patience(self._folder, self._seconds))
-            redis = stack.enter_context(EmbeddedRedis(folder=data, appendonly=True))
+            redis = stack.enter_context(EmbeddedRedis(folder=data, appendonly=True, arguments=arguments_of_server()))
             cluster = stack.enter_context(counting_cluster(runs, redis=redis))
-            proxy = stack.enter_context(Proxy(cluster.url))
+            ways = stack.enter_context(Ways(cluster.url))
             spared = cluster.start_worker(arguments=["--log-level", "error"])
-            loads = [self._load(cluster.url), self._load(proxy.url)]
+            unrest = self._load(as_user(cluster.url, CLIENT), UNREST)
+            loads = [*map(self._load, ways.of_clients()), unrest]
             faults = Faults(
                 cluster,
                 data,
-                proxy,
+                ways,
                 self._tally,
                 self._chance,
-                kill_seconds=self._kill_seconds,
+                often=self._often,
                 spared=spared,
-                mortal=lambda: self._load(cluster.url),
+                mortal=lambda: self._load(self._chance.choice(ways.of_clients())),
             )
             self._growth = {
                 "client": Growth(loads[0].pid),
+                "client in unrest": Growth(unrest.pid),
                 "worker": Growth(spared.pid),
                 "distributor": Growth(faults.distributor.pid),
             }
@@ -93,15 +96,18 @@ class Run:
                 self._tally.found("long", sentence)
             self._long = patience.line()
 
-    def _load(self, url: str) -> Load:
+    def _load(self, url: str, module: str = MODULE) -> Load:
         self._loads += 1
         number = self._loads
+        if module == UNREST:
+            self._unrest = number
         return Load(
             url,
             seed=self._chance.randrange(10**6),
             first=number * FIRST,
             runs=self._folder / "runs",
             hear=lambda line: self._tally.hear(number, line),
+            module=module,
         )
 
     def _strike(self, faults: Faults) -> None:
@@ -145,7 +151,8 @@ class Run:
     def report(self) -> bool:
         """Print it; whether all is well."""
         tally = self._tally
-        runs = work.runs(self._folder / "runs")
+        runs = {n: times for n, times in work.runs(self._folder / "runs").items() if n // FIRST != self._unrest}
+        judged = tally.calls - tally.ended["unrest"]
         most = max((times for n, times in runs.items() if n >= FIRST), default=0)
         findings = tally.findings
         grown = {who: grown for who, growth in self._growth.items() if (grown := growth.grown())}
@@ -158,7 +165,8 @@ class Run:
                 for what in ("lost", "wrong", "stuck", "late", "long", "left", "deserted", "bug")
             )
         )
-        print(f"executions per call  {sum(runs.values()) / max(tally.calls, 1):.3f}, at most {most} of one call")
+        print(f"executions per call  {sum(runs.values()) / max(judged, 1):.3f}, at most {most} of one call")
+        print(f"unrest               {tally.rounds} rounds, {tally.ended['unrest']} outcomes compared")
         print(f"most over its budget {tally.most_over:+.2f} s")
         for kind, seconds in tally.slowest()[:5]:
             print(f"slowest recovery     {seconds:.1f} s after {kind}")
@@ -180,9 +188,12 @@ def main() -> int:
     arguments.add_argument("--minutes", type=float, default=10.0)
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments.add_argument("--kill-seconds", type=float, default=0.3, help="a worker is killed so often on average")
+    arguments.add_argument("--other-seconds", type=float, default=0.8, help="anything else happens so often")
+    arguments.add_argument("--fault", action="append", help="of anything else only this, as the report names it")
     options = arguments.parse_args()
+    often = Often(options.kill_seconds, options.other_seconds, options.fault or ())
     folder = Path(tempfile.mkdtemp(prefix="sd-chaos-"))
-    run = Run(folder, options.minutes * 60, options.seed, options.kill_seconds)
+    run = Run(folder, options.minutes * 60, options.seed, often)
     for number in (signal.SIGINT, signal.SIGTERM):  # the first one ends the faults, a second one the run
         signal.signal(number, lambda _number, _frame: run.stopping.set() or _again())
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)  # from here on Ctrl-C ends it in order

@@ -19,6 +19,7 @@ from tests.faults.history import Entry, offered
 POOL, FIRST = 40, 10**9  # so many numbers, below every caller's own, are called again and again: joined and cached
 CACHE_SECONDS = 2.0
 BUDGET_SECONDS = 1.0
+SIZES = (100_000, 100_000, 1_000_000, 3_000_000)  # of big values; the last is over what a small server takes
 
 
 class Caller(threading.Thread):
@@ -94,13 +95,13 @@ class Caller(threading.Thread):
 
     def big(self) -> None:
         """A value that travels beside the verbs."""
-        n, size = next(self._numbers), self._chance.choice((100_000, 1_000_000))
+        n, size = next(self._numbers), self._chance.choice(SIZES)
         entry = self._book.begin("big", n, due=n.to_bytes(8, "big") + bytes(size))
         self._wait(entry, offered(self._client, "big", work.big).submit(n, size))
 
     def heavy(self) -> None:
         """The same for an argument."""
-        n, data = next(self._numbers), self._chance.randbytes(self._chance.choice((100_000, 1_000_000)))
+        n, data = next(self._numbers), self._chance.randbytes(self._chance.choice(SIZES))
         entry = self._book.begin("heavy", n, due=(n, len(data), zlib.crc32(data)))
         self._wait(entry, offered(self._client, "weigh", work.weigh).submit(n, data))
 

@@ -11,7 +11,8 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -20,12 +21,21 @@ from simpledist.cluster import Cluster, RoleProcess
 from tests.faults.chaos.load import Load
 from tests.faults.chaos.redis import RedisFaults
 from tests.faults.chaos.tally import Tally
-from tests.faults.proxy import Proxy
+from tests.faults.chaos.ways import WayFaults, Ways
 
 WORKERS = 4
-OTHER_SECONDS = 0.8  # one of the other faults strikes so often on average
-THROUGH_PROXY = 0.25  # of the workers
-SPOILINGS = ("cut", "swallow", "truncate", "garble", "foreign", "delay")
+
+
+@dataclass(frozen=True, slots=True)
+class Often:
+    """How often what strikes."""
+
+    kill_seconds: float  # a worker is killed so often on average
+    other_seconds: float  # one of the other faults strikes so often on average
+    only: Collection[str] = ()  # of the others; all, where none is named
+
+    def strikes(self, name: str) -> bool:
+        return not self.only or name in self.only
 
 
 class Faults:
@@ -35,19 +45,19 @@ class Faults:
         self,
         cluster: Cluster,
         data: Path,
-        proxy: Proxy,
+        ways: Ways,
         tally: Tally,
         chance: random.Random,
         *,
-        kill_seconds: float,
+        often: Often,
         spared: RoleProcess,
         mortal: Callable[[], Load],
     ) -> None:
         self._cluster = cluster
-        self._proxy = proxy
+        self._ways = ways
         self._tally = tally
         self._chance = chance
-        self._kill_seconds = kill_seconds
+        self._often = often
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._frozen: set[RoleProcess] = set()
@@ -57,8 +67,9 @@ class Faults:
         self._make_mortal = mortal
         self._mortal = mortal()
         self._redis = RedisFaults(cluster.redis, data, chance, self._later)
+        self._wires = WayFaults(ways, chance, self._later)
         self._kill_at = self._other_at = 0.0
-        self._others: dict[Callable[[], bool], float] = {
+        others: dict[Callable[[], bool], float] = {
             self.child_killed: 4,
             self.template_killed: 0.5,
             self.worker_frozen: 2,
@@ -67,9 +78,10 @@ class Faults:
             self.distributor_frozen: 1,
             self.distributor_doubled: 1,
             self.distributor_killed: 1,
-            self.wire_slow: 1,
-            self.wire_cut: 1,
-            self.replies_spoiled: 3,
+            self._wires.wire_slow: 1,
+            self._wires.wire_cut: 1,
+            self._wires.replies_spoiled: 3,
+            self._wires.link_throttled: 1.5,
             self._redis.connections_killed: 2,
             self._redis.scripts_flushed: 2,
             self._redis.emptied: 0.5,
@@ -78,7 +90,12 @@ class Faults:
             self._redis.killed_and_back_with_its_file_cut_short: 0.7,
             self._redis.frozen: 0.7,
             self._redis.refuses_writes: 0.7,
+            self._redis.limits_lowered: 1,
+            self._redis.rights_taken_from_workers: 1,
+            self._redis.rights_taken_from_clients: 1,
         }
+        self._others = {fault: weight for fault, weight in others.items() if often.strikes(_name_of(fault))}
+        self._first = chance.sample(list(self._others), len(self._others))  # each strikes once, then by weight
 
     @property
     def distributor(self) -> RoleProcess:
@@ -91,20 +108,25 @@ class Faults:
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[2]()
         if now >= self._kill_at:
-            self._kill_at = now + self._chance.expovariate(1 / self._kill_seconds)
+            self._kill_at = now + self._chance.expovariate(1 / self._often.kill_seconds)
             self.worker_killed()
             self._tally.struck("worker_killed")
         if now >= self._other_at:
-            self._other_at = now + self._chance.expovariate(1 / OTHER_SECONDS)
-            fault = self._chance.choices(list(self._others), list(self._others.values()))[0]
+            self._other_at = now + self._chance.expovariate(1 / self._often.other_seconds)
+            fault = self._first.pop() if self._first else self._drawn()
             if fault():
-                self._tally.struck(fault.__qualname__.removeprefix("Faults.").replace("RedisFaults.", "redis_"))
+                self._tally.struck(_name_of(fault))
+            elif self._first:
+                self._first.insert(0, fault)
+
+    def _drawn(self) -> Callable[[], bool]:
+        return self._chance.choices(list(self._others), list(self._others.values()))[0]
 
     def heal(self) -> None:
         """All faults end; a whole cluster is left."""
         while self._agenda:
             heapq.heappop(self._agenda)[2]()
-        self._proxy.relent()
+        self._wires.heal()
         self._redis.heal()
         self._mortal.tell_to_stop()
 
@@ -154,15 +176,15 @@ class Faults:
         for one in self._workers if hasattr(self, "_workers") else ():
             if one.exit_code == 1:
                 self._tally.found("deserted", f"{one!r} ended by itself: {one.stderr_text()[-1000:]}")
-        wire = ["--redis", self._proxy.url] if self._chance.random() < THROUGH_PROXY else []
-        return self._cluster.start_worker(arguments=["--log-level", "error", *wire], ready=False)
+        url = self._ways.of_a_worker(self._chance)
+        return self._cluster.start_worker(arguments=["--log-level", "error", "--redis", url], ready=False)
 
     def _end(self, worker: RoleProcess) -> None:
         worker.kill()
         worker.output.unlink(missing_ok=True)
         self._cluster.workers.remove(worker)
 
-    # --- clients, distributors, wires --------------------------------------------------------------------------------
+    # --- clients and distributors -------------------------------------------------------------------------------------
 
     def client_killed(self) -> bool:
         self._mortal.kill()
@@ -185,19 +207,6 @@ class Faults:
             self._cluster.distributors.remove(one)
         return bool(others)
 
-    def wire_slow(self) -> bool:
-        self._proxy.slow(0.2)
-        self._later(self._chance.uniform(1.0, 4.0), lambda: self._proxy.slow(0.0))
-        return True
-
-    def wire_cut(self) -> bool:
-        self._proxy.cut_all()
-        return True
-
-    def replies_spoiled(self) -> bool:
-        self._proxy.strike("*", self._chance.choice(SPOILINGS), times=self._chance.randint(1, 5), seconds=0.5)
-        return True
-
     # --- what ends after a while -------------------------------------------------------------------------------------
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
@@ -215,3 +224,9 @@ class Faults:
         if process in self._frozen:
             self._frozen.discard(process)
             process.send_signal(signal.SIGCONT)
+
+
+def _name_of(fault: Callable[[], bool]) -> str:
+    """Return the fault's name in the report."""
+    owner, _, name = fault.__qualname__.partition(".")
+    return f"redis_{name}" if owner == RedisFaults.__name__ else name

@@ -1,6 +1,7 @@
 """A process of callers: `Load` starts it and hears what it tells; run as a module, it is that process.
 
-It tells a line of JSON four times a second, and stops at the end of its stdin, so that it cannot outlive its driver.
+`programs/unrest.py` is another such process, with the same lines. Each tells a line of JSON four times a second, and
+stops at the end of its stdin, so that it cannot outlive its driver.
 Its last line names the calls that have no outcome to this day.
 """
 
@@ -30,15 +31,25 @@ CALLERS = 4
 TELL_SECONDS = 0.25
 LAST_SECONDS = 30.0  # once all faults are over, every open call ends within
 ROOT = Path(__file__).parents[3]
+MODULE, UNREST = "tests.faults.chaos.load", "tests.faults.programs.unrest"
 
 
 class Load:
     """One such process, as the driver sees it; `hear` gets each line, in a thread of its own."""
 
-    def __init__(self, url: str, *, seed: int, first: int, runs: Path, hear: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        seed: int,
+        first: int,
+        runs: Path,
+        hear: Callable[[dict[str, Any]], None],
+        module: str = MODULE,
+    ) -> None:
         self._hear = hear
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.chaos.load", url, str(seed), str(first)],
+            [sys.executable, "-m", module, url, str(seed), str(first)],
             cwd=ROOT,
             env={**os.environ, work.LOG_VARIABLE: str(runs)},
             stdin=subprocess.PIPE,

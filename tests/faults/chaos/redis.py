@@ -1,4 +1,4 @@
-"""What is done to Redis: killed, emptied, cut short, frozen, made to refuse writes; and healed again."""
+"""What is done to Redis: killed, emptied, cut short, frozen, made to refuse writes, commands or users; and healed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,16 @@ from pathlib import Path
 from simpledist.broker import Link
 from simpledist.embedded import EmbeddedRedis
 from simpledist.errors import RedisDown, RedisRefused
+from tests.faults.chaos.ways import CLIENT, WORKER, Later
 
-Later = Callable[[float, Callable[[], None]], None]  # do this in so many seconds
+# Each limit as the server has it by default, and as small as it may be: a value of the loads is larger than that.
+LIMITS = (
+    ("proto-max-bulk-len", "536870912", "1mb"),
+    ("client-query-buffer-limit", "1073741824", "1mb"),
+    ("client-output-buffer-limit", "normal 0 0 0", "normal 1mb 1mb 1"),
+)
+# What a user may no longer do: one command of ours, those for big values, or anything at all.
+RIGHTS = ("-evalsha", "-blpop", "-append", "-getrange", "-rename", "-rpush", "-set", "-del", "-time", "-@all")
 
 
 class RedisFaults:
@@ -81,12 +89,31 @@ class RedisFaults:
     def connections_killed(self) -> bool:
         return self._told("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
+    def limits_lowered(self) -> bool:
+        """As on a server that somebody has hardened: what is too big is refused, or costs its connection."""
+        name, _, small = self._chance.choice(LIMITS)
+        self._later(self._chance.uniform(1.0, 5.0), self._take_all_sizes)
+        return self._told("CONFIG", "SET", name, small)
+
+    def rights_taken_from_workers(self) -> bool:
+        return self._take_a_right(WORKER)
+
+    def rights_taken_from_clients(self) -> bool:
+        return self._take_a_right(CLIENT)
+
+    def _take_a_right(self, user: str) -> bool:
+        self._later(self._chance.choice((0.5, 2.0, 5.0)), lambda: self._give_rights(user))
+        return self._told("ACL", "SETUSER", user, self._chance.choice(RIGHTS))
+
     # --- and heals ---------------------------------------------------------------------------------------------------
 
     def heal(self) -> None:
         self._thaw()
         self._redis.start()
         self._take_writes()
+        self._take_all_sizes()
+        for user in (WORKER, CLIENT):
+            self._give_rights(user)
 
     @property
     def _well(self) -> bool:
@@ -102,19 +129,30 @@ class RedisFaults:
             self._tell("CONFIG", "SET", "save", "")
         shutil.rmtree(self._data / "dump.rdb", ignore_errors=True)
 
-    def _told(self, *command: str) -> bool:
-        if not self._well:
-            return False
-        self._tell(*command)
-        return True
+    def _take_all_sizes(self) -> None:
+        for name, usual, _ in LIMITS:
+            self._undo("CONFIG", "SET", name, usual)
 
-    def _tell(self, *command: str) -> None:
+    def _give_rights(self, user: str) -> None:
+        self._undo("ACL", "SETUSER", user, "+@all")
+
+    def _undo(self, *command: str) -> None:
+        """Tell it so once it serves; one that has died meanwhile starts with what is usual."""
+        if self._redis.running and not self._told(*command):
+            self._later(0.5, lambda: self._undo(*command))
+
+    def _told(self, *command: str) -> bool:
+        return self._well and self._tell(*command)
+
+    def _tell(self, *command: str) -> bool:
         link = Link(self._redis.url, name="chaos")
         try:
             link.connect()
             link.call(*command)
         except (RedisDown, RedisRefused):
-            return  # it has just been struck by something else
+            return False  # it has just been struck by something else
+        else:
+            return True
         finally:
             link.close()
 

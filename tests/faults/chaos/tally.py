@@ -22,6 +22,7 @@ class Tally:
     faults: Counter[str] = field(default_factory=Counter[str])
     findings: Counter[str] = field(default_factory=Counter[str])
     recoveries: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    rounds: int = 0  # of the load whose collector and signal handler are busy
     most_over: float = -NEVER
     open: dict[int, int] = field(default_factory=dict[int, int])  # load -> its open calls
     _waiting: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])  # faults not recovered from yet
@@ -50,6 +51,7 @@ class Tally:
         with self._lock:
             self.ended.update(line["ended"])
             self.where.update(line["where"])
+            self.rounds += line.get("rounds", 0)
             self.open[load] = line["open"]
             self.most_over = max(self.most_over, line["most_over"])
             for what, sentence in line["findings"]:
