@@ -23,9 +23,9 @@ from typing import Any, cast
 from simpledist.broker import Keys, Link
 from simpledist.client.client import Client, connect
 from simpledist.embedded import HOST, EmbeddedRedis
+from simpledist.embedded.watchdog import Keeper, end_process, kept
 from simpledist.errors import OperatorError, RedisDown
 from simpledist.job import DEFAULT_NAMESPACE
-from simpledist.keeper import Keeper, end_process, kept
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 5.0

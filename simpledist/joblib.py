@@ -28,11 +28,12 @@ from joblib.parallel import (
     register_parallel_backend,
 )
 
-from simpledist import config, serializers, shipped
+from simpledist import config, shipped
 from simpledist.client.client import Client, connect
 from simpledist.client.function import WorkerFunction
 from simpledist.client.future import Future
 from simpledist.errors import Unserialisable
+from simpledist.wire import serializers
 
 __all__ = ["SimpledistBackend"]
 

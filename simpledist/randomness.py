@@ -64,11 +64,11 @@ def generators_in_modules() -> list[str]:
     seen = set(ours)
     for module_name, module in list(sys.modules.items()):
         top = module_name.partition(".")[0]
-        if top in sys.stdlib_module_names or top in _OWNERS or not isinstance(cast("object", module), types.ModuleType):
+        if top in sys.stdlib_module_names or top in _OWNERS or not issubclass(_kind(module), types.ModuleType):
             continue
         for name, value in list(vars(module).items()):
             for place, one in _within(f"{module_name}.{name}", value, module_name):
-                if isinstance(one, kinds) and id(one) not in seen and not _draws_from_the_system(one):
+                if issubclass(_kind(one), kinds) and id(one) not in seen and not _draws_from_the_system(one):
                     seen.add(id(one))
                     names.append(place)
     more = len(names) - _MOST_NAMES
@@ -95,30 +95,44 @@ def _kinds() -> tuple[tuple[type, ...], list[int]]:
 
 def _draws_from_the_system(one: object) -> bool:
     random = sys.modules.get("random")
-    return random is not None and isinstance(one, random.SystemRandom)
+    return random is not None and issubclass(_kind(one), random.SystemRandom)
 
 
 def _within(name: str, value: Any, module: str) -> Iterator[tuple[str, Any]]:
-    """What a module's variable holds at its surface: itself, a function's defaults and closure, attributes, items."""
+    """Yield what a module's variable holds at its surface: itself, defaults and closure, attributes, items."""
     yield name, value
-    if isinstance(value, types.FunctionType):
-        for default in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
+    kind = _kind(value)
+    if issubclass(kind, types.FunctionType):
+        function = cast("types.FunctionType", value)
+        for default in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
             yield f"{name} (a default)", default
-        for cell in value.__closure__ or ():
+        for cell in function.__closure__ or ():
             with contextlib.suppress(ValueError):  # not filled yet
                 yield f"{name} (its closure)", cell.cell_contents
-    elif isinstance(value, dict):
+    elif issubclass(kind, dict):
         for key, item in list(cast("dict[Any, Any]", value).items())[:_MOST_ITEMS]:
             yield f"{name}[{key!r}]"[:100], item
-    elif isinstance(value, (list, tuple)):
+    elif issubclass(kind, (list, tuple)):
         for number, item in enumerate(cast("tuple[Any, ...]", value)[:_MOST_ITEMS]):
             yield f"{name}[{number}]", item
-    elif isinstance(value, type):
+    elif issubclass(kind, type):
         if value.__module__ == module:
-            for attribute, item in list(vars(value).items()):
+            for attribute, item in list(cast("dict[str, Any]", vars(value)).items()):
                 yield f"{name}.{attribute}", item
-    elif not isinstance(value, types.ModuleType):
-        attributes: Any = getattr(value, "__dict__", None)
+    elif not issubclass(kind, types.ModuleType):
+        attributes: Any = _attributes(value)
         if type(attributes) is dict:
             for attribute, item in list(cast("dict[str, Any]", attributes).items())[:_MOST_ITEMS]:
                 yield f"{name}.{attribute}", item
+
+
+def _kind(value: object) -> type[object]:
+    """Return the type of an object, without asking it: a lazy proxy answers `isinstance` by making its target."""
+    return type(value)
+
+
+def _attributes(value: Any) -> Any:
+    """Return the attributes that lie in an object, or None; a proxy's answer raises whatever its target raises."""
+    with contextlib.suppress(Exception):
+        return object.__getattribute__(value, "__dict__")
+    return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from simpledist.metrics import exposition
 from simpledist.monitor import Monitor
+from simpledist.monitor.metrics import exposition
 
 
 def add_to(app: Flask, monitor: Monitor) -> None:

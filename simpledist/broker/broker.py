@@ -33,8 +33,8 @@ from simpledist.broker.records import (
     Wish,
 )
 from simpledist.broker.slices import Download, Upload
+from simpledist.buffers import Data
 from simpledist.clock import Reading, moment
-from simpledist.pieces import Data
 
 BY_NAME = Wish()  # of a client without a key
 ANY_WORKER = Traits()

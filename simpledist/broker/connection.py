@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
-from simpledist import url_options
+from simpledist.config import url_options
 from simpledist.errors import RedisDown, RedisRefused
 
 __all__ = [

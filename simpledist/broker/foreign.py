@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any
 
 from simpledist.broker.stream import Meanwhile
+from simpledist.buffers import Filling, Part
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.pieces import Filling, Part
 
 
 class ForeignStream:

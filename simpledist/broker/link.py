@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from simpledist import policy, sentinel_url
+from simpledist import policy
 from simpledist.broker.foreign import ForeignStream
 from simpledist.broker.resp import ErrorReply, new_reader
 from simpledist.broker.stream import Meanwhile, Stream
+from simpledist.buffers import Filling, Part
+from simpledist.config import sentinel_url
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.pieces import Filling, Part
 
 if TYPE_CHECKING:
     from simpledist.broker.sentinel import Sentinels

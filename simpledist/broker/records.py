@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from simpledist import policy
 from simpledist.broker.lane import function_of
+from simpledist.buffers import Data
 from simpledist.clock import Reading
-from simpledist.pieces import Data
 
 NO_KEY = "00000000"  # the key id of whoever signs nothing
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import redis
 
-from simpledist import config, sentinel_url
+from simpledist import config
 from simpledist.broker.connection import connection_to, translated
+from simpledist.config import sentinel_url
 from simpledist.errors import RedisDown, RedisRefused
 
 SENTINEL_TIMEOUT_SECONDS = 0.5  # a Sentinel that is gone must not cost the time in which another would answer

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+from simpledist.buffers import BIG_BYTES, Data, Filling, Part, parts_of
 from simpledist.errors import RedisDown
-from simpledist.pieces import BIG_BYTES, Data, Filling, Part, parts_of
 
 
 class Wire(Protocol):

@@ -15,7 +15,7 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.broker.resp import ReplyReader
-from simpledist.pieces import Filling, Part
+from simpledist.buffers import Filling, Part
 
 _READ_BYTES = 1 << 16
 _AT_ONCE_BYTES = 16 * 1024  # the kernel takes so much of a command without waiting

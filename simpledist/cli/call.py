@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from simpledist.arguments import MOST_SECONDS
 from simpledist.cli.options import OK, USAGE, WRONG, Seconds, complain, shared
 from simpledist.cli.reading import refusal_of
 from simpledist.client.client import connect
 from simpledist.client.function import worker_function
 from simpledist.config import Config
+from simpledist.config.arguments import MOST_SECONDS
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused
 from simpledist.reasons import sentence
 

@@ -24,6 +24,7 @@ log = logging.getLogger("simpledist.distributor")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 TOKEN_VARIABLE = "SIMPLEDIST_WEB_TOKEN_FILE"
+STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
@@ -45,18 +46,16 @@ def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
     listener = None if no_web else _listen(host, port)
     daemon = Daemon(config)
     daemon.check()
-    stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stopped.set())
+    # Taken by `sigwait` alone, here and in every thread that is started from now on: a handler that is met again while
+    # it runs would recurse, and one that is gone at the interpreter's end would make a second Ctrl-C a kill.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     # Before any thread: what fails here must end the process, not half of it.
     server = None if listener is None else _server(config, listener, host, token)
     duties = threading.Thread(target=daemon.run, name="simpledist-duties")
     duties.start()
     if server is not None:
         threading.Thread(target=server.run, name="simpledist-web", daemon=True).start()
-    stopped.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)  # it ends already; the interpreter's own end must not become a kill
+    signal.sigwait(STOP)
     daemon.stop()
     duties.join()
     if server is not None:

@@ -18,10 +18,10 @@ from simpledist.broker import Keys, Link
 from simpledist.broker.keys import PERMANENT, SEALED
 from simpledist.broker.sentinel import Sentinels
 from simpledist.config import Config
+from simpledist.config.sentinel_url import names_sentinels
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused
 from simpledist.monitor import Monitor, Snapshot
-from simpledist.sentinel_url import names_sentinels
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 PINGS = 15
 SCAN_PAGE = 1000

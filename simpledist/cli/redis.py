@@ -55,6 +55,7 @@ def redis(port: int) -> int:
             click.echo(f"export SIMPLEDIST_REDIS_URL={server.url}")
         sys.stdout.flush()
         server.wait()
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))  # it ends: a second one is no kill
         if interrupted:
             return OK
         complain("simpledist redis", f"the server ended by itself: {server.last_words()}")

@@ -10,10 +10,10 @@ from typing import Any, cast
 import click
 
 from simpledist import shipped
-from simpledist.arguments import MOST_SECONDS
 from simpledist.cli.options import Seconds, common_options, run
 from simpledist.config import Config
-from simpledist.signing import Keyring
+from simpledist.config.arguments import MOST_SECONDS
+from simpledist.wire.signing import Keyring
 from simpledist.worker import inherited
 from simpledist.worker.cpus import cpus
 

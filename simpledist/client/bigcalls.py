@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpledist import policy
+from simpledist.buffers import Data
 from simpledist.client.future import Future
 from simpledist.client.local import started
 from simpledist.client.session import Session
 from simpledist.errors import RedisDown, RedisRefused, Undeliverable
 from simpledist.job import Why
-from simpledist.pieces import Data
 
 log = logging.getLogger("simpledist")
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from simpledist import wire
 from simpledist.broker.records import Reply
+from simpledist.buffers import Data
 from simpledist.client import snapshot
 from simpledist.job import Info, Why
-from simpledist.pieces import Data
 
 if TYPE_CHECKING:
     from simpledist.client.bundle import Bundle

@@ -16,8 +16,9 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from simpledist import arguments, policy, wire
 from simpledist import config as configuration
+from simpledist import policy, wire
+from simpledist.buffers import Data
 from simpledist.client import lifetime, snapshot
 from simpledist.client.call import Call, RunHere
 from simpledist.client.chunks import run_all
@@ -31,11 +32,10 @@ from simpledist.client.reach import Reach
 from simpledist.client.session import Session
 from simpledist.client.sharing import Sharing
 from simpledist.client.staying import Staying
-from simpledist.config import Config
+from simpledist.config import Config, arguments
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused, Undeliverable, Unserialisable
 from simpledist.job import Why
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 if TYPE_CHECKING:
     from simpledist.client.executor import Executor

@@ -7,10 +7,10 @@ this client cleared a function's cache. Used by outcomes.py, the facade and the 
 from __future__ import annotations
 
 from simpledist import policy, wire
+from simpledist.buffers import Data
 from simpledist.client.call import Call
 from simpledist.clock import ServerClock, moment
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 
 class Envelopes:

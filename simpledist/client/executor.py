@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from simpledist import serializers, shipped, wire
+from simpledist import shipped, wire
 from simpledist.client import snapshot
 from simpledist.client.function import WorkerFunction
 from simpledist.client.future import Future
@@ -26,6 +26,7 @@ from simpledist.client.inside import Entry, is_inside, thread
 from simpledist.client.mapping import MAP_BATCH
 from simpledist.client.promises import Promises
 from simpledist.job import Why
+from simpledist.wire import serializers
 
 if TYPE_CHECKING:
     from simpledist.client.client import Client

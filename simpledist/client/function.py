@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Sequence, Sized
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
-from simpledist import arguments, job, wire
+from simpledist import job, wire
+from simpledist.buffers import Data
 from simpledist.client.chunks import Chunk
 from simpledist.client.future import Future
 from simpledist.client.inside import Entry, is_inside, run_outside, thread
 from simpledist.client.mapping import MapIterator
 from simpledist.client.sharing import Sharing, sharing
+from simpledist.config import arguments
 from simpledist.errors import ConfigurationError
 from simpledist.job import Policy, Why
-from simpledist.pieces import Data
 
 if TYPE_CHECKING:
     from simpledist.client.client import Client

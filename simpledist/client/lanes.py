@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from simpledist import policy
 from simpledist.broker.records import NO_KEY, Wish
 from simpledist.job import Why
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 log = logging.getLogger("simpledist")
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from simpledist import policy, wire
+from simpledist.buffers import Data
 from simpledist.client import beside
 from simpledist.client.block import Block
 from simpledist.client.chunks import Arguments, Chunk, Outcome
@@ -21,7 +22,6 @@ from simpledist.client.inside import Entry, run_outside, thread
 from simpledist.client.snapshot import unchanging
 from simpledist.errors import Unserialisable
 from simpledist.job import Why
-from simpledist.pieces import Data
 from simpledist.placement import BLOCK_SECONDS
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import time
 from typing import Any
 
 from simpledist import wire
+from simpledist.buffers import Data
 from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
 from simpledist.errors import Undecodable
 from simpledist.job import Info, version_of, why_of
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 WORKER = "memory"  # what `info.worker` says
 

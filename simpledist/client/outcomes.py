@@ -17,6 +17,7 @@ from typing import Any, cast
 from simpledist import placement, policy, wire
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Reply
+from simpledist.buffers import Data
 from simpledist.client import beside, running
 from simpledist.client.absence import Absence
 from simpledist.client.bigcalls import BigCalls
@@ -33,8 +34,7 @@ from simpledist.client.sharing import Together
 from simpledist.client.unread import UNREAD, why_unread
 from simpledist.errors import RedisDown, RedisRefused, StaleOutcome, Undeliverable
 from simpledist.job import SUSPECT, WHYS, Info, Why, version_of, why_of
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 log = logging.getLogger("simpledist")
 

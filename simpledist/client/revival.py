@@ -15,7 +15,7 @@ from simpledist.client.client import Client
 from simpledist.client.executor import Executor
 from simpledist.client.function import WorkerFunction
 from simpledist.config import Config
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 Reduced = str | tuple[Any, ...]
 

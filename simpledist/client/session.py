@@ -19,6 +19,7 @@ from simpledist import job, policy
 from simpledist.broker import Broker, Keys, Link, refusals
 from simpledist.broker.records import Cleared, Reply, Wish
 from simpledist.broker.slices import Download, Upload
+from simpledist.buffers import Data
 from simpledist.client.call import Call
 from simpledist.client.lanes import Lanes
 from simpledist.client.turns import Turns
@@ -27,8 +28,7 @@ from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused, Undeliverable
 from simpledist.faultpoints import point
 from simpledist.job import Why
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 log = logging.getLogger("simpledist")
 

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from simpledist import arguments, fingerprint, policy
+from simpledist import policy
 from simpledist.broker.broker import job_label
 from simpledist.client.future import Future
+from simpledist.code import fingerprint
+from simpledist.config import arguments
 from simpledist.errors import Unkeyable
 
 log = logging.getLogger("simpledist")
@@ -53,7 +55,7 @@ def sharing(name: str, local: Callable[..., Any], *, join: bool, cache: float | 
     if not join and cache is None:
         return None
     # Loaded only here: most programs share nothing.
-    address = import_module("simpledist.canonical").address
+    address = import_module("simpledist.code.canonical").address
     return Sharing(join, cache or 0.0, fingerprint.fingerprint(local) or fingerprint.code_hash(local), address)
 
 

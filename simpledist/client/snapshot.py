@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from simpledist import shipped, wire
+from simpledist.buffers import Data, Pieces
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.pieces import Data, Pieces
 
 Arguments = tuple[Any, ...]
 

@@ -21,11 +21,12 @@ import warnings
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from simpledist import copies, randomness, serializers, wire
+from simpledist import copies, randomness, wire
+from simpledist.buffers import Data
 from simpledist.client.snapshot import Sent
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import FunctionCrashed, Undecodable, Unserialisable
-from simpledist.pieces import Data
+from simpledist.wire import serializers
 
 # What the child writes: a byte when it has loaded the call, one when the function has come to its end, then its outcome
 # behind the kind of it. Where it stops says what killed it.

@@ -15,7 +15,7 @@ from hashlib import blake2b
 from types import FunctionType, MethodType
 from typing import Any, cast
 
-from simpledist import canonical
+from simpledist.code import canonical
 from simpledist.code.tree import Package, Tree, tree_of
 from simpledist.errors import Unkeyable
 

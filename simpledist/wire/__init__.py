@@ -6,8 +6,7 @@ takes one call from arguments to outcome (`limits`: what is the machine's fault;
 Knows no Redis and no process.
 """
 
-from simpledist.fingerprint import brief, differs, fingerprint
-from simpledist.serializers import python_of
+from simpledist.code.fingerprint import brief, differs, fingerprint
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
 from simpledist.wire.chunks import (
     SLOW,
@@ -38,6 +37,7 @@ from simpledist.wire.nonces import nonce
 from simpledist.wire.raised import encode_error
 from simpledist.wire.returning import comes_back
 from simpledist.wire.running import ForkedCopy, run_call
+from simpledist.wire.serializers import python_of
 
 __all__ = [
     "CODECS",

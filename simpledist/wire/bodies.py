@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from simpledist import serializers
+from simpledist.buffers import Data, Pieces
 from simpledist.errors import Undecodable
-from simpledist.pieces import Data, Pieces
+from simpledist.wire import serializers
 from simpledist.wire.chain import Returned
 from simpledist.wire.envelope import OpenOutcome
 from simpledist.wire.raised import decode_error

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
-from simpledist import serializers
+from simpledist.buffers import Data, Pieces
 from simpledist.errors import Undecodable
-from simpledist.pieces import Data, Pieces
+from simpledist.wire import serializers
 from simpledist.wire.bodies import Raised, Value
 from simpledist.wire.envelope import OpenOutcome, encode_arguments
 from simpledist.wire.raised import decode_error

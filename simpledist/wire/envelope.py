@@ -21,11 +21,12 @@ import sys
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
-from simpledist import policy, serializers
+from simpledist import policy
+from simpledist.buffers import Data, Pieces, parts_of
+from simpledist.code.fingerprint import brief
 from simpledist.errors import BadEnvelope, StaleOutcome, WrongKey
-from simpledist.fingerprint import brief
-from simpledist.pieces import Data, Pieces, parts_of
-from simpledist.signing import MAC_BYTES, Keyring
+from simpledist.wire import serializers
+from simpledist.wire.signing import MAC_BYTES, Keyring
 
 Kind = Literal["value", "error", "chunk"]
 

@@ -13,11 +13,10 @@ import traceback
 from itertools import zip_longest
 from typing import Any, cast
 
-from simpledist import serializers
 from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
-from simpledist.interruption import by_signal
-from simpledist.serializers import one_line
-from simpledist.wire import chain
+from simpledist.wire import chain, serializers
+from simpledist.wire.interruption import by_signal
+from simpledist.wire.serializers import one_line
 
 TRACEBACK_CHARACTERS = 64 * 1024
 TOLD_CHARACTERS = 2000  # of the text that people see

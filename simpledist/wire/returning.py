@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, cast
 
-from simpledist import serializers
+from simpledist.buffers import BIG_BYTES, Data
 from simpledist.errors import Undecodable
-from simpledist.pieces import BIG_BYTES, Data
+from simpledist.wire import serializers
 
 _PLAIN = frozenset((int, float, bool, type(None), str, bytes, bytearray, complex))
 _CONTAINERS = (list, tuple, set, frozenset)

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 from simpledist import policy
+from simpledist.buffers import Data
 from simpledist.copies import Original
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.pieces import Data
-from simpledist.serializers import one_line
 from simpledist.wire.bodies import decode_arguments, encode_value
 from simpledist.wire.limits import limit_of_the_machine
 from simpledist.wire.raised import encode_error, place_and_trace
 from simpledist.wire.returning import comes_back
+from simpledist.wire.serializers import one_line
 
 _NONE: dict[str, Any] = {}
 

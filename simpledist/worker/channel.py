@@ -13,7 +13,7 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-from simpledist.pieces import BIG_BYTES, Data, Filling, Part, parts_of
+from simpledist.buffers import BIG_BYTES, Data, Filling, Part, parts_of
 
 READY = b"r"  # child: it has begun
 UNABLE = b"u"  # child: it cannot begin, and ends; first says why

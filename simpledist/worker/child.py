@@ -16,9 +16,9 @@ from collections import deque
 from typing import Any
 
 from simpledist import copies, policy, randomness, wire
+from simpledist.buffers import Data
 from simpledist.errors import TargetError, Undecodable
 from simpledist.faultpoints import point
-from simpledist.pieces import Data
 from simpledist.worker import inherited, lifeline, mark
 from simpledist.worker.channel import ANSWER, CHUNK, PARTS, READY, RECALL, UNABLE, ChildChannel, Frame
 from simpledist.worker.output import Output

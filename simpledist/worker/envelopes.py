@@ -6,9 +6,9 @@ Owns the keys and the times that go with both, which are those of Redis' clock. 
 from __future__ import annotations
 
 from simpledist import wire
+from simpledist.buffers import Data
 from simpledist.clock import ServerClock
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from simpledist.worker.children import Placed
 
 

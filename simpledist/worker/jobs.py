@@ -17,10 +17,10 @@ from simpledist import policy, wire
 from simpledist.broker.broker import parse_given
 from simpledist.broker.lane import function_of
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Take
+from simpledist.buffers import Data
 from simpledist.errors import BadEnvelope, RedisRefused, Undecodable, WrongKey
 from simpledist.faultpoints import point
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from simpledist.worker import parts
 from simpledist.worker.channel import CHUNK, JOB, PARTS, RECALL, Frame
 from simpledist.worker.children import Children, Placed, Slot

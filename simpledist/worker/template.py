@@ -23,8 +23,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from simpledist.code.fingerprint import fingerprint
 from simpledist.errors import TargetError
-from simpledist.fingerprint import fingerprint
 from simpledist.randomness import generators_in_modules
 from simpledist.worker import child, inherited, lifeline, mark
 from simpledist.worker.mailbox import Mailbox

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from simpledist.broker.records import Held
+from simpledist.buffers import Data
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.pieces import Data
 from simpledist.worker.children import Slot
 from simpledist.worker.errands import Tries, Trouble
 from simpledist.worker.links import Links

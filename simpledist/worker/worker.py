@@ -20,7 +20,7 @@ from simpledist.broker.records import Take
 from simpledist.config import Config
 from simpledist.errors import OperatorError, RedisDown, RedisRefused
 from simpledist.faultpoints import point
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from simpledist.worker import lifeline
 from simpledist.worker.channel import READY, UNABLE
 from simpledist.worker.children import Children, Slot

@@ -9,7 +9,7 @@ from typing import Any, cast
 from simpledist.broker import Broker, Keys, Link, scripts
 from simpledist.broker.broker import parse_reply
 from simpledist.broker.records import Claimed, Ended, Reply
-from simpledist.pieces import Data, parts_of
+from simpledist.buffers import Data, parts_of
 
 CLOCK_KEY = "tests:clock"
 CLOCK = f"tonumber(redis.call('GET', '{CLOCK_KEY}'))"

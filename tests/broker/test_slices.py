@@ -11,9 +11,9 @@ import pytest
 from simpledist import policy
 from simpledist.broker import Broker, Keys, Link
 from simpledist.broker.slices import Download, Upload
+from simpledist.buffers import Pieces
 from simpledist.embedded import EmbeddedRedis
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.pieces import Pieces
 from tests import servers
 from tests.broker.bench import Place, whole
 from tests.links import open_link

@@ -6,7 +6,7 @@ from typing import cast
 
 from simpledist import job, wire
 from simpledist.policy import BATCH_ITEMS
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from tests.broker.bench import Bench
 
 JOBS = 10_000

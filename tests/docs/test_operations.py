@@ -7,8 +7,8 @@ from pathlib import Path
 
 from simpledist import job
 from simpledist.cli.main import SUBCOMMANDS
-from simpledist.metrics import exposition
 from simpledist.monitor import FunctionState, RedisState, Snapshot
+from simpledist.monitor.metrics import exposition
 from simpledist.reasons import REASONS, row
 
 TEXT = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()

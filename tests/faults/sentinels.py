@@ -9,8 +9,8 @@ from types import TracebackType
 
 from simpledist.broker import Link
 from simpledist.embedded import HOST, EmbeddedRedis
+from simpledist.embedded.watchdog import Keeper, end_process
 from simpledist.errors import OperatorError
-from simpledist.keeper import Keeper, end_process
 from tests import needs
 from tests.commands import free_port
 from tests.waiting import wait_until

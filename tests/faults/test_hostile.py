@@ -15,7 +15,7 @@ import simpledist
 from simpledist import wire
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from tests.faults.conftest import MakeCluster
 from tests.faults.functions import work
 from tests.faults.history import History, offered, probe

@@ -12,7 +12,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster
-from simpledist.signing import new_secret
+from simpledist.wire.signing import new_secret
 from tests import standing
 from tests.integration.conftest import FUNCTIONS
 

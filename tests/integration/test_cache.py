@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 import simpledist
-from simpledist import signing
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.errors import ConfigurationError, RedisDown
 from simpledist.job import Info
+from simpledist.wire import signing
 from tests.integration.functions import farm
 from tests.links import open_link
 from tests.waiting import wait_until

@@ -17,7 +17,7 @@ import pytest
 from simpledist.cli.main import SUBCOMMANDS
 from simpledist.cluster import Cluster
 from simpledist.embedded import HOST, PING, EmbeddedRedis, ask
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from tests.commands import DISTRIBUTOR, MAIN, WORKER, complaint, free_port, run
 from tests.waiting import wait_until
 

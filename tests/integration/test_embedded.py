@@ -244,7 +244,7 @@ def test_without_a_watchdog_the_server_is_ended_and_its_folder_removed(
 
 def test_without_a_watchdog_a_worker_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with EmbeddedRedis() as server, Cluster("simpledist.cli.demo_functions", workers=0, redis=server) as cluster:
-        monkeypatch.setattr("simpledist.keeper.Keeper._PROGRAM", "\0")  # a command line that no system takes
+        monkeypatch.setattr("simpledist.embedded.watchdog.Keeper._PROGRAM", "\0")  # a command line that no system takes
         before = {one.pid for one in psutil.Process().children()}
         with pytest.raises(ValueError, match="null byte"):
             cluster.start_worker()

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import simpledist
 from simpledist.cluster import Cluster
-from simpledist.metrics import BOUNDS, FUNCTIONS_MOST, OTHERS, exposition
 from simpledist.monitor import FunctionState, RedisState, Snapshot
+from simpledist.monitor.metrics import BOUNDS, FUNCTIONS_MOST, OTHERS, exposition
 from tests.integration.conftest import FUNCTIONS
 from tests.integration.functions import farm
 

@@ -81,7 +81,7 @@ MUTATIONS = (
     Mutation(
         "MAC",
         "any signature fits",
-        "simpledist/signing.py",
+        "simpledist/wire/signing.py",
         "if not hmac.compare_digest(self.mac(person, key_id, *parts), mac):",
         "if False:",
         "tests/faults/test_hostile.py -k forged",

@@ -32,7 +32,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "edges",
         "a path in a URL is not quoted",
-        "simpledist/embedded.py",
+        "simpledist/embedded/server.py",
         "{quote(str(self._room() / 'redis.sock'))}",
         "{self._room() / 'redis.sock'}",
         "tests/integration/test_embedded.py -k any_name",
@@ -40,7 +40,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "edges",
         "a server without a watchdog runs on",
-        "simpledist/keeper.py",
+        "simpledist/embedded/watchdog.py",
         "        process.kill()\n        process.wait()\n        raise\n",
         "        raise\n",
         "tests/integration/test_embedded.py -k without_a_watchdog",
@@ -48,7 +48,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "edges",
         "the watchdog hears of nothing but the end of its pipe",
-        "simpledist/keeper.py",
+        "simpledist/embedded/watchdog.py",
         " and os.getppid() == parent: pass",
         ": pass",
         "tests/integration/test_embedded.py -k fork_of_that",
@@ -88,7 +88,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "edges",
         "any number is a timeout",
-        "simpledist/arguments.py",
+        "simpledist/config/arguments.py",
         "    if not 0 < number <= most:",
         "    if number <= 0:",
         "tests/unit/test_arguments.py",

@@ -35,7 +35,7 @@ MUTATIONS = (
     Mutation(
         "namespace",
         "what one namespace signed is good in another",
-        "simpledist/signing.py",
+        "simpledist/wire/signing.py",
         "blake2b(self._namespace, key=key",
         "blake2b(key=key",
         f"{REPLAYS} -k namespace",
@@ -107,7 +107,7 @@ MUTATIONS = (
     Mutation(
         "key file",
         "a key file that others can write to is taken",
-        "simpledist/signing.py",
+        "simpledist/wire/signing.py",
         "if mode & 0o022:",
         "if False:",
         "tests/unit/test_signing.py",

@@ -8,7 +8,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
         "big buffers of what goes by value are written into its pickle",
-        "simpledist/serializers.py",
+        "simpledist/wire/serializers.py",
         "pickler = make(SimpleNamespace(write=write), 5, buffer_callback=in_band)",
         "pickler = make(SimpleNamespace(write=write), 5, buffer_callback=in_band if make is pickle.Pickler else None)",
         "tests/unit/test_by_value.py",
@@ -16,7 +16,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
         "what is not lent is not copied",
-        "simpledist/serializers.py",
+        "simpledist/wire/serializers.py",
         "whole if lend else",
         "whole if mark else",
         "tests/unit/test_by_value.py",
@@ -24,7 +24,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
         "a registered module goes by name",
-        "simpledist/serializers.py",
+        "simpledist/wire/serializers.py",
         "return bool(registered) and any(",
         "return False and any(",
         "tests/unit/test_by_value.py",
@@ -32,7 +32,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
         "code of another Python is loaded",
-        "simpledist/serializers.py",
+        "simpledist/wire/serializers.py",
         "if python != _PYTHON:",
         "if False:",
         "tests/unit/test_by_value.py",

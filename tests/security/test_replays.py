@@ -17,7 +17,7 @@ from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
 from simpledist.job import Info
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 from tests.links import open_link
 from tests.security.functions.counted import count
 from tests.waiting import wait_until

@@ -14,7 +14,7 @@ from simpledist.client.future import Future
 from simpledist.client.outcomes import Outcomes
 from simpledist.client.session import Session
 from simpledist.config import Config
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 
 def gathered(outcomes: Outcomes, lengths: list[int]) -> list[Future[Any]]:

@@ -19,9 +19,9 @@ import numpy
 import pytest
 from scipy import sparse
 
-from simpledist import serializers
+from simpledist.buffers import BIG_BYTES, Data, Pieces
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.pieces import BIG_BYTES, Data, Pieces
+from simpledist.wire import serializers
 
 COUNT = BIG_BYTES  # of doubles: well over BIG_BYTES in bytes
 WAYS = ("bytes", "view", "pieces")
@@ -212,7 +212,7 @@ def test_a_local_class_keeps_its_full_name() -> None:
     held = bound(1)
     back = serializers.loads("pickle", serializers.dumps("pickle", held))
     program = (
-        "import sys\nfrom simpledist import serializers\n"
+        "import sys\nfrom simpledist.wire import serializers\n"
         "held = serializers.loads('pickle', sys.stdin.buffer.read())\n"
         "print(type(held.__self__).__qualname__)\n"
     )
@@ -259,7 +259,7 @@ class Kept:
 
 READER = """
 import sys
-from simpledist import serializers
+from simpledist.wire import serializers
 
 held = serializers.loads("pickle", sys.stdin.buffer.read())
 sys.stdout.buffer.write(serializers.dumps("pickle", [one() for one in held]))
@@ -339,7 +339,7 @@ def make():
     return Point(21)
 
 def send(queue):
-    from simpledist import serializers
+    from simpledist.wire import serializers
     queue.put([serializers.dumps("pickle", one) for one in (make().twice, [make])])
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simpledist import canonical
+from simpledist.code import canonical
 from simpledist.errors import Unkeyable
 
 T = TypeVar("T")

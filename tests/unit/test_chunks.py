@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpledist import policy, serializers, wire
+from simpledist import policy, wire
 from simpledist.errors import BadEnvelope, Undecodable
 from simpledist.policy import Experience
-from simpledist.signing import Keyring
+from simpledist.wire import serializers
+from simpledist.wire.signing import Keyring
 
 KEYS = Keyring([b"k" * 32])
 NONCE = b"a nonce, 16 long"

@@ -230,7 +230,7 @@ print(json.dumps(found))
 """
 MODULES = (
     "policy",
-    "canonical",
+    "code.canonical",
     "code.writer",
     "code.scopes",
     "code.tree",

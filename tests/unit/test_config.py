@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from simpledist import config, sentinel_url
-from simpledist.config import Config, check_url, load, nested, on_this_machine, redacted
+from simpledist import config
+from simpledist.config import Config, check_url, load, nested, on_this_machine, redacted, sentinel_url
 from simpledist.errors import ConfigurationError
 
 

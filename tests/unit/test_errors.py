@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from simpledist import errors, serializers
+from simpledist import errors
 from simpledist.errors import SimpledistError
+from simpledist.wire import serializers
 
 
 def family(root: type[SimpledistError]) -> list[type[SimpledistError]]:

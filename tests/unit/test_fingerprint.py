@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simpledist.fingerprint import brief, differs, fingerprint
+from simpledist.code.fingerprint import brief, differs, fingerprint
 
 SOURCE = """
 import functools, re
@@ -60,7 +60,7 @@ def test_it_names_the_function_and_the_python() -> None:
 
 def test_it_is_the_same_in_processes_with_other_hash_seeds(tmp_path: Path) -> None:
     (tmp_path / "fns.py").write_text(SOURCE)
-    program = f"import fns, simpledist.fingerprint as f\nfor n in {NAMES}: print(f.fingerprint(getattr(fns, n)))"
+    program = f"import fns, simpledist.code.fingerprint as f\nfor n in {NAMES}: print(f.fingerprint(getattr(fns, n)))"
     printed: set[str] = set()
     for seed in range(5):
         environment = {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(tmp_path)}

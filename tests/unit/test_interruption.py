@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from simpledist import serializers
 from simpledist.errors import Undecodable
+from simpledist.wire import serializers
 
 
 def _call(function: Callable[[], Any]) -> Any:

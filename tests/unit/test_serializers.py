@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simpledist import serializers
 from simpledist.errors import Undecodable, Unserialisable
+from simpledist.wire import serializers
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())
 JSON = st.recursive(
@@ -308,7 +308,7 @@ def test_lambdas_closures_and_local_classes_travel() -> None:
 
 def test_a_value_is_pickled_once_and_without_cloudpickle_where_that_does() -> None:
     program = (
-        "import sys\nfrom simpledist import serializers\n"
+        "import sys\nfrom simpledist.wire import serializers\n"
         "class Once:\n"
         "    count = 0\n"
         "    def __reduce__(self):\n"
@@ -324,7 +324,7 @@ def test_a_value_is_pickled_once_and_without_cloudpickle_where_that_does() -> No
 
 WORKER = """
 import sys
-from simpledist import serializers
+from simpledist.wire import serializers
 
 point, shapes, enum = serializers.loads("pickle", sys.stdin.buffer.read())
 assert "Point" not in globals()
@@ -336,7 +336,7 @@ sys.stdout.buffer.write(serializers.dumps("pickle", [point, shapes(2), enum]))
 
 CLIENT = """
 import enum, subprocess, sys
-from simpledist import serializers
+from simpledist.wire import serializers
 
 FACTOR = 7
 
@@ -383,7 +383,7 @@ def test_an_instance_of_a_class_of_main_comes_back_as_one_of_the_very_same_class
 
 TWICE = """
 import sys
-from simpledist import serializers
+from simpledist.wire import serializers
 
 for _ in range(2):
     size = int.from_bytes(sys.stdin.buffer.read(4), "big")
@@ -393,7 +393,7 @@ for _ in range(2):
 
 CLIENT_OF_TWICE = """
 import subprocess, sys
-from simpledist import serializers
+from simpledist.wire import serializers
 
 class Point:
     scale = 1

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simpledist.errors import ConfigurationError, WrongKey
-from simpledist.signing import KEY_ID_BYTES, MAC_BYTES, Keyring, new_secret, unsafe
+from simpledist.wire.signing import KEY_ID_BYTES, MAC_BYTES, Keyring, new_secret, unsafe
 from tests import needs
 
 ONE, OTHER = b"1" * 32, b"2" * 32
@@ -155,7 +156,7 @@ def test_a_key_file_that_is_not_safe_is_refused_before_it_is_read(tmp_path: Path
 
 READS = """
 import os, sys
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 open(sys.argv[1], encoding="ascii").close()  # another user may not reach the library
 os.setegid(1000), os.seteuid(1000)
 try: print(Keyring.from_file(sys.argv[1]).signing_id.hex())
@@ -163,18 +164,22 @@ except Exception as error: print(type(error).__name__, error)
 """
 
 
-def test_a_key_file_of_another_user_is_refused_and_one_of_root_is_not(tmp_path: Path) -> None:
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user reaches; each run of pytest closes its own to others, beside us too."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_a_key_file_of_another_user_is_refused_and_one_of_root_is_not(open_folder: Path) -> None:
     if os.geteuid():
         needs.missing("only root can make a file of another user: run this test as root")
-    folder = tmp_path
-    while folder != folder.parent and folder != Path(tempfile.gettempdir()):  # or user 1000 comes not so far
-        folder.chmod(0o755)
-        folder = folder.parent
 
     def reads(path: str) -> str:
         return subprocess.run([sys.executable, "-c", READS, path], stdout=subprocess.PIPE, text=True, check=True).stdout
 
-    path = secret_file(tmp_path, ONE.hex(), 0o444)
+    path = secret_file(open_folder, ONE.hex(), 0o444)
     assert reads(path).strip() == Keyring([ONE]).signing_id.hex()
     os.chown(path, 1001, 1001)
     assert "belongs to user 1001" in reads(path)

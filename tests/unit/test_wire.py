@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpledist import wire
+from simpledist.buffers import Data
 from simpledist.errors import BadEnvelope, RemoteTraceback, StaleOutcome, Undecodable, Unserialisable, WrongKey
-from simpledist.pieces import Data
-from simpledist.signing import Keyring
+from simpledist.wire.signing import Keyring
 
 KEY, OTHER, NONE = Keyring([b"1" * 32]), Keyring([b"2" * 32]), Keyring()
 KEYRINGS = pytest.mark.parametrize("keyring", [KEY, NONE], ids=["key", "no key"])

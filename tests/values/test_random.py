@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,19 @@ from tests.values.functions import drawing
 from tests.waiting import wait_until
 
 MODULE = "tests.values.functions.drawing"
+
+
+class Lazy:
+    """A proxy whose target cannot be made here, as werkzeug's `current_app` outside of a request."""
+
+    def _target(self) -> Any:
+        raise RuntimeError("working outside of application context")
+
+    __class__ = property(_target)  # type: ignore[assignment]
+    __dict__ = property(_target)  # type: ignore[assignment]
+
+    def __getattr__(self, name: str) -> Any:
+        return self._target()
 
 
 def _not_here(*_: Any) -> Any:
@@ -95,11 +110,25 @@ def test_nothing_is_loaded_for_it() -> None:
 
 
 def test_generators_that_live_in_modules_are_found() -> None:
-    found = randomness.generators_in_modules()
+    # In a process of its own: what the other tests have loaded would be named first.
+    program = f"import json, {MODULE}\nfrom simpledist import randomness\n"
+    program += "print(json.dumps(randomness.generators_in_modules()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, timeout=60, cwd=ROOT)
+    found: list[str] = json.loads(done.stdout)
     for place in ("own", "dice", "Table.legacy", "with_default (a default)"):
         assert f"{MODULE}.{place}" in found
     assert f"{MODULE}.fine" not in found
     assert len(found) <= 9
+
+
+def test_a_lazy_proxy_in_a_module_is_not_asked() -> None:
+    module = types.ModuleType("of_a_user_with_a_proxy")
+    module.__dict__["lazy"] = Lazy()
+    sys.modules[module.__name__] = module
+    try:
+        randomness.generators_in_modules()
+    finally:
+        del sys.modules[module.__name__]
 
 
 def test_worker_doctor_and_page_name_them_once() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
-from simpledist import sentinel_url, url_options
+from simpledist.config import sentinel_url, url_options
 from simpledist.errors import ConfigurationError
 from simpledist.job import DEFAULT_NAMESPACE
 

@@ -19,9 +19,9 @@ from types import SimpleNamespace
 from typing import Any, Literal, cast
 
 from simpledist import policy
+from simpledist.buffers import BIG_BYTES, Data, Part, Pieces, Reader
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.interruption import by_signal
-from simpledist.pieces import BIG_BYTES, Data, Part, Pieces, Reader
+from simpledist.wire.interruption import by_signal
 
 Codec = Literal["pickle", "json"]
 CODECS: tuple[Codec, ...] = ("pickle", "json")
@@ -212,7 +212,7 @@ def _joined(mark: bytes, parts: list[Part], buffers: list[memoryview], lend: boo
 
 def _cloudpickle() -> Any:
     # Loaded only when plain pickle does not do: most programs and children never need it.
-    return import_module("simpledist.by_value")
+    return import_module("simpledist.code.by_value")
 
 
 def _from_pickle(data: bytes | memoryview) -> Any:

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpledist import serializers
+from simpledist.buffers import Filling, Pieces, Reader
 from simpledist.errors import Undecodable
-from simpledist.pieces import Filling, Pieces, Reader
+from simpledist.wire import serializers
 
 MEGABYTE = 1024 * 1024
 

@@ -3,7 +3,7 @@
 Speaks to the server by raw PING only: knows nothing of keys, verbs or the redis library. Called by cluster.py, the
 `redis` command and the tests. One thread at a time may use an EmbeddedRedis.
 
-Run as `python -m simpledist.embedded PORT` it is the last resort, fakeredis' server, in a process of its own.
+The last resort, fakeredis' server, runs in a process of its own (__main__.py).
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
+from simpledist.embedded.watchdog import Keeper, end_process, kept
 from simpledist.errors import ConfigurationError, OperatorError
-from simpledist.keeper import Keeper, end_process, kept
 
 FAKE = "fakeredis"
 # Packages that have a server inside, and where: Linux x86-64 until Python 3.12; Linux and macOS from Python 3.11 on.
@@ -318,33 +317,3 @@ def _free_port(wanted: int) -> int:
         except (OSError, OverflowError) as error:
             raise ConfigurationError(f"port {wanted} of {HOST} cannot be had: {error}") from None
         return probe.getsockname()[1]
-
-
-def _serve_fake(port: int) -> None:
-    fakeredis: Any = import_module("fakeredis")  # an extra, wanted only where no real server is to be had
-    refusal: Any = import_module("redis").ResponseError
-    server = fakeredis.TcpFakeServer((HOST, port), server_version=(7, 0))
-
-    class Connection(server.RequestHandlerClass):
-        """One whose client hears of an error and goes on, as with a real server; fakeredis 2.40 hangs up on it."""
-
-        def setup(self) -> None:
-            handler: Any = super()
-            handler.setup()
-            read = self.current_client.read_response
-
-            def read_or_refusal() -> Any:
-                try:
-                    return read()
-                except refusal as error:
-                    return error
-
-            self.current_client.read_response = read_or_refusal
-
-    server.RequestHandlerClass = Connection
-    server.daemon_threads = True
-    server.serve_forever()
-
-
-if __name__ == "__main__":
-    _serve_fake(int(sys.argv[1]))
