@@ -24,7 +24,8 @@ class Recalls:
     def level(self, free: int) -> None:
         """So many slots are free and get nothing from the queue: what waits for long goes back, to be begun at once."""
         for slot in self._paces.waiting_for_long()[:free]:
-            self.behind(slot)
+            if not slot.channel.unread():  # else the child is further than we know: we were busy, not it
+                self.behind(slot)
 
     def all(self) -> None:
         """What no child has begun goes back."""
