@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+import simpledist
+from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
 from tests import servers, standing
 from tests.key_leaks import no_key_stays
@@ -69,6 +71,13 @@ def _fresh(server: EmbeddedRedis, request: pytest.FixtureRequest) -> Iterator[Em
     yield server
     if server.running and request.node.get_closest_marker(LEAVES_KEYS) is None:
         no_key_stays(server.url)
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[simpledist.Client]:
+    """A client of the cluster that this folder's tests share."""
+    with cluster.connect() as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)

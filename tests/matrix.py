@@ -15,8 +15,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.environments import environment, python
 from tests.servers import INSTALL, NEWER, OLDEST, servers, version_of
-from tests.trees import ROOT, copy_tree
+from tests.trees import copy_tree
 
 # Python, redis-py, Redis. Each Python stands beside both Redis, and so do the oldest and the newest redis-py.
 CORNERS = (
@@ -36,6 +37,7 @@ SHORT_TIER = (
     "tests/integration/test_chunks.py",
     "tests/integration/test_bundles.py",
     "tests/integration/test_big_values.py",
+    "tests/interfaces/test_nested.py",
     "tests/faults/test_points.py",
     "tests/faults/test_child_death.py",
     "tests/faults/test_lost_replies.py",
@@ -43,7 +45,16 @@ SHORT_TIER = (
     "tests/faults/test_hostile.py",
     "tests/faults/test_failover.py",
 )
-NEEDED = ("pytest>=8", "hypothesis>=6.100", "psutil>=5.9", "numpy>=1.26", "scipy>=1.13", "fakeredis[lua]>=2.26")
+NEEDED = (
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "psutil>=5.9",
+    "numpy>=1.26",
+    "scipy>=1.13",
+    "fakeredis[lua]>=2.26",
+    "joblib>=1.5",
+    "dask>=2024.8",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +66,6 @@ class Outcome:
     skipped: int
     seconds: float
     output: str
-
-
-def python(version: str) -> str | None:
-    """A Python of this minor that really runs: version managers leave shims that do not."""
-    folder = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
-    question = f"import sys, ensurepip; sys.exit(sys.version_info[:2] != ({version.replace('.', ', ')}))"
-    for candidate in (f"python{version}", *map(str, sorted(folder.glob(f"{version}.*/bin/python")))):
-        try:
-            if subprocess.run([candidate, "-c", question], capture_output=True, check=False).returncode == 0:
-                return candidate
-        except OSError:
-            continue
-    return None
-
-
-def environment(executable: str, version: str, redis_py: int) -> str:
-    """The Python of a virtual environment with this redis-py in it; made once."""
-    folder = ROOT / f".venv-matrix-{version}-redis-{redis_py}"
-    inside, made = str(folder / "bin" / "python"), folder / ".made"
-    if not made.exists():
-        subprocess.run([executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--editable", ".", f"redis[hiredis]=={redis_py}.*", *NEEDED], cwd=ROOT, check=True)
-        made.touch()
-    return inside
 
 
 def run_short_tier(inside: str, server: str, tree: Path) -> Outcome:
@@ -130,7 +116,9 @@ def main() -> int:
             )
             print(f"no {missing}", file=sys.stderr)
             continue
-        inside = environment(executable, version, redis_py)
+        inside = environment(
+            f"matrix-{version}-redis-{redis_py}", (f"redis[hiredis]=={redis_py}.*", *NEEDED), executable=executable
+        )
         versions = subprocess.run(
             [inside, "-c", "import platform, redis; print(platform.python_version(), '|', redis.__version__)"],
             check=True,

@@ -103,6 +103,11 @@ class Call:
             return None
         return snapshot.Sent(self.codec, bytes(self.body))
 
+    def keep_promise(self, future: Any) -> None:
+        """Tell the executor that took the call, if one did, that all is done."""
+        if self.promises is not None:
+            self.promises.keep(future)
+
     def end(self) -> None:
         """Let go of what was needed to run it: whoever keeps the future does not keep the arguments."""
         self.args, self.kwargs, self.body = (), {}, b""

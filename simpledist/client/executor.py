@@ -88,8 +88,9 @@ class Executor(concurrent.futures.Executor):
         """As the stdlib's: outcomes in order, TimeoutError if they are not there `timeout` seconds after the call.
 
         A function that travels with its calls travels once for `chunksize` of them. The iterables are consumed at
-        once, or with `buffersize` only so many jobs ahead. Closing the iterator cancels what has not begun. Raises
-        ValueError for a size below 1, TypeError for one that is no integer, RuntimeError after `shutdown`.
+        once, or with `buffersize` only so many jobs ahead. Closing the iterator cancels what has not begun, and so
+        does dropping it once an outcome was taken from it. Raises ValueError for a size below 1, TypeError for one
+        that is no integer, RuntimeError after `shutdown`.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")
@@ -154,6 +155,8 @@ class Executor(concurrent.futures.Executor):
         for args, kwargs in calls:
             with Entry():
                 started.append(function.new_future(args, kwargs, promises=self._promises))
+        if not started:
+            return []  # a map that has come to its end asks too, perhaps after `shutdown`
         futures = [future for future, _ in started]
         with Entry():
             self._promises.make(futures)
@@ -176,7 +179,11 @@ class Executor(concurrent.futures.Executor):
 
 
 class _Outcomes(Iterator[Any]):
-    """The outcomes of a map, in order. No generator: the collector would close that wherever it runs."""
+    """The outcomes of a map, in order. No generator: the collector would close that wherever it runs.
+
+    As with the stdlib's generator, dropping it cancels nothing as long as no outcome was asked for: who calls `map` and
+    never looks wants the calls to be made.
+    """
 
     def __init__(
         self, client: Client, futures: deque[Future[Any]], more: Callable[[], list[Future[Any]]], end: float | None
@@ -185,8 +192,10 @@ class _Outcomes(Iterator[Any]):
         self._futures: deque[Future[Any]] = futures
         self._more = more
         self._end = end
+        self._begun = False
 
     def __next__(self) -> Any:
+        self._begun = True
         try:
             if not self._futures:
                 raise StopIteration
@@ -205,7 +214,7 @@ class _Outcomes(Iterator[Any]):
             self._client.cancel_waiting(list(futures))
 
     def __del__(self) -> None:
-        if futures := getattr(self, "_futures", None):
+        if self._begun and (futures := self._futures):
             self._client.later(functools.partial(self._client.cancel_waiting, list(futures)))
 
 

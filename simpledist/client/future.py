@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from simpledist import wire
+from simpledist.client import callbacks
 from simpledist.client.call import Call, Read, Ready, RunHere
 from simpledist.client.inside import is_inside, run_outside, thread
 from simpledist.job import Info, State
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 _DONE = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")  # `done()` would take the lock once more
-
 
 # A signal that comes in the moment before the main thread blocks on a lock does not interrupt it: CPython looks for
 # signals, lets go of the GIL, perhaps for milliseconds on a busy machine, and only then blocks. So Ctrl-C is looked for
@@ -324,8 +324,10 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             self._end(info, outcome)
         except concurrent.futures.InvalidStateError:
             return
-        if self.call.promises is not None:
-            self.call.promises.keep(self)
+        except BaseException:  # Ctrl-C in a callback: this call is done all the same
+            self.call.keep_promise(self)
+            raise
+        self.call.keep_promise(self)
 
     def _end(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
         with self._condition:
@@ -384,12 +386,11 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._invoke_callbacks()
         self.call.end()
         self.set_running_or_notify_cancel()
-        if self.call.promises is not None:
-            self.call.promises.keep(self)
+        self.call.keep_promise(self)
 
     def _invoke_callbacks(self) -> None:
         if self._has_callbacks:  # code of the user's
-            run_outside(super()._invoke_callbacks)  # type: ignore[misc]
+            run_outside(partial(callbacks.run_all, self))
 
     def _inherit(self) -> None:
         """In the child of a fork: another thread may have held our lock; the call is run by whoever asks for it."""

@@ -2,8 +2,7 @@
 
 Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. Whoever calls `loads` has
 verified the bytes first (wire/envelope.py) or made them itself. Whatever goes wrong, in code of ours or of the values,
-is Unserialisable or Undecodable. What is no Exception (KeyboardInterrupt, SystemExit) passes through `dump`; through
-`loads` only where a signal brought it.
+is Unserialisable or Undecodable, a KeyboardInterrupt or SystemExit too, unless a signal brought it.
 """
 
 from __future__ import annotations
@@ -63,7 +62,9 @@ def dump(codec: str, value: Any, *, lend: bool = False) -> Data:
             return _to_json(value)
     except Unserialisable:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if by_signal(error):
+            raise
         raise Unserialisable(one_line(error)) from error
     raise Unserialisable(f"unknown codec {codec!r}")
 

@@ -25,6 +25,7 @@ from tests.trees import ROOT
 
 ENVIRONMENT = ROOT / ".venv-foreign"
 SOURCES = ENVIRONMENT / "sources"
+PLUGINS = Path(__file__).parent / "plugins"
 INSIDE = str(ENVIRONMENT / "bin" / "python")
 NEEDED = ("joblib>=1.5", "loky>=3.5", "scikit-learn>=1.5", "pytest>=8", "pytest-timeout>=2.3", "psutil>=5.9")
 SLOTS = 4
@@ -101,10 +102,10 @@ def run(suite: Suite, folder: Path, backend: str, url: str) -> Run:
             "FOREIGN_REPORT": report.name,
             "FOREIGN_WORDS": ",".join(suite.words),
             "SIMPLEDIST_REDIS_URL": url,
-            "PYTHONPATH": str(Path(__file__).parent / "plugins"),
+            "PYTHONPATH": str(PLUGINS),
         }
-        command = [INSIDE, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "in_place_of_loky", "-W", "default"]
-        command += [f"--timeout={TEST_SECONDS}", *suite.options, *suite.tests]
+        command = [INSIDE, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "outcomes", "-W", "default"]
+        command += [f"--timeout={TEST_SECONDS}", "-o", "faulthandler_timeout=0", *suite.options, *suite.tests]
         try:
             code = subprocess.run(
                 command,
@@ -146,7 +147,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="foreign-") as empty:
             folder = folder_of(suite, Path(empty))
             theirs = run(suite, folder, "loky", "")
-            with Cluster(folder=folder) as cluster:
+            settings = {"FOREIGN_BACKEND": "simpledist", "PYTHONPATH": str(PLUGINS)}
+            with Cluster(folder=folder, environment=settings) as cluster:
                 cluster.start_worker("--any", slots=SLOTS)
                 ours = run(suite, folder, "simpledist", cluster.url)
         here = [(name, ours.outcomes.get(name, "missing")) for name in theirs.outcomes]

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-import simpledist
 from simpledist.broker import Link
 from simpledist.cluster import Cluster
 from tests import standing
@@ -20,12 +19,8 @@ FUNCTIONS = Path(__file__).parent / "functions"
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """One worker with two slots that offers everything in functions/farm.py."""
-    with Cluster("farm", workers=1, slots=2, folder=FUNCTIONS) as one:
-        pids = {worker.pid for worker in one.workers}
-        standing.roots.update(pids)
+    with Cluster("farm", workers=1, slots=2, folder=FUNCTIONS) as one, standing.shared(one):
         yield one
-        standing.roots.difference_update(pids)
-        no_key_stays(one.url)
 
 
 @pytest.fixture
@@ -35,12 +30,6 @@ def own_cluster() -> Iterator[Cluster]:
         yield one
         if one.redis.running:
             no_key_stays(one.url)
-
-
-@pytest.fixture
-def client(cluster: Cluster) -> Iterator[simpledist.Client]:
-    with cluster.connect() as one:
-        yield one
 
 
 @pytest.fixture

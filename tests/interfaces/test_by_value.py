@@ -22,7 +22,7 @@ import simpledist
 import simpledist.joblib  # registers the backend
 from simpledist.cluster import Cluster
 from tests.interfaces import heavy
-from tests.interfaces.conftest import ROOT
+from tests.trees import ROOT
 
 COUNT = 100_000
 

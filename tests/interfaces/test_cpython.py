@@ -6,37 +6,28 @@ good, runs them and the worker.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
-from pathlib import Path
 
 from simpledist.embedded import EmbeddedRedis
 from tests import needs
-from tests.interfaces.conftest import ROOT
+from tests.environments import pythons
+from tests.trees import ROOT
 
 SHIPS_ITS_TESTS = (
     "import test.test_concurrent_futures, test.support.script_helper, simpledist.cluster, cloudpickle, click"
 )
 PATH = os.pathsep.join([str(ROOT), sysconfig.get_paths()["purelib"]])
+MINORS = ("3.13", "3.12", "3.11", "3.10")
 AT_LEAST = 30  # tests in Python 3.10 to 3.13
 
 
-def pythons() -> Iterator[str]:
-    yield sys.executable
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for minor in (13, 12, 11, 10):
-        yield from (str(path) for path in sorted(pyenv.glob(f"versions/3.{minor}.*/bin/python")))
-        if found := shutil.which(f"python3.{minor}"):
-            yield found
-
-
 def python_with_tests() -> str | None:
-    for candidate in pythons():
+    for candidate in (sys.executable, *itertools.chain.from_iterable(map(pythons, MINORS))):
         probe = subprocess.run(
             [candidate, "-c", SHIPS_ITS_TESTS], env={**os.environ, "PYTHONPATH": PATH}, capture_output=True, check=False
         )

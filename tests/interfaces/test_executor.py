@@ -171,6 +171,33 @@ def test_a_callback_may_shut_its_executor_down(client: simpledist.Client) -> Non
     assert ended.wait(20)
 
 
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, ValueError])
+def test_what_a_callback_raises_is_no_outcome(
+    executor: Executor, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
+    begun, heard = threading.Event(), list[str]()
+
+    def fails(_: Any) -> None:
+        begun.set()
+        raise error("of a callback")
+
+    future = executor.submit(time.sleep, 0.2)
+    future.add_done_callback(fails)
+    future.add_done_callback(lambda _: heard.append("the next one"))
+    assert future.result(30) is None  # this thread may be the one that runs them
+    assert begun.wait(30)
+    executor.shutdown()
+    assert heard == ["the next one"]
+    assert "exception calling callback" in caplog.text
+
+
+def test_the_outcomes_of_a_map_are_there_after_shutdown(client: simpledist.Client) -> None:
+    with client.executor() as executor:
+        outcomes = executor.map(abs, range(-9, 0))
+        in_chunks = executor.map(abs, range(-9, 0), chunksize=2)
+    assert list(outcomes) == list(in_chunks) == list(range(9, 0, -1))
+
+
 def test_a_done_future_keeps_no_arguments(executor: Executor) -> None:
     future = executor.submit(len, b"x" * 100_000)
     assert future.result(30) == 100_000
@@ -203,6 +230,29 @@ def test_map_cancels_what_was_started_when_its_iterable_raises(executor: Executo
     with pytest.raises(LookupError):
         executor.map(time.sleep, numbers())
     executor.shutdown(wait=False, cancel_futures=True)
+
+
+def slow_touch(file: Path) -> Path:
+    time.sleep(0.2)
+    file.touch()
+    return file
+
+
+@pytest.mark.parametrize("chunksize", [1, 2])
+def test_a_map_at_which_nobody_looks_is_made(client: simpledist.Client, tmp_path: Path, chunksize: int) -> None:
+    files = [tmp_path / str(n) for n in range(8)]
+    with client.executor() as executor:
+        executor.map(slow_touch, files, chunksize=chunksize)
+    assert sorted(tmp_path.iterdir()) == files
+
+
+def test_a_map_that_is_dropped_half_way_cancels_the_rest(client: simpledist.Client, tmp_path: Path) -> None:
+    files = [tmp_path / f"{n:02}" for n in range(40)]
+    with client.executor() as executor:
+        outcomes = executor.map(slow_touch, files)
+        assert next(outcomes) == files[0]
+        del outcomes
+    assert 1 <= len(list(tmp_path.iterdir())) < 20
 
 
 def test_an_initializer_is_refused_with_the_remedy(client: simpledist.Client) -> None:

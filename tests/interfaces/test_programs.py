@@ -12,7 +12,7 @@ import pytest
 from simpledist.cluster import Cluster
 from simpledist.monitor.monitor import Monitor
 from tests import standing
-from tests.interfaces.conftest import ROOT
+from tests.trees import ROOT
 
 DEMO = ROOT / "demo"
 PROGRAMS = {

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from simpledist.code.digest import CodeDigest, Digests
-from tests.matrix import python
+from tests.environments import python
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = {

@@ -253,9 +253,9 @@ def test_whatever_goes_wrong_while_unpickling_is_undecodable(trouble: Exception)
     assert str(raised.value).isprintable()
 
 
-@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-def test_what_is_no_exception_passes_through_on_its_way_out(interrupt: type[BaseException]) -> None:
-    with pytest.raises(interrupt):
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_is_no_exception_counts_as_a_value_that_cannot_travel(interrupt: type[BaseException]) -> None:
+    with pytest.raises(Unserialisable):
         serializers.dumps("pickle", Evil(out=interrupt()))
     with pytest.raises(Undecodable):
         serializers.loads("pickle", serializers.dumps("pickle", Evil(back=interrupt())))

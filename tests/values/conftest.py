@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-import simpledist
 from simpledist.cluster import Cluster
 from tests import standing
-from tests.key_leaks import no_key_stays
+from tests.trees import ROOT
 
-ROOT = Path(__file__).parents[2]
 MODULES = (
     "tests.values.functions.copying",
     "tests.values.functions.evil",
@@ -25,17 +22,7 @@ MODULES = (
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """One worker with one slot: what one job does to its child, the next one sees."""
-    with Cluster(MODULES, workers=1, slots=1, folder=ROOT) as one:
-        pids = {worker.pid for worker in one.workers}
-        standing.roots.update(pids)
-        yield one
-        standing.roots.difference_update(pids)
-        no_key_stays(one.url)
-
-
-@pytest.fixture
-def client(cluster: Cluster) -> Iterator[simpledist.Client]:
-    with cluster.connect() as one:
+    with Cluster(MODULES, workers=1, slots=1, folder=ROOT) as one, standing.shared(one):
         yield one
 
 

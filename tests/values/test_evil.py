@@ -14,7 +14,7 @@ import pytest
 import simpledist
 from simpledist.client import throwaway
 from simpledist.errors import FunctionCrashed
-from tests.values.conftest import ROOT
+from tests.trees import ROOT
 from tests.values.functions import evil
 from tests.values.functions.evil import Evil, EvilToPickle
 

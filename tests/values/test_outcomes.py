@@ -9,7 +9,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster
-from tests.values.conftest import ROOT
+from tests.trees import ROOT
 from tests.values.describing import described, described_error
 from tests.values.functions import outcomes
 

@@ -13,7 +13,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster, RoleProcess
-from tests.values.conftest import ROOT
+from tests.trees import ROOT
 from tests.values.functions import limited
 from tests.waiting import wait_until
 

@@ -17,7 +17,7 @@ from simpledist import randomness
 from simpledist.client import throwaway
 from simpledist.cluster import Cluster
 from tests.commands import run
-from tests.values.conftest import ROOT
+from tests.trees import ROOT
 from tests.values.functions import drawing
 from tests.waiting import wait_until
 

@@ -1,4 +1,4 @@
-"""What raises KeyboardInterrupt, SystemExit or GeneratorExit while the client decodes it is made at the client."""
+"""A call whose values raise KeyboardInterrupt, SystemExit or GeneratorExit while they travel runs at the client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 import simpledist
 from tests.values.functions import touchy
-from tests.values.functions.touchy import Touchy
+from tests.values.functions.touchy import Clinging, Touchy
 
 KINDS = ["interrupt", "system", "generator"]
 HERE = os.getpid()
@@ -30,6 +30,19 @@ def test_a_result_that_raises_where_it_is_decoded_is_made_here(client: simpledis
     assert type(future.result(30)) is Touchy
     assert future.info is not None
     assert (future.info.where, future.info.why) == ("local", "undecodable")
+
+
+@pytest.mark.parametrize("what", KINDS)
+def test_an_argument_that_raises_where_it_is_encoded_ends_no_program(client: simpledist.Client, what: str) -> None:
+    function = of(client, "clinging")
+    assert function(Clinging(what)) == what
+    assert list(function.map([Clinging(what)] * 2)) == [what] * 2
+    future = function.submit(Clinging(what))
+    assert future.result(30) == what
+    assert future.info is not None
+    assert (future.info.where, future.info.why) == ("local", "unserialisable")
+    with client.executor() as executor:
+        assert executor.submit(touchy.clinging, Clinging(what)).result(30) == what
 
 
 @pytest.mark.parametrize("what", KINDS)

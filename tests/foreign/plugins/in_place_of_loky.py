@@ -1,93 +1,120 @@
-"""A pytest plugin for other projects' suites: the cluster in place of loky, and a line of JSON for each outcome.
+"""The cluster in place of loky: joblib's backend "loky", and loky's executors, as far as a cluster has what they have.
 
-`FOREIGN_BACKEND=simpledist` puts the joblib backend in the place of joblib's "loky", and `client.executor()` in the
-place of loky's executors; anything else leaves all as it is. Lives outside of packages: the suites run in a process of
-their own that knows nothing of this repository.
+Changes a library right after its import, so that no program has to know of it. Lives outside of packages: what runs
+here knows nothing of this repository but `simpledist`.
 """
 
-# joblib, loky and pytest's hooks have no types that say anything here.
+# joblib and loky have no types that say anything here.
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
 
-import inspect
-import json
-import os
+import concurrent.futures
+import functools
 import sys
+import threading
+from collections.abc import Callable, Iterator
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
-import pytest
 
-OURS = os.environ.get("FOREIGN_BACKEND") == "simpledist"
-WORDS = tuple(word for word in os.environ.get("FOREIGN_WORDS", "").split(",") if word)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Take loky's place before any test module is imported."""
-    if OURS:
-        _be_the_backend()
-        _be_the_executor(import_module("simpledist").connect())
+def wait_for_libraries() -> None:
+    """Change joblib and loky when they are imported."""
+    sys.meta_path.insert(0, _AfterImport({"joblib.parallel": _change_joblib, "loky": _change_loky}))
 
 
-def _be_the_backend() -> None:
+class _AfterImport(MetaPathFinder):
+    """Finds the modules that are to be changed, and changes each once, when it has been run."""
+
+    def __init__(self, changes: dict[str, Callable[[Any], None]]) -> None:
+        self._changes = changes
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        change = self._changes.pop(fullname, None)
+        spec = None if change is None else PathFinder.find_spec(fullname, path)
+        if change is not None and spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def run_and_change(module: Any) -> None:
+                run(module)
+                change(module)
+
+            spec.loader.exec_module = run_and_change  # type: ignore[method-assign]
+        return spec
+
+
+def _change_joblib(parallel: Any) -> None:
     # The class itself, as tests compare types; it finds the cluster by SIMPLEDIST_REDIS_URL.
-    import_module("joblib.parallel").BACKENDS["loky"] = import_module("simpledist.joblib").SimpledistBackend
+    parallel.BACKENDS["loky"] = import_module("simpledist.joblib").SimpledistBackend
 
 
-def _be_the_executor(client: Any) -> None:
-    try:
-        loky = import_module("loky")
-    except ImportError:
-        return
-
-    class ProcessPoolExecutor:
-        """What loky's is asked for, as far as an executor of a cluster has it."""
-
-        def __new__(cls, max_workers: int | None = None, *_: Any, **__: Any) -> Any:
-            return client.executor(max_workers)
-
-    reusable: list[Any] = []
-
-    def get_reusable_executor(max_workers: int | None = None, **_: Any) -> Any:
-        if not reusable or reusable[0]._promises._closed:
-            reusable[:] = [client.executor(max_workers)]
-        return reusable[0]
-
-    module: Any
-    for module in (loky, import_module("loky.process_executor")):
-        module.ProcessPoolExecutor = ProcessPoolExecutor
-    for module in (loky, import_module("loky.reusable_executor")):
-        module.get_reusable_executor = get_reusable_executor
+def _change_loky(loky: Any) -> None:
+    loky.ProcessPoolExecutor = sys.modules["loky.process_executor"].ProcessPoolExecutor = ProcessPoolExecutor  # type: ignore[attr-defined]
+    loky.get_reusable_executor = sys.modules["loky.reusable_executor"].get_reusable_executor = get_reusable_executor  # type: ignore[attr-defined]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests in whose source one of the words stands: the others have nothing to do with parallel calls."""
-    if OURS and (mixin := sys.modules.get("tests._executor_mixin")) is not None:
-        # loky's set-up counts the executor's own processes before each test: a cluster's has none to count.
-        mixin._check_subprocesses_number = lambda *_, **__: None  # type: ignore[attr-defined]
-    if not WORDS:
-        return
-    kept = [item for item in items if any(word in _source(item) for word in WORDS)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+@functools.cache
+def _client() -> Any:
+    return import_module("simpledist").connect()
 
 
-def _source(item: pytest.Item) -> str:
-    try:
-        return inspect.getsource(getattr(item, "function", None))  # type: ignore[arg-type]
-    except (TypeError, OSError):
-        return ""
+class _Flags:
+    """What loky's tests ask of an executor's state. A call that kills its process does not break a cluster."""
+
+    broken = None
+    shutdown = False
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note each test's outcome once, a failure in whichever phase it was."""
-    if report.when != "call" and report.outcome == "passed":
-        return
-    text = str(getattr(report, "longrepr", "") or "").strip()
-    line: dict[str, Any] = {"test": report.nodeid, "outcome": report.outcome, "why": text.rpartition("\n")[2][:300]}
-    line["hung"] = "Timeout (>" in text or "Timeout >" in text
-    with open(os.environ["FOREIGN_REPORT"], "a") as file:
-        file.write(json.dumps(line) + "\n")
-    if report.outcome == "failed":
-        print(f"\n{text[-1500:]}", file=sys.stderr)
+class ProcessPoolExecutor(concurrent.futures.Executor):
+    """`client.executor()` with the arguments of loky's. What is about processes of one's own has no effect."""
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        job_reducers: Any = None,
+        result_reducers: Any = None,
+        timeout: float | None = None,
+        context: Any = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> None:
+        if getattr(initializer, "__name__", "") == "initializer_event":
+            # loky's set-up hands an event of this machine to each process: it cannot travel.
+            initializer, initargs = None, ()
+        self._flags = _Flags()
+        self._executor = _client().executor(max_workers, initializer=initializer, initargs=initargs)
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def map(self, fn: Any, *iterables: Any, **options: Any) -> Iterator[Any]:
+        return self._executor.map(fn, *iterables, **options)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False, kill_workers: bool = False) -> None:
+        self._flags.shutdown = True
+        self._executor.shutdown(wait, cancel_futures=cancel_futures or kill_workers)
+
+
+_reusable = threading.local()
+
+
+def get_reusable_executor(
+    max_workers: int | None = None,
+    context: Any = None,
+    timeout: float | None = None,
+    kill_workers: bool = False,
+    reuse: bool | str = "auto",
+    **options: Any,
+) -> Any:
+    """Return this thread's executor; a new one if that was shut down, or is asked for with other arguments."""
+    executor = getattr(_reusable, "executor", None)
+    arguments = max_workers, context, timeout, options
+    if executor is None or executor._flags.shutdown or (reuse is not True and arguments != _reusable.arguments):
+        if executor is not None:
+            executor.shutdown(wait=False, kill_workers=kill_workers)
+        executor = _reusable.executor = ProcessPoolExecutor(max_workers, **options)
+        _reusable.arguments = arguments
+    return executor

@@ -1,4 +1,4 @@
-"""Values and exceptions that raise where one process, the client, decodes them."""
+"""Values and exceptions that raise where they are pickled, or where one process, the client, unpickles them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any
 
 def _made(what: str, home: int) -> Touchy:
     if os.getpid() == home:
-        if what == "interrupt":
-            raise KeyboardInterrupt
-        if what == "generator":
-            raise GeneratorExit
-        sys.exit(3)
+        _raise(what)
     return Touchy(what, home)
+
+
+def _raise(what: str) -> None:
+    if what == "interrupt":
+        raise KeyboardInterrupt
+    if what == "generator":
+        raise GeneratorExit
+    sys.exit(3)
 
 
 class Touchy:
@@ -25,6 +29,21 @@ class Touchy:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (self.what, self.home)
+
+
+class Clinging:
+    """Raises where it is pickled."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        _raise(self.what)
+        return Clinging, (self.what,)
+
+
+def clinging(value: Clinging) -> str:
+    return value.what
 
 
 def touchy(what: str, home: int) -> Touchy:
