@@ -2,7 +2,7 @@
 
 A value of 100 MB that is joined, copied or kept a moment too long costs each process 100 MB more. So what is big
 travels as the pieces that it was made of, lands in mappings of a few MB (malloc would keep them), and its reader lets
-each of them go once it is read: the bytes and what is made of them never lie whole beside each other.
+each of them go once it is read: the bytes and the object made of them are never whole in memory together.
 Knows nothing of envelopes, pickles or Redis; small values stay plain `bytes`.
 """
 
@@ -34,7 +34,7 @@ class Pieces:
         return b"".join(self.parts)
 
     def cut(self, start: int, stop: int) -> Pieces:
-        """What lies between two places, as views: nothing is copied."""
+        """Return the bytes between two positions as views; nothing is copied."""
         views: list[Part] = []
         for part in self.parts:
             if stop <= 0:
@@ -79,7 +79,7 @@ class Filling:
         return not self._missing
 
     def rest(self) -> memoryview:
-        """The room to fill next."""
+        """Return the memory to fill next."""
         if not len(self._rest):
             self._rest = memoryview(_mapping(whole=self._missing >= _MAPPING_BYTES))[: self._missing]
             self._views.append(self._rest)
@@ -133,7 +133,7 @@ class Reader:
         return bytes(memoryview(buffer)[: self.readinto(buffer)])
 
     def readline(self) -> bytes:
-        """Only pickles of protocol 0 have lines; ours have none."""
+        """Raise: only pickles of protocol 0 have lines, and ours have none."""
         line = b""
         while not line.endswith(b"\n") and (byte := self.read(1)):
             line += byte

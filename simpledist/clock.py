@@ -45,12 +45,12 @@ class ServerClock:
     """The clock of the Redis that this process talks to."""
 
     def __init__(self) -> None:
-        self._low = self._high = 0.0  # between these lies Redis' time in seconds, less moment()
+        self._low = self._high = 0.0  # Redis' time in seconds is between these, less moment()
         self._read_at: float | None = None
 
     def read(self, reading: Reading) -> None:
         """Take in a reading; of several the narrowest counts, until one shows that Redis' clock has jumped."""
-        # TIME is told in whole milliseconds, rounded down or to the nearest.
+        # TIME comes in whole milliseconds, rounded down or to the nearest.
         low, high = (reading.ms - 1) / 1000 - reading.received, (reading.ms + 1) / 1000 - reading.sent
         if self._read_at is not None:
             drift = DRIFT * max(reading.received - self._read_at, 0.0)

@@ -72,7 +72,7 @@ class RoleProcess:
         return self.wait(seconds)
 
     def wait(self, seconds: float = READY_SECONDS) -> int:
-        """Its exit code, once it has ended; OperatorError if it still runs after so many seconds."""
+        """Wait for its end and return its exit code; raise OperatorError if it still runs after `seconds`."""
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -81,13 +81,13 @@ class RoleProcess:
         return code
 
     def end(self, seconds: float = STOP_SECONDS, *, told: bool = False) -> int:
-        """SIGTERM (unless it was `told` already), and SIGKILL if need be; its exit code."""
+        """Send SIGTERM (unless it was `told` already), SIGKILL if it goes on, and return its exit code."""
         code = end_process(self._process, seconds=seconds, told=told)
         self._dismiss_keeper()
         return code
 
     def stderr_text(self) -> str:
-        """What it wrote so far, on stdout and stderr."""
+        """Return what it has written so far, on stdout and stderr."""
         return self.output.read_text("utf-8", "replace")
 
     def _dismiss_keeper(self) -> None:
@@ -138,7 +138,7 @@ class Cluster:
 
     @property
     def redis(self) -> EmbeddedRedis:
-        """The embedded Redis, to be stopped and started in the middle of things."""
+        """Return the embedded Redis, which a test may stop and start at any time."""
         if not isinstance(self._redis, EmbeddedRedis):
             raise OperatorError("this cluster was given the URL of a Redis that is not its own")
         return self._redis
@@ -182,7 +182,7 @@ class Cluster:
             shutil.rmtree(self._outputs, ignore_errors=True)
 
     def connect(self, **options: Any) -> Client:
-        """A client of this cluster, closed with it; options as of `simpledist.connect`."""
+        """Return a client of this cluster, which closes it; options as of `simpledist.connect`."""
         options = {"namespace": self.namespace, "secret_file": self._secret_file, **options}
         client = connect(self.url, **options)
         self._clients.append(client)

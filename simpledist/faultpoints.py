@@ -26,7 +26,7 @@ POINTS = frozenset(
         "worker.beat",  # before a beat
         "worker.draining",  # its offers are withdrawn
         "child.begins",  # before the function
-        "child.ends",  # after the function, before its outcome is told
+        "child.ends",  # after the function, before its outcome is written
         "client.submitting",  # before submit
         "client.submitted",  # Redis has the job, the client has read so
         "client.replied",  # a reply is in the client's hands, not looked at
@@ -48,7 +48,7 @@ def _stop(_name: str) -> None:
 
 
 def read(text: str) -> Callable[[str], None]:
-    """What `point` is for this value of the variable; raises ConfigurationError for what it cannot mean."""
+    """Return the function that `point` becomes for this value of the variable. Raises ConfigurationError."""
     if not text:
         return _nothing
     planned: dict[str, tuple[Callable[[str], None], int]] = {}

@@ -73,7 +73,7 @@ class Info:
 
 
 def qualified(name: str, version: str | int | None = None) -> str:
-    """The function's name in Redis, `fib` or `fib@3`; raises ConfigurationError with the rule if it cannot be one."""
+    """Return the function's name in Redis, `fib` or `fib@3`. Raises ConfigurationError, with the rule."""
     if not isinstance(name, str) or not NAME.fullmatch(name):  # type: ignore[redundant-expr]
         raise ConfigurationError(
             f"function name {name!r}: use letters, digits, '_', '.' and '-', beginning with a letter or '_', "
@@ -87,18 +87,18 @@ def qualified(name: str, version: str | int | None = None) -> str:
 
 
 def version_of(function: str) -> str | None:
-    """The version in a qualified name, or None."""
+    """Return the version in a qualified name, or None."""
     _, at, version = function.partition("@")
     return version if at else None
 
 
 def why_of(word: str) -> Why:
-    """The reason that a word from a worker stands for; one of a newer worker is its trouble."""
+    """Return the reason that a worker's word means; an unknown word of a newer worker is `worker_error`."""
     return word if word in WHYS else "worker_error"  # type: ignore[return-value]
 
 
 def new_client_id() -> str:
-    """A client's id: 53 random bits as 9 letters and digits; its job ids begin with it.
+    """Return a new client id: 53 random bits as 9 letters and digits; the ids of its jobs begin with it.
 
     Short, for Redis holds it four times a queued job; of 10,000 clients at once two are namesakes once in 250 million.
     """
@@ -106,10 +106,10 @@ def new_client_id() -> str:
 
 
 def new_worker_id() -> str:
-    """A worker's id; labels are for people and need not be unique, this must be."""
+    """Return a new worker id. It must be unique; labels, which are for people, need not be."""
     return "w" + secrets.token_hex(6)
 
 
 def client_of(job_id: str) -> str:
-    """The client that made a job id (`<client>-<number>`)."""
+    """Return the client that made a job id (`<client>-<number>`)."""
     return job_id.partition("-")[0]

@@ -2,7 +2,7 @@
 
 Owns the backend, through which joblib's batches travel as any function does, to workers started with `--any`; so
 whatever uses joblib (scikit-learn's `n_jobs`) runs on the cluster. Imported by the program that wants it, and with its
-calls by the children that run them; by nobody else here: joblib is not among our dependencies.
+calls by the children that run them; by no other file here: joblib is not among our dependencies.
 """
 
 # joblib has no types, and need not be there.
@@ -49,7 +49,7 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
     """joblib's batches on the cluster; joblib makes it from `backend="simpledist"`.
 
     `client`: by default one that `SIMPLEDIST_*` describe, shared by all backends of the program. `n_jobs=-1`, and no
-    `n_jobs` at all, stand for all slots of the workers that take any function; where there is no such worker, joblib's
+    `n_jobs` at all, mean all slots of the workers that take any function; where there is no such worker, joblib's
     own processes do the work. What fails is raised, and what is left is stopped. Calls of joblib inside a batch run one
     after another in its slot. `initializer(*initargs)` runs in each process before its first batch.
     `inner_max_num_threads`: how many threads numerical libraries may use in a batch. Raises TypeError for what is no
@@ -140,11 +140,11 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
         return out.result()
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
-        """Cancel what is queued and stop what runs: nobody will ask for it."""
+        """Cancel what is queued and stop what runs: its caller has gone."""
         self._client.forget(list(self._futures))
 
     def terminate(self) -> None:
-        """End one `Parallel`: the next one learns the size of its batches anew."""
+        """End one `Parallel`: the next one learns the size of its batches again."""
         self.reset_batch_stats()
 
     def get_nested_backend(self) -> tuple[ParallelBackendBase, int]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SAFE_SECONDS = 0.002  # what takes so long elsewhere may be tried here
-EXPLORE_EVERY = 256  # one call in so many goes the way that seems dearer, so that the estimates stay alive
-HANDLING_SECONDS = 5e-6  # what a call costs its client in a chunk beside the serialising, both ways
+EXPLORE_EVERY = 256  # one call in so many goes the way that seems slower, so that the estimates stay alive
+HANDLING_SECONDS = 5e-6  # what a call in a chunk costs its client apart from serialising, both ways
 BLOCK_SECONDS = 0.01  # a map that runs here asks so often whether it still should
 
 
@@ -18,8 +18,8 @@ BLOCK_SECONDS = 0.01  # a map that runs here asks so often whether it still shou
 class Costs:
     """Moving averages of one function, in seconds; None: not seen yet.
 
-    `here` and `there`: a run in this process, on a worker. `trip`: what a remote call takes beside its run (both ways,
-    waiting in the queue, serialising). `serialising`: the arguments of one call of a map.
+    `here` and `there`: a run in this process, on a worker. `trip`: what a remote call takes apart from its run (both
+    ways, waiting in the queue, serialising). `serialising`: the arguments of one call of a map.
     """
 
     here: float | None = None
@@ -32,7 +32,7 @@ class Costs:
         return replace(self, here=_average(self.here, seconds))
 
     def ran_there(self, seconds: float, trip: float | None = None) -> Costs:
-        """`trip` is None where nobody waited for this one call."""
+        """Note one run on a worker; `trip` is None where no caller waited for this one call."""
         there = _average(self.there, seconds)
         return replace(self, there=there, trip=self.trip if trip is None else _average(self.trip, trip))
 
@@ -43,7 +43,7 @@ class Costs:
         return replace(self, decisions=self.decisions + 1)
 
     def cheaper_here(self) -> bool:
-        """Whether a call whose caller waits for it is done sooner by running it here."""
+        """Return whether a call whose caller waits for it is done sooner at its client."""
         if self.trip is None or self.there is None:
             return False
         here = self._run_here()
@@ -53,7 +53,7 @@ class Costs:
         return not explores and here is not None and here <= self.trip
 
     def cheaper_here_in_a_map(self) -> bool:
-        """Whether to run a call here costs this process less than to send it with others."""
+        """Return whether running a call in this process costs it less than sending it in a batch."""
         here = self._run_here()
         if here is None:
             return False
@@ -62,7 +62,7 @@ class Costs:
         return here <= HANDLING_SECONDS + 2 * (self.serialising or 0.0)
 
     def _run_here(self) -> float | None:
-        """The run time to expect here; None where it is unknown and not to be tried."""
+        """Return the expected run time at the client; None if it is unknown and must not be tried."""
         if self.here is not None:
             return self.here
         return self.there if self.there is not None and self.there <= SAFE_SECONDS else None

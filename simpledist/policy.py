@@ -56,7 +56,7 @@ LOSS_CAP = 3  # workers that may vanish while they run a job
 ATTEMPT_CAP = 10  # claims without an outcome
 FORGOTTEN_CAP = 5  # times that Redis may forget a call: then it is as good as away
 INLINE_BYTES = 4096  # a result up to this size travels in the reply itself
-BESIDE_BYTES = 64 * 1024  # a value over this size travels by plain SET beside the script
+BESIDE_BYTES = 64 * 1024  # a value over this size travels by a plain SET before the script
 HEAD_BYTES = 2048  # the envelope of a call, and the note of it, are shorter than this
 BATCH_ITEMS = 1000
 BATCH_BYTES = 1024 * 1024
@@ -78,7 +78,7 @@ BUNDLE_CALL_BYTES = 4096  # a call that is longer travels by itself
 BUNDLE_BYTES = 32 * 1024  # with so many bytes a bundle is full
 PROBES = 64  # so many calls of a function that was never seen go out by themselves first
 PROBE_SECONDS = 0.01  # ... and for so long a map waits to see whether they are short
-SHORT_SECONDS = 0.002  # calls that take no longer run in the loop of a map's caller while nobody takes them
+SHORT_SECONDS = 0.002  # calls that take no longer run in the process of a map's caller while no worker is free
 IN_FLIGHT_CHUNKED = 20_000  # calls of one map that may be under way at once in chunks
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
 WITHDRAWN_MOST = 5000  # offers of dead workers that one script withdraws
@@ -97,7 +97,7 @@ CACHED_BYTES = 64 * 1024 * 1024  # what the cached results of all functions may 
 CACHED_SECONDS = 30 * 86_400.0  # the longest that one may be kept
 JOINED_SLACK_SECONDS = 2.0  # the outcome of a joined call may seem to be made so long before it was joined
 CALL_LIFE_SECONDS = 24 * 3600.0  # a worker refuses a call that was sealed longer ago
-RESEAL_SECONDS = 12 * 3600.0  # a client seals a call anew that waits or runs for so long
+RESEAL_SECONDS = 12 * 3600.0  # a client seals a call again that waits or runs for so long
 TERM_SECONDS = 2.0  # what a job left behind has so long between SIGTERM and SIGKILL
 TRACKER_SECONDS = 1.0  # ... and what removes its shared memory so much longer
 GIVE_UP_SECONDS = 8.0  # a process that does not even end by SIGKILL is left alone after so long
@@ -121,7 +121,7 @@ UNDELIVERED_TRIES = 3  # so often is a command tried, while Redis takes the beat
 
 
 def worker_health(age_seconds: float, *, dead: bool, timings: Timings = TIMINGS) -> str:
-    """What a page calls a worker whose last beat is so old: alive, late, silent or dead."""
+    """Return the state that pages show for a worker with a heartbeat of this age: alive, late, silent or dead."""
     if dead:
         return "dead"
     if age_seconds > timings.silent_seconds:
@@ -137,7 +137,7 @@ def is_refusal(why: str, error: str) -> bool:
 def may_take_next(
     *, others: bool, since_pop_seconds: float, taken: int, slots: int, timings: Timings = TIMINGS
 ) -> bool:
-    """Whether a busy worker may take its next job in the script that completes the last one.
+    """Return whether a busy worker may take its next job in the script that completes the last one.
 
     A worker of one function always may. One that offers others goes back to BLPOP over all of its queues once
     0.1 s have passed since its last BLPOP *and* it has taken `slots` jobs, so that a flooded function cannot keep
@@ -170,12 +170,12 @@ class Pace:
     mean_seconds: float | None = None
 
     def ran(self, seconds: float) -> Pace:
-        """One more job has run: a moving average over about the last eight."""
+        """Return the pace after one more job: a moving average over about the last eight."""
         mean = seconds if self.mean_seconds is None else self.mean_seconds + (seconds - self.mean_seconds) / 8
         return Pace(self.batch, mean)
 
     def next_batch(self, most: int = CHILD_JOBS) -> Pace:
-        """The batch for the next asking: aims at a duration, grows at most twofold, shrinks at once (joblib's law)."""
+        """Return the pace with its next batch: aims at a duration, at most doubles, shrinks at once (joblib's law)."""
         if self.mean_seconds is None:
             return Pace(1, None)
         aim = int(BATCH_SECONDS / max(self.mean_seconds, 1e-6))
@@ -183,12 +183,12 @@ class Pace:
 
     @property
     def ahead(self) -> bool:
-        """Whether a busy child may have its next job already: too long for batches, short enough to wait behind."""
+        """Return whether a busy child may get its next job now: too long for batches, short enough to wait behind."""
         return self.mean_seconds is not None and BATCH_SECONDS / 2 < self.mean_seconds <= AHEAD_SECONDS
 
     @property
     def patience_seconds(self) -> float:
-        """How long a job may run while others wait behind it."""
+        """Return how long a job may run while others wait behind it."""
         return SLOW_SECONDS + (self.mean_seconds or 0.0)
 
 
@@ -200,7 +200,7 @@ class Experience:
     mean_seconds: float | None = None
 
     def ran(self, calls: int, seconds: float) -> Experience:
-        """So many more calls took so long together. Slower ones count at once, quicker ones by and by."""
+        """Return the costs after `calls` more calls. Slower calls count at once, faster ones gradually."""
         if calls < 1:
             return self
         mean = seconds / calls
@@ -209,11 +209,11 @@ class Experience:
         return Experience(self.calls + calls, mean)
 
     def short(self) -> bool:
-        """Whether calls are so short that a future for each is the dearer part."""
+        """Return whether calls are so short that creating a future for each costs more than the call."""
         return self.mean_seconds is not None and self.mean_seconds <= SHORT_SECONDS
 
     def chunk_calls(self) -> int:
-        """How many calls of a map shall travel as one job: aims at a duration, at most twice what was ever seen."""
+        """Return how many calls of a map travel as one job: aims at a duration, at most doubles what was seen."""
         if self.mean_seconds is None:
             return 1
         aim = int(CHUNK_SECONDS / max(self.mean_seconds, 1e-7))
@@ -240,12 +240,12 @@ def batches(things: Iterable[T], length: Callable[[T], int], *, items: int, most
 
 
 def allowed_seconds(seconds: float, moved_bytes: int) -> float:
-    """How long a command may take of which so many bytes have moved: its time, and what the slowest wire would need."""
+    """Return how long a command may take: its own time, and what the slowest wire needs for its bytes."""
     return seconds + moved_bytes / SLOWEST_BYTES
 
 
 def next_slice_bytes(slice_bytes: int, moved_bytes: int, seconds: float) -> int:
-    """How long the next slice shall be, once so many bytes took so long (but for the way there and back).
+    """Return the size of the next slice, after `moved_bytes` took so many seconds (without the round trip).
 
     Grows twofold at most, and only where what moved was a good part of it; shrinks at once.
     """
@@ -257,12 +257,12 @@ def next_slice_bytes(slice_bytes: int, moved_bytes: int, seconds: float) -> int:
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:
-    """How long to wait before connection attempt number `failures` + 1; `jitter` is uniform in [0, 1)."""
+    """Return how long to wait before connection attempt number `failures` + 1; `jitter` is uniform in [0, 1)."""
     return min(0.05 * 2.0 ** min(failures, 5), 1.0) * (0.5 + jitter / 2)
 
 
 def restart_seconds(failed: int) -> float:
-    """How long a place of a worker waits for its next child after `failed` ones in a row that ended at once.
+    """Return how long a slot waits for its next child after `failed` children in a row ended as they started.
 
     The first is replaced at once: somebody may have killed it. Then the pause doubles, up to half a minute.
     """

@@ -1,6 +1,6 @@
 """Random numbers in a process that is a copy, or one of many that import the same: no two draw the same ones.
 
-Owns what can be seeded anew from outside (the global states of `random`, numpy and torch), and finds what cannot:
+Owns what can be seeded again from outside (the global states of `random`, numpy and torch), and finds what cannot:
 generators that live in the modules of user code. Imports none of these libraries. Used by a worker's template and
 children and by the throw-away child, at their birth.
 """
@@ -76,7 +76,7 @@ def generators_in_modules() -> list[str]:
 
 
 def _kinds() -> tuple[tuple[type, ...], list[int]]:
-    """The types of generators that are loaded, and the ids of those that `begin_anew` sees to."""
+    """Return the types of generators that are loaded, and the ids of those that `begin_anew` seeds."""
     kinds: list[type] = []
     ours: list[int] = []
     with contextlib.suppress(KeyError, AttributeError):

@@ -66,7 +66,9 @@ REASONS: dict[str, Reason] = {
     ),
     "timeout": Reason("it took longer than timeout= allows", "raise timeout=, or start more workers", True),
     "queue_full": Reason("its queue was full (max_queue=)", "start more workers, or raise max_queue=", True),
-    "disabled": Reason("an operator disabled the function", "ask whoever disabled it to enable it again", True),
+    "disabled": Reason(
+        "an operator disabled the function", "ask the operator who disabled it to enable it again", True
+    ),
     "called_off": Reason("an operator called it off (simpledist cancel)", "", True),
     "nested": Reason("it was called inside a worker's child, where calls are not passed on", "", True),
     "closed": Reason("its client was closed", "keep the client open until its calls have ended", True),
@@ -82,7 +84,7 @@ def row(why: str) -> str:
 
 
 def words(why: str | None) -> str:
-    """Return what people read of a reason; a word of a newer version stands for itself."""
+    """Return what people read of a reason; an unknown word of a newer version is its own text."""
     reason = REASONS.get(why or "")
     return reason.words if reason is not None else why or ""
 

@@ -1,6 +1,6 @@
 """The pytest plugin: fixtures that give a user's tests a real private cluster, or one in memory.
 
-Loaded by pytest itself (entry point `pytest11`) in every run of whoever has simpledist installed: it imports nothing of
+Loaded by pytest itself (entry point `pytest11`) in every run wherever simpledist is installed: it imports nothing of
 simpledist until a fixture is asked for.
 
     @pytest.mark.simpledist("fns:fib", slots=2)          # the worker's targets, and options of Cluster
@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def simpledist_cluster(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A cluster for this one test: Redis, and a worker if a `simpledist` mark names targets; `start_worker` adds more.
+    """Give this test a cluster: Redis, and a worker if a `simpledist` mark names targets; `start_worker` adds more.
 
     Workers import what the test can import. What they wrote is shown with a test that fails.
     """
@@ -59,13 +59,13 @@ def simpledist_cluster(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def simpledist_client(simpledist_cluster: Cluster) -> Client:
-    """A client of `simpledist_cluster`, closed with it."""
+    """Give this test a client of `simpledist_cluster`, closed with the cluster."""
     return simpledist_cluster.connect()
 
 
 @pytest.fixture
 def simpledist_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """A client of memory://: no server, no worker, each call run at once."""
+    """Give this test a client of memory://: no server, no worker, and each call runs at once."""
     _lead_here(monkeypatch, "memory://", None)
     with import_module("simpledist").connect() as client:
         yield client

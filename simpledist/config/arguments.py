@@ -18,7 +18,7 @@ MOST_COUNT = 2**53  # up to here Redis and its scripts count exactly
 
 
 def seconds(who: str, option: str, value: object, *, most: float = MOST_SECONDS, none: bool = True) -> float | None:
-    """Return a duration above 0 and up to `most` seconds, or None where that may stand for "no limit"."""
+    """Return a duration above 0 and up to `most` seconds, or None where that may mean "no limit"."""
     if value is None and none:
         return None
     number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else _float(value)
@@ -31,7 +31,7 @@ def seconds(who: str, option: str, value: object, *, most: float = MOST_SECONDS,
 
 
 def count(who: str, option: str, value: object, *, least: int, none: bool = True) -> int | None:
-    """Return a whole number of at least `least`, or None where that may stand for "no limit"."""
+    """Return a whole number of at least `least`, or None where that may mean "no limit"."""
     if value is None and none:
         return None
     try:

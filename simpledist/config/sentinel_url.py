@@ -45,7 +45,7 @@ class SentinelUrl:
         return [(place, f"{self.scheme}://{credentials}{place}/{query}") for place in places]
 
     def primary(self, host: str, port: int) -> str:
-        """The URL of the Redis that Sentinel says is the primary."""
+        """Return the URL of the Redis that Sentinel names as the primary."""
         place = f"[{host}]" if ":" in host else host
         query = _query([option for option in self.options if option[0] not in _SENTINELS_OWN])
         return f"{self.scheme}://{self.credentials}{place}:{port}/{self.database}{query}"

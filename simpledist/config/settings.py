@@ -51,11 +51,12 @@ def load(
     codec: str = "pickle",
     memory: bool = False,
 ) -> Config:
-    """Settings from arguments, else from the environment, else the defaults.
+    """Return the settings from arguments, else from the environment, else the defaults.
 
-    Raises ConfigurationError: unusable URL or namespace, or pickle without a key where
-    Redis is not on this machine (whoever can write to Redis could run code here). `memory`: whether memory:// will do,
-    which only a client can use: it is seen by nobody else.
+    `memory`: whether memory:// is allowed, which only a client can use, because no other process sees it.
+
+    Raises ConfigurationError: unusable URL or namespace, or pickle without a key while Redis is not on this machine
+    (anyone who can write to Redis could run code here).
     """
     environment = os.environ
     url = (url or environment.get("SIMPLEDIST_REDIS_URL") or DEFAULT_URL).strip()
@@ -74,7 +75,7 @@ def load(
     stays_here = codec == "pickle" and not secret_file and not insecure
     if stays_here and not on_this_machine(url):
         raise ConfigurationError(
-            f"Redis at {redacted(url)} is not on this machine and no key is set: whoever can write to it could run "
+            f"Redis at {redacted(url)} is not on this machine and no key is set: anyone who can write to it could run "
             "code here. Make a key with `simpledist secret FILE` and give every process --secret-file FILE "
             "(SIMPLEDIST_SECRET_FILE), or say --insecure (insecure=True)"
         )
@@ -132,7 +133,7 @@ def check_url(url: str) -> None:
 
 
 def on_this_machine(url: str) -> bool:
-    """Whether `url` is a Unix socket, loopback addresses only, or this very process."""
+    """Return whether `url` is a Unix socket, a loopback address, or this very process."""
     if sentinel_url.names_sentinels(url):
         return all(_loopback(host) for host in sentinel_url.parse(url).hosts)
     parts = urlsplit(url)
@@ -162,5 +163,5 @@ def redacted(url: str) -> str:
 
 
 def nested() -> bool:
-    """Whether this process is a worker's child (or a child of one): `connect()` opens nothing there."""
+    """Return whether this process is a worker's child (or a child of one): `connect()` opens nothing there."""
     return bool(os.environ.get(NESTED_VARIABLE))

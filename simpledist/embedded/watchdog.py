@@ -17,7 +17,7 @@ class Keeper:
     """Kills a process, and removes a folder, if this process dies without a word.
 
     A small process of its own that waits for the end of a pipe: a parent-death signal would need code between fork and
-    exec, unsafe beside threads, and would fire when the *thread* ends that started the process.
+    exec, unsafe in a process with threads, and would fire when the *thread* ends that started the process.
     """
 
     _PROGRAM = (
@@ -41,7 +41,7 @@ class Keeper:
         )
 
     def dismiss(self) -> None:
-        """The process kept has ended and was waited for: nothing is left to do."""
+        """Forget the process: it has ended and was waited for."""
         try:
             self._process.communicate(b".", timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:

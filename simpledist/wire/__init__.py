@@ -1,6 +1,6 @@
 """Bytes that travel: a call and its outcome, each in an envelope that is verified before anything in it is decoded.
 
-`envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what lies in it, for
+`envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what it holds, for
 the children of a worker and the client; `raised` does that for exceptions (`chain`: with what led to them); `running`
 takes one call from arguments to outcome (`limits`: what is the machine's fault; `returning`: what would not come back).
 Knows no Redis and no process.

@@ -1,4 +1,4 @@
-"""What lies in an envelope: arguments, values and exceptions, as bytes and back.
+"""What an envelope holds: arguments, values and exceptions, as bytes and back.
 
 The children of a worker decode calls and encode outcomes; the client decodes outcomes. Whatever comes here has been
 verified (envelope.py).
@@ -33,7 +33,7 @@ class Raised:
 
 
 def decode_arguments(codec: str, body: Data | memoryview) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments of a verified call. Raises Undecodable."""
+    """Return the arguments of a verified call. Raises Undecodable."""
     decoded = serializers.loads(codec, body)
     try:
         args, kwargs = (decoded["args"], decoded["kwargs"]) if codec == "json" else decoded
@@ -45,14 +45,14 @@ def decode_arguments(codec: str, body: Data | memoryview) -> tuple[tuple[Any, ..
 
 
 def encode_value(codec: str, value: Any) -> Data:
-    """What the function returned; nothing else happens to it before it has left. Raises Unserialisable."""
+    """Encode what the function returned; nothing may change it until it has left. Raises Unserialisable."""
     if isinstance(value, BaseException) and codec == "pickle":
         value = Returned(value)
     return serializers.dump(codec, value, lend=True)
 
 
 def decode_outcome(outcome: OpenOutcome) -> Value | Raised:
-    """The outcome of a verified envelope. Raises Undecodable."""
+    """Return the outcome in a verified envelope. Raises Undecodable."""
     if outcome.kind == "chunk":
         raise Undecodable("a chunk's outcome where a single one is due")
     if outcome.kind == "error":

@@ -19,7 +19,7 @@ _FIELDS = (MemberDescriptorType, GetSetDescriptorType)
 
 
 class Facts(NamedTuple):
-    """What is known of one exception beside itself; numbers are places in the list."""
+    """What is known of one exception apart from itself; numbers are positions in the list."""
 
     cause: int
     context: int
@@ -102,7 +102,7 @@ def _set(error: BaseException, name: str, value: Any) -> None:
 
 
 def _linked(error: BaseException) -> Iterable[BaseException]:
-    """The exceptions that this one names: around it, in it (a group), and among its arguments and attributes."""
+    """Return the exceptions that this one names: its cause and context, its group, its arguments and attributes."""
     for one in (error.__cause__, error.__context__):
         if one is not None:
             yield one

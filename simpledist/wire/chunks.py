@@ -24,7 +24,7 @@ _LENGTH = struct.Struct(">I")
 _PART = struct.Struct(">IBIQ")  # number, length of its kind, run time in microseconds, length of its body
 _VALUE = b"value"
 _UNCHANGING = frozenset((int, float, bool, type(None), str, bytes))
-_TOGETHER = b"\x80"  # a pickle begins so; as the first byte of a length it would stand for 2 GB
+_TOGETHER = b"\x80"  # a pickle begins so; as the first byte of a length it would mean 2 GB
 _MOST_US = 2**32 - 1  # 71 minutes: a part that took longer says so
 
 Part = Value | Raised | str  # a str: what kept the call from an outcome, a word of job.Why or `SLOW`
@@ -32,10 +32,10 @@ SLOW = "slow"  # this call runs, and what stands behind it goes back
 
 
 def encode_calls(codec: str, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = ()) -> bytes:
-    """The body of a chunk. Raises Unserialisable.
+    """Encode the body of a chunk. Raises Unserialisable.
 
     `sent`: the arguments of each call as they were encoded when they came, or None. What cannot change may be encoded
-    together: nobody sees what another call did to it.
+    together: no call sees what another one did to it.
     """
     if codec == "pickle" and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
         return serializers.dumps(codec, list(calls))
@@ -44,7 +44,7 @@ def encode_calls(codec: str, calls: Sequence[tuple[Any, ...]], sent: Sequence[Da
 
 
 def join_calls(calls: Sequence[bytes]) -> bytes:
-    """The body of a chunk: encoded arguments, each behind its length."""
+    """Return the body of a chunk: encoded arguments, each after its length."""
     return b"".join(piece for call in calls for piece in (_LENGTH.pack(len(call)), call))
 
 
@@ -57,7 +57,7 @@ def python_of_calls(codec: str, body: bytes) -> str:
 
 
 def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | tuple[Any, ...]]:
-    """The calls in the body of a verified chunk: encoded arguments, or arguments. Raises Undecodable."""
+    """Return the calls in the body of a verified chunk: encoded arguments, or arguments. Raises Undecodable."""
     view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
     if codec == "pickle" and bytes(view[:1]) == _TOGETHER:
         return _checked(serializers.loads(codec, view))
@@ -80,7 +80,7 @@ def _checked(calls: Any) -> list[tuple[Any, ...]]:
 
 
 def encode_part(number: int, kind: str, body: Data | memoryview, run_us: int = 0) -> bytes:
-    """What became of the call with this number; `kind` as of `run_call`."""
+    """Encode the outcome of the call with this number; `kind` as of `run_call`."""
     head = _PART.pack(number, len(kind), run_us if run_us < _MOST_US else _MOST_US, len(body))
     return head + (_VALUE if kind == "value" else kind.encode()) + bytes(body)
 
@@ -111,7 +111,7 @@ def row_from(body: bytes, first: int) -> Row:
 
 
 def decode_parts(outcome: OpenOutcome) -> dict[int, Part]:
-    """What became of the calls of a chunk, as far as the verified outcome tells. Raises Undecodable."""
+    """Return the outcomes that a chunk's verified outcome holds. Raises Undecodable."""
     if outcome.kind != "chunk":
         raise Undecodable("a single outcome where a chunk's is due")
     parts: dict[int, Part] = {}

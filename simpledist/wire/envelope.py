@@ -9,7 +9,7 @@ that of another call, not even of an equal one made earlier, while every attempt
 interchangeable one. Where calls are joined or cached (kind 2) the digest is the content address, that of function,
 code and canonical arguments: every call like it may have the result, and the time at which it was made says whether it
 is fresh enough. The client compares both with what it made itself, with or without a key. What callers hold as a digest
-ends with the call's codec, so that nobody can answer a client that speaks JSON with a pickle. Times are those of Redis'
+ends with the call's codec, so that no one can answer a client that speaks JSON with a pickle. Times are those of Redis'
 clock (clock.py). Bodies are opaque here, but for that of a new call. docs/protocol.md lists the fields.
 """
 
@@ -72,7 +72,7 @@ class OpenOutcome(NamedTuple):
 def encode_arguments(
     codec: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, lend: bool = False
 ) -> Data:
-    """The body of a call. Raises Unserialisable.
+    """Encode the body of a call. Raises Unserialisable.
 
     `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
     """
@@ -94,7 +94,7 @@ def seal_call(
     chunk: bool = False,
     python: str = "",
 ) -> SealedCall:
-    """A call's envelope; `fingerprint` is that of the client's function, told in brief: every queued call holds it.
+    """Seal a call. `fingerprint` is that of the client's function, shortened, because every queued call holds it.
 
     `nonce`: the call's own, the same each time that it is sealed. `sealed_at_ms`: by Redis' clock. `address`: the
     content address of a call whose outcome may be that of another call like it; takes the place of nonce and digest.
@@ -128,7 +128,7 @@ def open_call(function: str, data: Data, keyring: Keyring, now_ms: int) -> OpenC
 def seal_outcome(
     function: str, codec: str, kind: Kind, body: Data | memoryview, digest: bytes, keyring: Keyring, made_at_ms: int
 ) -> Data:
-    """The envelope of an outcome of the call with this digest, made at this time of Redis' clock."""
+    """Seal an outcome of the call with this digest, made at this time of Redis' clock."""
     mark = digest[:_DIGEST_BYTES]
     return _seal(_RESULT, function, codec, _KINDS.index(kind), mark, made_at_ms, b"", body, keyring)
 
@@ -151,7 +151,7 @@ def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring, not
 
 
 def codec_id(codec: str) -> bytes:
-    """The byte that stands for a codec."""
+    """Return the byte that means a codec."""
     return _CODEC_IDS[codec]
 
 

@@ -41,7 +41,7 @@ def _text(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Every exception that led to this one, and those in a group."""
+    """Yield every exception that led to this one, and those in a group."""
     waiting: list[BaseException | None] = [error]
     seen: set[int] = set()
     while waiting and len(seen) < _MOST_EXCEPTIONS:

@@ -27,7 +27,7 @@ _LENGTH = struct.Struct(">I")
 
 
 def encode_error(codec: str, error: BaseException, frames_of_ours: int = 0) -> tuple[bytes, str]:
-    """What the function raised, with its traceback, and one line of it for people.
+    """Encode what the function raised, with its traceback; return it with one line for people.
 
     Raises Unserialisable for an exception that would not come back as the one that it is.
     """
@@ -42,7 +42,7 @@ def encode_error(codec: str, error: BaseException, frames_of_ours: int = 0) -> t
 
 
 def place_and_trace(error: BaseException, frames_of_ours: int = 0) -> str:
-    """Where it was raised, `file:line in function`, and on the lines below the end of its traceback: for people."""
+    """Return where it was raised, `file:line in function`, and below it the end of its traceback, for people."""
     text = _traceback_text(error, frames_of_ours)
     trace, place = error.__traceback__, ""
     while trace is not None:
@@ -111,7 +111,7 @@ def _sorted(fields: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _same(left: Any, right: Any, depth: int) -> bool:
-    """Whether two arguments are equal, as far as that can be told without running code of theirs."""
+    """Return whether two arguments are equal, as far as can be seen without running their own code."""
     kind = cast("type[object]", type(left))
     if kind is not type(right):
         return False

@@ -25,7 +25,7 @@ _proved: set[type] = set(_PLAIN)
 
 
 def comes_back(codec: str, value: Any, encoded: Data) -> bool:
-    """Return whether `encoded` stands for a value of the same type, as far as a look at its surface can tell."""
+    """Return whether `encoded` holds a value of the same type, as far as a look at its surface can tell."""
     if codec != "pickle" or type(value) in _PLAIN:
         return True
     if len(encoded) > BIG_BYTES or not isinstance(encoded, bytes):

@@ -46,7 +46,7 @@ def run_call(
 ) -> tuple[str, Data, str]:
     """Return, of encoded arguments or of arguments: (kind, encoded outcome, what to tell people).
 
-    `kind` is "value", "error", or a word of job.Why. People are told a line; of an error also its place and traceback,
+    `kind` is "value", "error", or a word of job.Why. People read one line; of an error also its place and traceback,
     on lines below. `original`: raise ForkedCopy where the function raises in its copies. KeyboardInterrupt of the
     function passes through: who was interrupted, the function or its process, is known to the caller.
     """

@@ -1,6 +1,6 @@
 """Objects to bytes and back: `pickle` (by value, with cloudpickle, where pickle cannot) and `json`.
 
-Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. Whoever calls `loads` has
+Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. The caller of `loads` has
 verified the bytes first (wire/envelope.py) or made them itself. Whatever goes wrong, in code of ours or of the values,
 is Unserialisable or Undecodable, a KeyboardInterrupt or SystemExit too, unless a signal brought it.
 """
@@ -33,7 +33,7 @@ _PLAIN = b"\x80"  # a pickle begins so
 # In front of what is not a plain pickle. First, where it went by value, one of:
 _VALUES = b"v"  # cloudpickle made it, and there is no code in it
 _CODE = b"c"  # the same with code in it; the Python that made it, two bytes: no other minor can run that
-# Then, where big buffers lie beside the pickle: how many, the length of each and whether it is read-only, then the
+# Then, where big buffers stand outside the pickle: how many, the length of each and whether it is read-only, then the
 # pickle's length, the pickle, and the buffers.
 _BUFFERS = b"b"
 _PYTHON = bytes(sys.version_info[:2])
@@ -70,7 +70,7 @@ def dump(codec: str, value: Any, *, lend: bool = False) -> Data:
 
 
 def loads(codec: str, data: Data | memoryview) -> Any:
-    """The object that `data` stands for; Undecodable, with the reason, where it cannot be made here. Uses up Pieces."""
+    """Decode an object; raise Undecodable, with the reason, if it cannot be decoded here. Uses up Pieces."""
     try:
         if codec == "pickle":
             return _from_pieces(data) if isinstance(data, Pieces) else _from_pickle(data)
@@ -159,7 +159,7 @@ def goes_by_value(module: str) -> bool:
 
 
 def _is_small(value: Any, depth: int = 3) -> bool:
-    """Whether a look at the surface shows that a value holds nothing big: a pickler of its own takes 5 us to make."""
+    """Return whether a value is seen to hold nothing big, at its surface: creating a pickler takes 5 us."""
     kind = cast("type[object]", type(value))
     if kind in _NUMBERS:
         return True
@@ -179,7 +179,7 @@ def _is_small(value: Any, depth: int = 3) -> bool:
 
 
 def _pickled(make: Callable[..., Any], value: Any) -> tuple[Any, list[Part], list[memoryview]]:
-    """Return the pickler, its pickle in pieces, and the big buffers that lie beside it.
+    """Return the pickler, its pickle in pieces, and the big buffers outside it.
 
     All that is big is still the value's own memory. A pickler that writes to a file hands over big bytes as they are.
     """
@@ -250,7 +250,7 @@ def _cut(data: Data | memoryview, start: int, stop: int) -> bytes:
 
 
 def _from_pieces(data: Pieces) -> Any:
-    """What the pieces stand for; each goes once it is read, so that it never lies whole beside what is made of it."""
+    """Decode pieces; each is freed once it is read, so that they never take the memory of the object once more."""
     begin = _head(data)
     beside = _cut(data, begin, begin + 1) == _BUFFERS
     reader = Reader(data)

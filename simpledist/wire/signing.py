@@ -1,4 +1,4 @@
-"""Keys and message authentication codes: keyed blake2b over bytes that nobody has decoded yet.
+"""Keys and message authentication codes: keyed blake2b over bytes that are not decoded yet.
 
 Owns the format of secret files. Each code covers the namespace of its process, so that what one cluster signed is
 nothing to another one with the same key. Knows nothing of envelopes (wire/envelope.py), which say what else is signed.
@@ -24,7 +24,7 @@ _SECRET = re.compile(r"[0-9a-fA-F]{64,128}")
 
 
 def new_secret() -> str:
-    """A fresh secret: 32 random bytes as 64 hex digits."""
+    """Return a new secret: 32 random bytes as 64 hex digits."""
     return secrets.token_hex(32)
 
 
@@ -44,7 +44,7 @@ class Keyring:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of all keys, in hex; the first one's signs."""
+        """Return the ids of all keys, in hex; the first key signs."""
         return tuple(id.hex() for id in self._keys)
 
     def __repr__(self) -> str:
@@ -52,7 +52,7 @@ class Keyring:
 
     @classmethod
     def from_file(cls, path: str, namespace: str = DEFAULT_NAMESPACE) -> Keyring:
-        """The keys of a secret file: a line each, of 64 to 128 hex digits; to rotate, put the new one first.
+        """Read the keys of a secret file: one a line, 64 to 128 hex digits; to rotate, put the new one first.
 
         Raises ConfigurationError where the file cannot be read, is not safe from others, or holds anything else.
         """
@@ -77,7 +77,7 @@ class Keyring:
         return cls((bytes.fromhex(line) for line in lines), namespace)
 
     def mac(self, person: bytes, key_id: bytes, *parts: bytes | memoryview) -> bytes:
-        """The code over namespace and `parts` by the key named; `person` keeps calls and results apart.
+        """Return the code over namespace and `parts` by the key named; `person` keeps calls and results apart.
 
         Raises WrongKey.
         """
