@@ -24,7 +24,7 @@ class Original:
         os.register_at_fork(after_in_child=self._now_a_copy)
 
     def is_copied(self) -> bool:
-        """Return whether this process is a copy, whoever forked it: asks the system."""
+        """Return whether this process is a copy, forked by Python or not: asks the system."""
         return self.copied or os.getpid() != self._pid
 
     def _now_a_copy(self) -> None:

@@ -1,6 +1,6 @@
 """Where a call is cheaper: what a client knows of a function's times, and the decision of `policy="auto"`.
 
-Pure: times come in as arguments. Nothing is tried here that was not seen to be short elsewhere: a function that takes
+Pure: times come in as arguments. A function runs here as a trial only if its calls were short elsewhere: one that takes
 an hour is not run in its caller's process to find out.
 """
 

@@ -138,7 +138,7 @@ def _same(left: Any, right: Any, depth: int) -> bool:
 def _to_pickle(error: BaseException, text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
     found, facts = chain.taken_from(error)
-    # Beside the pickle, not in it: a traceback that mentions __main__ is no reason for cloudpickle.
+    # Outside the pickle, not in it: a traceback that mentions __main__ is no reason for cloudpickle.
     pickled = serializers.dumps("pickle", (found, [tuple(one) for one in facts]))
     body = b"".join((_LENGTH.pack(len(data)), data, pickled))
     _check_return(error, _from_pickle(body)[0])

@@ -159,7 +159,7 @@ def goes_by_value(module: str) -> bool:
 
 
 def _is_small(value: Any, depth: int = 3) -> bool:
-    """Return whether a value is seen to hold nothing big, at its surface: creating a pickler takes 5 us."""
+    """Return whether the surface of a value shows that it holds nothing big: creating a pickler takes 5 us."""
     kind = cast("type[object]", type(value))
     if kind in _NUMBERS:
         return True

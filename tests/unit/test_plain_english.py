@@ -1,0 +1,108 @@
+"""Comments, docstrings and pages keep to common words, and a function's docstring begins with a verb."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A word that a reader has to decode -> a common one.
+WORDS = {
+    "mend": "repair",
+    "mends": "repairs",
+    "mended": "repaired",
+    "mending": "repairing",
+    "whoever": "the process that, anyone who",
+    "whosoever": "anyone who",
+    "whosesoever": "anyone's",
+    "nobody": "no one, no process",
+    "of late": "lately, in the last minutes",
+    "anew": "again",
+    "beside": "next to, apart from",
+    "lend": "(say what is passed)",
+    "lends": "(say what is passed)",
+    "lent": "(say what is passed)",
+    "dear": "slow, expensive",
+    "dearer": "slower",
+    "in vain": "without success",
+    "stands for": "means",
+    "stand for": "mean",
+    "seen to": "handled",
+    "sees to": "handles",
+    "asks after": "asks about",
+    "told of": "informed about",
+    "whence": "from where",
+    "thereof": "of it",
+    "thereby": "by this",
+}
+# A function's docstring says what it does: it does not begin with what it is about.
+NOT_VERBS = re.compile(
+    "(the|an?|what|whether|one|how|its?|so|this|that|who|where|when|all|every|each|no|nothing|only|some|which|never|why"
+    "|two|from|at|for|on|until|if|more|there|everything|both)",
+    re.IGNORECASE,
+)
+# Rooms of the package whose text is plain; the others follow.
+ROOMS = ("config", "embedded", "wire")
+PAGES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
+    if path.name not in ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "protocol.md", "reliability.md")
+)
+# (file, word): where the word is right all the same.
+ALLOWED: set[tuple[str, str]] = set()
+
+
+def files() -> list[Path]:
+    """Return the modules that are held to it: the package's loose ones, and those of the rooms."""
+    package = ROOT / "simpledist"
+    return sorted([*package.glob("*.py"), *(path for room in ROOMS for path in (package / room).glob("*.py"))])
+
+
+def docstrings(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = ast.get_docstring(node)
+            if text:
+                yield node, text
+
+
+def odd_words(place: str, text: str) -> list[str]:
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    found = re.findall(rf"\b({'|'.join(map(re.escape, WORDS))})\b", prose, re.IGNORECASE)
+    return [f"{word}: {WORDS[word.lower()]}" for word in found if (place, word.lower()) not in ALLOWED]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_comments_and_docstrings_use_common_words(path: Path) -> None:
+    source = path.read_text("utf-8")
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    texts = [token.string for token in tokens if token.type == tokenize.COMMENT]
+    texts += [text for _, text in docstrings(ast.parse(source))]
+    place = path.relative_to(ROOT).as_posix()
+    assert [odd for text in texts for odd in odd_words(place, text)] == []
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_docstring_of_a_function_begins_with_a_verb(path: Path) -> None:
+    firsts = {
+        node.name: text.split()[0]
+        for node, text in docstrings(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    assert {name: first for name, first in firsts.items() if NOT_VERBS.fullmatch(first.strip(",.:;"))} == {}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_use_common_words(page: str) -> None:
+    assert odd_words(page, (ROOT / page).read_text("utf-8")) == []
+
+
+def test_an_odd_word_is_found() -> None:
+    assert odd_words("a.md", "Nobody mends it.") == ["Nobody: no one, no process", "mends: repairs"]
