@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from simpledist.code.fingerprint import brief, differs, fingerprint
+from tests.ids import steady
 
 SOURCE = """
 import functools, re
@@ -158,7 +159,7 @@ def _inner() -> Any:
         _inner(),
         functools.cache(len),
     ],
-    ids=repr,
+    ids=steady,
 )
 def test_what_cannot_be_told_has_none(function: Any) -> None:
     assert fingerprint(function) == ""

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.wire import serializers
+from tests.ids import steady
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())
 JSON = st.recursive(
@@ -108,7 +109,7 @@ OTHER_AFTERWARDS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("value", OTHER_AFTERWARDS, ids=repr)
+@pytest.mark.parametrize("value", OTHER_AFTERWARDS, ids=steady)
 def test_json_refuses_what_would_come_back_as_something_else(value: Any) -> None:
     with pytest.raises(Unserialisable, match="JSON"):
         serializers.dumps("json", value)

@@ -25,6 +25,7 @@ from simpledist import wire
 from simpledist.buffers import Data
 from simpledist.errors import BadEnvelope, RemoteTraceback, StaleOutcome, Undecodable, Unserialisable, WrongKey
 from simpledist.wire.signing import Keyring
+from tests.ids import steady
 
 KEY, OTHER, NONE = Keyring([b"1" * 32]), Keyring([b"2" * 32]), Keyring()
 KEYRINGS = pytest.mark.parametrize("keyring", [KEY, NONE], ids=["key", "no key"])
@@ -494,7 +495,7 @@ def test_json_calls_say_what_they_are_to_any_reader() -> None:
 @pytest.mark.parametrize(
     ("codec", "args"),
     [("json", ((1, 2),)), ("json", ({1: 2},)), ("json", (b"x",)), ("pickle", (threading.Lock(),)), ("yaml", (1,))],
-    ids=repr,
+    ids=steady,
 )
 def test_arguments_that_cannot_travel_are_unserialisable(codec: str, args: tuple[Any, ...]) -> None:
     with pytest.raises(Unserialisable):
@@ -659,7 +660,7 @@ def with_attribute(value: Any) -> BaseException:
         Plain(Trap(5, "why")),
         Plain([Rewriter("file")]),
     ],
-    ids=repr,
+    ids=steady,
 )
 def test_an_exception_that_would_come_back_as_another_does_not_travel(error: BaseException) -> None:
     with pytest.raises(Unserialisable):
@@ -739,7 +740,7 @@ def test_notes_travel(codec: str) -> None:
     assert back.__notes__ == ["first", "second\nline"]
 
 
-@pytest.mark.parametrize("notes", [5, "text", [1, 2], None, [Opaque()]], ids=repr)
+@pytest.mark.parametrize("notes", [5, "text", [1, 2], None, [Opaque()]], ids=steady)
 def test_strange_notes_harm_nobody(notes: Any) -> None:
     error: Any = ValueError("x")
     error.__notes__ = notes
@@ -869,7 +870,7 @@ class Impostor(Exception):
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "why"),
         with_attribute(1),
     ],
-    ids=repr,
+    ids=steady,
 )
 def test_json_refuses_exceptions_that_it_would_change(error: BaseException) -> None:
     with pytest.raises(Unserialisable):
