@@ -35,6 +35,7 @@ class Timings:
     forget_worker_seconds: float = 600.0  # a dead worker's row stays on the page for so long
     pass_seconds: float = 1.0  # a worker passes over the lane of a job that it refused for so long
     block_seconds: float = 5.0  # one slice of an idle worker's BLPOP
+    lanes_seconds: float = 60.0  # a worker beside the plain lane asks so often whether that has become free
     claim_more_seconds: float = 0.1  # fairness: take the same function's next job for so long
 
 
@@ -105,7 +106,6 @@ SWEEP_SECONDS = 0.25  # between two looks for what is left
 RESTART_SECONDS_MOST = 30.0  # the longest pause before a place of a worker gets its next child
 STEADY_SECONDS = 10.0  # a child that has lived so long was of use, also where no job came
 PROOF_SECONDS = 1.0  # after children that ended at once, the next one must live so long before it gets a job
-UNDELIVERED = "never gets through to Redis"  # a worker's trouble is its commands, not its children
 STUCK_STARTS = 2  # a place with so many children in a row that ended at once cannot have one, for the time being
 BEGIN_SECONDS = 5.0  # a worker without a child for so long says so
 START_SECONDS = 30.0  # a child that has not begun after so long (or ten times its template's import) is replaced

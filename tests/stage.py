@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from simpledist.broker import Broker, Keys, Link
 from simpledist.broker.records import Ended
+from simpledist.broker.worker_stats import WorkerStats
 from simpledist.embedded import EmbeddedRedis
 from simpledist.monitor import Monitor
 
@@ -43,7 +44,7 @@ class Stage:
             "started": 1,
             "connection": self.link.identity,
         }
-        self.broker.beat(id, self.link.identity, [], row, names, slots=slots, vitals="1 2048 7")
+        self.broker.beat(id, self.link.identity, [], row, names, slots=slots, stats=WorkerStats(1, 2048 * 1024, 7).text)
 
     def submit(self, number: int = 1, function: str = "fib") -> list[str]:
         ids = [f"c1-{self.ids + i}" for i in range(number)]

@@ -73,9 +73,9 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     by_id = {one.id: one for one in now.workers}
     for row in answer["workers"]:
         worker = by_id[row["id"]]
-        row |= {"health": worker.health, "draining": worker.draining, "memory_bytes": worker.memory_bytes}
+        row |= {"health": worker.health, "draining": worker.draining, "memory_bytes": worker.stats.memory_bytes}
         row |= {"trouble": worker.trouble}
-        row |= {"jobs_done": worker.jobs_done, "python": worker.python}
+        row |= {"jobs_done": worker.stats.jobs_done, "python": worker.python}
     answer["time"] = now.time
     answer["running"] = [asdict(one) for one in now.running]
     return answer

@@ -219,15 +219,15 @@ class Broker:
         *,
         traits: Traits = ANY_WORKER,
         slots: int = 0,
-        vitals: str = "",
+        stats: str = "",
     ) -> Beaten:
         """Say that the worker lives and what it holds; with `row` it registers, and offers `functions` by its `traits`.
 
-        `functions` may have a digest of each one's code; offered without one it goes by name. `slots` and `vitals` are
-        for people: how many it has; slots at work, resident KB, jobs done; empty: as it was.
+        `functions` may have a digest of each one's code; offered without one it goes by name. `slots` and `stats` are
+        for people: how many it has; the text of WorkerStats, empty: as it was.
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
-        arguments: list[Argument] = [worker, connection, slots, vitals, text, len(held), *(one.field for one in held)]
+        arguments: list[Argument] = [worker, connection, slots, stats, text, len(held), *(one.field for one in held)]
         if text:
             digests = functions if isinstance(functions, Mapping) else dict.fromkeys(functions, "")
             arguments += (traits.text, traits.lifetime_ms, len(digests), *_flat(list(digests.items())))

@@ -1,7 +1,7 @@
 """The standard streams and signals that a command starts with, put in order before anything is written or awaited.
 
-A shell may start a command with any of the three streams closed, on an old terminal, or with SIGTERM blocked. Knows
-nothing of commands. Called by `run` in options.py.
+A shell may start a command with any of the three streams closed, on an old terminal, or with signals blocked or
+ignored. Knows nothing of commands. Called by `run` in options.py.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ STANDARD = ("stdin", "stdout", "stderr")
 
 
 def put_in_order() -> None:
-    """Open what is closed, make every character printable, and let the signals through that end a command."""
+    """Open what is closed, make every character printable, and take signals as a process usually does."""
     _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal of another encoding shows \\xe9 for what it has no character for.
             stream.reconfigure(errors="backslashreplace")
     if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+        # A worker's template and children inherit both: no signal is blocked, and they hear of each child that ends.
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
 def give_up_output() -> None:

@@ -14,7 +14,6 @@ from simpledist.cli.options import Seconds, common_options, run
 from simpledist.config import Config
 from simpledist.config.arguments import MOST_SECONDS
 from simpledist.wire.signing import Keyring
-from simpledist.worker import inherited
 from simpledist.worker.cpus import cpus
 
 SLOTS_MOST = 4096  # each is a process
@@ -67,7 +66,6 @@ def worker(
     Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
     waits for a Redis that is away.
     """
-    inherited.let_children_be_reaped()
     if any_function:
         targets = (*targets, shipped.TARGET)
     if not targets:

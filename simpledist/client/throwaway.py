@@ -26,6 +26,7 @@ from simpledist.buffers import Data
 from simpledist.client.snapshot import Sent
 from simpledist.config import NESTED_VARIABLE
 from simpledist.errors import FunctionCrashed, Undecodable, Unserialisable
+from simpledist.exit_status import in_words
 from simpledist.wire import serializers
 
 # What the child writes: a byte when it has loaded the call, one when the function has come to its end, then its outcome
@@ -67,7 +68,7 @@ def run(
         status, answer = _forked(local, args, kwargs)
     if answer in (b"", _LOADED):
         raise FunctionCrashed(
-            f"{function} kills its process: workers' children, and here a throw-away child ({_told(status or 0)})"
+            f"{function} kills its process: workers' children, and here a throw-away child ({in_words(status or 0)})"
         )
     kind, body = answer[2:3], answer[3:]
     if kind not in (_VALUE, _ERROR):
@@ -214,15 +215,6 @@ def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...],
     except BaseException:  # noqa: BLE001 - code of the value, which may raise anything
         kind, body = _UNSENDABLE, b""
     _tell(answers, kind + bytes(body))
-
-
-def _told(status: int) -> str:
-    if status < 0:
-        try:
-            return f"killed by {signal.Signals(-status).name}"
-        except ValueError:
-            return f"killed by signal {-status}"
-    return f"exit status {status}"
 
 
 def main() -> None:

@@ -73,8 +73,8 @@ class Reader:
         self._demand_primary(facts_of(replication))
         self.evicts = printable(evicts(memory))
         self.now = int(clock[0]) + int(clock[1]) / 1e6
-        rows, beats, vitals = (pairs(one) for one in workers)
-        self.workers = Workers(rows, dict(beats), dict(vitals))
+        rows, beats, stats = (pairs(one) for one in workers)
+        self.workers = Workers(rows, dict(beats), dict(stats))
         scores = dict(pairs(active))
         scores.update({name: "" for one in names or () if (name := decoded(one)) not in scores})
         self.changed = {name: _micros(score) for name, score in scores.items()}

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 
 from simpledist import policy
+from simpledist.broker.worker_stats import WorkerStats
 from simpledist.monitor.measures import Tally
 from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, Refusal, RunningJob, Snapshot, WorkerState
 
@@ -100,7 +101,7 @@ def assembled(
     busy = Counter(one.worker for one in running)
     states = [
         worker_state(
-            id, row, workers.beats.get(id), workers.vitals.get(id), now, busy=busy[printable(id)], exact=complete
+            id, row, workers.beats.get(id), workers.stats.get(id), now, busy=busy[printable(id)], exact=complete
         )
         for id, row in workers.rows
     ]
@@ -120,11 +121,11 @@ def assembled(
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What Redis says of all workers: rows as they registered, last beats, vitals."""
+    """What Redis says of all workers: rows as they registered, last heartbeats, what those said for people."""
 
     rows: Sequence[tuple[str, str]]
     beats: Mapping[str, str]
-    vitals: Mapping[str, str]
+    stats: Mapping[str, str]
 
 
 def function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
@@ -176,6 +177,7 @@ class _Row:
     started_ms: int | None
     simpledist: str
     trouble: str
+    trouble_kind: str
     generators: tuple[str, ...]
     mismatched: tuple[tuple[str, int], ...]
     protocol: int | None
@@ -204,6 +206,7 @@ def _row(text: str) -> _Row:
         started_ms=integer(facts.get("started")),
         simpledist=printable(facts.get("simpledist")),
         trouble=printable(facts.get("trouble")),
+        trouble_kind=printable(facts.get("trouble_kind")),
         generators=_names(facts.get("generators")),
         mismatched=_mismatched(facts.get("mismatched")),
         protocol=integer(facts.get("protocol")),
@@ -238,15 +241,15 @@ def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
 
 
 def worker_state(
-    id: str, row: str, beat_ms: str | None, vitals: str | None, now: float, *, busy: int, exact: bool
+    id: str, row: str, beat_ms: str | None, stats_text: str | None, now: float, *, busy: int, exact: bool
 ) -> WorkerState:
-    """A worker from its row, last heartbeat and vitals, whatever stands in them.
+    """Return a worker from its row, last heartbeat and stats, whatever stands in them.
 
     `busy` counts its running jobs; where not all are known (`exact` is False), its own word counts if it is higher.
     """
     known = _row(row)
     beat = known.last_beat_ms if beat_ms is None else integer(beat_ms)
-    at_work, kilobytes, done = (*(integer(word) for word in (vitals or "").split(" ")), None, None, None)[:3]
+    stats = WorkerStats.read(stats_text)
     age = None if beat is None else round(max(0.0, now - beat / 1000), 3)
     health = policy.worker_health(math.inf if age is None else age, dead=known.dead)
     return WorkerState(
@@ -255,17 +258,17 @@ def worker_state(
         host=known.host,
         pid=known.pid,
         slots=known.slots,
-        busy=busy if exact else max(busy, at_work or 0),
+        busy=busy if exact else max(busy, stats.at_work or 0),
         beat_age_seconds=age,
         health=health,
         draining=health in LIVE and (known.draining or not (known.functions or known.withdrawn or known.trouble)),
         functions=known.functions,
         python=known.python,
         started_seconds=None if known.started_ms is None else max(0.0, now - known.started_ms / 1000),
-        memory_bytes=None if kilobytes is None else kilobytes * 1024,
-        jobs_done=done,
+        stats=stats,
         simpledist=known.simpledist,
         trouble=known.trouble,
+        trouble_kind=known.trouble_kind,
         generators=known.generators,
         mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
         protocol=known.protocol,

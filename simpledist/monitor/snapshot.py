@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist import policy
+from simpledist.broker.worker_stats import WorkerStats
 from simpledist.monitor.measures import Histogram, Tally
 
 SCHEMA = 1
@@ -117,8 +117,8 @@ class WorkerState:
     mismatched: tuple[str, ...] = ()  # functions of which a client came with other code, of late
     generators: tuple[str, ...] = ()  # random generators in modules, of which each child has a copy
     trouble: str = ""  # why its children cannot start, or its outcomes do not get through
-    memory_bytes: int | None = None  # parent and children, resident
-    jobs_done: int | None = None  # since it started
+    trouble_kind: str = ""  # "children" or "commands": which of them
+    stats: WorkerStats = field(default_factory=WorkerStats)  # what its last heartbeats said
     protocol: int | None = None  # that it speaks
     speaks_ours: bool = True  # whether it can meet clients of this version in a job
     keys: tuple[str, ...] = ()  # the ids of its keys
@@ -143,7 +143,7 @@ class WorkerState:
     @property
     def undelivered(self) -> bool:
         """Whether its trouble is a command that does not get through to Redis, not a child that cannot start."""
-        return policy.UNDELIVERED in self.trouble
+        return self.trouble_kind == "commands"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,119 +1,21 @@
-"""Frames between a worker's parent and one child: a fixed head, two short texts and a body of bytes.
+"""The connection between a worker's parent and one child, over which frames travel (frames.py).
 
-One job, answer or word is one frame; many travel in one system call. The parent's side never blocks (it has other
-children to look after), the child's side may. Bodies are opaque, and a big one is received in place.
+Many frames travel in one system call. The parent's side never blocks (it has other children to look after), the child's
+side may.
 """
 
 from __future__ import annotations
 
 import select
 import socket
-import struct
 import time
 from collections import deque
-from typing import NamedTuple
 
-from simpledist.buffers import BIG_BYTES, Data, Filling, Part, parts_of
+from simpledist.buffers import BIG_BYTES
+from simpledist.worker.frames import Answer, Inbox, Order, answer_head, joined, order_head
 
-READY = b"r"  # child: it has begun
-UNABLE = b"u"  # child: it cannot begin, and ends; first says why
-JOB = b"j"  # parent: run this behind what you have; first and second are the job's id and function, code the codec
-CHUNK = b"k"  # the same, with many calls in its body
-RECALL = b"x"  # parent: this job (of a chunk: from this part on) and what is behind it goes back, if it has not begun
-ANSWER = b"a"  # child: how a job ended; number is microseconds, first a line for people, second the kind
-PARTS = b"p"  # child: how some calls of a chunk ended, from `part` on; the job's ANSWER comes behind the last of them
-
-_HEAD = struct.Struct(">ccIIQIHQ")
 _MOMENT_MS = 1
 _BUSY_SECONDS = 0.02  # so long the parent is there for one child's big body alone
-_READ_BYTES = 1 << 16
-
-
-class Frame(NamedTuple):
-    """`job` counts those of a child, `part` the calls of a chunk; `number` is microseconds or a count."""
-
-    kind: bytes
-    code: bytes = b"-"
-    job: int = 0
-    part: int = 0
-    number: int = 0
-    first: str = ""
-    second: str = ""
-    body: Data | memoryview = b""
-
-    def head(self) -> bytes:
-        """What goes before the body."""
-        first, second = self.first.encode("utf-8", "replace"), self.second.encode()
-        head = _HEAD.pack(
-            self.kind, self.code, self.job, self.part, self.number, len(first), len(second), len(self.body)
-        )
-        return head + first + second
-
-
-class _Inbox:
-    """Whole frames out of a stream of bytes."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._room = memoryview(bytearray(_READ_BYTES))
-        self._bytes = bytearray()
-        self._arriving: tuple[Frame, Filling] | None = None  # a frame with a big body
-        self._whole: list[Frame] = []
-        self.emptied = False
-
-    def receive(self, flags: int = 0) -> bool:
-        """One read from the socket; False at its end. `emptied`: it has given all that it had."""
-        if self._arriving is not None:
-            frame, filling = self._arriving
-            self.emptied = False
-            count = self._sock.recv_into(filling.rest(), 0, flags)
-            filling.filled(count)
-            if filling.full:
-                self._arriving = None
-                self._whole.append(frame._replace(body=filling.pieces()))
-            return count > 0
-        count = self._sock.recv_into(self._room, 0, flags)
-        self.emptied = 0 < count < _READ_BYTES
-        self._bytes += self._room[:count]
-        self._cut()
-        return count > 0
-
-    @property
-    def arriving(self) -> bool:
-        """Whether a big body is half there."""
-        return self._arriving is not None
-
-    def frames(self) -> list[Frame]:
-        """Every frame that has become whole since the last time."""
-        whole, self._whole = self._whole, []
-        return whole
-
-    def _cut(self) -> None:
-        """Take whole frames, and the beginning of one with a big body, out of what has arrived."""
-        at = 0
-        with memoryview(self._bytes) as view:
-            while self._arriving is None and len(view) - at >= _HEAD.size:
-                kind, code, job, part, number, length1, length2, length = _HEAD.unpack_from(view, at)
-                first = at + _HEAD.size
-                second = first + length1
-                body = second + length2
-                end = body + length
-                big = length > BIG_BYTES
-                if len(view) < (body if big else end):
-                    break
-                texts = str(view[first:second], "utf-8"), str(view[second:body], "utf-8")
-                frame = Frame(kind, code, job, part, number, *texts, b"" if big else bytes(view[body:end]))
-                if big:
-                    filling = Filling(length)
-                    end = body + filling.put(view[body:])
-                    if filling.full:
-                        frame = frame._replace(body=filling.pieces())
-                    else:
-                        self._arriving = frame, filling
-                if self._arriving is None:
-                    self._whole.append(frame)
-                at = end
-        del self._bytes[:at]
 
 
 class Channel:
@@ -123,7 +25,7 @@ class Channel:
         sock.setblocking(False)
         self._sock = sock
         self._out: deque[memoryview] = deque()
-        self._inbox = _Inbox(sock)
+        self._inbox = Inbox(sock, Answer, answer_head)
         self.closed = False
 
     def fileno(self) -> int:
@@ -133,12 +35,15 @@ class Channel:
     def wants_to_write(self) -> bool:
         return bool(self._out)
 
-    def send(self, frames: list[Frame]) -> None:
-        """Send frames in order, small ones together."""
-        self._out.extend(memoryview(piece) for piece in _joined(frames))
+    def send(self, orders: list[Order]) -> None:
+        """Send orders one behind the other, small ones together."""
+        self._out.extend(memoryview(piece) for piece in joined(orders))
         self.flush()
 
     def flush(self) -> None:
+        """Write what the socket takes."""
+        if not self._out:
+            return
         until = time.monotonic() + _BUSY_SECONDS
         try:
             while self._out:
@@ -156,7 +61,7 @@ class Channel:
             self._out.clear()  # the child is gone; the end of the channel says so
 
     def _goes_on(self, event: int, until: float) -> bool:
-        """In the middle of a big body: whether the child has done its part in a moment.
+        """Return whether the child does its part of a big body in a moment.
 
         To go back to the loop for each buffer that is full or empty would take longer than the bytes do.
         """
@@ -164,16 +69,17 @@ class Channel:
         poll.register(self._sock, event)
         return time.monotonic() < until and bool(poll.poll(_MOMENT_MS))
 
-    def receive(self) -> list[Frame]:
-        """Every whole frame that has arrived; `closed` is set at the end of the channel."""
-        found: list[Frame] = []
-        until = time.monotonic() + _BUSY_SECONDS
+    def receive(self) -> list[Answer]:
+        """Return every whole frame that has arrived; set `closed` at the end of the channel."""
+        found: list[Answer] = []
+        until = 0.0
         try:
             while True:
                 try:
                     if not self._inbox.receive():
                         break
                 except BlockingIOError:
+                    until = until or time.monotonic() + _BUSY_SECONDS
                     if not self._inbox.arriving or not self._goes_on(select.POLLIN, until):
                         return found
                 found += self._inbox.frames()
@@ -185,7 +91,7 @@ class Channel:
         return found
 
     def unread(self) -> bool:
-        """Whether something has come since it was read."""
+        """Return whether something has come since it was read."""
         if self.closed:
             return False
         poll = select.poll()
@@ -202,12 +108,12 @@ class ChildChannel:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._inbox = _Inbox(sock)
+        self._inbox = Inbox(sock, Order, order_head)
         self.ended = False
 
-    def read(self, *, wait: bool) -> list[Frame]:
-        """The frames that have come; with `wait` at least one, or none and `ended` is set."""
-        found: list[Frame] = []
+    def read(self, *, wait: bool) -> list[Order]:
+        """Return the frames that have come; with `wait` at least one, or none and set `ended`."""
+        found: list[Order] = []
         try:
             while wait and not found and not self.ended:
                 self.ended = not self._inbox.receive()
@@ -219,22 +125,7 @@ class ChildChannel:
             pass
         return found
 
-    def write(self, frame: Frame) -> None:
-        for piece in _joined([frame]):
+    def write(self, answer: Answer) -> None:
+        """Send an answer, and wait until the socket has taken it."""
+        for piece in joined([answer]):
             self._sock.sendall(piece)
-
-
-def _joined(frames: list[Frame]) -> list[Part]:
-    """The bytes of frames, in order: small ones together, big bodies as they are."""
-    joined: list[Part] = []
-    small: list[Part] = []
-    for frame in frames:
-        small.append(frame.head())
-        if len(frame.body) <= BIG_BYTES:
-            small += parts_of(frame.body)
-        else:
-            joined += (b"".join(small), *parts_of(frame.body))
-            small = []
-    if small:
-        joined.append(b"".join(small))
-    return joined

@@ -1,6 +1,6 @@
 """What a worker accepts and what it signs: each call is opened here, each outcome sealed here, and neither is decoded.
 
-Owns the keys and the times that go with both, which are those of Redis' clock. Used by jobs.py, in the loop's thread.
+Owns the keys and the times that go with both, which are those of Redis' clock. jobs.py opens, outcomes.py seals.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from simpledist import wire
 from simpledist.buffers import Data
 from simpledist.clock import ServerClock
 from simpledist.wire.signing import Keyring
-from simpledist.worker.children import Placed
+from simpledist.worker.slot import Placed
 
 
 class Envelopes:

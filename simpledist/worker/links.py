@@ -1,6 +1,6 @@
 """A worker's three connections: pop (BLPOP), command (the verbs), beat (by which Redis knows that it lives).
 
-Each is made anew by itself when it breaks, with a backoff that they share. Used by the loop's one thread.
+Each one is made anew when it breaks, with a backoff that they share. Used by the loop's one thread.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from simpledist.broker.records import Ended, Take
 from simpledist.clock import ServerClock
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.worker.beat_schedule import BeatSchedule
 
 log = logging.getLogger("simpledist.worker")
 
@@ -27,7 +28,7 @@ REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_FAILURES = 5.0, 3
 
 @dataclass(frozen=True, slots=True)
 class Pop:
-    """A pop over the queues that is to be had outstanding, ready to be sent."""
+    """A BLPOP, ready to be sent."""
 
     command: bytes
     seconds: float
@@ -40,9 +41,10 @@ class Pop:
 class Links:
     """The connections and what is outstanding on the pop one."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, schedule: BeatSchedule) -> None:
         self.keys = Keys(config.namespace)
         self.clock = ServerClock()  # read with each beat
+        self._schedule = schedule
         self._where = config.safe_url
         self.pop, command, beat = (
             Link(
@@ -62,9 +64,6 @@ class Links:
         self._retry_at = 0.0
         self._away_logged = self._refused_logged = self._refused_at = -1e9
         self.was_up = False
-        self.beats = 0  # that Redis has taken
-        self.beats_next = False  # whether the next one is due at once
-        self.pop_lost = False  # a pop's answer may have been lost: set here, cleared by who has seen to it
 
     @property
     def up(self) -> bool:
@@ -74,7 +73,7 @@ class Links:
         return self._retry_at
 
     def connect(self) -> bool:
-        """Make what is broken anew, if it is time; whether the beat connection is a new one.
+        """Make what is broken anew, if it is time; return whether the beat connection is a new one.
 
         Raises RedisRefused: somebody must act.
         """
@@ -86,8 +85,8 @@ class Links:
         try:
             for link in (self.beat.link, self.command.link, self.pop):
                 if not link.connected:
-                    if link is self.pop:
-                        self.pop_lost = self.pop_lost or self.popping is not None
+                    if link is self.pop and self.popping is not None:
+                        self._schedule.after_loss()
                         self.popping = None
                     link.connect()
             self._same_server()
@@ -97,9 +96,8 @@ class Links:
         return fresh_beat
 
     def served(self) -> None:
-        """A beat went through. That connections are made says less: a replica makes them and takes nothing."""
+        """Note that a heartbeat went through. That connections are made says less: a replica takes no writes."""
         back = self._failures > 1 or not self.was_up
-        self.beats += 1
         self._failures, self.was_up = 0, True  # first: another connection may be broken
         self._away_logged = -1e9
         if back:
@@ -117,18 +115,21 @@ class Links:
             )
 
     def beats_meanwhile(self, beat: Callable[[], None]) -> None:
-        """Have `beat` called while a command takes long, for its bytes move slowly."""
+        """Call `beat` while a command takes long because its bytes move slowly."""
         self.pop.meanwhile = self.command.link.meanwhile = beat
 
     def _same_server(self) -> None:
-        """After a failover one may still be with the old primary: who beats here and pops there serves nobody."""
+        """Raise RedisDown where a failover has left one connection with the old primary.
+
+        A worker that beats here and pops there serves nobody.
+        """
         links = (self.beat.link, self.command.link, self.pop)
         if len({link.run_id for link in links} - {""}) > 1:
             self.close()
             raise RedisDown("Redis has moved")
 
     def failed(self, error: RedisDown | RedisRefused) -> None:
-        """A connection broke, or is refused: the first retry is at once, the next ones are not."""
+        """Note that a connection broke, or is refused: the first retry is at once, the next ones are not."""
         now = time.monotonic()
         self._failures += 1
         if isinstance(error, RedisRefused):
@@ -148,6 +149,7 @@ class Links:
     # --- the pop connection --------------------------------------------------------------------------------------
 
     def start_pop(self, pop: Pop, kind: str) -> None:
+        """Send a pop, whose answer is then outstanding."""
         self.pop.send_packed(pop.command)
         self._is_outstanding(pop, kind)
 
@@ -156,7 +158,7 @@ class Links:
         self._pop_ends = time.monotonic() + pop.seconds + 1.0
 
     def complete_and_pop(self, worker: str, nonce: str, ended: Sequence[Ended], take: Take, pop: Pop) -> None:
-        """`complete` with a pop over the queues behind it, in one write: for a worker that is idle from now on.
+        """Send `complete` with a pop over the queues behind it, in one write: the worker is idle from now on.
 
         Raises RedisRefused where the verb was refused, for whatever reason; the pop is outstanding all the same.
         """
@@ -165,28 +167,28 @@ class Links:
         self._popper.complete(worker, nonce, ended, take, then=pop.command)
 
     def answered(self) -> bool:
-        """Whether the answer of the outstanding pop came with the reply before it, where no selector sees it."""
+        """Return whether the answer of the pop came with the reply before it, where no selector sees it."""
         if self._pop_looked_at or not self.pop.connected:
             return False
         self._pop_looked_at = True
         return self.popping is not None and self.pop.readable()
 
     def pop_answered(self) -> bool:
-        """Whether the answer of the outstanding pop is there."""
+        """Return whether the answer of the outstanding pop is there."""
         return self.popping is not None and self.pop.connected and self.pop.readable()
 
     def pop_ends(self) -> float:
-        """When an outstanding pop must have been answered."""
+        """Return when an outstanding pop must have been answered."""
         return self._pop_ends if self.popping and self.pop.connected else float("inf")
 
     def take_pop(self) -> tuple[str, bytes] | None:
-        """Read the answer of the outstanding pop: (key, element), or None."""
+        """Read the answer of the outstanding pop; return (key, element), or None."""
         answer = self.pop.receive()
         self.popping = None
         return None if answer is None else (answer[0].decode(), answer[1])
 
     def end_pop(self) -> tuple[str, bytes] | None:
-        """End the outstanding pop now, and give what it had taken after all.
+        """End the outstanding pop now, and return what it had taken after all.
 
         Never by closing the connection with a pop outstanding: what it took would be lost (kombu#1733).
         """

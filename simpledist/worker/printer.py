@@ -1,9 +1,9 @@
-"""The worker's stderr: one thread writes it, whoever has something to say.
+"""The worker's stderr: one thread writes everything to it, from the log, the template and the children.
 
-Reads the pipes of template and children (output.py), puts the job's id in front of each line, and writes them, and the
-worker's own log, without ever waiting for whoever reads: a full or closed stderr must not hold up jobs or beats. A
-reader that is slow slows down who prints; one that takes nothing for a second loses lines, and is told how much.
-Started by the command (cli/worker.py) before anything else; children.py asks it for pipes.
+Reads the pipes of template and children (output_pipe.py), and writes their lines and the worker's own log without
+waiting for whoever reads: a full or closed stderr must not hold up jobs or beats. A slow reader slows down whoever
+prints; one that takes nothing for a second loses lines, and is told how many bytes. Started by the command
+(cli/worker.py) before anything else; children.py and template_process.py ask it for pipes.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ import os
 import select
 import signal
 import socket
-import stat
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from types import TracebackType
 
+from simpledist.worker.nonblocking import NonblockingWriter
 from simpledist.worker.output import TOKEN_BYTES
+from simpledist.worker.output_pipe import OutputPipe
 
 _READ_BYTES = 1 << 16
-_LINE_BYTES = 1 << 16  # a longer line is cut
 _MOST_WAITING_BYTES = 1 << 18
 _STUCK_SECONDS = 1.0
 _AFTER_SECONDS = 2.0  # so long a pipe is read whose child has gone, if something still holds it
@@ -31,97 +30,13 @@ _LOOK_SECONDS = 0.2
 _CLOSE_SECONDS = 2.0
 
 
-def _nobody() -> str:
-    return ""
-
-
-class Voice:
-    """One pipe: bytes come in, marked lines go out."""
-
-    def __init__(self, descriptor: int, token: bytes, awake: Callable[[], None]) -> None:
-        self.descriptor = descriptor
-        self._awake = awake
-        self.running: Callable[[], str] = _nobody  # the id of the job that its child runs, as its parent knows
-        self.gone_at: float | None = None
-        self.token = token
-        self._bytes = b""
-        self._job = ""  # as the pipe says
-        self._label = ""  # of the line that has begun
-        self._line = b""
-
-    def end(self) -> None:
-        """Its child has gone, or goes: what it still says is read, but not for long."""
-        self.gone_at = time.monotonic()
-        self._awake()
-
-    def hear(self, data: bytes, *, last: bool = False) -> bytes:
-        """Return the marked lines that have become whole; with `last`, what is left too."""
-        said: list[bytes] = []
-        self._bytes += data
-        while (at := self._bytes.find(self.token)) >= 0:
-            end = self._bytes.find(b"\n", at)
-            if end < 0:
-                break
-            text, job = self._bytes[:at], self._bytes[at + len(self.token) : end]
-            self._bytes = self._bytes[end + 1 :]
-            if job and not self._job:
-                # It says now of which job it is, and what came unsaid before it in the same read was that one's too.
-                self._job = job.decode("utf-8", "replace")
-                said.append(self._lines(text))
-            else:
-                said += (self._lines(text), self._cut())
-                self._job = job.decode("utf-8", "replace")
-        if at < 0:
-            keep = 0 if last else self._beginning_of_token()
-            said.append(self._lines(self._bytes[: len(self._bytes) - keep]))
-            self._bytes = self._bytes[len(self._bytes) - keep :]
-        if last:
-            said.append(self._cut())
-        return b"".join(said)
-
-    def left_behind(self) -> bytes:
-        """Return the line that a job did not end, once another runs."""
-        return self._cut() if self._line and not self._job and self.running() != self._label else b""
-
-    @property
-    def waits(self) -> bool:
-        """Whether a line has begun and may be left behind."""
-        return bool(self._line)
-
-    def _lines(self, text: bytes) -> bytes:
-        if not text:
-            return b""
-        label = self._job or self.running() or (self._label if self.gone_at is not None else "")
-        done = self._cut() if self._line and label != self._label else b""
-        self._label = label
-        *whole, self._line = (self._line + text).split(b"\n")
-        if len(self._line) > _LINE_BYTES:
-            whole.append(self._line)
-            self._line = b""
-        mark = self._mark()
-        return done + b"".join(b"%b%b\n" % (mark, line) for line in whole)
-
-    def _cut(self) -> bytes:
-        line, self._line = self._line, b""
-        return b"%b%b\n" % (self._mark(), line) if line else b""
-
-    def _mark(self) -> bytes:
-        return f"[{self._label}] ".encode() if self._label else b""
-
-    def _beginning_of_token(self) -> int:
-        """How many bytes at the end may be the first of a token."""
-        at = self._bytes.rfind(b"\0", max(0, len(self._bytes) - len(self.token)))
-        tail = self._bytes[at:] if at >= 0 else b""
-        return len(tail) if tail and self.token.startswith(tail) else 0
-
-
 class Printer:
-    """Writes descriptor 2. `_lock` guards `_voices` and `_waiting`, which any thread may add to."""
+    """Writes descriptor 2. `_lock` guards `_pipes` and `_waiting`, which any thread may add to."""
 
     def __init__(self, descriptor: int = 2) -> None:
-        self._to = _Unwaiting(descriptor)
+        self._to = NonblockingWriter(descriptor)
         self._lock = threading.Lock()
-        self._voices: dict[int, Voice] = {}
+        self._pipes: dict[int, OutputPipe] = {}
         self._waiting = bytearray()
         self._lost_bytes = 0
         self._moved_at = 0.0  # when stderr last took something, or had nothing to take
@@ -149,7 +64,7 @@ class Printer:
         self._thread.join(_CLOSE_SECONDS + 1.0)
 
     def write(self, text: str, /) -> int:
-        """Have a piece of text written; a log handler's stream."""
+        """Write a piece of text later; log handlers call it."""
         if self._closes_at is not None and not self._thread.is_alive():
             self._to.write(text.encode("utf-8", "backslashreplace"))
             return len(text)
@@ -159,26 +74,26 @@ class Printer:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits for stderr."""
+        """Do nothing: nothing waits for stderr."""
 
-    def pipe(self) -> tuple[Voice, int]:
-        """Return a new voice and the descriptor that it is to write to. Raises OSError."""
+    def pipe(self) -> tuple[OutputPipe, int]:
+        """Return a new output and the descriptor that it is to write to. Raises OSError."""
         read_end, write_end = os.pipe()
-        voice = Voice(read_end, b"\0" + uuid.uuid4().hex[: TOKEN_BYTES - 1].encode(), self._awake)
+        output = OutputPipe(read_end, b"\0" + uuid.uuid4().hex[: TOKEN_BYTES - 1].encode(), self._awake)
         with self._lock:
-            self._voices[read_end] = voice
+            self._pipes[read_end] = output
         self._awake()
-        return voice, write_end
+        return output, write_end
 
-    def pipe_over(self, sock: socket.socket) -> Voice:
-        """Return a new voice, whose pipe goes to the other end of a socket. Raises OSError."""
-        voice, write_end = self.pipe()
+    def pipe_over(self, sock: socket.socket) -> OutputPipe:
+        """Return a new output, whose pipe goes to the other end of a socket. Raises OSError."""
+        output, write_end = self.pipe()
         try:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # no such child: it is noticed elsewhere
-                socket.send_fds(sock, [voice.token], [write_end])
+                socket.send_fds(sock, [output.token], [write_end])
         finally:
             os.close(write_end)
-        return voice
+        return output
 
     # --- the thread --------------------------------------------------------------------------------------------------
 
@@ -191,10 +106,10 @@ class Printer:
             pass
 
     def _turn(self) -> bool:
-        """Read what there is, write what goes; whether that was the last of it."""
+        """Read what there is, write what stderr takes; return whether that was the last of it."""
         now = time.monotonic()
         with self._lock:
-            voices = dict(self._voices)
+            pipes = dict(self._pipes)
             waiting = len(self._waiting)
         if not waiting:
             self._moved_at = now
@@ -204,44 +119,44 @@ class Printer:
         if waiting:
             self._to.register(poll)
         if stuck or waiting < _MOST_WAITING_BYTES:
-            for descriptor in voices:
+            for descriptor in pipes:
                 poll.register(descriptor, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poll.poll(self._pause_ms(voices, waiting))}
+        ready = {descriptor for descriptor, _ in poll.poll(self._pause_ms(pipes, waiting))}
         if self._woken in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._woken, 4096)
-        heard = [self._read(voice) for descriptor, voice in voices.items() if descriptor in ready]
-        heard += [voice.left_behind() for voice in voices.values() if voice.waits]
+        heard = [self._read(output) for descriptor, output in pipes.items() if descriptor in ready]
+        heard += [output.left_behind() for output in pipes.values() if output.waits]
         self._say(b"".join(heard), stuck=stuck)
-        over = [voice for voice in voices.values() if voice.gone_at and now >= voice.gone_at + _AFTER_SECONDS]
-        for voice in over:
-            if voice.descriptor not in ready:
-                self._forget(voice)
+        over = [output for output in pipes.values() if output.gone_at and now >= output.gone_at + _AFTER_SECONDS]
+        for output in over:
+            if output.descriptor not in ready:
+                self._forget(output)
         if self._closes_at is None:
             return False
         return now >= self._closes_at or not (any(heard) or self._waiting or ready - {self._woken})
 
-    def _pause_ms(self, voices: dict[int, Voice], waiting: int) -> int | None:
+    def _pause_ms(self, pipes: dict[int, OutputPipe], waiting: int) -> int | None:
         if self._closes_at is not None:
             return 50
-        if waiting or any(voice.waits or voice.gone_at is not None for voice in voices.values()):
+        if waiting or any(output.waits or output.gone_at is not None for output in pipes.values()):
             return int(_LOOK_SECONDS * 1000)
         return None
 
-    def _read(self, voice: Voice) -> bytes:
+    def _read(self, output: OutputPipe) -> bytes:
         try:
-            data = os.read(voice.descriptor, _READ_BYTES)
+            data = os.read(output.descriptor, _READ_BYTES)
         except OSError:
             data = b""
         if data:
-            return voice.hear(data)
-        self._forget(voice)
-        return voice.hear(b"", last=True)
+            return output.hear(data)
+        self._forget(output)
+        return output.hear(b"", last=True)
 
-    def _forget(self, voice: Voice) -> None:
+    def _forget(self, output: OutputPipe) -> None:
         with self._lock:
-            if self._voices.pop(voice.descriptor, None) is not None:
-                os.close(voice.descriptor)
+            if self._pipes.pop(output.descriptor, None) is not None:
+                os.close(output.descriptor)
 
     def _say(self, data: bytes, *, stuck: bool) -> None:
         with self._lock:
@@ -265,39 +180,3 @@ class Printer:
                     b"simpledist-worker: %d bytes of output were lost: nobody read them\n" % self._lost_bytes
                 )
                 self._lost_bytes = 0
-
-
-class _Unwaiting:
-    """A descriptor that is written to without waiting, though others who share it may wait."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._socket: socket.socket | None = None
-        self._descriptor = descriptor
-        with contextlib.suppress(OSError):
-            mode = os.fstat(descriptor).st_mode
-            if stat.S_ISSOCK(mode):
-                self._socket = socket.socket(fileno=os.dup(descriptor))
-            elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-                # Not set on our own: whoever shares the descriptor (a shell) would get it too.
-                flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-                self._descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
-
-    def register(self, poll: select.poll) -> None:
-        """Have it wake a poll when it takes something."""
-        with contextlib.suppress(OSError, ValueError):
-            poll.register(self._descriptor, select.POLLOUT)
-
-    def write(self, data: bytes) -> int | None:
-        """Return how much it took; None where it never will."""
-        try:
-            if self._socket is not None:
-                return self._socket.send(data, socket.MSG_DONTWAIT)
-            poll = select.poll()
-            poll.register(self._descriptor, select.POLLOUT)
-            if not poll.poll(0):
-                return 0
-            return os.write(self._descriptor, data)
-        except BlockingIOError:
-            return 0
-        except OSError:
-            return None

@@ -1,10 +1,11 @@
 """The template: imports the targets once, forks a child for each slot, reaps them, and tells the parent of each death.
 
-A fresh interpreter: it inherits no socket, key or Redis module from the parent, and so neither do the children.
+A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
+children. Where forking is not safe, or this system has no fork, it spawns children, which import for themselves.
 Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket beside it, {kill:
-serial}. Out: {functions | error} once, then {started: serial, pid} or {failed: serial, error}, and {ended: serial,
-status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it ends the
-children, and what they have started.
+serial}. Out: {functions, generators} or {error} once, then {started: serial, pid} or {failed: serial, error}, and
+{ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it
+ends the children, and what they have started.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from simpledist.code.fingerprint import fingerprint
 from simpledist.errors import TargetError
 from simpledist.randomness import generators_in_modules
-from simpledist.worker import child, inherited, lifeline, mark
+from simpledist.worker import child, lifeline, mark
+from simpledist.worker.launch import Launch, import_from_current_folder, launched
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.output import Output
 from simpledist.worker.remains import Remains
@@ -42,25 +43,23 @@ class Template:
     def __init__(
         self,
         mailbox: Mailbox,
-        token: int,
-        targets: Sequence[str],
+        launch: Launch,
         functions: Functions,
         output: Output,
         *,
         marked: bool,
     ) -> None:
         self._mailbox = mailbox
-        self._token = token
-        self._targets = targets
+        self._launch = launch
         self._functions = functions
         self._output = output
         self._children: dict[int, int] = {}  # pid -> serial, of those that are not reaped
-        self._remains = Remains(token, marked=marked)
+        self._remains = Remains(launch.token, marked=marked)
         self._fork = forking_is_safe()
         self._woken, self._wake = socket.socketpair()
 
     def serve(self) -> None:
-        """Until the parent is gone; then end the children, and what they have started."""
+        """Do what the parent asks until it is gone; then end the children, and what they have started."""
         self._woken.setblocking(False)
         self._wake.setblocking(False)
         signal.signal(signal.SIGCHLD, lifeline.nothing)
@@ -118,7 +117,7 @@ class Template:
         return lines is not None
 
     def _start(self, serial: int, descriptor: int | None) -> None:
-        """A new child, unless this machine has no room for one: then the parent decides when to try again."""
+        """Start a child, unless this machine has no room for one: then the parent decides when to try again."""
         if descriptor is None:
             self._tell({"failed": serial, "error": "too many open files in the template"})
             return
@@ -148,16 +147,15 @@ class Template:
             self._mailbox.close()
             lifeline.be_a_group()
             lifeline.die_with(template)
-            mark.put_on(self._token, serial)
+            mark.put_on(self._launch.token, serial)
             child.begin(socket.socket(fileno=descriptor), self._functions, self._output)
         finally:
             os._exit(1)
 
     def _spawned(self, descriptor: int, serial: int) -> int:
         os.set_inheritable(descriptor, True)
-        line = [sys.executable, "-c", "from simpledist.worker.child import main; main()"]
-        line += [str(descriptor), str(os.getpid()), str(self._token), str(serial), *self._targets]
-        return os.posix_spawn(sys.executable, line, dict(os.environ))
+        launch = Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial)
+        return os.posix_spawn(sys.executable, launch.command(), dict(os.environ))
 
     def _reap(self) -> None:
         for pid, status in lifeline.reap(self._ends):
@@ -173,7 +171,10 @@ class Template:
 
 
 def forking_is_safe() -> bool:
-    """Not on macOS, and not once the imported modules have started threads: their locks would be copied locked."""
+    """Return whether children can be forked from this process.
+
+    Not on macOS, and not once the imported modules have started threads: their locks would be copied locked.
+    """
     if sys.platform == "darwin" or not hasattr(os, "fork") or threading.active_count() > 1:
         return False
     listing = Path("/proc/self/task")
@@ -181,17 +182,16 @@ def forking_is_safe() -> bool:
 
 
 def main() -> None:
-    """`fd parent-pid token TARGET...`; the current directory is importable."""
-    fd, parent, token, *targets = sys.argv[1:]
-    os.set_inheritable(int(fd), False)
+    """Run the template from its first moment to its end; the current folder is importable."""
+    launch = launched()
     lifeline.ignore_stop_signals()
-    lifeline.die_with(int(parent))
-    marked = mark.put_on(int(token), 0)
-    inherited.import_from_current_folder()
+    lifeline.die_with(launch.parent)
+    marked = mark.put_on(launch.token, 0)
+    import_from_current_folder()
     output = child.capture_output()
-    mailbox = Mailbox(socket.socket(fileno=int(fd)))
+    mailbox = Mailbox(socket.socket(fileno=launch.socket))
     try:
-        functions = resolve(targets)
+        functions = resolve(launch.targets)
     except TargetError as error:
         mailbox.post({"error": str(error)})
         mailbox.close()
@@ -202,4 +202,4 @@ def main() -> None:
     mailbox.post({"functions": offered, "generators": shared})
     gc.collect()
     gc.freeze()  # what is imported stays shared between the children
-    Template(mailbox, int(token), targets, functions, output, marked=marked).serve()
+    Template(mailbox, launch, functions, output, marked=marked).serve()

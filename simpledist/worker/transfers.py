@@ -1,8 +1,8 @@
 """Big values on their way between this worker and Redis: a slice of one of them at a time, in turns.
 
-Owns what is half there. The loop goes on between two slices, so beats, small outcomes and other jobs wait for none of
-them. A value that Redis will not take, or that never gets through, ends its job. Used by jobs.py and by the loop's one
-thread.
+Owns what is half there. The loop goes on between two slices, so heartbeats, small outcomes and other jobs wait for none
+of them. A value that Redis will not take, or that never gets through, ends its job. jobs.py fetches calls and
+completion.py brings outcomes; the loop moves the slices.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Protocol
 from simpledist.broker.records import Held
 from simpledist.buffers import Data
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.worker.children import Slot
-from simpledist.worker.errands import Tries, Trouble
+from simpledist.worker.beat_schedule import BeatSchedule
+from simpledist.worker.commands import Tries, Trouble
 from simpledist.worker.links import Links
+from simpledist.worker.slot import Slot
 
 
 class Steps(Protocol):
@@ -44,8 +45,9 @@ class Transfer:
 class Transfers:
     """Those under way."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, schedule: BeatSchedule) -> None:
         self._links = links
+        self._schedule = schedule
         self._waiting: deque[Transfer] = deque()
 
     def __len__(self) -> int:
@@ -54,30 +56,30 @@ class Transfers:
     def fetch(
         self, held: Held, slot: Slot, arrived: Callable[[Data | None], None], never: Callable[[Trouble], None]
     ) -> None:
-        """Have the call of this job come; `arrived` gets it, or None if it is gone."""
+        """Fetch the call of this job; `arrived` gets it, or None if it is gone."""
         download = self._links.command.download_call(held.id)
 
         def done() -> None:
             call, download.value = download.value, None
             arrived(call)
 
-        slot.expected += 1
+        slot.expect()
         self._waiting.append(Transfer(held, download, done, never, slot))
 
     def bring(self, held: Held, outcome: Data, done: Callable[[], None], never: Callable[[Trouble], None]) -> None:
-        """Have this outcome lie beside the scripts."""
+        """Bring this outcome to where it lies beside the scripts."""
         upload = self._links.command.upload_outcome(held, outcome)
         self._waiting.append(Transfer(held, upload, done, never))
 
     def drop(self, held: Held) -> bool:
-        """Forget what is on its way of this job; whether anything was."""
+        """Forget what is on its way of this job; return whether anything was."""
         found = next((one for one in self._waiting if one.held == held), None)
         if found is not None:
             self._take(found)
         return found is not None
 
     def drop_coming(self) -> list[Held]:
-        """Forget the calls that are not here yet; their jobs."""
+        """Forget the calls that are not here yet; return their jobs."""
         coming = [one for one in self._waiting if one.slot is not None]
         for one in coming:
             self._take(one)
@@ -86,10 +88,10 @@ class Transfers:
     def _take(self, one: Transfer) -> None:
         self._waiting.remove(one)
         if one.slot is not None:
-            one.slot.expected -= 1
+            one.slot.expect_no_more()
 
     def step(self) -> None:
-        """Move one slice. Raises RedisDown: the same is to be done again later."""
+        """Move one slice. Raises RedisDown: the same must be done again later."""
         if not self._waiting or not self._links.command.link.connected:
             return
         one = self._waiting[0]
@@ -99,10 +101,10 @@ class Transfers:
             self._take(one)
             one.never(error)
         except RedisDown as error:
-            if one.tries.hopeless(self._links.beats):
+            if one.tries.hopeless(self._schedule.taken):
                 self._take(one)
                 one.never(error)
-            self._links.beats_next = True
+            self._schedule.at_once()
             raise
         else:
             one.tries = Tries()

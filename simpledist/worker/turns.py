@@ -1,4 +1,4 @@
-"""Which lanes a worker's next pop asks, and in which order: whoever has work waits for at most one turn of each other.
+"""Which lane of a worker is next: a lane with work waits for at most one turn of each other.
 
 High lanes come first, then plain ones, then low ones; in each class the lane behind the one served last comes first.
 One pop in policy.LOW_FIRST_EVERY asks the classes the other way round.
@@ -7,7 +7,7 @@ One pop in policy.LOW_FIRST_EVERY asks the classes the other way round.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from simpledist import policy
 from simpledist.broker import Keys
@@ -19,9 +19,10 @@ class Turns:
     """Used by the loop's one thread."""
 
     def __init__(self, keys: Keys, first_keys: Sequence[str], timings: policy.Timings) -> None:
-        self.popped_at = 0.0  # the last BLPOP over all lanes, or the last look that found nothing in the others
+        self._popped_at = 0.0  # the last BLPOP over all lanes, or the last look that found nothing in the others
+        self._taken = 0  # jobs begun since then
         self._keys = keys
-        self._first_keys = first_keys  # what every pop asks before any lane
+        self.first_keys = first_keys  # what every pop asks before any lane
         self._timings = timings
         self._first: dict[str, int] = {}  # by class: the lane that is asked first
         self._pops = 0
@@ -44,7 +45,7 @@ class Turns:
         if fresh or not self._pop.command or low_first != self._low_first or seconds != self._pop.seconds:
             self._low_first = low_first
             self._by_key = {self._keys.queue(lane): lane for lane in in_turn(lanes, self._first, low_first=low_first)}
-            self._pop = Pop.of([*self._first_keys, *self._by_key], seconds)
+            self._pop = Pop.of([*self.first_keys, *self._by_key], seconds)
         return self._pop
 
     def served(self, key: str) -> str:
@@ -54,5 +55,28 @@ class Turns:
         if len(same) > 1:
             self._first[class_of(lane)] = (same.index(lane) + 1) % len(same)
             self._pop = Pop(b"", 0.0)
-        self.popped_at = time.monotonic()
+        self._popped_at, self._taken = time.monotonic(), 0
         return lane
+
+    def took(self, count: int) -> None:
+        """Note that so many jobs were begun."""
+        self._taken += count
+
+    def may_stay(self, lane: str, lanes: Sequence[str], slots: int, any_queued: Callable[[list[str]], bool]) -> bool:
+        """Return whether the next job may come from the same lane, without a pop over all of them.
+
+        Where its time is up, `any_queued` says whether anything waits in the others.
+        """
+        now = time.monotonic()
+        if policy.may_take_next(
+            others=len(lanes) > 1,
+            since_pop_seconds=now - self._popped_at,
+            taken=self._taken,
+            slots=slots,
+            timings=self._timings,
+        ):
+            return True
+        if any_queued([other for other in lanes if other != lane]):
+            return False
+        self._popped_at, self._taken = now, 0  # a BLPOP would have found no more than this look
+        return True

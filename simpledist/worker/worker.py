@@ -1,41 +1,49 @@
 """The worker's parent: one thread, one loop over Redis, children, signals and time.
 
-Reads top to bottom: what it does in a turn (`_step`), where it sleeps (`_sleep`), how work comes in (`_pops`), what
-children and template say, how it stops. It only decides *when*: jobs.py knows what becomes of a job, presence.py
-how Redis knows the worker, policy.py what is fair. It never decodes a call or runs user code.
+Reads top to bottom: how the rooms are joined, what a turn of the loop does (`_step`), what it sleeps on (`_sleep`), and
+what children and template say. It only decides *when*: intake.py knows how work comes in, jobs.py, outcomes.py and
+release.py what becomes of a job, heartbeat.py how Redis knows the worker, drain.py how it stops. It never decodes a
+call or runs user code.
 """
 
 from __future__ import annotations
 
 import logging
-import math
-import select
 import time
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simpledist import job, policy
 from simpledist.broker.link import library
-from simpledist.broker.records import Take
+from simpledist.broker.records import Held
 from simpledist.config import Config
 from simpledist.errors import OperatorError, RedisDown, RedisRefused
-from simpledist.faultpoints import point
 from simpledist.wire.signing import Keyring
 from simpledist.worker import lifeline
-from simpledist.worker.channel import READY, UNABLE
-from simpledist.worker.children import Children, Slot
+from simpledist.worker.batching import Batching
+from simpledist.worker.beat_schedule import BeatSchedule
+from simpledist.worker.children import Children
+from simpledist.worker.commands import Commands
+from simpledist.worker.completion import Completion
+from simpledist.worker.drain import Drain
+from simpledist.worker.envelopes import Envelopes
+from simpledist.worker.frames import READY, UNABLE
+from simpledist.worker.handoff import Handoff
+from simpledist.worker.heartbeat import Heartbeat
+from simpledist.worker.intake import Intake
 from simpledist.worker.jobs import Jobs
-from simpledist.worker.links import Links, Pop
-from simpledist.worker.mailbox import Mailbox
-from simpledist.worker.presence import Presence
+from simpledist.worker.links import Links
+from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.printer import Printer
+from simpledist.worker.readiness import Readiness
+from simpledist.worker.refusals import Refusals
+from simpledist.worker.release import Release
+from simpledist.worker.row import Row, Trouble
 from simpledist.worker.signals import Signals
+from simpledist.worker.slot import Slot
+from simpledist.worker.transfers import Transfers
 from simpledist.worker.turns import Turns
 
 log = logging.getLogger("simpledist.worker")
-
-CONTROL_AFTER_SECONDS = 0.1  # a job must run so long before the control list is watched for it
-STATUS_SECONDS = 0.1  # a child's wait status follows the end of its channel within this
 
 
 class Worker:
@@ -57,20 +65,90 @@ class Worker:
         self.id = job.new_worker_id()
         self._config = config
         self._label = label
-        self._grace_seconds = grace_seconds
-        self._timings = timings
-        self._children = Children(targets, slots, printer)
-        self._links = Links(config)
-        self._jobs = Jobs(self.id, self._links, self._children, keyring, recycle)
-        self._presence = Presence(self.id, label, self._links, self._children, self._jobs, timings, keys=keyring.ids)
-        keys = self._links.keys
-        self._for_us = [keys.control(self.id), keys.given(self.id), keys.rollcall]  # what every pop waits for
-        self._turns = Turns(keys, self._for_us, timings)
         self._signals = Signals()
-        self._grace_ends = float("inf")
-        self._busy_since: float | None = None
-        self._poll, self._polled = select.poll(), dict[int, int]()
-        self._buries = lifeline.adopts_orphans()
+        self._readiness = Readiness()
+        self._adopts_orphans = lifeline.adopts_orphans()
+        self._children = children = Children(targets, slots, printer)
+        self._schedule = schedule = BeatSchedule(timings)
+        self._links = links = Links(config, schedule)
+        self._commands = commands = Commands(links, schedule)
+        self._transfers = transfers = Transfers(links, schedule)
+        self._refusals = refusals = Refusals()
+        held = dict[Held, Slot]()
+        handoff, batching, envelopes = Handoff(), Batching(children, recycle), Envelopes(keyring, links.clock)
+        keys = links.keys
+        turns = Turns(keys, [keys.control(self.id), keys.given(self.id), keys.rollcall], timings)
+        release = Release(self.id, links, commands, held, children, batching, refusals)
+        self._jobs = jobs = Jobs(
+            self.id,
+            held,
+            links=links,
+            children=children,
+            envelopes=envelopes,
+            schedule=schedule,
+            commands=commands,
+            transfers=transfers,
+            turns=turns,
+            batching=batching,
+            handoff=handoff,
+            release=release,
+        )
+        completion = Completion(
+            self.id,
+            links=links,
+            children=children,
+            commands=commands,
+            transfers=transfers,
+            handoff=handoff,
+            refusals=refusals,
+            release=release,
+            jobs=jobs,
+        )
+        self._outcomes = outcomes = Outcomes(
+            children=children,
+            envelopes=envelopes,
+            batching=batching,
+            completion=completion,
+            release=release,
+            recycle=recycle,
+        )
+        self._heartbeat = heartbeat = Heartbeat(
+            self.id,
+            links=links,
+            schedule=schedule,
+            children=children,
+            jobs=jobs,
+            outcomes=outcomes,
+            row=Row(label, children, refusals, jobs.other_code, keyring.ids),
+            keys=keyring.ids,
+            timings=timings,
+        )
+        self._intake = intake = Intake(
+            self.id,
+            links=links,
+            turns=turns,
+            children=children,
+            commands=commands,
+            transfers=transfers,
+            refusals=refusals,
+            heartbeat=heartbeat,
+            jobs=jobs,
+            completion=completion,
+            timings=timings,
+        )
+        self._drain = Drain(
+            self.id,
+            signals=self._signals,
+            links=links,
+            commands=commands,
+            transfers=transfers,
+            heartbeat=heartbeat,
+            intake=intake,
+            jobs=jobs,
+            completion=completion,
+            release=release,
+            grace_seconds=grace_seconds,
+        )
 
     # --- start ---------------------------------------------------------------------------------------------------
 
@@ -80,10 +158,11 @@ class Worker:
         OperatorError where this machine has no room for another process. A signal meanwhile ends the process with 0:
         there is nothing to drain.
         """
+        template = self._children.template
         try:
-            self._children.start_template()
+            template.start()
             library()  # side by side with the template's imports: it takes as long
-            self._children.await_introduction()
+            template.await_introduction()
         except BaseException as error:
             self._children.end_template()
             self._close()
@@ -93,7 +172,7 @@ class Worker:
 
     @property
     def functions(self) -> list[str]:
-        return sorted(self._children.functions)
+        return sorted(self._children.template.functions)
 
     def run(self) -> int:
         """Serve until told to stop; 0 when drained, 1 when stopped before that. Raises RedisRefused at the start."""
@@ -122,263 +201,153 @@ class Worker:
     # --- the loop ------------------------------------------------------------------------------------------------
 
     def _step(self) -> int | None:
-        """One turn: see to Redis, sleep until something happens, and do what it asks for."""
-        if not (self._children.settled and self._jobs.errands.calm) and not self._tend_children():
+        """Tend to Redis, sleep until something happens, and do what it asks for; return the exit code at the end."""
+        if not (self._children.settled and self._commands.calm) and not self._tend_children():
             return 1
         try:
-            if self._links.connect():
-                self._presence.again()
-            if self._links.pop_lost:
-                self._links.pop_lost = False
-                self._presence.beat_soon()
-            if self._may_register():
-                if self._presence.due() and self._links.pop_answered():  # what was given to us is named by the beat
-                    self._popped(self._links.take_pop())
-                self._presence.beat()
-            self._jobs.errands.work_off()
-            self._pops()
-            self._jobs.transfers.step()
+            self._tend_redis()
         except RedisDown as error:
             self._links.failed(error)
         except RedisRefused as error:
-            if not self._presence.ever_registered:
+            if not self._heartbeat.ever_registered:
                 raise
             self._refused(error)
         ready = self._sleep()
         if self._signals in ready and self._signals.read():
-            self._drain()
+            self._drain.begin()
         self._read_children(ready)
         try:
             if "pop" in ready and self._links.pop.connected:
-                self._popped(self._links.take_pop())
+                self._intake.popped(self._links.take_pop())
             if "beat" in ready:
-                # Nothing is outstanding on it between two beats: readable means closed.
+                # Nothing is outstanding on it between two heartbeats: readable means closed.
                 self._links.beat.link.close()
-            self._complete()
-            self._jobs.errands.work_off()
+            self._intake.bring_outcomes()
+            self._commands.send()
             if self._links.answered():
-                self._popped(self._links.take_pop())
+                self._intake.popped(self._links.take_pop())
         except RedisDown as error:
             self._links.failed(error)
         except RedisRefused as error:
             self._refused(error)
-        if self._children.mailbox() in ready and self._read_template():
+        if self._children.template.mailbox in ready and self._read_template():
             return 1
-        if self._buries:
-            lifeline.bury_orphans(self._children.template_pid)
-        return self._stop_code()
+        if self._adopts_orphans:
+            lifeline.bury_orphans(self._children.template.pid)
+        return self._drain.exit_code()
 
-    def _sleep(self) -> set[Any]:
-        now = time.monotonic()
-        due = self._links.retry_at()
-        if self._links.up:
-            due = self._presence.next_beat if self._may_register() else float("inf")
-        due = min(due, self._links.pop_ends(), self._grace_ends, self._children.due())
-        due = min(due, self._jobs.refusals.next_change(), self._jobs.errands.free_at())
-        due = now if self._jobs.transfers and self._links.up else due
-        if self._busy_since is not None:
-            due = min(due, self._busy_since + CONTROL_AFTER_SECONDS)
-        for slot in self._children.slots:
-            if slot.ends_at is not None:
-                due = min(due, slot.ends_at)
-            due = min(due, slot.slow_at())
-            if slot.rests_until > now:
-                due = min(due, slot.rests_until)
-        sources, events = dict[int, Any](), dict[int, int]()
-        for fileno, source in self._sources(now):
-            sources[fileno] = source
-            writes = source.wants_to_write if isinstance(source, (Slot, Mailbox)) else False
-            events[fileno] = select.POLLIN | (select.POLLOUT if writes else 0)
-        if events != self._polled:
-            # A poll object has no descriptor of its own to be kept in step: it is made anew.
-            self._poll, self._polled = select.poll(), events
-            for fileno, mask in events.items():
-                self._poll.register(fileno, mask)
-        seconds = max(due - now, 0.0)
-        return {sources[fileno] for fileno, _ in self._poll.poll(math.ceil(seconds * 1000) if seconds < 1e6 else None)}
+    def _tend_redis(self) -> None:
+        """Connect, beat, send what waits, and have a pop outstanding. Raises RedisDown and RedisRefused."""
+        if self._links.connect():
+            self._heartbeat.register_anew()
+        if self._may_register():
+            if self._heartbeat.due() and self._links.pop_answered():  # what was handed to us is named by the heartbeat
+                self._intake.popped(self._links.take_pop())
+            self._heartbeat.beat()
+        self._commands.send()
+        self._intake.pop()
+        self._transfers.step()
 
-    def _sources(self, now: float) -> Iterator[tuple[int, Any]]:
-        yield self._signals.fileno(), self._signals
-        if (mailbox := self._children.mailbox()) is not None:
-            yield mailbox.fileno(), mailbox
-        for slot in self._children.channels():
-            if slot.rests_until <= now:
-                yield slot.channel.fileno(), slot
-        if self._links.pop.connected and self._links.popping:
-            yield self._links.pop.fileno(), "pop"
-        if self._links.beat.link.connected:
-            yield self._links.beat.link.fileno(), "beat"
+    def _may_register(self) -> bool:
+        """Return whether it is known if children start: a worker that offers a function must be able to run it."""
+        return self._heartbeat.ever_registered or bool(self._heartbeat.trouble) or bool(self._children.ready())
 
     def _refused(self, error: RedisRefused) -> None:
-        """Redis answers and will not: full, or its rights were changed. What waits is tried again after a pause."""
+        """Try again after a pause: Redis answers and will not, for it is full, or its rights were changed."""
         self._links.close()
         self._links.failed(error)
 
-    # --- how work comes in ---------------------------------------------------------------------------------------
-
-    def _pops(self) -> None:
-        """Have a pop outstanding: over the queues while a slot is free, else over the control list alone."""
-        links = self._links
-        if not links.up or not self._presence.registered:
-            return
-        if links.popping == "queues" and not self._presence.offering:
-            self._popped(links.end_pop())
-        if time.monotonic() >= links.pop_ends():
-            links.pop.close()
-            raise RedisDown("no answer to BLPOP")
-        takes = not self._signals.count and self._presence.offering
-        wants_queues = takes and bool(self._children.free()) and not self._jobs.waiting()
-        if links.popping == "control" and wants_queues:
-            self._popped(links.end_pop())
-        if links.popping is None and wants_queues:
-            links.start_pop(self._pop_queues(), "queues")
-            self._busy_since = None
-        elif links.popping is None and self._jobs.held:
-            now = time.monotonic()
-            self._busy_since = self._busy_since or now
-            if now >= self._busy_since + CONTROL_AFTER_SECONDS:
-                links.start_pop(Pop.of(self._for_us, self._timings.block_seconds), "control")
-                self._busy_since = None
-
-    def _pop_queues(self) -> Pop:
-        """What is asked while a slot is free."""
-        refusals = self._jobs.refusals
-        return self._turns.pop(self._lanes(), refusals.next_change())
-
-    def _popped(self, popped: tuple[str, bytes] | None) -> None:
-        if popped is None:
-            return
-        key, element = popped
-        control, given, roll_call = self._for_us
-        if key == given:
-            self._jobs.given(element)
-            self._jobs.errands.work_off()
-            return
-        if key == control:
-            self._controlled(element.decode("utf-8", "replace"))
-            return
-        if key == roll_call:
-            self._presence.called(element)
-            return
-        lane = self._turns.served(key)
-        self._jobs.taken = 0
-        point("worker.popped")
-        self._jobs.claim(lane, element)
-        self._jobs.errands.work_off()
-
-    def _controlled(self, word: str) -> None:
-        """A word from the control list."""
-        verb, _, rest = word.partition(" ")
-        if verb == "look":
-            self._presence.again()
-        elif verb == "protocol":
-            self._presence.other_protocol(rest)
-        elif verb == "pass":
-            self._jobs.refusals.pass_over(rest)
-        elif verb == "strike":
-            self._jobs.refusals.strike(rest)
-        else:
-            self._jobs.control(word)
-
-    def _complete(self) -> None:
-        lane = self._jobs.ended()
-        if lane is None:
-            return
-        free = self._children.free()
-        if free and not self._signals.count and self._links.popping != "control" and self._jobs.lone_ended():
-            pop = None if self._links.popping else self._pop_queues()
-            self._busy_since = None
-            self._jobs.complete_lone(free[0], pop)
-        else:
-            self._jobs.complete(self._next_take(lane))
-
-    def _next_take(self, lane: str) -> Take | None:
-        free = self._children.free()
-        if self._links.popping == "queues":
-            free = free[1:]  # one is promised to the pop
-        lanes = self._lanes()
-        is_passed_over = lanes is not self._presence.lanes and lane not in lanes
-        if self._signals.count or not self._presence.offering or is_passed_over or not self._fair(lane, lanes):
-            return None
-        return self._jobs.wanted(lane, free)
-
-    def _lanes(self) -> Sequence[str]:
-        """The lanes from which this worker takes jobs at present."""
-        return self._jobs.refusals.taken(self._presence.lanes)
-
-    def _fair(self, lane: str, lanes: Sequence[str]) -> bool:
+    def _sleep(self) -> set[Any]:
+        """Sleep until something is due or ready; return what is ready."""
         now = time.monotonic()
-        if policy.may_take_next(
-            others=len(lanes) > 1,
-            since_pop_seconds=now - self._turns.popped_at,
-            taken=self._jobs.taken,
-            slots=self._children.count,
-            timings=self._timings,
-        ):
-            return True
-        if not self._links.up or self._links.command.any_queued([other for other in lanes if other != lane]):
-            return False
-        self._turns.popped_at, self._jobs.taken = now, 0  # a BLPOP would have found no more than this look
-        return True
+        links = self._links
+        due = links.retry_at()
+        if links.up:
+            due = self._schedule.next_at if self._may_register() else float("inf")
+        due = min(
+            due,
+            links.pop_ends(),
+            self._drain.ends_at,
+            self._children.due(),
+            self._refusals.next_change(),
+            self._commands.free_at(),
+            self._intake.due(),
+        )
+        if self._transfers and links.up:
+            due = now
+        readers: dict[int, Any] = {self._signals.fileno(): self._signals}
+        writers: set[int] = set()
+        if (mailbox := self._children.template.mailbox) is not None:
+            readers[mailbox.fileno()] = mailbox
+            if mailbox.wants_to_write:
+                writers.add(mailbox.fileno())
+        for slot in self._children.slots:
+            due = min(due, slot.due(now))
+            if not slot.channel.closed and slot.rests_until <= now:
+                readers[slot.channel.fileno()] = slot
+                if slot.channel.wants_to_write:
+                    writers.add(slot.channel.fileno())
+        if links.popping and links.pop.connected:
+            readers[links.pop.fileno()] = "pop"
+        if links.beat.link.connected:
+            readers[links.beat.link.fileno()] = "beat"
+        return self._readiness.wait(readers, writers, due)
 
     # --- children and template -----------------------------------------------------------------------------------
 
     def _tend_children(self) -> bool:
         """Replace children, and offer nothing while none can start or no outcome gets through.
 
-        False: there never was one, and will be none.
+        Return False where there never was a child, and will be none.
         """
         now = time.monotonic()
         self._children.tend(now)
         ready = self._children.ready()
-        trouble = self._children.starts.trouble(ready, now)
-        if not self._signals.count:
-            stuck = self._jobs.errands.stuck(now)
-            self._presence.tell(trouble or stuck, offering=(bool(ready) or not trouble) and not stuck)
+        cannot_start = self._children.starts.trouble(ready, now)
+        if not self._drain.begun:
+            stuck = self._commands.stuck(now)
+            trouble = Trouble(cannot_start, "children") if cannot_start else Trouble(stuck, "commands" if stuck else "")
+            self._heartbeat.tell(trouble, offering=(bool(ready) or not cannot_start) and not stuck)
         if self._children.starts.hopeless(now):
             log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
-            self._leave()
+            self._drain.leave()
             return False
         return True
-
-    def _may_register(self) -> bool:
-        """Not before it is known whether children start: who offers a function must be able to run it."""
-        return self._presence.ever_registered or self._presence.trouble != "" or bool(self._children.ready())
 
     def _read_children(self, ready: set[Any]) -> None:
         for slot in [slot for slot in ready if isinstance(slot, Slot)]:
             slot.channel.flush()
             self._read_slot(slot)
         now = time.monotonic()
-        for slot in list(self._children.slots):
+        for slot in self._children.slots[:]:
             if slot.ends_at is not None and now >= slot.ends_at:
                 self._child_died(slot, "it closed its channel")
-        self._jobs.recall_slow(now)
+        self._outcomes.look_for_slow(now)
 
     def _read_slot(self, slot: Slot) -> None:
         if slot.channel.closed:
             return
-        for frame in slot.channel.receive():
-            if frame.kind == READY:
+        for answer in slot.channel.receive():
+            if answer.kind == READY:
                 self._children.begun(slot, time.monotonic())
-            elif frame.kind == UNABLE:
-                slot.unable = frame.first
+            elif answer.kind == UNABLE:
+                slot.unable = answer.told
             else:
-                self._jobs.end(slot, frame)
+                self._outcomes.answered(slot, answer)
         if slot.channel.closed:
-            slot.ends_at = time.monotonic() + STATUS_SECONDS
+            slot.channel_ended(time.monotonic())
 
     def _child_died(self, slot: Slot, how: str) -> None:
         with_job = bool(slot.jobs)
         if with_job:
-            self._jobs.child_died(slot, how)
+            self._outcomes.child_died(slot, how)
         else:
             level = logging.DEBUG if self._children.starts.places[slot.number].stuck else logging.INFO  # it was said
             log.log(level, "an idle child of worker %s died: %s", self.id, slot.unable or how)
         self._children.lost(slot, how, with_job=with_job)
 
     def _read_template(self) -> bool:
-        """What the template says of children; whether it died once too often."""
+        """Take in what the template says of children; return whether it died once too often."""
         lost = self._children.read_template()
         if lost is None:
             return self._template_died()
@@ -390,7 +359,7 @@ class Worker:
         return False
 
     def _template_died(self) -> bool:
-        """Its children died with it: what they ran is to blame for it, as for a child's own death; start another.
+        """Start another template: the children died with it, and what they ran is to blame, as for a child's own death.
 
         The third death in a minute for which nothing can be blamed ends the worker: the template itself is at fault.
         """
@@ -401,48 +370,9 @@ class Worker:
         how = f"its template died: {self._children.end_template()}"
         log.error("worker %s: %s; %d jobs go back", self.id, how, len(running))
         for slot in slots:
-            self._jobs.child_died(slot, how)
+            self._outcomes.child_died(slot, how)
         if not running and self._children.starts.template_died(time.monotonic()):
             log.error("worker %s: three templates died within a minute; it ends", self.id)
-            self._leave()
+            self._drain.leave()
             return True
         return False
-
-    # --- stop ----------------------------------------------------------------------------------------------------
-
-    def _drain(self) -> None:
-        """Withdraw the offers first, so that callers see it at once; claim no more; finish what runs."""
-        self._jobs.stopping = True
-        self._jobs.recall_all()
-        self._grace_ends = time.monotonic() + self._grace_seconds
-        try:
-            self._presence.leave(final=False)
-            point("worker.draining")
-            if self._links.popping == "queues":
-                self._popped(self._links.end_pop())
-        except (RedisDown, RedisRefused) as error:
-            self._links.failed(error)
-        running = len(self._jobs.running())
-        log.info("worker %s drains: %d jobs have %g s to finish", self.id, running, self._grace_seconds)
-
-    def _stop_code(self) -> int | None:
-        if not self._signals.count:
-            return None
-        over = self._signals.count > 1 or time.monotonic() >= self._grace_ends
-        if not over and (self._jobs.held or self._jobs.unsaid()):
-            return None
-        self._jobs.give_back_expected()
-        running = self._jobs.running()
-        if running:
-            log.warning("worker %s gives %d jobs back", self.id, len(running))
-            self._jobs.release(running)
-        self._leave()
-        log.info("worker %s has left", self.id)
-        return 1 if self._signals.count > 1 else 0
-
-    def _leave(self) -> None:
-        try:
-            self._jobs.errands.work_off()
-            self._presence.leave(final=True)
-        except (RedisDown, RedisRefused) as error:
-            log.warning("worker %s could not say that it leaves: %s", self.id, error)

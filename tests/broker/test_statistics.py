@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from simpledist import policy
 from simpledist.broker.records import Ended, Failed
+from simpledist.broker.worker_stats import WorkerStats
 from tests.broker.bench import Bench
 
 ERROR = "ValueError: no\nfns.py:31 in throw\nTraceback (most recent call last):\n  ...\nValueError: no"
@@ -227,15 +228,15 @@ def test_readers_are_told_what_changed(bench: Bench) -> None:
     assert times == {"gcd@2": began, "fib": bench.now_us}
 
 
-def test_beats_bring_vitals_and_add_up_to_a_pulse(bench: Bench) -> None:
+def test_beats_bring_stats_and_add_up_to_a_pulse(bench: Bench) -> None:
     row = {"host": "here", "functions": ["fib"], "slots": 4, "connection": "run1:1"}
-    bench.broker.beat("w1", "run1:1", [], row, ["fib"], slots=4, vitals="0 1000 0")
-    bench.broker.beat("w1", "run1:1", [], slots=4, vitals="2 1200 7")
+    bench.broker.beat("w1", "run1:1", [], row, ["fib"], slots=4, stats=WorkerStats(0, 1000, 0).text)
+    bench.broker.beat("w1", "run1:1", [], slots=4, stats=WorkerStats(2, 1200, 7).text)
     bench.submit("c1-1", "c1-2")
     held = [one.held for one in bench.claim(2)]
     bench.broker.beat("w1", "run1:1", held, slots=4)
     bench.broker.beat("w1", "run1:1", held, slots=1)
-    assert bench.hash(bench.keys.vitals) == {"w1": "2 1200 7"}
+    assert bench.hash(bench.keys.vitals) == {"w1": '{"at_work":2,"memory_bytes":1200,"jobs_done":7}'}
     minute = bench.now_ms // 60_000
     pulse = bench.hash(bench.keys.named("pulse", str(minute // 60)))
     names = {"4:0": "2", "4:2": "1", "1:1": "1"}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from simpledist.broker.records import Ended, Failed
+from simpledist.broker.worker_stats import WorkerStats
 from simpledist.embedded import EmbeddedRedis
 from tests.stage import Stage
 
@@ -33,7 +34,8 @@ def test_a_monitor_that_looks_again_sees_what_one_that_looks_first_sees(stage: S
         assert (gcd.name, gcd.version, gcd.workers) == ("gcd", "2", 1)
         assert [(one.worker, one.slot) for one in snapshot.running] == [("w1", 2)]
         worker = snapshot.workers[0]
-        assert (worker.memory_bytes, worker.jobs_done, worker.busy, worker.draining) == (2048 * 1024, 7, 1, False)
+        assert worker.stats == WorkerStats(at_work=1, memory_bytes=2048 * 1024, jobs_done=7)
+        assert (worker.busy, worker.draining) == (1, False)
 
 
 def test_what_did_not_change_is_not_read_again(stage: Stage) -> None:

@@ -144,8 +144,8 @@ def test_a_child_that_hangs_at_its_start_is_replaced(
         "def f(): pass\n"
     )
     children = Children(["hangs"], 2, printer)
-    children.start_template()
-    children.await_introduction()
+    children.template.start()
+    children.template.await_introduction()
 
     def failed() -> bool:
         children.tend(time.monotonic())
@@ -155,7 +155,7 @@ def test_a_child_that_hangs_at_its_start_is_replaced(
     try:
         wait_until(failed, 60, "three of each place have been given up")
         assert "did not begin within" in children.starts.why()
-        pid = children.template_pid
+        pid = children.template.pid
         assert pid is not None
         assert len(psutil.Process(pid).children()) <= 2
     finally:

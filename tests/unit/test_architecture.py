@@ -25,6 +25,7 @@ FLOORS = {
     "shipped": 0,
     "faultpoints": 0,
     "copies": 0,
+    "exit_status": 0,
     "randomness": 0,
     "embedded": 1,
     "wire": 2,

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from simpledist import policy
 from simpledist.cli.checks import Finding, judge
 from simpledist.cli.examination import Examination, KeyFile, Leftovers
 from simpledist.config import Config
@@ -75,14 +74,13 @@ def test_a_user_that_may_not_scan_is_told_so_and_blamed_for_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "condition", "remedy"),
-    [
-        ("no child can start: no module named x", "no child", "child processes"),
-        (f"`complete` {policy.UNDELIVERED}: NOPERM", "stuck", "docs/acl.md"),
-    ],
+    ("kind", "condition", "remedy"),
+    [("children", "no child", "child processes"), ("commands", "stuck", "docs/acl.md")],
 )
-def test_a_worker_in_trouble_gets_the_remedy_of_its_own_trouble(trouble: str, condition: str, remedy: str) -> None:
-    worker = WorkerState("w", "w", "h", 1, 4, 0, 0.5, "alive", False, (), "3.11.7", 10.0, trouble=trouble)
+def test_a_worker_in_trouble_gets_the_remedy_of_its_own_trouble(kind: str, condition: str, remedy: str) -> None:
+    worker = WorkerState(
+        "w", "w", "h", 1, 4, 0, 0.5, "alive", False, (), "3.11.7", 10.0, trouble="why", trouble_kind=kind
+    )
     [one] = found(replace(WELL, snapshot=replace(WELL.snapshot, workers=(worker,))))
     assert worker.condition == condition
     assert remedy in one.remedy

@@ -1,12 +1,12 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
 -- with a reply on the wire: back to the queue, blaming nobody.
--- ARGV: worker connection slots vitals (text: slots at work, resident KB, jobs done; '': as before),
+-- ARGV: worker connection slots stats (JSON for people, of worker_stats.py; '': as before),
 --       row ('' or JSON: registers), n_held held... (lane:id:fence; -1: it lives, and is in the
 --       middle of another verb), then, with a row: traits (JSON: protocol keys python tags), lifetime_ms(0: for ever), n_functions (function digest)...
 -- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., lanes...
 --          (with a row: all that it is to take jobs from), that time
 
-local worker, connection, slots, vitals, row, n_held = arg(), arg(), number(), arg(), arg(), number()
+local worker, connection, slots, stats, row, n_held = arg(), arg(), number(), arg(), arg(), number()
 
 local function count_pulse()
   if n_held < 0 then return end
@@ -16,7 +16,7 @@ local function count_pulse()
     call('PEXPIRE', pulse, HISTORY_MINUTES * 60000)
     call('PEXPIRE', key_connections(), ENDED_MS)
   end
-  if vitals ~= '' then call('HSET', key_vitals(), worker, vitals) end
+  if stats ~= '' then call('HSET', key_vitals(), worker, stats) end
 end
 
 -- Of ten thousand workers four thousand beat in a second, and most have nothing to say: a row is long, and is not read

@@ -64,6 +64,10 @@ class WorkerRow:
     track: Text
 
     @property
+    def memory_bytes(self) -> int | None:
+        return self.state.stats.memory_bytes
+
+    @property
     def health(self) -> str:
         return self.state.condition
 
@@ -167,7 +171,7 @@ WORKER_COLUMNS: tuple[Column[WorkerRow], ...] = (
     Column(
         "beat", 5, lambda row: row.state.beat_age_seconds or 0.0, lambda row: span(row.state.beat_age_seconds or 0.0)
     ),
-    Column("memory", 8, lambda row: row.state.memory_bytes or 0, lambda row: _megabytes(row.state.memory_bytes)),
+    Column("memory", 8, lambda row: row.memory_bytes or 0, lambda row: _megabytes(row.memory_bytes)),
     Column("python", 8, lambda row: row.state.python, lambda row: row.state.python, False),
     Column("busy", 7, lambda row: row.state.busy, lambda row: f"{row.state.busy}/{row.state.slots}"),
     Column("track", 0, lambda row: row.state.busy / max(row.state.slots, 1), lambda row: row.track, False),

@@ -1,7 +1,7 @@
-"""How many jobs each slot is to have: what to ask of Redis, and what waits too long behind another.
+"""How many jobs a child is given at once: what to ask of Redis, and what waits too long behind another job.
 
 Owns what this worker has seen of its functions' run times. Decides by policy.py's laws and touches neither Redis nor
-channels: jobs.py asks, claims, and gives back.
+channels: jobs.py claims, and release.py gives back.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from simpledist import policy
 from simpledist.broker.lane import function_of
 from simpledist.broker.records import Take
-from simpledist.worker.children import Children, Slot
+from simpledist.worker.children import Children
+from simpledist.worker.slot import Slot
 
 
-class Paces:
+class Batching:
     """The pace of each function, and the slots that run them."""
 
     def __init__(self, children: Children, recycle: int | None) -> None:
@@ -26,22 +27,28 @@ class Paces:
         self._big: set[str] = set()  # functions whose last call lay beside the scripts
 
     def ran(self, function: str, seconds: float) -> policy.Pace:
+        """Note how long a job of it took; return its pace."""
         pace = self._of[function] = self._of[function].ran(seconds)
         return pace
 
     def forget(self, function: str) -> None:
-        """A job of it was slower than all that is known."""
+        """Forget the pace of a function: a job of it is slower than all that is known."""
         self._of[function] = policy.Pace()
 
     def saw_call(self, function: str, *, big: bool) -> None:
+        """Note whether the last call of it lay beside the scripts."""
         (self._big.add if big else self._big.discard)(function)
 
     def patience_seconds(self, function: str) -> float:
+        """Return for how long a job of it may run while others wait behind it."""
         return self._of[function].patience_seconds
 
     def wanted(self, lane: str, free: Sequence[Slot], idle_for: str) -> Take | None:
-        """What to ask for: as many jobs for each free slot as its child may be given of this function, and one to wait
-        behind another where that pays. None: there is no room."""
+        """Return what to ask for; None: there is no room.
+
+        That is as many jobs for each free slot as its child may be given of this function, and one to wait behind
+        another where that pays.
+        """
         function = function_of(lane)
         ahead = self.ahead(function, free)
         if not free and not ahead:
@@ -51,7 +58,7 @@ class Paces:
         return Take(lane, numbers, pace.batch, len(ahead), idle_for)
 
     def ahead(self, function: str, free: Sequence[Slot] = ()) -> list[Slot]:
-        """The slots that may have their next job now; those that are `free`, with their first.
+        """Return the slots that may have their next job now; those that are `free`, with their first.
 
         None for big calls, which wait in Redis, not here.
         """
@@ -61,7 +68,7 @@ class Paces:
         return [slot for slot in self._children.slots if slot in free or slot.may_have_next(function, now)]
 
     def waiting_for_long(self) -> list[Slot]:
-        """The slots in which a job waits that could begin in a free one, those with the longest wait first."""
+        """Return the slots in which a job waits that could begin in a free one, the longest wait first."""
         now = time.monotonic()
         waits = {slot: self._wait_seconds(slot, now) for slot in self._children.slots}
         return sorted((slot for slot in waits if waits[slot] > policy.BATCH_SECONDS), key=lambda slot: -waits[slot])

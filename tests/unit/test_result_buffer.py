@@ -1,4 +1,4 @@
-"""The slate: memory of a child and its parent, in which finished parts of a chunk survive the child."""
+"""The result buffer: memory of a child and its parent, in which finished parts of a chunk survive the child."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from simpledist import wire
 from simpledist.errors import Undecodable
-from simpledist.worker.slate import SLATE_BYTES, Slate
+from simpledist.worker.result_buffer import BUFFER_BYTES, ResultBuffer
 
-Pair = tuple[Slate, Slate]
+Pair = tuple[ResultBuffer, ResultBuffer]
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def pair() -> Iterator[Pair]:
     """The parent's side and the child's."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        parent = Slate.shared_over(ours)
-        child = Slate.received_from(theirs)
+        parent = ResultBuffer.shared_over(ours)
+        child = ResultBuffer.received_from(theirs)
         yield parent, child
         parent.close()
         child.close()
@@ -42,7 +42,7 @@ def test_what_does_not_fit_is_refused_and_harms_nothing(pair: Pair) -> None:
     parent, child = pair
     child.wipe(0)
     assert child.add(b"one")
-    assert not child.add(b"x" * SLATE_BYTES)
+    assert not child.add(b"x" * BUFFER_BYTES)
     assert parent.read(0) == b"one"
 
 
@@ -61,7 +61,7 @@ def test_a_parent_that_is_gone_ends_its_child() -> None:
     ours, theirs = socket.socketpair()
     ours.close()
     with theirs, pytest.raises(EOFError):
-        Slate.received_from(theirs)
+        ResultBuffer.received_from(theirs)
 
 
 def encoded(numbers: range) -> bytes:

@@ -1,0 +1,159 @@
+"""What became of jobs in the children: values, exceptions, crashes, and jobs that turn out slow.
+
+Seals each outcome (envelopes.py) and adds it to those that completion.py brings; what has no outcome fails or goes back
+(release.py). Bodies are opaque. Used by the loop's one thread, with what it reads from children.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from simpledist import policy, wire
+from simpledist.broker.records import Ended
+from simpledist.worker.batching import Batching
+from simpledist.worker.children import Children
+from simpledist.worker.chunk import Chunk
+from simpledist.worker.completion import Completion
+from simpledist.worker.envelopes import Envelopes
+from simpledist.worker.frames import ROW, Answer
+from simpledist.worker.release import Release
+from simpledist.worker.slot import Placed, Slot
+
+log = logging.getLogger("simpledist.worker")
+
+TOLD_CHARACTERS = 3000  # of an error with its traceback
+
+
+class Outcomes:
+    """`done` counts the jobs that a child has brought to an end."""
+
+    def __init__(
+        self,
+        *,
+        children: Children,
+        envelopes: Envelopes,
+        batching: Batching,
+        completion: Completion,
+        release: Release,
+        recycle: int | None,
+    ) -> None:
+        self.done = 0
+        self._children = children
+        self._envelopes = envelopes
+        self._batching = batching
+        self._completion = completion
+        self._release = release
+        self._recycle = recycle
+
+    def answered(self, slot: Slot, answer: Answer) -> None:
+        """Take in what a child says of its jobs. What was taken back from it meanwhile is not ours."""
+        if answer.kind == ROW:
+            self._row_ended(slot, answer)
+            return
+        now = time.monotonic()
+        placed = slot.ended(answer.job, now)
+        if placed is None:
+            return
+        held, outcome, run_seconds = placed.held, answer.outcome, answer.run_us / 1e6
+        self.done += 1
+        # So long the rest will take at least: there is no hurry to read the first answer of it.
+        slot.rest(self._batching.ran(held.function, run_seconds).mean_seconds or 0.0)
+        log.debug("job %s (%s): %s in %.3f ms", held.id, held.function, outcome, run_seconds * 1000)
+        if outcome == "chunk" and placed.chunk is not None:
+            self._chunk_ended(placed, placed.chunk)
+        elif outcome in ("value", "error"):
+            sealed = self._envelopes.seal(placed, outcome, answer.body)
+            ended = Ended(held, outcome, sealed, round(run_seconds * 1000), answer.told[:TOLD_CHARACTERS])
+            self._completion.add(ended, sealed)
+        else:
+            self._release.fail(held, outcome, answer.told)
+        if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
+            self._children.replace(slot, kill=False)
+
+    # --- chunks --------------------------------------------------------------------------------------------------
+
+    def _row_ended(self, slot: Slot, row: Answer) -> None:
+        placed = slot.jobs.get(row.job)
+        if placed is None or placed.chunk is None:
+            return
+        placed.chunk.take_in(row)
+        slot.progressed(time.monotonic())
+        if placed.chunk.size > policy.CHUNK_BYTES_MOST:
+            self._end_front_chunk(slot)
+            self._children.replace(slot, kill=True)
+
+    def _chunk_ended(self, placed: Placed, chunk: Chunk) -> None:
+        """Bring the calls that have ended; the client sends the rest again."""
+        outcome = self._envelopes.seal(placed, "chunk", b"".join(chunk.parts))
+        told = f"chunk {chunk.returned} {chunk.raised}\n{chunk.told[:TOLD_CHARACTERS]}"
+        self._completion.add(Ended(placed.held, "value", outcome, round(chunk.run_us / 1000), told), outcome)
+
+    def _end_front_chunk(self, slot: Slot, why: str | None = None) -> None:
+        """End the chunk in front early: what is finished is kept, `why` marks the call that runs."""
+        index, placed = slot.front() or (0, None)
+        if placed is None or placed.chunk is None:
+            return
+        if why is not None:
+            placed.chunk.end_call(why)
+        behind = slot.take_from(index + 1)
+        del slot.jobs[index]
+        self._chunk_ended(placed, placed.chunk)
+        self._release.release(behind)
+
+    # --- jobs that are slow --------------------------------------------------------------------------------------
+
+    def look_for_slow(self, now: float) -> None:
+        """Release what waits behind a job that turned out slow: it has not begun, and nobody is blamed."""
+        for slot in self._children.slots[:]:
+            if now < slot.slow_at() or slot.channel.unread():
+                continue  # what it has answered is read first: we may be the slow ones
+            index, placed = slot.front() or (0, None)
+            if placed is None:
+                continue
+            chunk = placed.chunk if placed.chunk is not None and not placed.chunk.cut else None
+            news = chunk is not None and self._read_buffer(slot, index, chunk)
+            if chunk is not None and news and chunk.run_us < policy.CHUNK_LATE_SECONDS * 1e6:
+                continue  # it was silent and not idle
+            self._batching.forget(placed.held.function)
+            if chunk is not None:
+                self._cut(slot, index, placed, chunk)
+            else:
+                self._release.behind(slot)
+
+    def _read_buffer(self, slot: Slot, index: int, chunk: Chunk) -> bool:
+        """Take in the calls that a child has finished and not sent; return whether there were any."""
+        found = chunk.take_from_buffer(slot.buffer.read(index))
+        if found:
+            slot.progressed(time.monotonic())
+        return found
+
+    def _cut(self, slot: Slot, index: int, placed: Placed, chunk: Chunk) -> None:
+        """Let the slow call of a chunk go on; clients get what is finished, and send the rest again."""
+        running = chunk.answered
+        log.debug("job %s (%s): slow in call %d, the rest goes back", *placed.held[1::-1], running)
+        chunk.cut = True
+        slot.recall(index, part=running + 1)
+        finished = b"".join(chunk.parts) if chunk.size < policy.BESIDE_BYTES - 1024 else b""
+        outcome = self._envelopes.seal(placed, "chunk", finished + wire.encode_part(running, wire.SLOW, b""))
+        self._completion.bring_partial(placed.held, outcome, round(chunk.run_us / 1000))
+        self._release.release(slot.take_from(index + 1))
+
+    # --- children that die ---------------------------------------------------------------------------------------
+
+    def child_died(self, slot: Slot, how: str) -> None:
+        """Blame the job in front; the others had not begun."""
+        front = slot.front()
+        if front is None:
+            return
+        index, placed = front
+        if placed.chunk is not None:
+            self._read_buffer(slot, index, placed.chunk)
+            call = placed.chunk.answered
+            log.warning("job %s (%s): the child died in call %d of a chunk: %s", *placed.held[1::-1], call, how)
+            self._end_front_chunk(slot, "crashed")
+            return
+        behind = slot.take_from(index + 1)
+        del slot.jobs[index]
+        self._release.fail(placed.held, "crashed", f"the child died: {how}")
+        self._release.release(behind)

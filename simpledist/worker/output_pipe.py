@@ -1,0 +1,96 @@
+"""The pipe of one child or template: what is written to it becomes lines with the job's id in front.
+
+Knows the marks with which a child says which job writes (output.py), and which job the parent thinks that it runs.
+Used by printer.py, which reads the pipe and writes the lines.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_LINE_BYTES = 1 << 16  # a longer line is cut
+
+
+def _nobody() -> str:
+    return ""
+
+
+class OutputPipe:
+    """Bytes come in, marked lines go out. Used by the printer's thread, but for `end`."""
+
+    def __init__(self, descriptor: int, token: bytes, awake: Callable[[], None]) -> None:
+        self.descriptor = descriptor
+        self._awake = awake
+        self.running: Callable[[], str] = _nobody  # the id of the job that its child runs, as its parent knows
+        self.gone_at: float | None = None
+        self.token = token
+        self._bytes = b""
+        self._job = ""  # as the pipe says
+        self._label = ""  # of the line that has begun
+        self._line = b""
+
+    def end(self) -> None:
+        """Note that its child is gone, or goes: what it still says is read, but not for long."""
+        self.gone_at = time.monotonic()
+        self._awake()
+
+    def hear(self, data: bytes, *, last: bool = False) -> bytes:
+        """Return the marked lines that have become whole; with `last`, what is left too."""
+        said: list[bytes] = []
+        self._bytes += data
+        while (at := self._bytes.find(self.token)) >= 0:
+            end = self._bytes.find(b"\n", at)
+            if end < 0:
+                break
+            text, job = self._bytes[:at], self._bytes[at + len(self.token) : end]
+            self._bytes = self._bytes[end + 1 :]
+            if job and not self._job:
+                # It says now of which job it is, and what came unsaid before it in the same read was that one's too.
+                self._job = job.decode("utf-8", "replace")
+                said.append(self._lines(text))
+            else:
+                said += (self._lines(text), self._cut())
+                self._job = job.decode("utf-8", "replace")
+        if at < 0:
+            keep = 0 if last else self._beginning_of_token()
+            said.append(self._lines(self._bytes[: len(self._bytes) - keep]))
+            self._bytes = self._bytes[len(self._bytes) - keep :]
+        if last:
+            said.append(self._cut())
+        return b"".join(said)
+
+    def left_behind(self) -> bytes:
+        """Return the line that a job did not end, once another runs."""
+        return self._cut() if self._line and not self._job and self.running() != self._label else b""
+
+    @property
+    def waits(self) -> bool:
+        """Whether a line has begun and may be left behind."""
+        return bool(self._line)
+
+    def _lines(self, text: bytes) -> bytes:
+        if not text:
+            return b""
+        label = self._job or self.running() or (self._label if self.gone_at is not None else "")
+        done = self._cut() if self._line and label != self._label else b""
+        self._label = label
+        *whole, self._line = (self._line + text).split(b"\n")
+        if len(self._line) > _LINE_BYTES:
+            whole.append(self._line)
+            self._line = b""
+        mark = self._mark()
+        return done + b"".join(b"%b%b\n" % (mark, line) for line in whole)
+
+    def _cut(self) -> bytes:
+        line, self._line = self._line, b""
+        return b"%b%b\n" % (self._mark(), line) if line else b""
+
+    def _mark(self) -> bytes:
+        return f"[{self._label}] ".encode() if self._label else b""
+
+    def _beginning_of_token(self) -> int:
+        """How many bytes at the end may be the first of a token."""
+        at = self._bytes.rfind(b"\0", max(0, len(self._bytes) - len(self.token)))
+        tail = self._bytes[at:] if at >= 0 else b""
+        return len(tail) if tail and self.token.startswith(tail) else 0

@@ -1,0 +1,92 @@
+"""The row by which people and clients know this worker: who it is, what it offers, what is wrong with it.
+
+Owns which news the row in Redis does not tell yet. Redis keeps it as JSON with named fields; monitor/rows.py reads it.
+Used by heartbeat.py, which registers the worker by it.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from simpledist import __version__, policy
+from simpledist.worker.children import Children
+from simpledist.worker.other_code import OtherCode
+from simpledist.worker.refusals import Refusals
+
+RETELL_MS = 60_000  # so often the row says again that clients come with other code, or that jobs are refused
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What keeps a worker from its work, in a line for people; "" where all is well."""
+
+    text: str = ""
+    kind: Literal["", "children", "commands"] = ""  # which of them cannot start, or do not get through to Redis
+
+    def __bool__(self) -> bool:
+        return bool(self.text)
+
+
+class Row:
+    """The worker's row, made anew each time that it has changed."""
+
+    def __init__(
+        self, label: str, children: Children, refusals: Refusals, other_code: OtherCode, keys: tuple[str, ...]
+    ) -> None:
+        self._label = label
+        self._children = children
+        self._refusals = refusals
+        self._other_code = other_code
+        self._keys = keys
+        self._started_ms = round(time.time() * 1000)
+        self._mismatched: dict[str, int] = {}  # as the row tells them
+        self._refusals_ms = 0  # it tells of refusals until then, Unix milliseconds
+        self._withdrawn: frozenset[str] = frozenset()  # the functions that it does not offer for the time being
+
+    def lacks_news(self) -> bool:
+        """Return whether the row does not say yet, or not of late, what this worker has met."""
+        return self._lacks_mismatch() or self._lacks_refusal()
+
+    def offers_wrongly(self) -> bool:
+        """Return whether a function was withdrawn, or may be offered again."""
+        return self._refusals.withdrawn() != self._withdrawn
+
+    def _lacks_mismatch(self) -> bool:
+        seen = self._other_code.seen.items()
+        return any(at - self._mismatched.get(function, 0) >= RETELL_MS for function, at in seen)
+
+    def _lacks_refusal(self) -> bool:
+        last_ms, told_ms = self._refusals.last_ms, self._refusals_ms
+        return last_ms > told_ms and (not told_ms or last_ms - told_ms >= RETELL_MS)
+
+    def made(self, trouble: Trouble, connection: str, *, offering: bool) -> tuple[dict[str, Any], list[str]]:
+        """Return the row and the functions that are offered: none by a worker that drains or cannot run them."""
+        functions = self._children.template.functions
+        self._withdrawn = self._refusals.withdrawn()
+        offers = sorted(functions.keys() - self._withdrawn) if offering else []
+        self._mismatched, self._refusals_ms = dict(self._other_code.seen), self._refusals.last_ms
+        row = {
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "label": self._label,
+            "functions": offers,
+            "fingerprints": {name: known for name in offers if (known := functions[name])},
+            "slots": self._children.count,
+            "started": self._started_ms,
+            "python": platform.python_version(),
+            "simpledist": __version__,
+            "protocol": policy.PROTOCOL,
+            "keys": list(self._keys),
+            "mismatched": self._mismatched,
+            "refusals": self._refusals.row(),
+            "withdrawn": sorted(self._withdrawn),
+            "trouble": trouble.text,
+            "trouble_kind": trouble.kind,
+            "generators": self._children.template.shared_generators,
+            "connection": connection,
+        }
+        return row, offers
