@@ -134,7 +134,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "output",
         "whoever reads stderr is waited for",
-        "simpledist/worker/printer.py",
+        "simpledist/worker/nonblocking.py",
         "flags = os.O_WRONLY | os.O_NONBLOCK",
         "flags = os.O_WRONLY",
         OUTPUT + " -k holds_up",
