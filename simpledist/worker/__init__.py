@@ -1,10 +1,29 @@
 """The worker: a parent that talks to Redis and runs no user code; children that run it and know no Redis.
 
-worker.py    the parent's one loop                 children.py  template and slots, as the parent sees them
-links.py     its three connections                 template.py  the process that imports targets, forks, reaps
-targets.py   what `module:function` means          child.py     the process that runs user code
-channel.py   frames between parent and child       output.py    what user code prints
-jobs.py      what is held, and every verb of it    paces.py     how many jobs each slot is to have
-errands.py   verbs on their way to Redis
-environment.py  the variables that user code sees
+The parent
+    worker.py          the rooms joined, and one loop       signals.py        SIGTERM and SIGINT
+    intake.py          how work comes in                    drain.py          how the worker stops
+    turns.py           which lane is next                   readiness.py      what the loop sleeps on
+Jobs
+    jobs.py            how a job comes                      batching.py       how many a child gets at once
+    outcomes.py        how a job ends in its child          chunk.py          short calls that travel as one job
+    completion.py      how outcomes come to Redis           release.py        where a job goes back, or fails
+    refusals.py        jobs that this worker refuses        handoff.py        jobs handed to an idle worker
+    envelopes.py       what is verified and signed          other_code.py     clients that differ from us
+Redis
+    links.py           three connections                    commands.py       commands that wait to be sent
+    heartbeat.py       how Redis knows that we live         beat_schedule.py  when the next heartbeat is due
+    row.py, stats.py   what the worker says of itself       transfers.py      big values on their way
+Children
+    children.py        children come, go, are replaced      slot.py           one child and its jobs
+    starts.py          whether children can start           template_process.py  the template, as its parent sees it
+    channel.py         the connection to a child            frames.py         what travels over it
+    result_buffer.py   what a child has not sent yet        mailbox.py        lines between parent and template
+    printer.py, output_pipe.py, nonblocking.py              where a child's stdout goes
+In the processes below
+    template.py        imports targets, forks, reaps        child.py          runs user code
+    launch.py          what a process is told at its start  targets.py        what `module:function` means
+    output.py          what user code prints                environment.py    the variables that it sees
+    lifeline.py        nobody outlives its parent           mark.py, remains.py  what jobs left behind
+    cpus.py            how many slots there are by default
 """

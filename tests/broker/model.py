@@ -161,11 +161,12 @@ class Model:
 
     # --- lanes ---------------------------------------------------------------------------------------------------
 
-    def _in_use(self, assigned: str) -> bool:
+    def _has_jobs(self, assigned: str) -> bool:
         on_it = (job for job in self.jobs.values() if job.state in ("queued", "running"))
-        if any(code_lane(job.lane) == assigned for job in on_it):
-            return True
-        return any(offer.lane == assigned for offer in self.offers_of(function_of(assigned)).values())
+        return any(code_lane(job.lane) == assigned for job in on_it)
+
+    def _in_use(self, assigned: str) -> bool:
+        return self._has_jobs(assigned) or any(offer.lane == assigned for offer in self.offers_of(function_of(assigned)).values())
 
     def _assign(self, function: str, kind: Kind) -> str:
         """The lane of a code: the first one has the plain lane, which is given anew when nothing hangs on it."""
@@ -177,11 +178,14 @@ class Model:
             (one.kind._replace(key=NO_KEY) for one in self.offers_of(function).values() if one.lane == function), None
         )
         free = owner in (None, code) or not self._in_use(function)
-        if free and not (mine and self._in_use(mine)):
+        if free and not (mine and self._has_jobs(mine)):
             known.update({lane: code for lane in known if code_lane(lane) == function})
             known[function] = code
             if mine:
                 self._forget(function, mine)
+                for offer in (row.functions.get(function) for row in self.workers.values() if row.offers):
+                    if offer is not None and offer.lane == mine:
+                        offer.lane = function
             return function
         if mine is None:
             for lane in [lane for lane in known if lane not in (function, *self._variants(known))]:

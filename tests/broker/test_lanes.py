@@ -54,6 +54,26 @@ def test_the_plain_lane_is_given_anew_when_nothing_hangs_on_it(bench: Bench) -> 
     assert worker(bench, "w2", B) == ["fib"]
 
 
+def test_a_code_leaves_its_lane_for_the_plain_one_when_no_job_is_on_it(bench: Bench) -> None:
+    beside = f"fib~{B[:12]}"
+    worker(bench, "w1", A)
+    assert worker(bench, "w2", B) == worker(bench, "w3", B) == [beside]
+    assert submit(bench, "c1-1", beside, Wish(digest=B)) == "queued"
+    assert submit(bench, "c1-2", f"{beside}!high", Wish(digest=B)) == "queued"
+    bench.broker.leave("w1", final=True)
+    assert worker(bench, "w2", B) == [beside, f"{beside}!high"], "jobs wait, and never leave their lane"
+    bench.broker.cancel("c1", [(beside, "c1-1")])
+    (claimed,) = claim(bench, "w3", f"{beside}!high")
+    assert beside in worker(bench, "w2", B), "a job runs"
+    bench.succeed(claimed)
+    assert worker(bench, "w2", B) == ["fib"]
+    assert words_to(bench, "w3")[-1] == b"look", "the others of its code take the plain lane, too"
+    assert submit(bench, "c1-3", beside, Wish(digest=B)) == "moved fib"
+    assert submit(bench, "c1-3", wish=Wish(digest=B)) == "queued"
+    assert worker(bench, "w3", B) == ["fib"]
+    assert worker(bench, "w1", A) == [f"fib~{A[:12]}"]
+
+
 def test_a_call_with_a_code_is_sent_to_its_lane_or_home(bench: Bench) -> None:
     worker(bench, "w1", A)
     worker(bench, "w2", B)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -13,10 +14,12 @@ import pytest
 
 import simpledist
 from simpledist import policy
+from simpledist.broker import Keys
 from simpledist.cluster import Cluster, RoleProcess
 from tests import standing
 from tests.commands import run
 from tests.integration.conftest import FUNCTIONS
+from tests.links import open_link
 from tests.trees import copy_tree
 from tests.waiting import wait_until
 
@@ -39,12 +42,14 @@ with simpledist.connect(sys.argv[1]) as dist:
 
 @pytest.fixture(scope="module")
 def other_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree with another number."""
+    """A copy of the tree with another number, and workers that soon ask for the plain lane."""
     tree = tmp_path_factory.mktemp("other")
     copy_tree(tree)
     path = tree / "simpledist" / "policy.py"
     text = path.read_text()
     assert text.count(f"PROTOCOL = {policy.PROTOCOL}\n") == 1
+    assert text.count("lanes_seconds: float = 60.0") == 1
+    text = text.replace("lanes_seconds: float = 60.0", "lanes_seconds: float = 0.5")
     path.write_text(text.replace(f"PROTOCOL = {policy.PROTOCOL}\n", f"PROTOCOL = {NUMBER}\n"))
     return tree
 
@@ -117,3 +122,22 @@ def test_both_builds_work_side_by_side(mixed: Cluster, other_build: Path) -> Non
         assert theirs.returncode == 0, err
         assert out.strip() == f"{CALLS} {{None}}"
         assert {(info.where, info.worker) for info in ours if info} == {("remote", mixed.workers[0].id)}
+
+
+def test_a_worker_that_started_beside_an_old_one_gets_the_plain_lane_later(mixed: Cluster, other_build: Path) -> None:
+    old, keys = worker_of(mixed), Keys()
+    with open_link(mixed.url) as link:
+
+        def lane_of(worker: RoleProcess) -> str:
+            offer = link.call("HGET", keys.named("offers", "echo"), worker.id)
+            return json.loads(offer)["lane"] if offer else ""
+
+        wait_until(lambda: lane_of(old) == "echo", 20, "the first one has the plain lane")
+        new = worker_of(mixed, other_build)
+        wait_until(lambda: lane_of(new).startswith("echo~"), 20, "the other one has a lane of its own")
+        assert old.stop() == 0
+        wait_until(lambda: lane_of(new) == "echo", 20, "it moves when the plain lane is free")
+        theirs = their_client(mixed, other_build)
+        out, err = theirs.communicate(timeout=60)
+        assert theirs.returncode == 0, err
+        assert out.strip() == f"{CALLS} {{None}}"

@@ -164,8 +164,8 @@ local function lanes_of(fn, code)
   return known, mine
 end
 
--- Whether anything hangs on the lane of a code: a live worker offers it, or jobs wait or run on it.
-local function in_use(assigned, known)
+-- Whether jobs wait or run on the lane of a code.
+local function has_jobs(assigned, known)
   local same = { [assigned] = true }
   for lane in pairs(known) do
     if code_lane(lane) == assigned then same[lane] = true end
@@ -173,7 +173,13 @@ local function in_use(assigned, known)
   for lane in pairs(same) do
     if call('ZCARD', key_queued(lane)) > 0 or call('HLEN', key_current(lane)) > 0 then return true end
   end
-  return ask_offers(assigned, ANYBODY, call('HGET', key_meta(assigned), 'witness')) == 'ok'
+  return false
+end
+
+-- Whether anything hangs on the lane of a code: jobs, or a live worker that offers it.
+local function in_use(assigned, known)
+  return has_jobs(assigned, known)
+    or ask_offers(assigned, ANYBODY, call('HGET', key_meta(assigned), 'witness')) == 'ok'
 end
 
 local function forget_lane(fn, assigned, known)
@@ -191,20 +197,37 @@ local function offered_code(fn)
   end
 end
 
+-- A code leaves its lane, on which there is no job, for the plain one: so do all workers that offer it. Until they have
+-- heard of it, what comes waits in the plain list.
+local function move_offers(fn, from)
+  local head, flat = '{"lane":"' .. from .. '"', call('HGETALL', key_offers(fn))
+  for i = 1, #flat, 2 do
+    local worker, offer = flat[i], flat[i + 1]
+    if string.sub(offer, 1, #head) == head then
+      call('HSET', key_offers(fn), worker, '{"lane":"' .. fn .. '"' .. string.sub(offer, #head + 1))
+      call('RPUSH', key_control(worker), 'look')
+      call('PEXPIRE', key_control(worker), CONTROL_MS)
+    end
+  end
+end
+
 -- Gives a code its lane: the first one offered has the plain lane, which is given anew only when nothing hangs on it.
--- One code has one lane, and keeps it while anything hangs on that.
+-- One code has one lane, and leaves it only for the plain one, when no job is on it.
 local function assign_lane(fn, protocol, digest)
   local code = code_of(protocol, digest)
   local known, mine = lanes_of(fn, code)
   if mine == fn then return fn, code end
   local owner = known[fn] or offered_code(fn)
   local free = not owner or owner == code or not in_use(fn, known)
-  if free and not (mine and in_use(mine, known)) then
+  if free and not (mine and (has_jobs(mine, known) or call('HLEN', key_offers(fn)) > WITHDRAWN_MOST)) then
     for lane in pairs(known) do
       if code_lane(lane) == fn then call('HSET', key_lanes(fn), lane, code) end
     end
     call('HSET', key_lanes(fn), fn, code)
-    if mine then forget_lane(fn, mine, known) end
+    if mine then
+      forget_lane(fn, mine, known)
+      move_offers(fn, mine)
+    end
     return fn, code
   end
   if mine then return mine, code end
