@@ -166,7 +166,9 @@ class Model:
         return any(code_lane(job.lane) == assigned for job in on_it)
 
     def _in_use(self, assigned: str) -> bool:
-        return self._has_jobs(assigned) or any(offer.lane == assigned for offer in self.offers_of(function_of(assigned)).values())
+        return self._has_jobs(assigned) or any(
+            offer.lane == assigned for offer in self.offers_of(function_of(assigned)).values()
+        )
 
     def _assign(self, function: str, kind: Kind) -> str:
         """The lane of a code: the first one has the plain lane, which is given anew when nothing hangs on it."""
