@@ -35,7 +35,7 @@ class Timings:
     forget_worker_seconds: float = 600.0  # a dead worker's row stays on the page for so long
     pass_seconds: float = 1.0  # a worker passes over the lane of a job that it refused for so long
     block_seconds: float = 5.0  # one slice of an idle worker's BLPOP
-    lanes_seconds: float = 60.0  # a worker beside the plain lane asks so often whether that has become free
+    lanes_seconds: float = 60.0  # a worker on another lane than the plain one asks for that so often
     claim_more_seconds: float = 0.1  # fairness: take the same function's next job for so long
 
 
