@@ -24,6 +24,6 @@ In the processes below
     template.py        imports targets, forks, reaps        child.py          runs user code
     launch.py          what a process is told at its start  targets.py        what `module:function` means
     output.py          what user code prints                environment.py    the variables that it sees
-    lifeline.py        nobody outlives its parent           mark.py, remains.py  what jobs left behind
+    lifeline.py        no process outlives its parent       mark.py, remains.py  what jobs left behind
     cpus.py            how many slots there are by default
 """

@@ -24,7 +24,7 @@ class Batching:
         self._children = children
         self._recycle = recycle
         self._of: defaultdict[str, policy.Pace] = defaultdict(policy.Pace)
-        self._big: set[str] = set()  # functions whose last call lay beside the scripts
+        self._big: set[str] = set()  # functions whose last call was big
 
     def ran(self, function: str, seconds: float) -> policy.Pace:
         """Note how long a job of it took; return its pace."""
@@ -36,7 +36,7 @@ class Batching:
         self._of[function] = policy.Pace()
 
     def saw_call(self, function: str, *, big: bool) -> None:
-        """Note whether the last call of it lay beside the scripts."""
+        """Note whether the last call of it was big: it travels apart from the scripts."""
         (self._big.add if big else self._big.discard)(function)
 
     def patience_seconds(self, function: str) -> float:

@@ -104,7 +104,7 @@ class Commands:
 
     @property
     def calm(self) -> bool:
-        """Whether no command has been given up of late."""
+        """Say whether no command has been given up lately."""
         return not self._stuck
 
     def stuck(self, now: float) -> str:

@@ -1,6 +1,6 @@
 """The environment in which functions run: the worker's own, without its secrets, with threads for one slot.
 
-Knows only variables. The template is started with it (children.py); children inherit it.
+Knows only variables. The template is started with it (template_process.py); children inherit it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _THREADS = (
 
 
 def of_children(slots: int) -> dict[str, str]:
-    """The variables for the children of a worker with so many slots; what the user has set stays."""
+    """Return the variables for the children of a worker with so many slots; what the user has set stays."""
     variables = {key: value for key, value in os.environ.items() if key not in _SECRETS}
     variables[NESTED_VARIABLE] = "1"
     for name in _THREADS:

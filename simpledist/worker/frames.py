@@ -137,7 +137,7 @@ class Inbox(Generic[Frame]):
 
     @property
     def arriving(self) -> bool:
-        """Whether a big body is half there."""
+        """Say whether a big body is half there."""
         return self._arriving is not None
 
     def frames(self) -> list[Frame]:

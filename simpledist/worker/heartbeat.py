@@ -46,7 +46,9 @@ class Heartbeat:
         timings: policy.Timings,
     ) -> None:
         self.registered = False
-        self.ever_registered = False  # Redis took us once: if it refuses us later, somebody may be about to mend it
+        self.ever_registered = (
+            False  # Redis took us once: if it refuses us later, an operator may be about to repair it
+        )
         self.offering = True  # a worker that drains, has no child, or cannot bring outcomes to Redis offers nothing
         self.trouble = Trouble()
         self.lanes: list[str] = []  # that Redis gave us to take jobs from
@@ -129,13 +131,13 @@ class Heartbeat:
     def _take_lanes(self, lanes: list[str]) -> None:
         """Take jobs from these lanes; ask again later where another code has the plain one, which it may leave."""
         self.lanes = lanes
-        beside = any(parsed(lane).code for lane in lanes)
-        self._asks_for_lanes_at = time.monotonic() + self._timings.lanes_seconds if beside else float("inf")
+        another = any(parsed(lane).code for lane in lanes)
+        self._asks_for_lanes_at = time.monotonic() + self._timings.lanes_seconds if another else float("inf")
 
     def beat_meanwhile(self) -> None:
         """Beat if due in the middle of another command, whose bytes move slowly; what we hold is told afterwards.
 
-        Raises RedisDown where this is not answered either: then nobody need wait for the other.
+        Raises RedisDown where this is not answered either: then the other need not be waited for.
         """
         now = time.monotonic()
         if now < self._schedule.next_at or not self.registered or not self._links.beat.link.connected:

@@ -145,7 +145,7 @@ class Jobs:
         self._release.release(back)
 
     def _fetch(self, slot: Slot, claimed: Claimed) -> None:
-        """Fetch a call that lies beside the scripts: it comes slice by slice, and this slot is kept for it."""
+        """Fetch a big call, which travels by itself: it comes slice by slice, and this slot is kept for it."""
         held, number = claimed.held, slot.number
         self.held[held] = slot
 

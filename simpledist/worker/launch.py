@@ -17,7 +17,7 @@ _CHILD = "from simpledist.worker.child import main; main()"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`parent`: the process id of whoever starts it. `token` and `serial`: the mark that it bears (mark.py)."""
+    """`parent`: the process id of the starter. `token` and `serial`: the mark that it bears (mark.py)."""
 
     socket: int
     parent: int

@@ -35,7 +35,7 @@ def die_with(parent: int) -> None:
 
 
 def outlive_parent() -> None:
-    """From now on the end of the socket tells the template of its parent's death: it has something to do then."""
+    """Live on when our parent dies: the template has something to do then, and the end of its socket tells it."""
     _outlives.set()
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, 0, 0, 0, 0)
@@ -82,7 +82,7 @@ def _watch(parent: int) -> None:
 
 
 def adopts_orphans() -> bool:
-    """Whether processes that lost their parent become ours: as PID 1, or told to by whoever started us."""
+    """Return whether processes that lost their parent become ours: we are PID 1, or were started as a subreaper."""
     flag = ctypes.c_int(0)
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(flag), 0, 0, 0)
@@ -136,4 +136,4 @@ def obey_stop_signals_in_copies() -> None:
 
 
 def nothing(_number: int, _frame: Any) -> None:
-    """A signal handler that only lets system calls go on."""
+    """Do nothing: a signal handler that only lets system calls go on."""

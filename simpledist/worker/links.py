@@ -1,6 +1,6 @@
 """A worker's three connections: pop (BLPOP), command (the verbs), beat (by which Redis knows that it lives).
 
-Each one is made anew when it breaks, with a backoff that they share. Used by the loop's one thread.
+Each one is made again when it breaks, with a backoff that they share. Used by the loop's one thread.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from simpledist.worker.beat_schedule import BeatSchedule
 
 log = logging.getLogger("simpledist.worker")
 
-# Refused again so soon, it is as after so many failures: rarely enough to harm nobody, often enough for who holds jobs.
+# Refused again within so many seconds counts as so many failures: tries are rare enough to do no harm, and often enough
+# for a worker that holds jobs.
 REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_FAILURES = 5.0, 3
 
 
@@ -51,7 +52,7 @@ class Links:
                 config.url,
                 name=f"simpledist-worker-{purpose}",
                 stays_here=config.stays_here,
-                renews=purpose == "command",  # Redis knows us by the others: to make one anew says something
+                renews=purpose == "command",  # Redis knows us by the others: a new one means something
             )
             for purpose in ("pop", "command", "beat")
         )
@@ -73,7 +74,7 @@ class Links:
         return self._retry_at
 
     def connect(self) -> bool:
-        """Make what is broken anew, if it is time; return whether the beat connection is a new one.
+        """Make broken connections again, if it is time; return whether the beat connection is a new one.
 
         Raises RedisRefused: somebody must act.
         """
@@ -121,7 +122,7 @@ class Links:
     def _same_server(self) -> None:
         """Raise RedisDown where a failover has left one connection with the old primary.
 
-        A worker that beats here and pops there serves nobody.
+        A worker that beats here and pops there serves no client.
         """
         links = (self.beat.link, self.command.link, self.pop)
         if len({link.run_id for link in links} - {""}) > 1:

@@ -1,4 +1,4 @@
-"""Lines of JSON between a worker's parent and its template, each with a descriptor beside it where one is to travel.
+"""Lines of JSON between a worker's parent and its template, each with a descriptor attached where one must travel.
 
 The parent's side never waits: what the socket does not take now is kept in order. The template's side may wait, for the
 parent always reads. A line that lost its descriptor on the way (the receiver had no room for one more) is told from
@@ -17,7 +17,7 @@ from typing import Any
 
 _READ_BYTES = 65536
 _MOST_DESCRIPTORS = 8  # the kernel hands over those of one line at a time
-_TAKES_DESCRIPTOR = "start"  # a line with this key has one beside it
+_TAKES_DESCRIPTOR = "start"  # a line with this key has one attached
 
 Line = dict[str, Any]
 
@@ -71,13 +71,13 @@ class Mailbox:
     # --- in ----------------------------------------------------------------------------------------------------------
 
     def wait(self, seconds: float) -> bool:
-        """Whether something is there to be read, within so long."""
+        """Return whether there is something to read within so long."""
         poll = select.poll()
         poll.register(self._sock, select.POLLIN)
         return bool(poll.poll(seconds * 1000))
 
     def read(self) -> list[tuple[Line, int | None]] | None:
-        """Every line that has become whole, with its descriptor; None at the other side's end."""
+        """Return every line that has become whole, with its descriptor; None at the other side's end."""
         try:
             data, descriptors, flags, _ = socket.recv_fds(
                 self._sock, _READ_BYTES, _MOST_DESCRIPTORS, getattr(socket, "MSG_CMSG_CLOEXEC", 0)

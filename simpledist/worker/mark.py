@@ -54,7 +54,7 @@ def bearers(token: int) -> Iterator[tuple[int, int]]:
 
 
 def bears(pid: int, token: int, serial: int) -> bool:
-    """Whether this very process bears the mark now."""
+    """Return whether this very process bears the mark now."""
     return _serial(pid, token) == serial
 
 
@@ -73,7 +73,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def _read(pid: int, name: str) -> bytes:
-    """A small file of a process; nothing where it has ended, or is not ours to look at."""
+    """Read a small file of a process; nothing where it has ended, or is not ours to look at."""
     try:
         descriptor = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,4 +1,4 @@
-"""A descriptor that is written to without waiting for whoever reads it. Used by printer.py for the worker's stderr."""
+"""A descriptor that is written to without waiting for its reader. Used by printer.py for the worker's stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class NonblockingWriter:
             if stat.S_ISSOCK(mode):
                 self._socket = socket.socket(fileno=os.dup(descriptor))
             elif stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
-                # Not set on our own: whoever shares the descriptor (a shell) would get it too.
+                # Not set on our own descriptor: a shell that shares it would get it too.
                 flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
                 self._descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
 

@@ -104,7 +104,7 @@ class Outcomes:
     # --- jobs that are slow --------------------------------------------------------------------------------------
 
     def look_for_slow(self, now: float) -> None:
-        """Release what waits behind a job that turned out slow: it has not begun, and nobody is blamed."""
+        """Release what waits behind a job that turned out slow: it has not begun, and is not blamed."""
         for slot in self._children.slots[:]:
             if now < slot.slow_at() or slot.channel.unread():
                 continue  # what it has answered is read first: we may be the slow ones

@@ -91,7 +91,7 @@ class Output:
         self._pipe = -1  # our own descriptor of it, whatever user code does with 1 and 2
         self._inode = 0
         self._token = b""
-        self._said = ""  # the job that the pipe was last told of
+        self._said = ""  # the job that the pipe was last told
         self._unread = bytearray(4)
         self._out, self._err = self._stream(1, "<stdout>"), self._stream(2, "<stderr>")
         self._home: tuple[Any, ...] = ()
@@ -132,7 +132,7 @@ class Output:
         self.changed = False
 
     def send(self, descriptor: int, data: bytes) -> None:
-        """Write to the pipe; where nobody reads it, that is not the function's trouble."""
+        """Write to the pipe; where it has no reader, that is not the function's trouble."""
         if self._said != self.job and self._token:
             self._said = self.job
             self._lead_here()
@@ -144,13 +144,13 @@ class Output:
                 _write(self._pipe, data)
 
     def end_call(self) -> None:
-        """One call of a job is over: the next finds its streams as this one did. Takes next to nothing."""
+        """Give the next call of the job its streams as this one found them. Takes next to nothing."""
         home = self._home
         if sys.stdout is not home[0] or sys.stderr is not home[1] or self.changed:
-            self._mend()
+            self._restore()
 
     def end_job(self, run_us: int) -> None:
-        """The job is over: what it left in buffers leaves them, under its id."""
+        """Write what the job has left in buffers, under its id."""
         self.end_call()
         stdin = self._home[2]
         if sys.stdin is not stdin or (stdin is not None and stdin.closed):
@@ -178,7 +178,7 @@ class Output:
         return any(self._unread)
 
     def _lead_here(self) -> None:
-        """Descriptors 1 and 2 are the pipe, whatever a job has made of them."""
+        """Make descriptors 1 and 2 the pipe again, whatever a job has made of them."""
         for descriptor in (1, 2):
             try:
                 if os.fstat(descriptor).st_ino == self._inode:
@@ -188,7 +188,7 @@ class Output:
             with contextlib.suppress(OSError):
                 os.dup2(self._pipe, descriptor)
 
-    def _mend(self) -> None:
+    def _restore(self) -> None:
         self.changed = False
         sys.stdout, sys.stderr = self._home[:2]
         for stream, settings in self._settings:
@@ -216,6 +216,6 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _high_number() -> int:
-    """A descriptor that programs seldom ask for by its number, also under a small `ulimit -n`."""
+    """Return a descriptor that programs seldom ask for by its number, also under a small `ulimit -n`."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 100 if limit < 0 or limit > 200 else limit // 2

@@ -66,7 +66,7 @@ class OutputPipe:
 
     @property
     def waits(self) -> bool:
-        """Whether a line has begun and may be left behind."""
+        """Say whether a line has begun and may be left behind."""
         return bool(self._line)
 
     def _lines(self, text: bytes) -> bytes:
@@ -90,7 +90,7 @@ class OutputPipe:
         return f"[{self._label}] ".encode() if self._label else b""
 
     def _beginning_of_token(self) -> int:
-        """How many bytes at the end may be the first of a token."""
+        """Return how many bytes at the end may be the first of a token."""
         at = self._bytes.rfind(b"\0", max(0, len(self._bytes) - len(self.token)))
         tail = self._bytes[at:] if at >= 0 else b""
         return len(tail) if tail and self.token.startswith(tail) else 0

@@ -1,8 +1,8 @@
 """The worker's stderr: one thread writes everything to it, from the log, the template and the children.
 
 Reads the pipes of template and children (output_pipe.py), and writes their lines and the worker's own log without
-waiting for whoever reads: a full or closed stderr must not hold up jobs or beats. A slow reader slows down whoever
-prints; one that takes nothing for a second loses lines, and is told how many bytes. Started by the command
+waiting for their reader: a full or closed stderr must not hold up jobs or heartbeats. A slow reader slows down jobs
+that print; one that takes nothing for a second loses lines, and is told how many bytes. Started by the command
 (cli/worker.py) before anything else; children.py and template_process.py ask it for pipes.
 """
 
@@ -168,7 +168,7 @@ class Printer:
         if not piece:
             return
         written = self._to.write(piece)
-        if written is None:  # nobody will ever read it
+        if written is None:  # it will never be read
             written = len(piece)
         if not written:
             return

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Readiness:
-    """One poll object, made anew only when what it watches has changed."""
+    """One poll object, made again only when what it watches has changed."""
 
     def __init__(self) -> None:
         self._poll = select.poll()

@@ -64,7 +64,7 @@ class Refusals:
         told.logged, told.since_log = now, 0
 
     def served(self, function: str) -> None:
-        """An outcome was brought: what was refused before was not this worker's fault alone."""
+        """Forget strikes: an outcome was brought, so what was refused before was not this worker's fault alone."""
         if self._standings:
             self._standings.pop(function, None)
 
@@ -73,7 +73,7 @@ class Refusals:
         self._passed[lane] = time.monotonic() + self._pass_seconds
 
     def strike(self, lane: str) -> None:
-        """Another worker brought an outcome of a job that this one had refused."""
+        """Count a strike: another worker brought an outcome of a job that this one had refused."""
         function, now = function_of(lane), time.monotonic()
         standing = self._standings[function] = self._standings[function].struck(now)
         if standing.strikes == 0:
@@ -120,5 +120,5 @@ class Refusals:
 
     @property
     def last_ms(self) -> int:
-        """When a job was last refused; 0: never."""
+        """Return when a job was last refused; 0: never."""
         return max((told.last_ms for told in self._told.values()), default=0)

@@ -1,6 +1,6 @@
 """Where jobs go back: attempts that end here without an outcome.
 
-A job is released (to its queue, blaming nobody) or fails (the cluster, not the function, ends this attempt; `fail` in
+A job is released (to its queue, without blame) or fails (the cluster, not the function, ends this attempt; `fail` in
 Redis decides whether another worker tries it). What a child was given and has not begun is recalled from it and then
 released. Used by every room that must let go of a job, in the loop's one thread.
 """
@@ -48,7 +48,7 @@ class Release:
     # --- the verbs -----------------------------------------------------------------------------------------------
 
     def release(self, helds: list[Held]) -> None:
-        """Give jobs back to their queues, blaming nobody."""
+        """Give jobs back to their queues, without blame."""
         if not helds:
             return
 

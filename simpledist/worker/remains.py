@@ -39,7 +39,7 @@ class Remains:
 
     @property
     def due(self) -> float:
-        """When to look for them next; never, where no child has ended."""
+        """Return when to look for them next; never, where no child has ended."""
         return max(self._look_at, self._not_before)
 
     def add(self, serial: int, group: int, now: float) -> None:
@@ -55,7 +55,7 @@ class Remains:
         self._look_at = self._not_before = now
 
     def look(self, now: float) -> bool:
-        """Signal whatever is still there; whether anything was."""
+        """Signal whatever is still there; return whether anything was."""
         began = time.monotonic()
         found: set[int] = set()
         for pid, serial in mark.bearers(self._token) if self._marked else ():
@@ -102,7 +102,7 @@ class Remains:
 
 def _signal_group(group: int, number: signal.Signals) -> None:
     if group > 1:
-        with contextlib.suppress(OSError):  # nobody is left in it
+        with contextlib.suppress(OSError):  # it is empty
             os.killpg(group, number)
 
 

@@ -61,7 +61,7 @@ class ResultBuffer:
     # --- the child's -------------------------------------------------------------------------------------------------
 
     def wipe(self, job: int) -> None:
-        """Begin anew: what comes belongs to this job."""
+        """Empty it: what comes belongs to this job."""
         self._end, self._job = _HEAD.size, job
         _HEAD.pack_into(self._map, 0, 0, job)
 

@@ -32,7 +32,7 @@ class Trouble:
 
 
 class Row:
-    """The worker's row, made anew each time that it has changed."""
+    """The worker's row, made again each time that it has changed."""
 
     def __init__(
         self, label: str, children: Children, refusals: Refusals, other_code: OtherCode, keys: tuple[str, ...]
@@ -48,7 +48,7 @@ class Row:
         self._withdrawn: frozenset[str] = frozenset()  # the functions that it does not offer for the time being
 
     def lacks_news(self) -> bool:
-        """Return whether the row does not say yet, or not of late, what this worker has met."""
+        """Return whether the row does not say yet, or has not said for a minute, what this worker has met."""
         return self._lacks_mismatch() or self._lacks_refusal()
 
     def offers_wrongly(self) -> bool:

@@ -24,7 +24,7 @@ class Signals:
             signal.signal(number, _end)
 
     def listen(self) -> None:
-        """From now on they are only noted."""
+        """Only note them from now on."""
         self._woken.setblocking(False)
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
@@ -35,7 +35,7 @@ class Signals:
         return self._woken.fileno()
 
     def read(self) -> bool:
-        """Note those that have come; whether the first is among them."""
+        """Note those that have come; return whether the first is among them."""
         before = self.count
         self.count += sum(number in STOP for number in self._woken.recv(4096))
         return before == 0 and self.count > 0

@@ -105,7 +105,7 @@ class Slot:
         self._expected += 1
 
     def expect_no_more(self) -> None:
-        """The call has come, or will not."""
+        """Note that the call has come, or will not."""
         self._expected -= 1
 
     def place(self, placed: Placed) -> int:

@@ -43,19 +43,19 @@ class Starts:
     # --- what happened -----------------------------------------------------------------------------------------------
 
     def proof_seconds(self, number: int) -> float:
-        """A child has begun: how long it must live before it gets a job."""
+        """Note that a child has begun; return how long it must live before it gets a job."""
         self.ever = True
         self.template = Place()
         place = self.places[number]
         return policy.PROOF_SECONDS if place.stuck or place.crashed > policy.STUCK_STARTS else 0.0
 
     def proved(self, number: int) -> None:
-        """It has lived for that long."""
+        """Note that it has lived for that long."""
         place = self.places[number]
         place.crashed, place.stuck = 0, False
 
     def lost(self, number: int, why: str, now: float, *, with_job: bool, of_use: bool) -> None:
-        """A child has ended by itself, or could not be had."""
+        """Note that a child has ended by itself, or could not be started."""
         place = self.places[number]
         if of_use:
             place.failed = place.crashed = 0
@@ -66,11 +66,11 @@ class Starts:
             self._fail(place, why, now)
 
     def template_failed(self, why: str, now: float) -> None:
-        """No template could be had: it did not start, or could not import the targets."""
+        """Note that there is no template: it did not start, or could not import the targets."""
         self._fail(self.template, why, now)
 
     def template_died(self, now: float) -> bool:
-        """A template has died although no job is to blame; whether that has happened once too often."""
+        """Note that a template died although no job is to blame; return whether that was once too often."""
         self._deaths.append(now)
         while now - self._deaths[0] > policy.TEMPLATE_SECONDS:
             self._deaths.popleft()
@@ -86,11 +86,11 @@ class Starts:
     # --- what it means -----------------------------------------------------------------------------------------------
 
     def hopeless(self, now: float) -> bool:
-        """Whether there never was a child, and there will be none."""
+        """Return whether there never was a child, and there will be none."""
         return not self.ever and self._stuck() and now >= self._first_failed_at + policy.HOPELESS_SECONDS
 
     def trouble(self, ready: set[int], now: float) -> str:
-        """One line for people, "" where all is well. `ready`: the places whose child takes jobs."""
+        """Return one line for people, "" where all is well. `ready`: the places whose child takes jobs."""
         failing = [n for n, place in enumerate(self.places) if place.stuck and n not in ready]
         if ready:
             self._idle_since = None
@@ -105,11 +105,11 @@ class Starts:
         return ""
 
     def speaks_at(self) -> float:
-        """When `trouble` has something to say although nothing happens."""
+        """Return when `trouble` has something to say although nothing happens."""
         return float("inf") if self._idle_since is None else self._idle_since + policy.BEGIN_SECONDS
 
     def why(self) -> str:
-        """The reason of the latest failure, "" where there was none."""
+        """Return the reason of the latest failure, "" where there was none."""
         places = [place for place in (self.template, *self.places) if place.failed]
         return max(places, key=lambda place: place.due).why if places else ""
 

@@ -18,7 +18,9 @@ Functions = dict[str, Callable[..., Any]]
 
 
 def resolve(targets: Sequence[str]) -> Functions:
-    """Qualified name -> function for `module:function | module | name=module:function`, each with an optional @version.
+    """Return qualified name -> function for these targets.
+
+    A target is `module:function | module | name=module:function`, with an optional @version.
 
     Raises TargetError with one line that says which target is wrong, and why.
     """
@@ -58,7 +60,10 @@ def _resolve_one(target: str) -> Functions:
 
 
 def _offer(alias: str | None, name: str, version: str | None, value: Any) -> tuple[str, Callable[..., Any]]:
-    """The qualified name, and the function that runs: of a decorated one its own, unless the target says otherwise."""
+    """Return the qualified name and the function that runs.
+
+    A decorated function has its own name, unless the target says otherwise.
+    """
     own, function = getattr(value, job.OFFER, (name, value))
     own_name, _, own_version = own.partition("@")
     return job.qualified(alias or own_name, version or own_version or None), function
@@ -76,7 +81,7 @@ def _import(target: str, name: str) -> ModuleType:
 
 
 def _public(target: str, module: ModuleType) -> Functions:
-    """Its `__all__`, else the public functions defined in it."""
+    """Return its `__all__`, else the public functions defined in it."""
     listed = getattr(module, "__all__", None)
     if listed is not None:
         found = {name: getattr(module, name, None) for name in listed}

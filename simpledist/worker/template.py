@@ -2,7 +2,7 @@
 
 A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
 children. Where forking is not safe, or this system has no fork, it spawns children, which import for themselves.
-Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket beside it, {kill:
+Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket attached, {kill:
 serial}. Out: {functions, generators} or {error} once, then {started: serial, pid} or {failed: serial, error}, and
 {ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it
 ends the children, and what they have started.

@@ -67,7 +67,7 @@ class Transfers:
         self._waiting.append(Transfer(held, download, done, never, slot))
 
     def bring(self, held: Held, outcome: Data, done: Callable[[], None], never: Callable[[Trouble], None]) -> None:
-        """Bring this outcome to where it lies beside the scripts."""
+        """Bring this outcome to Redis by itself, before `complete` names it."""
         upload = self._links.command.upload_outcome(held, outcome)
         self._waiting.append(Transfer(held, upload, done, never))
 

@@ -33,8 +33,8 @@ MUTATIONS = (
         "lanes",
         "a worker beside the plain lane never asks for it",
         "simpledist/worker/heartbeat.py",
-        "        beside = any(parsed(lane).code for lane in lanes)\n",
-        "        beside = False\n",
+        "        another = any(parsed(lane).code for lane in lanes)\n",
+        "        another = False\n",
         "tests/integration/test_protocol.py -k plain_lane_later",
     ),
     Mutation(

@@ -49,7 +49,7 @@ NOT_VERBS = re.compile(
     re.IGNORECASE,
 )
 # Rooms of the package whose text is plain; the others follow.
-ROOMS = ("config", "embedded", "wire")
+ROOMS = ("config", "embedded", "wire", "worker")
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
