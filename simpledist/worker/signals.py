@@ -24,7 +24,7 @@ class Signals:
             signal.signal(number, _end)
 
     def listen(self) -> None:
-        """Only note them from now on."""
+        """Note them from now on, and do nothing else."""
         self._woken.setblocking(False)
         self._wake.setblocking(False)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
