@@ -1,6 +1,6 @@
 """The copy that a function makes of its process by forking: it leaves as it would in a plain program.
 
-A copy has everything of its parent: the job, the channel, the result buffer. It must answer for nothing of that. Used by
+A copy has everything of its parent: the job, the channel, the result buffer. It must answer for none of it. Used by
 the children of a worker and by the throw-away child, which see by their process id that they are a copy.
 """
 

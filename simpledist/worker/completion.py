@@ -1,7 +1,7 @@
 """How outcomes come to Redis: those of one turn of the loop together, and with the last of them the order of next jobs.
 
-Owns the outcomes that `complete` has not brought yet. What is big goes to Redis before, by itself; nothing waits for it.
-Used by outcomes.py, which adds outcomes, and by the loop's one thread, which says when they go.
+Owns the outcomes that `complete` has not brought yet. A big one goes to Redis before, by itself, and nothing waits for
+it. Used by outcomes.py, which adds outcomes, and by the loop's one thread, which says when they go.
 """
 
 from __future__ import annotations
