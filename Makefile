@@ -8,6 +8,8 @@ STAMP = $(VENV)/.installed
 DEMO_STAMP = $(VENV)/.installed-demo
 PYTEST = $(BIN)/python -m pytest
 ARGS ?=
+# Tests mostly wait: two at a time take half of the time. `JOBS=0`: one after the other.
+JOBS ?= 2
 KEEP ?=
 MINUTES ?= 10
 SEED ?=
@@ -39,11 +41,11 @@ $(DEMO_STAMP): pyproject.toml
 demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))  ## the whole story on real processes, in a minute (KEEP=1: the cluster stays until Enter)
 	@$(BIN)/simpledist demo $(if $(KEEP),--keep)
 
-test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it)
-	$(PYTEST) $(ARGS)
+test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it; JOBS=2 tests at a time)
+	$(PYTEST) -n $(JOBS) --dist worksteal $(ARGS)
 
 check: format lint types  ## format, lint, types and the fast tests, in under a minute
-	$(PYTEST) -q tests/unit tests/docs
+	$(PYTEST) -q -n $(JOBS) tests/unit tests/docs
 
 format: $(STAMP)  ## whether the format is as `ruff format` leaves it
 	$(BIN)/ruff format --check .
