@@ -38,7 +38,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of one call
 
 # A pool's thread has a call before `submit` returns, a worker when it gets there. Who gives many calls and shuts down
 # at once, cancelling, counts on some having begun (CPython's test_cancel_futures does): the oldest gets this long.
-TO_BEGIN_S = 0.05
+TO_BEGIN_S = 0.5
 
 
 class Executor(concurrent.futures.Executor):
@@ -87,10 +87,10 @@ class Executor(concurrent.futures.Executor):
     ) -> Iterator[R]:
         """As the stdlib's: outcomes in order, TimeoutError if they are not there `timeout` seconds after the call.
 
-        A function that travels with its calls travels once for `chunksize` of them. The iterables are consumed at
-        once, or with `buffersize` only so many jobs ahead. Closing the iterator cancels what has not begun, and so
-        does dropping it once an outcome was taken from it. Raises ValueError for a size below 1, TypeError for one
-        that is no integer, RuntimeError after `shutdown`.
+        A function that travels with its calls travels once for `chunksize` of them; the calls of one that goes by name
+        travel in batches whatever it is. The iterables are consumed at once, or with `buffersize` only so many jobs
+        ahead. Closing the iterator cancels what has not begun, and so does dropping it once an outcome was taken from
+        it. Raises ValueError for a size below 1, TypeError for one that is no integer, RuntimeError after `shutdown`.
         """
         if chunksize < 1:
             raise ValueError("chunksize must be >= 1.")

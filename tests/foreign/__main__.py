@@ -1,9 +1,8 @@
-"""`make foreign`: an environment of its own, other projects' suites in it, twice, and what differs.
+"""`make foreign`: other projects' suites in an environment of their own, with loky and with the cluster in its place.
 
-Makes the environment in `.venv-foreign` (once), fetches the source distributions of joblib and loky from PyPI, starts a
-cluster, and runs each suite with joblib's own loky and with the cluster in its place. Prints a row a suite, and each
-test that came out otherwise with its reason (differences.py); ends with 1 for one without a reason, or one that hung.
-`ARGS=joblib` runs one suite.
+Fetches the source distributions of joblib and loky from PyPI, starts a cluster for each suite, and compares. Prints a
+row a suite, and each test that came out otherwise with its reason (differences.py); ends with 1 for one without a
+reason, or one that hung. `ARGS=joblib` runs one suite.
 """
 
 from __future__ import annotations
@@ -20,14 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from simpledist.cluster import Cluster
-from tests.foreign.differences import reason
+from tests.environments import PIP, environment
+from tests.foreign.differences import LEFT_OUT, reason
 from tests.trees import ROOT
 
-ENVIRONMENT = ROOT / ".venv-foreign"
-SOURCES = ENVIRONMENT / "sources"
-PLUGINS = Path(__file__).parent / "plugins"
-INSIDE = str(ENVIRONMENT / "bin" / "python")
-NEEDED = ("joblib>=1.5", "loky>=3.5", "scikit-learn>=1.5", "pytest>=8", "pytest-timeout>=2.3", "psutil>=5.9")
+NAME = "foreign"
+SOURCES = ROOT / f".venv-{NAME}" / "sources"
+HERE = Path(__file__).parent
+PLUGINS = HERE / "plugins"
+FROM_SOURCE = ("joblib", "loky")
+NEEDED = (
+    *("joblib>=1.5", "loky>=3.5", "scikit-learn>=1.5", "scipy>=1.16", "dask[array]>=2024.8", "adaptive>=1.4"),
+    *("dynesty>=3", "emcee>=3.1", "tqdm>=4.60", "pytest>=8", "pytest-timeout>=2.3", "psutil>=5.9"),
+)
 SLOTS = 4
 TEST_SECONDS = 90  # a test that takes longer counts as one that hangs
 SUITE_SECONDS = 1800
@@ -39,21 +43,30 @@ class Suite:
 
     name: str
     tests: tuple[str, ...]
-    from_source: bool = True
+    folder: Path | None = None  # where its tests lie: by default in the project's source distribution
     words: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
+SKLEARN = (
+    *("model_selection", "ensemble", "utils", "inspection", "decomposition", "compose", "linear_model"),
+    *("feature_selection", "covariance", "neighbors", "tests.test_multioutput", "tests.test_pipeline"),
+)
 SUITES = (
     Suite("joblib", ("joblib/test/test_parallel.py", "joblib/test/test_config.py", "joblib/test/test_module.py")),
-    Suite("loky", ("tests/test_process_executor_loky.py", "tests/test_reusable_executor.py")),
+    Suite(
+        "loky",
+        ("tests/test_process_executor_loky.py", "tests/test_reusable_executor.py"),
+        options=("--skip-high-memory", "--loky-verbosity=30"),
+    ),
     Suite(
         "scikit-learn",
-        ("sklearn.model_selection", "sklearn.ensemble", "sklearn.tests.test_multioutput", "sklearn.utils"),
-        from_source=False,
+        tuple(f"sklearn.{part}" for part in SKLEARN),
+        folder=PLUGINS,  # where nothing shadows what is installed
         words=("n_jobs", "Parallel"),
         options=("--pyargs", "--import-mode=importlib", "-p", "no:doctest"),
     ),
+    Suite("libraries", ("test_programs.py",), folder=HERE / "libraries", options=("--rootdir=.", "--confcutdir=.")),
 )
 
 
@@ -68,49 +81,37 @@ class Run:
     seconds: float = 0.0
 
 
-def make_environment() -> None:
-    """Make it, and fetch the sources, if that was not done before."""
-    made = ENVIRONMENT / ".made"
-    if made.exists():
-        return
-    print("an environment in .venv-foreign, and sources from PyPI: a few minutes", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "venv", "--clear", ENVIRONMENT], check=True)
-    pip = [INSIDE, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "install", "--editable", ".[embedded]", *NEEDED], cwd=ROOT, check=True)
+def fetch_sources(inside: str, folder: Path) -> None:
+    """Put the source distributions of what is installed into the environment, for the tests in them."""
     question = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    told = subprocess.run([INSIDE, "-c", question, "joblib", "loky"], check=True, capture_output=True, text=True).stdout
-    exact = [f"{name}=={version}" for name, version in zip(("joblib", "loky"), told.split(), strict=True)]
-    subprocess.run([*pip, "download", "--no-deps", "--no-binary=:all:", f"--dest={SOURCES}", *exact], check=True)
-    for archive in SOURCES.glob("*.tar.gz"):
+    told = subprocess.run([inside, "-c", question, *FROM_SOURCE], check=True, capture_output=True, text=True).stdout
+    exact = [f"{name}=={version}" for name, version in zip(FROM_SOURCE, told.split(), strict=True)]
+    sources = folder / "sources"
+    subprocess.run(
+        [inside, *PIP, "download", "--no-deps", "--no-binary=:all:", f"--dest={sources}", *exact], check=True
+    )
+    for archive in sources.glob("*.tar.gz"):
         with tarfile.open(archive) as file:
-            file.extractall(SOURCES, filter="data")
-    made.touch()
+            file.extractall(sources, filter="data")
 
 
-def folder_of(suite: Suite, empty: Path) -> Path:
-    """Return where the suite is run: in its project's sources, or where nothing shadows what is installed."""
-    return next(path for path in SOURCES.glob(f"{suite.name}-*") if path.is_dir()) if suite.from_source else empty
-
-
-def run(suite: Suite, folder: Path, backend: str, url: str) -> Run:
+def run(suite: Suite, folder: Path, settings: dict[str, str]) -> Run:
     """Run a suite; what pytest prints goes to stderr, so that a person sees that it goes on."""
-    print(f"--- {suite.name} with {backend}", file=sys.stderr, flush=True)
+    print(f"--- {suite.name} with {settings['FOREIGN_BACKEND']}", file=sys.stderr, flush=True)
     began = time.monotonic()
     with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as report:
-        settings = {
-            "FOREIGN_BACKEND": backend,
+        told = {
             "FOREIGN_REPORT": report.name,
             "FOREIGN_WORDS": ",".join(suite.words),
-            "SIMPLEDIST_REDIS_URL": url,
-            "PYTHONPATH": str(PLUGINS),
+            "FOREIGN_LEFT_OUT": "|".join(pattern for pattern, _ in LEFT_OUT),
         }
-        command = [INSIDE, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "outcomes", "-W", "default"]
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "outcomes", "-W", "default"]
         command += [f"--timeout={TEST_SECONDS}", "-o", "faulthandler_timeout=0", *suite.options, *suite.tests]
         try:
             code = subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, **settings},
+                env={**os.environ, **settings, **told},
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 timeout=SUITE_SECONDS,
@@ -129,33 +130,38 @@ def run(suite: Suite, folder: Path, backend: str, url: str) -> Run:
     return one
 
 
+def run_twice(suite: Suite) -> tuple[Run, Run]:
+    """Run a suite with loky, and with the cluster in the place of loky in every process that the suite starts."""
+    folder = suite.folder or next(path for path in SOURCES.glob(f"{suite.name}-*") if path.is_dir())
+    settings = {"FOREIGN_BACKEND": "loky", "PYTHONPATH": str(PLUGINS)}
+    theirs = run(suite, folder, settings)
+    settings["FOREIGN_BACKEND"] = "simpledist"
+    with Cluster(folder=folder, environment=settings) as cluster:
+        cluster.start_worker("--any", slots=SLOTS)
+        return theirs, run(suite, folder, {**settings, "SIMPLEDIST_REDIS_URL": cluster.url})
+
+
 def main() -> int:
-    """The whole table; returns the exit code."""
+    """Print the whole table; return the exit code."""
     suites = [one for one in SUITES if all(word == one.name for word in sys.argv[1:])]
     if not suites:
         print(f"no such suite: they are {', '.join(one.name for one in SUITES)}", file=sys.stderr)
         return 2
-    make_environment()
-    if Path(sys.prefix).resolve() != ENVIRONMENT.resolve():
+    if Path(sys.prefix).resolve() != SOURCES.parent.resolve():
         # The cluster's workers run under the Python of the suites.
-        return subprocess.run([INSIDE, "-m", "tests.foreign", *sys.argv[1:]], cwd=ROOT, check=False).returncode
+        inside = environment(NAME, NEEDED, extra="[embedded]", add=fetch_sources)
+        return subprocess.run([inside, "-m", "tests.foreign", *sys.argv[1:]], cwd=ROOT, check=False).returncode
     unsound = 0
     print("| suite | tests | as with loky | otherwise | without a reason | hung | s, loky | s |")
     print("|---|---|---|---|---|---|---|---|", flush=True)
     differing: list[tuple[str, str, str]] = []
     for suite in suites:
-        with tempfile.TemporaryDirectory(prefix="foreign-") as empty:
-            folder = folder_of(suite, Path(empty))
-            theirs = run(suite, folder, "loky", "")
-            settings = {"FOREIGN_BACKEND": "simpledist", "PYTHONPATH": str(PLUGINS)}
-            with Cluster(folder=folder, environment=settings) as cluster:
-                cluster.start_worker("--any", slots=SLOTS)
-                ours = run(suite, folder, "simpledist", cluster.url)
+        theirs, ours = run_twice(suite)
         here = [(name, ours.outcomes.get(name, "missing")) for name in theirs.outcomes]
-        others = [(name, outcome) for name, outcome in here if outcome != theirs.outcomes[name]]
+        others = [(name, outcome) for name, outcome in here if outcome not in ("passed", theirs.outcomes[name])]
         unknown = [name for name, _ in others if reason(name) is None]
         hung = ours.hung - theirs.hung
-        unsound += len(unknown) + len(hung - {name for name, _ in others if reason(name)}) + (not ours.whole)
+        unsound += len(unknown) + len(hung) + (not ours.whole)
         differing += [(name, outcome, ours.why.get(name, "")) for name, outcome in others]
         numbers = (len(here), len(here) - len(others), len(others), len(unknown), len(hung))
         print(

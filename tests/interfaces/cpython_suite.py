@@ -1,7 +1,7 @@
 """CPython's own tests of executors, run against `client.executor()` by the Python that ships them.
 
-A program: `cpython_suite.py REDIS_URL`, with this repository and our dependencies on PYTHONPATH. It starts a worker
-of its own Python that takes any function, and exits as unittest does.
+A program: `cpython_suite.py CASE...`, with this repository and our dependencies on PYTHONPATH. It starts a Redis and a
+worker of its own Python that takes any function, and exits as unittest does.
 
 Left out, with the reason:
 - tests of initializers, deadlocks of broken pools, and whatever looks at `_threads`, `_processes` or `_max_workers`:
@@ -16,12 +16,16 @@ from __future__ import annotations
 import os
 import sys
 import unittest
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import simpledist
 from simpledist.cluster import Cluster
+from tests.key_leaks import no_key_stays
 
+# What runs at the same time, each in a program of its own: most of these tests sleep.
+GROUPS = (("ExecutorTest", "AsCompletedTests"), ("WaitTests",), ("ExecutorShutdownTest", "ThreadPoolWaitTests"))
 HERE = "tests.interfaces.cpython_suite"
 NOBODY = "redis://127.0.0.1:1"
 
@@ -36,8 +40,8 @@ class ClusterExecutor:
         return client.executor(max_workers, **options)
 
 
-def tests(url: str) -> unittest.TestSuite:
-    """The mixins of whatever layout this Python has: one module until 3.11, a package since 3.12."""
+def tests(url: str, cases: Sequence[str]) -> unittest.TestSuite:
+    """Return the tests of these mixins, in whatever layout this Python has: a module until 3.11, then a package."""
     package = import_module("test.test_concurrent_futures")
     names = ("executor", "test_wait", "test_as_completed", "test_shutdown", "util")
     modules = (
@@ -63,11 +67,12 @@ def tests(url: str) -> unittest.TestSuite:
             found["ExecutorMixin"].tearDown(self)
 
     suite = unittest.TestSuite()
-    for name in ("ExecutorTest", "WaitTests", "AsCompletedTests", "ExecutorShutdownTest"):
+    for name in cases:
+        if name == "ThreadPoolWaitTests":  # one test of it fits
+            suite.addTest(type("ClusterRace", (ClusterMixin, found[name]), {})("test_pending_calls_race"))
+            continue
         case = type(f"Cluster{name}", (ClusterMixin, found[name], found["BaseTestCase"]), {})
         suite.addTest(unittest.defaultTestLoader.loadTestsFromTestCase(case))
-    race = type("ClusterRace", (ClusterMixin, found["ThreadPoolWaitTests"]), {})
-    suite.addTest(race("test_pending_calls_race"))
     return suite
 
 
@@ -80,10 +85,10 @@ def in_a_program_of_its_own(*arguments: str, **environment: str) -> Any:
 
 
 def main() -> None:
-    url = sys.argv[1]
-    with Cluster(redis=url) as cluster:
+    with Cluster() as cluster:
         cluster.start_worker("--any", slots=5)
-        result = unittest.TextTestRunner(verbosity=2).run(tests(url))
+        result = unittest.TextTestRunner(verbosity=2).run(tests(cluster.url, sys.argv[1:]))
+        no_key_stays(cluster.url)
     sys.exit(not result.wasSuccessful())
 
 

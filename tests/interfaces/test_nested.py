@@ -1,6 +1,6 @@
 """Calls made inside of calls, in a worker's child and in a local run: they run there and never deadlock."""
 
-# joblib has no types.
+# joblib and dask have no types.
 # pyright: basic, reportMissingImports=false
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import simpledist.joblib  # registers the backend
 from simpledist.cluster import Cluster
 
 joblib: Any = import_module("joblib")
+dask: Any = import_module("dask")
 
 SECONDS = 20
 
@@ -75,12 +76,29 @@ def by_joblib_in_joblib(_: simpledist.Client) -> Any:
     return joblib.Parallel(backend="simpledist", n_jobs=2)(joblib.delayed(inner)(n) for n in range(3))
 
 
+def by_dask(client: simpledist.Client) -> Any:
+    with client.executor() as executor:
+        total = dask.delayed(sum)([dask.delayed(square)(n) for n in range(4)])
+        return [total.compute(scheduler=scheduler) for scheduler in (executor, "threads", "sync")]
+
+
+def by_dask_in_dask(client: simpledist.Client) -> Any:
+    with client.executor() as executor:
+
+        def inner(n: int) -> Any:
+            return dask.delayed(sum)([dask.delayed(square)(k) for k in range(n)]).compute(scheduler=executor)
+
+        return dask.delayed(list)([dask.delayed(inner)(n) for n in range(4)]).compute(scheduler=executor)
+
+
 WAYS: list[tuple[Callable[[simpledist.Client], Any], Any]] = [
     (by_submit, 11),
     (by_map, [0, 0, 1, 5, 14]),
     (by_executor, 11),
     (by_wait, [0, 0, 2, 10]),
     (by_recursion, 13),
+    (by_dask, [14, 14, 14]),
+    (by_dask_in_dask, [0, 0, 1, 5]),
     (by_joblib, [0, 1, 4, 9]),
     (by_joblib_in_joblib, [[], [0], [0, 1]]),
 ]
@@ -102,7 +120,7 @@ def test_calls_in_a_child_run_there(
     assert (future.info.where, future.info.why) == ("remote", None)
 
 
-@pytest.mark.parametrize(("way", "value"), WAYS[:5], ids=lambda one: getattr(one, "__name__", ""))
+@pytest.mark.parametrize(("way", "value"), WAYS[:7], ids=lambda one: getattr(one, "__name__", ""))
 def test_calls_in_a_local_run_never_wait_for_the_place_that_it_takes(
     way: Callable[[simpledist.Client], Any], value: Any
 ) -> None:
