@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import Any
 
 # The dot keeps it apart from every function that is offered under its own name.
-FUNCTION = f"simpledist.any@{sys.version_info.major}.{sys.version_info.minor}"
-TARGET = "simpledist.any=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
+NAME = "simpledist.any"
+FUNCTION = f"{NAME}@{sys.version_info.major}.{sys.version_info.minor}"
+TARGET = f"{NAME}=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
 
 _carried: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""What scripts and our own pages read as JSON: docs/api.md says each field. Within a schema fields are only added."""
+"""The JSON that scripts and our own pages read; docs/api.md describes each field. A schema only gains fields."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 from flask import Flask, Response
 
 from simpledist.monitor import Monitor, Snapshot, WorkerState
+from simpledist.monitor.looks import Looks
 
-from .human import clip, colour
+from .human import clip
 
 SCHEMA = 1
 TRACKS_MOST = 256
 
 
-def add_to(app: Flask, monitor: Monitor) -> None:
-    """Routes under /api, and /healthz."""
+def add_to(app: Flask, monitor: Monitor, looks: Looks) -> None:
+    """Add the routes under /api, and /healthz."""
 
     def healthz() -> tuple[Response, int]:
         redis = monitor.snapshot().redis
@@ -39,11 +40,11 @@ def add_to(app: Flask, monitor: Monitor) -> None:
 
     app.add_url_rule("/healthz", "healthz", healthz)
     route("/api/snapshot.json", lambda now: snapshot(now, monitor))
-    route("/api/stream.json", lambda now: stream(now, monitor))
+    route("/api/stream.json", lambda now: stream(now, monitor, looks))
 
 
 class _Kept:
-    """The text of the last answer: made once a snapshot, however many ask."""
+    """The text of the last answer: made once for each snapshot, however many browsers ask."""
 
     def __init__(self) -> None:
         self._made: tuple[Snapshot, str] | None = None
@@ -56,7 +57,7 @@ class _Kept:
 
 
 def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
-    """The state of the cluster: what `simpledist status --json` prints, and more beside it."""
+    """Return the state of the cluster: what `simpledist status --json` prints, and more."""
     answer = now.as_status()
     answer["redis"] |= {"error": now.redis.error, "remedy": now.redis.remedy, "evicts": now.redis.evicts or None}
     states = {one.function: one for one in now.functions}
@@ -74,15 +75,16 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     for row in answer["workers"]:
         worker = by_id[row["id"]]
         row |= {"health": worker.health, "draining": worker.draining, "memory_bytes": worker.stats.memory_bytes}
-        row |= {"trouble": worker.trouble}
+        row |= {"trouble": worker.trouble, "condition": worker.condition}
+        row |= {"problems": [{"text": one.text, "remedy": one.remedy} for one in worker.problems]}
         row |= {"jobs_done": worker.stats.jobs_done, "python": worker.python}
     answer["time"] = now.time
     answer["running"] = [asdict(one) for one in now.running]
     return answer
 
 
-def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
-    """The attempts of the last minute on their tracks, one a slot; the Now page draws it."""
+def stream(now: Snapshot, monitor: Monitor, looks: Looks) -> dict[str, Any]:
+    """Return the attempts of the last minute on their tracks, one a slot, as the Now page draws them."""
     attempts = [one for one in monitor.stream() if one.worker is not None and one.claimed is not None]
     tracks: dict[tuple[str, int], int] = {}
     workers = [one for one in now.workers if one.live]
@@ -91,7 +93,7 @@ def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
             if len(tracks) < TRACKS_MOST:
                 tracks[worker.id, slot] = len(tracks)
     gone = {one.id: one for one in now.workers if not one.live}
-    # Workers that have left keep the tracks of what they did.
+    # Workers that have left keep the tracks of their jobs.
     seen = {(one.worker or "", one.slot or 0) for one in attempts} | {
         (one.worker, one.slot or 0) for one in now.running
     }
@@ -100,6 +102,7 @@ def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
             tracks[track] = len(tracks)
     known = {one.id: one for one in workers} | gone
     functions = sorted({one.function for one in attempts} | {one.function for one in now.running})
+    looks.see(functions)
     place = {name: i for i, name in enumerate(functions)}
     bars = [
         [
@@ -123,13 +126,23 @@ def stream(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
         "schema": SCHEMA,
         "ok": monitor.redis().ok,
         "time": now.time,
-        "functions": [{"name": clip(name), "function": name, "colour": colour(name)} for name in functions],
+        "functions": [_function(name, looks) for name in functions],
         "tracks": [_track(known.get(worker), worker, slot) for worker, slot in tracks],
         "tracks_left_out": max(0, sum(one.slots for one in workers) - TRACKS_MOST),
         "bars": bars,
     }
 
 
+def _function(name: str, looks: Looks) -> dict[str, Any]:
+    look = looks.of(name)
+    return {
+        "name": clip(name),
+        "function": name,
+        "colour": None if look is None else look.colour,
+        "pattern": None if look is None else look.pattern,
+    }
+
+
 def _track(worker: WorkerState | None, id: str, slot: int) -> list[Any]:
-    """Worker id, label, slot, and whether it lives."""
+    """Return worker id, label, slot, and whether it lives."""
     return [id, clip(worker.label if worker else id, 32), slot, bool(worker and worker.live)]

@@ -1,4 +1,4 @@
-"""The Flask application: puts guard, pages and API together, and answers for what goes wrong."""
+"""The Flask application: puts guard, pages and API together, and shows a page for each error."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from flask import Flask, render_template
 from werkzeug.exceptions import HTTPException
 
 from simpledist.monitor import Monitor
+from simpledist.monitor.looks import Looks
 
 from . import api, human, pages, scrape
 from .guard import guard
 
 ADVICE = {
-    401: "It asks for its token: a browser opens /?token=... once, a script sends Authorization: Bearer ...",
-    404: "There is nothing of this name. Ended jobs are remembered for a day, the last 500 of each function.",
-    405: "The dashboard only shows: GET and HEAD. What changes something is done with the simpledist command.",
+    401: "The dashboard needs its token: a browser opens /?token=... once, a script sends Authorization: Bearer ...",
+    404: "Nothing has this name. Ended jobs are remembered for a day, the last 500 of each function.",
+    405: "The dashboard is read only: GET and HEAD. The simpledist command changes things.",
 }
 
 
 def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), token: str | None = None) -> Flask:
-    """The dashboard over `monitor` (by default one of the environment's Redis).
+    """Return the dashboard over `monitor` (by default one of the environment's Redis).
 
     `hosts`: names beside loopback under which it may be asked (against DNS rebinding). `token`: what every request must
     bring, as `Authorization: Bearer`, as the cookie `simpledist_token`, or once as `?token=`, which sets that cookie.
@@ -31,12 +32,13 @@ def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), tok
     app = Flask("simpledist_web")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     words: Any = app.jinja_env
-    words.filters.update(human.FILTERS)
+    looks = Looks()
+    words.filters.update(human.filters(looks))
     words.globals["assets"] = _fingerprint(Path(app.static_folder or "."))
     guard(app, hosts=hosts, token=token)
     source = monitor or Monitor.connect()
-    pages.add_to(app, source)
-    api.add_to(app, source)
+    pages.add_to(app, source, looks)
+    api.add_to(app, source, looks)
     scrape.add_to(app, source)
 
     @app.errorhandler(HTTPException)
@@ -49,7 +51,7 @@ def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), tok
 
 
 def _fingerprint(folder: Path) -> str:
-    """Changes with the files, so that no browser mixes a page with the script of an older one."""
+    """Return a text that changes with the files, so that no browser mixes a page with the script of an older one."""
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         digest.update(path.read_bytes())

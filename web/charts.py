@@ -1,4 +1,4 @@
-"""Charts as plain shapes for SVG, in a box of WIDTH by the height asked for; templates draw them. Pure."""
+"""Charts as plain shapes for SVG, in a box of WIDTH by a given height; templates draw them. Pure."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simpledist.monitor import BOUNDS_SECONDS, Bin, Histogram
-
-from .human import clock, duration, number
+from simpledist.monitor.times import clock, duration, plural
 
 WIDTH = 600.0
+KINDS = {"succeeded": "on workers", "local": "at clients", "failed": "raised"}  # what a reader is told of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Bars on top of each other, and what they say when pointed at."""
+    """Bars on top of each other, and the text that the pointer shows."""
 
     x: float
     width: float
@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Columns from left to right; `top` is what the upper edge stands for, `marks` the labels below."""
+    """Columns from left to right; `top` is the value of the upper edge in words, `marks` are the labels below."""
 
     columns: tuple[Column, ...]
     top: str
@@ -51,6 +51,7 @@ class Chart:
 
 
 def spark(values: Sequence[float], width: float = 120.0, height: float = 28.0) -> Spark:
+    """Return the values as a small line without axes."""
     top = max([*values, 0.0]) or 1.0
     step = width / max(len(values) - 1, 1)
     points = [f"{i * step:.1f} {height - 1 - (height - 3) * value / top:.1f}" for i, value in enumerate(values)]
@@ -61,28 +62,30 @@ def spark(values: Sequence[float], width: float = 120.0, height: float = 28.0) -
 
 
 def calls(bins: Sequence[Bin], height: float = 120.0) -> Chart:
-    """Calls that ended, by how: succeeded there, ran here, failed."""
+    """Return the calls that ended: on workers, at their clients, with an exception."""
     rows = [
         (("succeeded", one.tally.returned), ("local", sum(one.tally.local.values())), ("failed", one.tally.raised))
         for one in bins
     ]
-    return _stacked(bins, rows, height, "calls")
+    return _stacked(bins, rows, height, ("call", "calls"))
 
 
 def queue(bins: Sequence[Bin], height: float = 120.0) -> Chart:
-    """The most that waited and ran."""
+    """Return the most jobs that waited and ran at once."""
     rows = [(("running", one.tally["max_running"]), ("queued", one.tally["max_queued"])) for one in bins]
-    return _stacked(bins, rows, height, "jobs at most")
+    return _stacked(bins, rows, height, ("job at most", "jobs at most"))
 
 
-def _stacked(bins: Sequence[Bin], rows: Sequence[Sequence[tuple[str, int]]], height: float, unit: str) -> Chart:
+def _stacked(
+    bins: Sequence[Bin], rows: Sequence[Sequence[tuple[str, int]]], height: float, unit: tuple[str, str]
+) -> Chart:
     top = max((sum(n for _, n in row) for row in rows), default=0)
     step = WIDTH / max(len(bins), 1)
     columns: list[Column] = []
     for i, (one, row) in enumerate(zip(bins, rows, strict=True)):
-        said = ", ".join(f"{n:,} {kind}" for kind, n in row if n) or "none"
+        said = ", ".join(f"{n:,} {KINDS.get(kind, kind)}" for kind, n in row if n) or "none"
         columns.append(Column(i * step, step, f"{clock(one.start)}: {said}", _bars(row, i * step, step, height, top)))
-    return Chart(tuple(columns), f"{number(top)} {unit}", _marks(bins, step), top == 0, height)
+    return Chart(tuple(columns), plural(top, *unit), _marks(bins, step), top == 0, height)
 
 
 def _bars(row: Sequence[tuple[str, int]], x: float, step: float, height: float, top: int) -> tuple[Bar, ...]:
@@ -108,7 +111,7 @@ def _marks(bins: Sequence[Bin], step: float) -> tuple[tuple[float, str], ...]:
 
 
 def histogram(measured: Histogram, height: float = 120.0) -> Chart:
-    """How many durations fell into each interval, from the first that has any to the last."""
+    """Return how many durations fell into each interval, from the first interval that has any to the last."""
     filled = [i for i, n in enumerate(measured.counts) if n]
     first, last = (max(0, filled[0] - 1), min(len(measured.counts), filled[-1] + 2)) if filled else (0, 0)
     shown = range(first, last)
@@ -126,11 +129,11 @@ def histogram(measured: Histogram, height: float = 120.0) -> Chart:
         for place, i in enumerate(shown)
         if place % every == 0
     )
-    return Chart(tuple(columns), f"{number(top)} runs", marks, not filled, height)
+    return Chart(tuple(columns), plural(top, "run"), marks, not filled, height)
 
 
 def shares(parts: Sequence[tuple[str, int]], width: float = 100.0) -> tuple[Bar, ...]:
-    """A bar of `width` split by number."""
+    """Return a bar of `width` split by number."""
     total, x = sum(n for _, n in parts), 0.0
     bars: list[Bar] = []
     for kind, n in parts:

@@ -1,7 +1,8 @@
-"""Who may ask, under which name, and what every answer says to the browser. Knows no page.
+"""Which requests are answered, under which host names, and the security headers of every answer. Knows no page.
 
-Read only: GET and HEAD. Without a token only our own names are answered, so that no foreign page can rebind its name to
-this address; with one, a browser brings it once as `/?token=...` and then as a cookie that scripts cannot read.
+Read only: GET and HEAD. Without a token only our own host names are answered, so that no foreign page can rebind its
+name to this address. With a token, a browser sends it once as `/?token=...`, and then as a cookie that scripts cannot
+read.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ HEADERS = {
 
 
 def guard(app: Flask, *, hosts: Iterable[str], token: str | None) -> None:
-    """Have every request of `app` judged, and every answer marked."""
+    """Check every request of `app`, and add the headers to every answer."""
     named = {host.strip("[]").lower() for host in hosts}
     allowed = LOOPBACK_HOSTS | named
-    # Bound to every address, we cannot know our names; then the token alone keeps strangers out.
+    # A server on every address cannot know its names; there only the token keeps strangers out.
     anywhere = token is not None and bool(named & ANY_HOSTS)
 
     def judge() -> Response | None:
@@ -78,7 +79,7 @@ def _same(given: str, token: str) -> bool:
 
 
 def _remembered(token: str) -> Response:
-    """The token moves from the address, which is shown and stored, into a cookie."""
+    """Return a redirect that moves the token from the address, which browsers show and store, into a cookie."""
     answer = Response(status=303, headers={"Location": "/" + quote(request.path.lstrip("/\\"))})
     answer.set_cookie(
         TOKEN_COOKIE, token, max_age=TOKEN_SECONDS, httponly=True, samesite="Strict", secure=request.is_secure

@@ -1,4 +1,4 @@
-"""The pages' routes: each takes what it shows from the monitor and hands it to its template."""
+"""The routes of the pages: each reads its values from the monitor and passes them to its template."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from flask import Flask, abort, render_template, request
 from werkzeug.exceptions import NotFound
 
 from simpledist.monitor import Attempt, FunctionState, Measure, Monitor, Snapshot, Tally
+from simpledist.monitor.looks import Looks
+from simpledist.monitor.measures import added
 
 from . import charts
-from .human import colour
 
 PAGE = 100
 LISTED = 12
-CHECKED_ARGUMENTS = 200  # characters of a filter that is looked at
-
-Page = Callable[..., tuple[str, int]]
+CHECKED_ARGUMENTS = 200  # characters of a filter that count
 
 
-def add_to(app: Flask, monitor: Monitor) -> None:
-    """Routes of all pages."""
+def add_to(app: Flask, monitor: Monitor, looks: Looks) -> None:
+    """Add the routes of all pages."""
 
     def page(route: str, name: str) -> Callable[[Callable[..., dict[str, Any]]], None]:
         def add(values_of: Callable[..., dict[str, Any]]) -> None:
             def view(**named: str) -> tuple[str, int]:
                 now = monitor.snapshot()
+                looks.see(one.function for one in now.functions if one.present)
                 # Our script asks for what is inside <main> alone.
                 outer = "part.html" if request.args.get("part") == "1" else "page.html"
                 if not now.redis.ok:
@@ -50,7 +50,9 @@ def add_to(app: Flask, monitor: Monitor) -> None:
 
     @page("/", "now")
     def now_page(now: Snapshot) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
-        return _now(now, monitor)
+        values = _now(now, monitor)
+        looks.see(values["legend"])
+        return values
 
     @page("/functions", "functions")
     def functions_page(now: Snapshot) -> dict[str, Any]:  # pyright: ignore[reportUnusedFunction]
@@ -78,7 +80,8 @@ def add_to(app: Flask, monitor: Monitor) -> None:
             "runs": charts.histogram(measure.run) if measure else None,
             "failures": monitor.failures(name)[:LISTED],
             "recent": monitor.recent(name, 25),
-            "workers": [one for one in now.workers if name in one.functions][:LISTED],
+            "workers": [one for one in now.workers if one.live and name in one.functions][:LISTED],
+            "withdrawn": [one for one in now.workers if one.live and name in one.withdrawn][:LISTED],
             "offered": _versions(now),
         }
 
@@ -113,14 +116,14 @@ def add_to(app: Flask, monitor: Monitor) -> None:
         return {"failures": shown, "pages": pages}
 
 
-# --- what pages show -------------------------------------------------------------------------------------------------
+# --- the values of each page -----------------------------------------------------------------------------------------
 
 
 def _now(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     bins, pulses = monitor.hour()
     hour = Tally({})
     if bins:
-        hour = _sum([one.tally for one in bins])
+        hour = added(one.tally for one in bins)
     live = [one for one in now.workers if one.live]
     slots, busy = sum(one.slots for one in live), sum(one.busy for one in live)
     waits = [one.oldest_wait_seconds for one in now.functions if one.queued]
@@ -139,7 +142,8 @@ def _now(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
             "workers": (len(live), charts.spark([one.workers for one in pulses])),
         },
         "stranded": [one for one in now.functions if one.stranded],
-        "ill": [one for one in now.workers if one.health in ("late", "silent")],
+        "late": [one for one in now.workers if one.health in ("late", "silent")],
+        "troubled": sorted((one for one in now.workers if one.problems), key=lambda one: not one.bad),
         "hour": hour,
         "local": list(hour.local.items()),
         "where": charts.shares(_parts(hour)),
@@ -182,7 +186,7 @@ def _jobs(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
 
 
 def _split(function: FunctionState, measure: Measure | None) -> dict[str, Any]:
-    """Where its calls of the last hour ran, and how they ended."""
+    """Return where its calls of the last hour ran, and how they ended."""
     tally = measure.hour if measure else Tally({})
     return {"bars": charts.shares(_parts(tally)), "parts": [one for one in _parts(tally) if one[1]], "tally": tally}
 
@@ -191,16 +195,8 @@ def _parts(tally: Tally) -> list[tuple[str, int]]:
     return [("succeeded", tally.returned), ("local", sum(tally.local.values())), ("failed", tally.raised)]
 
 
-def _sum(tallies: Sequence[Tally]) -> Tally:
-    total: dict[str, int] = {}
-    for tally in tallies:
-        for name, n in tally.numbers.items():
-            total[name] = total.get(name, 0) + n
-    return Tally(total)
-
-
 def _versions(now: Snapshot) -> dict[str, list[FunctionState]]:
-    """name -> its versions that live workers offer."""
+    """Return name -> its versions that live workers offer."""
     found: dict[str, list[FunctionState]] = {}
     for one in now.functions:
         if one.workers:
@@ -208,17 +204,17 @@ def _versions(now: Snapshot) -> dict[str, list[FunctionState]]:
     return found
 
 
-def _legend(now: Snapshot, recent: Sequence[Attempt]) -> list[tuple[str, int]]:
+def _legend(now: Snapshot, recent: Sequence[Attempt]) -> list[str]:
     names = {one.function for one in recent} | {one.function for one in now.running}
-    return [(name, colour(name)) for name in sorted(names)[:24]]
+    return sorted(names)[:24]
 
 
-def _busiest_first(function: FunctionState) -> tuple[bool, int, str]:
+def _busiest_first(function: FunctionState) -> tuple[bool, bool, int, str]:
     busy = function.running + function.queued
-    return (not function.stranded, -busy, function.function)
+    return (not function.stranded, not function.present, -busy, function.function)
 
 
-# --- what was asked for ----------------------------------------------------------------------------------------------
+# --- the arguments of a request --------------------------------------------------------------------------------------
 
 
 def _argument(name: str) -> str:

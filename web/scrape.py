@@ -1,4 +1,4 @@
-"""/metrics: the numbers of the cluster for Prometheus. What they are is metrics.py's."""
+"""/metrics: the numbers of the cluster for Prometheus, as monitor/metrics.py makes them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from simpledist.monitor.metrics import exposition
 
 
 def add_to(app: Flask, monitor: Monitor) -> None:
+    """Add the route /metrics."""
+
     def metrics() -> Response:
-        # Redis away is simpledist_up 0: a scrape that fails would tell less.
+        # Where Redis is away, simpledist_up is 0: a scrape that fails would say less.
         body, content_type = exposition(monitor.snapshot(), request.headers.get("Accept", ""))
         return Response(body, content_type=content_type)
 

@@ -1,4 +1,4 @@
-"""`simpledist cancel ID...`: takes jobs off the cluster; whoever waits for one runs it itself."""
+"""`simpledist cancel ID...`: takes jobs off the cluster; a caller that waits for one runs it itself."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ REFUSALS = {
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @common_options
 def cancel(config: Config, ids: tuple[str, ...]) -> int:
-    """Take the jobs ID off the cluster: queued, they are gone; running, their child is stopped within a second.
+    """Take the jobs ID off the cluster: a queued job is removed, the child of a running one is stopped within a second.
 
-    No caller loses its call by it, for only a caller may give its call up (future.cancel()): whoever waits for such a
-    job runs it in its own process, and future.info.why says called_off. The exit code is 1 if one of them had ended or
-    is not known.
+    No caller loses its call: a caller that waits for such a job runs it in its own process, and future.info.why says
+    called_off. Only the caller can give its call up (future.cancel()). The exit code is 1 if a job had ended or is not
+    known. Write -- before ids that come from another program.
 
     \b
     Examples:
         simpledist cancel 6f1c0d9be2a34785-17
-        simpledist jobs --function fib --state queued | tail -n +2 | cut -f1 | xargs simpledist cancel
+        simpledist jobs --function fib --state queued | tail -n +2 | cut -f1 | xargs simpledist cancel --
     """
     link = Link(config.url, name="simpledist-cancel")
     broker = Broker(link, Keys(config.namespace))
@@ -54,6 +54,6 @@ def cancel(config: Config, ids: tuple[str, ...]) -> int:
 
 
 def _function(link: Link, keys: Keys, id: str) -> str | None:
-    """The function of a job that Redis knows."""
+    """Return the lane of a job that Redis knows."""
     lane = link.call("HGET", keys.named("job", id), "lane")
     return None if lane is None else lane.decode("utf-8", "replace")

@@ -1,16 +1,17 @@
-"""`simpledist errors`: what failed in the last day, in groups."""
+"""`simpledist errors`: shows what failed in the last day, in groups."""
 
 from __future__ import annotations
 
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, monitor_of
-from simpledist.cli.tables import show
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of
+from simpledist.cli.tables import Age, show
 from simpledist.config import Config
 from simpledist.monitor import Failure
+from simpledist.monitor.times import ago, plural
 
-HEADS = ("count", "function", "error", "place", "first_seconds", "last_seconds", "job")
+HEADS = ("count", "function", "error", "place", "first_seconds", "last_seconds", "job", "message")
 
 
 @click.command()
@@ -21,9 +22,9 @@ HEADS = ("count", "function", "error", "place", "first_seconds", "last_seconds",
 def errors(config: Config, function: str | None, traceback: bool, limit: int) -> int:
     """Show what failed, grouped by function, error and place, the latest group first.
 
-    An error is the type of an exception that a function raised, or the reason why its caller had to run a job
-    (crashed, lost, worker_error ...: see "What a caller sees" in the README). `first_seconds` and `last_seconds` are
-    how long ago; `job` is the latest. What nobody has failed at for a day is forgotten.
+    An error is the type of an exception that a function raised, or the reason why a job ran at its client (crashed,
+    lost, worker_error ...: see "What a caller sees" in the README). `first` and `last` say how long ago it happened,
+    `job` is the latest job. Errors are forgotten a day after they last happened.
 
     \b
     Examples:
@@ -48,13 +49,16 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int) ->
                 one.function,
                 one.kind,
                 one.place,
-                max(0.0, snapshot.time - one.first),
-                max(0.0, snapshot.time - one.last),
+                Age(max(0.0, snapshot.time - one.first)),
+                Age(max(0.0, snapshot.time - one.last)),
                 one.job,
+                one.message,
             )
             for one in shown
         ]
         show(HEADS, rows, empty="nothing has failed in the last day")
+    if question := meant(function, function_names(snapshot)):
+        complain("simpledist errors", question)
     if len(shown) < len(groups):
         complain("simpledist errors", f"{len(shown)} of {len(groups)} groups are shown (--limit)")
     demand_all(config, redis)
@@ -62,8 +66,9 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int) ->
 
 
 def _told(group: Failure, now: float) -> str:
-    times = "once" if group.count == 1 else f"{group.count} times"
+    times = "once" if group.count == 1 else plural(group.count, "time")
     place = f" at {group.place}" if group.place else ""
     told = "\n".join(f"    {line}" for line in group.traceback.splitlines())
-    head = f"{group.function}: {group.kind}{place}, {times}, {max(0.0, now - group.last):.0f} s ago (job {group.job})"
+    last = ago(max(0.0, now - group.last))
+    head = f"{group.function}: {group.kind}{place}, {times}, last {last} (job {group.job})"
     return f"{head}\n{told}\n"

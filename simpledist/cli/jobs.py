@@ -1,12 +1,12 @@
-"""`simpledist jobs`: what runs and what is queued, job by job."""
+"""`simpledist jobs`: shows what runs and what is queued, job by job."""
 
 from __future__ import annotations
 
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, monitor_of
-from simpledist.cli.tables import Cell, show
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of
+from simpledist.cli.tables import Cell, Duration, show
 from simpledist.config import Config
 from simpledist.monitor import Monitor, Snapshot
 
@@ -15,7 +15,7 @@ HEADS = ("job", "function", "state", "seconds", "worker", "slot", "attempt")
 
 @click.command()
 @click.option("--function", metavar="NAME", help="Only jobs of NAME, in any version, or of NAME@VERSION.")
-@click.option("--worker", metavar="ID", help="Only what runs on this worker (its id, or its label).")
+@click.option("--worker", metavar="ID", help="Only jobs that run on this worker (its id or its label).")
 @click.option("--state", type=click.Choice(["running", "queued"]), help="Only these.")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many of either to show."
@@ -24,13 +24,13 @@ HEADS = ("job", "function", "state", "seconds", "worker", "slot", "attempt")
 def jobs(config: Config, function: str | None, worker: str | None, state: str | None, limit: int) -> int:
     """Show the jobs that run, the longest first, and the jobs that are queued, the oldest of each function first.
 
-    `seconds` is how long a job runs, or how long it has been waiting. Ended jobs are on the dashboard's pages, and what
-    failed is in `simpledist errors`. Calls and results are never shown: only their callers read them.
+    `seconds` says how long a job has run or waited. The dashboard shows ended jobs, `simpledist errors` shows what
+    failed. Arguments and results are never shown: only their callers can read them.
 
     \b
     Examples:
         simpledist jobs --function fib --state queued
-        simpledist jobs --worker w3f5a9c0d1e2b | awk -F '\\t' '$4 > 60 {print $1}' | xargs simpledist cancel
+        simpledist jobs --worker w3f5a9c0d1e2b | awk -F '\\t' '$4 > 60 {print $1}' | xargs simpledist cancel --
     """
     with monitor_of(config) as monitor:
         snapshot = monitor.snapshot()
@@ -44,6 +44,10 @@ def jobs(config: Config, function: str | None, worker: str | None, state: str | 
         redis = monitor.redis()
     demand(config, redis)
     show(HEADS, [*running[:limit], *queued], empty="nothing is queued, nothing runs")
+    workers = {name for one in snapshot.workers for name in (one.id, one.label)}
+    for question in (meant(function, function_names(snapshot)), meant(worker, workers)):
+        if question:
+            complain("simpledist jobs", question)
     for shown, all_of_them, kind in ((len(running[:limit]), len(running), "run"), (len(queued), waiting, "are queued")):
         if shown < all_of_them:
             complain("simpledist jobs", f"{shown} of {all_of_them} jobs that {kind} are shown (--limit)")
@@ -54,7 +58,7 @@ def jobs(config: Config, function: str | None, worker: str | None, state: str | 
 def _running(snapshot: Snapshot, functions: list[str], worker: str | None) -> list[tuple[Cell, ...]]:
     labelled = {one.id for one in snapshot.workers if worker in (None, one.id, one.label)}
     return [
-        (one.id, one.function, "running", one.seconds, one.worker, one.slot, one.attempt)
+        (one.id, one.function, "running", Duration(one.seconds), one.worker, one.slot, one.attempt)
         for one in snapshot.running
         if one.function in functions and (worker is None or one.worker in labelled)
     ]
@@ -64,5 +68,5 @@ def _queued(monitor: Monitor, functions: list[str], limit: int) -> list[tuple[Ce
     rows: list[tuple[Cell, ...]] = []
     for function in functions:
         page = monitor.queued(function, limit=limit - len(rows)) if len(rows) < limit else ()
-        rows += [(one.id, one.function, "queued", one.seconds, None, None, None) for one in page]
+        rows += [(one.id, one.function, "queued", Duration(one.seconds), None, None, None) for one in page]
     return rows

@@ -1,22 +1,24 @@
-"""How commands that only look ask the monitor, and what they say where it cannot tell.
+"""How commands read the cluster through the monitor, and what several of them say about it.
 
-Called by the commands that print what is there; the errors raised become one line and an exit code in options.py.
+Called by the commands that only look; the errors raised here become one line and an exit code in options.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import difflib
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 from simpledist.broker import Link, facts_of, refusals
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.monitor import Monitor, RedisState, WorkerState
+from simpledist.monitor import FunctionState, Monitor, RedisState, Snapshot, WorkerState
+from simpledist.monitor.times import plural
 
 
 @contextmanager
 def monitor_of(config: Config) -> Generator[Monitor]:
-    """A monitor of the Redis that the options name, for one command."""
+    """Give a monitor of the Redis that the options name, for one command."""
     monitor = Monitor.connect(config.url, config.namespace)
     try:
         yield monitor
@@ -25,8 +27,10 @@ def monitor_of(config: Config) -> Generator[Monitor]:
 
 
 def demand(config: Config, redis: RedisState) -> None:
-    """Raise RedisDown or RedisRefused unless Redis answered. An answer that is missing must not look like an empty one:
-    ask it before anything is printed."""
+    """Raise RedisDown or RedisRefused unless Redis answered.
+
+    A missing answer must not look like an empty cluster, so commands call this before they print anything.
+    """
     if redis.refused:
         raise RedisRefused(f"Redis at {config.safe_url} refuses us: {redis.error}; {redis.remedy}")
     if not redis.ok:
@@ -36,13 +40,11 @@ def demand(config: Config, redis: RedisState) -> None:
 def demand_all(config: Config, redis: RedisState) -> None:
     """Raise RedisRefused where a part of what was just printed could not be read."""
     if redis.error:
-        raise RedisRefused(
-            f"not all that stands in Redis at {config.safe_url} could be read: {redis.error}; {redis.remedy}"
-        )
+        raise RedisRefused(f"Redis at {config.safe_url} did not answer everything: {redis.error}; {redis.remedy}")
 
 
 def demand_primary(link: Link) -> None:
-    """Raise RedisRefused where the Redis behind a link is a replica: it would say that there is no such job."""
+    """Raise RedisRefused where the Redis behind a link is a replica, which may not know the newest jobs."""
     try:
         role = facts_of(link.call("INFO", "replication")).get("role", "master")
     except RedisRefused:
@@ -52,7 +54,7 @@ def demand_primary(link: Link) -> None:
 
 
 def refusal_of(config: Config, error: RedisDown | RedisRefused) -> RedisDown | RedisRefused:
-    """Return what a command says where Redis did not take its command: RedisRefused where it answered at all."""
+    """Return the error for a command that Redis did not take: RedisRefused where Redis answered at all."""
     text = str(error)
     if isinstance(error, RedisRefused) or refusals.refusal_in(text) is not None:
         return RedisRefused(f"Redis at {config.safe_url} refuses us: {refusals.told(text)}")
@@ -60,10 +62,30 @@ def refusal_of(config: Config, error: RedisDown | RedisRefused) -> RedisDown | R
 
 
 def named(worker: WorkerState) -> str:
-    """A worker, as people find it: its id, label, host and process."""
+    """Return a worker as people find it: its id, label, host and process."""
     return f"{worker.id} ({worker.label} on {worker.host or '?'}, pid {worker.pid})"
 
 
-def in_trouble(worker: WorkerState) -> str:
-    """Return which worker cannot start its children or reach Redis with a command, and why."""
-    return f"worker {named(worker)}: {worker.trouble}"
+def told(worker: WorkerState) -> list[str]:
+    """Return one line for each problem of a worker, with its remedy."""
+    return [f"worker {named(worker)} {one.text}: {one.remedy}" for one in worker.problems]
+
+
+def without_worker(function: FunctionState) -> str:
+    """Return what is wrong with a function whose jobs wait for a worker."""
+    verb = "is" if function.queued == 1 else "are"
+    return f"{plural(function.queued, 'job')} of {function.function} {verb} queued, but no live worker offers it"
+
+
+def meant(word: str | None, known: Iterable[str]) -> str:
+    """Return a question for a name that nothing has but that is close to one that something has, else ""."""
+    names = {*known}
+    if not word or word in names:
+        return ""
+    near = difflib.get_close_matches(word, sorted(names), n=1, cutoff=0.7)
+    return f"there is no {word[:40]!r}: did you mean {near[0]}?" if near else ""
+
+
+def function_names(snapshot: Snapshot) -> set[str]:
+    """Return the names by which a person may ask for a function: with its version, and without."""
+    return {name for one in snapshot.functions for name in (one.function, one.name)}

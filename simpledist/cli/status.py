@@ -7,10 +7,10 @@ import json
 import click
 
 from simpledist.cli.options import OK, WRONG, common_options, complain
-from simpledist.cli.reading import demand, demand_all, in_trouble, monitor_of
-from simpledist.cli.tables import show
+from simpledist.cli.reading import demand, demand_all, monitor_of, told, without_worker
+from simpledist.cli.tables import Duration, show
 from simpledist.config import Config
-from simpledist.monitor import FunctionState, Snapshot
+from simpledist.monitor import Snapshot
 
 HEADS = ("function", "queued", "running", "workers", "oldest_wait_seconds")
 
@@ -21,8 +21,8 @@ HEADS = ("function", "queued", "running", "workers", "oldest_wait_seconds")
 def status(config: Config, as_json: bool) -> int:
     """Show each function: how many jobs are queued and running, its live workers, and the oldest wait.
 
-    Exits with 1 when something is wrong: Redis is away, or jobs are queued for a function that no live worker offers.
-    `simpledist workers` shows the workers, `simpledist doctor` looks for all else that may be wrong.
+    The exit code is 1 when something is wrong: Redis is away, or jobs are queued for a function that no live worker
+    offers. `simpledist workers` shows the workers, `simpledist doctor` finds everything else that may be wrong.
 
     \b
     Examples:
@@ -38,22 +38,17 @@ def status(config: Config, as_json: bool) -> int:
     demand(config, snapshot.redis)
     demand_all(config, snapshot.redis)
     for worker in snapshot.workers:
-        if worker.live and worker.trouble:
-            complain("simpledist status", in_trouble(worker))
+        for line in told(worker):
+            complain("simpledist status", line)
     stranded = [one for one in snapshot.functions if one.stranded]
     for one in stranded:
-        complain("simpledist status", without_worker(one))
+        complain("simpledist status", f"{without_worker(one)}: start one with {one.start_command}")
     return WRONG if stranded else OK
 
 
-def without_worker(function: FunctionState) -> str:
-    """What is wrong with a stranded function, and what to do."""
-    return (
-        f"{function.queued} jobs of {function.function} are queued and no live worker offers it: "
-        f"start one with simpledist-worker MODULE:{function.function}"
-    )
-
-
 def _show(snapshot: Snapshot) -> None:
-    rows = [(one.function, one.queued, one.running, one.workers, one.oldest_wait_seconds) for one in snapshot.functions]
-    show(HEADS, rows, empty="no function was ever offered: start a worker with simpledist-worker MODULE:FUNCTION")
+    rows = [
+        (one.function, one.queued, one.running, one.workers, Duration(one.oldest_wait_seconds))
+        for one in snapshot.functions
+    ]
+    show(HEADS, rows, empty="no worker ever offered a function: start one with simpledist-worker MODULE:FUNCTION")

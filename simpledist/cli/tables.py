@@ -1,7 +1,7 @@
-"""How the commands print rows: a table in a terminal, lines with tabs where the output is piped.
+"""Prints rows: as a table in a terminal, as lines with tabs where the output is piped.
 
-Piped output is for scripts: a header line, then a line a row, plain numbers, nothing cut. Cells are printable already
-(the monitor's part); what is left here is that none may hold a tab or the end of a line.
+Piped output is for scripts: a header line, then a line for each row, plain numbers, nothing cut. A terminal shows times
+for people ("12 s ago"). The monitor has made every cell printable; here no cell may hold a tab or the end of a line.
 """
 
 from __future__ import annotations
@@ -14,11 +14,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from simpledist.monitor.times import ago, duration
+
 Cell = str | int | float | None
 
 
+class Duration(float):
+    """Seconds that something took or waits."""
+
+
+class Age(float):
+    """Seconds since something happened."""
+
+
 def show(heads: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) -> None:
-    """Print rows under their heads; `empty` is what a person reads where there are none."""
+    """Print rows under their heads; a person reads `empty` where there are none."""
     if not sys.stdout.isatty():
         for row in [heads, *rows]:
             click.echo("\t".join(" ".join(plain(cell).split()) for cell in row))
@@ -31,18 +41,26 @@ def show(heads: Sequence[str], rows: Iterable[Sequence[Cell]], *, empty: str) ->
     table = Table(box=None, header_style="dim", pad_edge=False)
     for number, head in enumerate(heads):
         right = all(not isinstance(row[number], str) for row in cells)
-        last = number == len(heads) - 1  # the one that may be long is wrapped, and the others are not
-        shown = Text(head.replace("_seconds", " s").replace("_", " "))
+        last = number == len(heads) - 1  # only the last column is wrapped: it may be long
+        timed = any(isinstance(row[number], (Duration, Age)) for row in cells)
+        named = head.replace("_seconds", "" if timed else " s").replace("_", " ")
+        shown = Text("for" if named == "seconds" else named)
         table.add_column(
             shown, justify="right" if right else "left", no_wrap=not last, overflow="fold" if last else "ellipsis"
         )
     for row in cells:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(_for_people(cell)) for cell in row))
     console.print(table)
 
 
 def plain(cell: Cell) -> str:
-    """A cell as text; what is not known is a dash."""
+    """Return a cell as text; a dash for what is not known."""
     if cell is None:
         return "-"
     return f"{cell:.1f}" if isinstance(cell, float) else str(cell)
+
+
+def _for_people(cell: Cell) -> str:
+    if isinstance(cell, Age):
+        return ago(cell)
+    return duration(cell) if isinstance(cell, Duration) else plain(cell)

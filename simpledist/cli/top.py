@@ -1,4 +1,4 @@
-"""`simpledist top`: the cluster live in a terminal, like htop. Owns the loop; screen.py has what is shown."""
+"""`simpledist top`: the cluster live in a terminal, like htop. Owns the loop; live/screen.py makes the lines."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from simpledist.monitor import Monitor, Snapshot
 @click.option("--seconds", type=Seconds(0.2, 60), default=1.0, show_default=True, help="How often it looks at Redis.")
 @common_options
 def top(config: Config, seconds: float) -> int:
-    """Watch the cluster: a track a worker with a cell a slot, and each function's queue, oldest wait and rates.
+    """Watch the cluster: a line for each worker with a cell for each slot, and each function's queue and rates.
 
-    Rates are of the last five seconds: calls that ended wherever they ran, those that raised, and those that ran at
-    their callers ("local"; in a wide terminal with the reasons). It only looks. It stays while Redis is away, and goes
-    on when it is back.
+    Rates are of the last five seconds: all calls that ended, those that raised (in a terminal of 110 columns or more),
+    and those that ran at their clients ("local"), with the most frequent reasons. It changes nothing. It waits for a
+    Redis that is away.
 
     \b
     Keys:
@@ -54,7 +54,7 @@ def top(config: Config, seconds: float) -> int:
 
 
 class Watch:
-    """What is watched, and how; leaves the screen to be quit or suspended."""
+    """What is watched, and the view of it; one thread."""
 
     def __init__(self, monitor: Monitor, title: str, seconds: float) -> None:
         self.console = Console(highlight=False)
@@ -67,7 +67,7 @@ class Watch:
         self._due = 0.0
 
     def until_left(self, terminal: Terminal) -> None:
-        """Look, show, and do as the keys say until somebody quits or suspends."""
+        """Look, show, and follow the keys until somebody quits or suspends."""
         while not self.view.ended:
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + self._seconds
@@ -88,7 +88,7 @@ class Watch:
         if now.redis.ok:
             self._meter.add(now)
             self._shown = now
-        else:  # the last that was known, under the bad news
+        else:  # what was last known, below the error
             self._shown = Snapshot(now.redis, self._shown.time, self._shown.functions, self._shown.workers)
 
     def _show(self) -> None:

@@ -1,12 +1,12 @@
-"""`simpledist workers`: each worker, how it is, what it offers and how much of it is busy."""
+"""`simpledist workers`: shows each worker, its health, what it offers and how many of its slots are busy."""
 
 from __future__ import annotations
 
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, in_trouble, monitor_of
-from simpledist.cli.tables import Cell, show
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, told
+from simpledist.cli.tables import Age, Cell, show
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
 
@@ -19,10 +19,10 @@ HEADS = ("worker", "label", "host", "pid", "health", "busy", "slots", "beat_seco
 def workers(config: Config, function: str | None) -> int:
     """Show each worker: its health, its slots, the age of its last beat, and the functions that it offers.
 
-    Health is alive, late (no beat for 5 s), silent (for 10 s) or dead: a dead worker's jobs went back to their queues
-    by themselves, and its line leaves after ten minutes. A worker that drains finishes what it has and takes no more.
-    One with `no child` lives, but its child processes cannot start; one that is `stuck` gets a
-    command not through to Redis. Both offer nothing meanwhile: a line on stderr says why.
+    Health is alive, late (no beat for 5 s), silent (for 10 s) or dead. The jobs of a dead worker went back to their
+    queues by themselves, and its line is removed after ten minutes. A worker that drains finishes its jobs and takes no
+    more. Else health says what keeps a worker from its work: `no child`, `stuck`, `other key`, `other version`,
+    `missing module`, `withdrawn`, `refuses jobs` or `other code`. A line on stderr says more, and what to do.
 
     \b
     Examples:
@@ -35,8 +35,10 @@ def workers(config: Config, function: str | None) -> int:
     found = [one for one in snapshot.workers if function is None or _offers(one, function)]
     show(HEADS, [_row(one) for one in found], empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
     for one in found:
-        if one.live and one.trouble:
-            complain("simpledist workers", in_trouble(one))
+        for line in told(one):
+            complain("simpledist workers", line)
+    if question := meant(function, function_names(snapshot)):
+        complain("simpledist workers", question)
     demand_all(config, snapshot.redis)
     return OK
 
@@ -54,7 +56,7 @@ def _row(worker: WorkerState) -> tuple[Cell, ...]:
         worker.condition,
         worker.busy,
         worker.slots,
-        worker.beat_age_seconds,
+        None if worker.beat_age_seconds is None else Age(worker.beat_age_seconds),
         worker.python,
         " ".join(worker.functions),
     )

@@ -12,6 +12,7 @@ from simpledist.broker.lane import function_of
 from simpledist.monitor.rows import integer, printable
 
 TRACEBACK_LIMIT = 4000
+MESSAGE_LIMIT = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One group of failures of a function: what failed (a type, or why) and where, how often, one traceback."""
+    """One group of failures of a function: the type of the exception (or `why`), its place, a count, one traceback."""
 
     function: str
     kind: str
@@ -46,6 +47,18 @@ class Failure:
     last: float
     job: str
     traceback: str
+
+    @property
+    def message(self) -> str:
+        """Return the text of the exception in one line, from the end of the traceback; "" where there is none."""
+        lines = self.traceback.splitlines()
+        # Notes and texts of several lines follow the line that names the type, so the last such line counts.
+        for number in reversed(range(len(lines))):
+            head, colon, _ = lines[number].partition(":")
+            if colon and head.rpartition(".")[2] == self.kind.rpartition(".")[2]:
+                text = " ".join(" ".join(lines[number:]).partition(":")[2].split())
+                return text if len(text) <= MESSAGE_LIMIT else text[: MESSAGE_LIMIT - 1] + "…"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

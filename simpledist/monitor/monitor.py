@@ -83,6 +83,17 @@ class Monitor:
         names = tuple(functions)
         return self._keep(f"measures {names}", lambda: self._answer({}, lambda: self._measures(names)))
 
+    def last(self, minutes: int) -> Mapping[str, Tally]:
+        """Return what the last `minutes` added, by function; functions without an event in them are missing."""
+
+        def read() -> dict[str, Tally]:
+            since = (self._reader.minute - minutes) * 60
+            names = [name for name in self._reader.facts if self._reader.changed.get(name, 0.0) >= since]
+            found = self._histories.minutes(self._reader, names, minutes)
+            return {printable(name): added(rows.values()) for name, rows in found.items() if rows}
+
+        return self._keep(f"last {minutes}", lambda: self._answer({}, read))
+
     # --- history -------------------------------------------------------------------------------------------------
 
     def series(self, function: str, *, minutes: int = HOUR, width: int = 1) -> tuple[Bin, ...]:

@@ -18,10 +18,11 @@ from typing import Any, ClassVar, cast
 from simpledist import policy
 from simpledist.broker.worker_stats import WorkerStats
 from simpledist.monitor.measures import Tally
-from simpledist.monitor.snapshot import LIVE, FunctionState, RedisState, Refusal, RunningJob, Snapshot, WorkerState
+from simpledist.monitor.snapshot import FunctionState, RedisState, RunningJob, Snapshot
+from simpledist.monitor.workers import LIVE, Refusal, WorkerState
 
 TEXT_LIMIT = 200  # no name, label or version that people chose is longer than this on a page
-MISMATCH_SECONDS = 600.0  # so long is a client's other code, or a refusal, worth a warning after its last call
+RECENT_SECONDS = 600.0  # so long after its last call is a client's other code, or a refusal, worth a warning
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 RUNNING_LIMIT = 1000  # running jobs shown of one function
 NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle", "disabled", "told"})
@@ -105,7 +106,8 @@ def assembled(
         )
         for id, row in workers.rows
     ]
-    # A silent worker's offers stand until somebody has reaped it: they count for nothing.
+    states = _with_other_keys(states)
+    # A silent worker's offers stand until a client or distributor expels it: they count for nothing.
     silent = Counter(name for one in states if one.health == "silent" and not one.draining for name in one.functions)
     return Snapshot(
         redis=redis,
@@ -117,6 +119,20 @@ def assembled(
         workers=tuple(sorted(states, key=lambda one: (one.health == "dead", one.label, one.host, one.id))),
         running=tuple(sorted(running, key=lambda one: -one.seconds)),
     )
+
+
+def _with_other_keys(states: list[WorkerState]) -> list[WorkerState]:
+    """Mark the live workers that share no key with most of the others; where two keys have as many, both sides."""
+    known = [one for one in states if one.live and one.speaks_ours and one.keys]
+    counts = Counter(key for one in known for key in {*one.keys})
+    most = max(counts.values(), default=0)
+    common = {key for key, count in counts.items() if count == most}
+    everywhere = most == len(known)
+    tied = not everywhere and not any(common <= {*one.keys} for one in known)
+    return [
+        replace(one, other_key=True) if one in known and not everywhere and (tied or not common & {*one.keys}) else one
+        for one in states
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,11 +286,11 @@ def worker_state(
         trouble=known.trouble,
         trouble_kind=known.trouble_kind,
         generators=known.generators,
-        mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < MISMATCH_SECONDS),
+        mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < RECENT_SECONDS),
         protocol=known.protocol,
         speaks_ours=known.protocol == policy.PROTOCOL,
         keys=known.keys,
-        refusals=tuple(one for one, at in known.refusals if now - at / 1000 < MISMATCH_SECONDS),
+        refusals=tuple(one for one, at in known.refusals if now - at / 1000 < RECENT_SECONDS),
         withdrawn=known.withdrawn,
     )
 

@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.broker.worker_stats import WorkerStats
+from simpledist import shipped
 from simpledist.monitor.measures import Histogram, Tally
+from simpledist.monitor.workers import WorkerState
 
 SCHEMA = 1
-LIVE = ("alive", "late")
+CALLED_SECONDS = 600.0  # so long after its last call that found no worker is a function still asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,31 @@ class FunctionState:
 
     @property
     def tally(self) -> Tally:
-        """Its counters, to reckon with: totals, local runs by why, histograms of runs and waits."""
+        """Return its counters: totals, local runs by why, histograms of runs and waits."""
         return Tally(self.counters)
 
     @property
     def stranded(self) -> bool:
-        """Whether jobs wait for it and no live worker could take them."""
+        """Return whether jobs wait for it and no live worker can take them."""
         return self.queued > 0 and self.workers == 0
+
+    @property
+    def wanted(self) -> bool:
+        """Return whether a client recently called it and no live worker offers it."""
+        return self.workers == 0 and self.wanted_seconds is not None and self.wanted_seconds < CALLED_SECONDS
+
+    @property
+    def present(self) -> bool:
+        """Return whether anybody offers it, called it recently, or waits for it. A mistyped name soon does not."""
+        return bool(self.workers or self.queued or self.running or self.wanted)
+
+    @property
+    def start_command(self) -> str:
+        """Return the command that starts a worker for it."""
+        if self.name == shipped.NAME:
+            return "simpledist-worker --any" + (f" (under Python {self.version})" if self.version else "")
+        at = "" if self.version is None else f"@{self.version}"
+        return f"simpledist-worker MODULE:{self.name}{at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,65 +104,6 @@ class RunningJob:
     slot: int | None
     attempt: int
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Jobs of one function that a worker has refused of late: the latest reason, and how often since it started."""
-
-    function: str
-    why: str
-    error: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerState:
-    """One worker's row; numbers and texts are 0, "" or None where the row does not tell."""
-
-    id: str
-    label: str
-    host: str
-    pid: int
-    slots: int
-    busy: int
-    beat_age_seconds: float | None
-    health: str  # as policy.worker_health: alive, late, silent, dead
-    draining: bool  # lives and offers nothing any more
-    functions: tuple[str, ...]
-    python: str
-    started_seconds: float | None  # ago
-    simpledist: str = ""  # its version
-    mismatched: tuple[str, ...] = ()  # functions of which a client came with other code, of late
-    generators: tuple[str, ...] = ()  # random generators in modules, of which each child has a copy
-    trouble: str = ""  # why its children cannot start, or its outcomes do not get through
-    trouble_kind: str = ""  # "children" or "commands": which of them
-    stats: WorkerStats = field(default_factory=WorkerStats)  # what its last heartbeats said
-    protocol: int | None = None  # that it speaks
-    speaks_ours: bool = True  # whether it can meet clients of this version in a job
-    keys: tuple[str, ...] = ()  # the ids of its keys
-    refusals: tuple[Refusal, ...] = ()  # of late
-    withdrawn: tuple[str, ...] = ()  # functions that it does not offer for a while, for others do what it refuses
-
-    @property
-    def live(self) -> bool:
-        return self.health in LIVE
-
-    @property
-    def condition(self) -> str:
-        """How it is, for people: `draining`, `no child` or `stuck` (so it offers nothing), else its health."""
-        if not self.live:
-            return self.health
-        if self.draining:
-            return "draining"
-        if self.trouble and not self.functions:
-            return "stuck" if self.undelivered else "no child"
-        return self.health
-
-    @property
-    def undelivered(self) -> bool:
-        """Whether its trouble is a command that does not get through to Redis, not a child that cannot start."""
-        return self.trouble_kind == "commands"
 
 
 @dataclass(frozen=True, slots=True)

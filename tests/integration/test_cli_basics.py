@@ -83,6 +83,11 @@ def test_without_a_subcommand_the_help_is_shown() -> None:
         (MAIN, ["call", "fib", "--redis", "redis://example.com"], "simpledist secret FILE"),
         (MAIN, ["call", "no spaces"], "function name"),
         (MAIN, ["call", "fib", "--namespace", "a b"], "namespace"),
+        (MAIN, ["call", "fib", "--timeuot", "3", "20"], "--timeout"),
+        (MAIN, ["call", "args", "a=1", "2"], "write key=value last"),
+        (MAIN, ["call", "args", "a=1", "a=2"], "a= is given twice"),
+        (MAIN, ["jobs", "--functoin", "fib"], "--function"),
+        (MAIN, ["statsu"], "did you mean status?"),
         (MAIN, ["call", "fib", "--secret-file", "/no/such/file"], "/no/such/file"),
         (WORKER, [], "TARGET"),
         (WORKER, ["fns:fib", "--slots", "0"], "--slots"),
@@ -194,6 +199,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             '[[1, "1", [1, 2], "word", {"a": null}, -5], {}]',
         ),
         (["strange"], "{1, 2}"),
+        (["args", "1", "key=[2]", "word=a=b", "none="], '[[1], {"key": [2], "word": "a=b", "none": ""}]'),
+        (["args", '"a=b"', "a==b", "1=2", "https://x/?a=b"], '[["a=b", "a==b", "1=2", "https://x/?a=b"], {}]'),
+        (["args", "--", "--dashes"], '[["--dashes"], {}]'),
     ],
 )
 def test_call_prints_what_a_worker_returns(cluster: Cluster, words: list[str], printed: str) -> None:
@@ -208,6 +216,8 @@ def test_call_prints_what_a_worker_returns(cluster: Cluster, words: list[str], p
         (["throw"], "throw raised TypeError: "),
         (["nobody"], "nobody: no live worker offers it"),
         (["fib@7", "1"], "fib@7: no live worker offers it"),
+        (["fibb", "1"], "did you mean fib?"),
+        (["fib", "m=1"], "fib raised TypeError: "),
         (["--timeout", "0.2", "fib", "35"], "fib: it took longer than --timeout"),
     ],
 )

@@ -12,6 +12,7 @@ from simpledist.cluster import Cluster
 from simpledist.monitor import Monitor
 from tests.commands import complaint, run
 from tests.integration.functions import farm
+from tests.stage import Stage
 from tests.waiting import wait_until
 
 HERE = "here"
@@ -67,16 +68,17 @@ def test_a_queued_job_runs_at_its_caller_and_nowhere_else(
     wait_until(lambda: not monitor.snapshot().running, 5, "the end of the two")
 
 
-def test_what_has_ended_and_what_is_not_known_is_said_and_the_exit_code_is_1(
-    cluster: Cluster, client: simpledist.Client
-) -> None:
-    echo = simpledist.worker_function(client, "echo", farm.echo)
-    future = echo.submit(1)
-    assert future.result() == 1
-    done = cancel(cluster, future.call.id)
+def test_what_has_ended_and_what_is_not_known_is_said_and_the_exit_code_is_1(own_cluster: Cluster) -> None:
+    stage = Stage(own_cluster.redis)
+    stage.worker()
+    (ended,) = stage.run()  # nobody has read its outcome, so it is still there
+    done = cancel(own_cluster, ended)
+    stage.broker.ack("c1", [ended])
+    stage.broker.leave("w1", final=True)
+    stage.close()
     assert "ended already" in complaint(done)
     assert done.returncode == 1
-    done = cancel(cluster, "nonsense")
+    done = cancel(own_cluster, "nonsense")
     assert complaint(done) == (
         "simpledist cancel: nonsense: no such job is queued or running (simpledist jobs lists them)"
     )

@@ -83,6 +83,7 @@ def test_a_cluster_that_is_well(one_worker: Cluster, tmp_path: Path) -> None:
         "refusals",
         "queues",
         "versions",
+        "local runs",
         "code",
         "random",
     ]
@@ -150,12 +151,12 @@ def findings(one_worker: Cluster, tmp_path_factory: pytest.TempPathFactory) -> d
         ("memory", " of maxmemory ", "raise maxmemory"),
         ("secret", "key is open to other users", "chmod 600"),
         ("rights", "user poor may not use command get", "docs/acl.md"),
-        ("keys", "1 keys under our namespace are not ours: simpledist:stranger", "delete them"),
-        ("keys", "1 keys have lost their TTL and would stay for ever: simpledist:held:nobody", "redis-cli DEL"),
+        ("keys", "1 key under our namespace not made by simpledist: simpledist:stranger", "delete them"),
+        ("keys", "1 key without TTL, which would stay for ever: simpledist:held:nobody", "redis-cli DEL"),
         ("workers", "worker w-gone (gone on elsewhere, pid 7) is dead", "start it again"),
-        ("queues", "1 jobs of old are queued and no live worker offers it", "simpledist-worker MODULE:old"),
+        ("queues", "1 job of old is queued, but no live worker offers it", "simpledist-worker MODULE:old"),
         ("versions", "work@4 was called", "have its callers ask for work (version=)"),
-        ("code", "a client holds other code than worker", "restart whichever is stale"),
+        ("code", "has other code of work than a client that called it", "restart whichever is older"),
     ],
 )
 def test_what_it_finds(findings: dict[str, list[str]], check: str, text: str, remedy: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 import simpledist
+from simpledist import policy
 from simpledist.broker import Broker, Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.monitor import Monitor
@@ -138,7 +140,7 @@ def test_errors_tell_one_traceback_of_a_group(cluster: Cluster, busy: list[str])
 
 
 @pytest.mark.parametrize("command", ["status", "workers", "jobs", "errors"])
-def test_in_a_terminal_it_is_a_table_without_tabs(cluster: Cluster, busy: list[str], command: str) -> None:
+def test_in_a_terminal_it_is_a_table_with_times_for_people(cluster: Cluster, busy: list[str], command: str) -> None:
     ours, theirs = pty.openpty()
     line = [sys.executable, "-m", MAIN, command, "--redis", cluster.url]
     environment = {**os.environ, "TERM": "dumb", "COLUMNS": "200"}
@@ -154,6 +156,9 @@ def test_in_a_terminal_it_is_a_table_without_tabs(cluster: Cluster, busy: list[s
     os.close(ours)
     assert (process.returncode, errors) == (0, b"")
     assert b"\t" not in output
+    time = {"status": rb"\d m?s", "workers": rb"now|\d s ago", "jobs": rb"\d m?s", "errors": rb"now|\d s ago"}[command]
+    assert re.search(time, output), output
+    assert b"seconds" not in output
     assert b"fail" in output or b"sleep" in output
 
 
@@ -177,6 +182,7 @@ def test_names_from_strangers_stay_in_their_line(own_cluster: Cluster) -> None:
         "functions": ["f"],
         "slots": -3,
         "connection": "-",
+        "protocol": policy.PROTOCOL,
     }
     broker.beat("w-1", "-", [], row, ["f"])
     (shown,) = rows(own_cluster, "workers")
@@ -185,3 +191,16 @@ def test_names_from_strangers_stay_in_their_line(own_cluster: Cluster) -> None:
     assert (shown["pid"], shown["slots"]) == ("0", "0")
     broker.leave("w-1", final=True)
     link.close()
+
+
+def test_a_mistyped_name_gets_a_suggestion(cluster: Cluster, busy: list[str]) -> None:
+    for words in (["jobs", "--function", "slep"], ["workers", "--function", "slep"], ["errors", "--function", "slep"]):
+        said = f"simpledist {words[0]}: there is no 'slep': did you mean sleep?\n"
+        assert rows(cluster, *words, stderr=said) == []
+
+
+def test_ids_behind_two_dashes_are_no_options(cluster: Cluster) -> None:
+    done = run("cancel", "--redis", cluster.url, "--", "-no-such-job", "--nor-this")
+    assert done.returncode == 1
+    assert "-no-such-job: no such job" in done.stderr
+    assert "--nor-this: no such job" in done.stderr

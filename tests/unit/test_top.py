@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from simpledist.cli.live.panes import span, track
+from simpledist.cli.live.panes import short, span, track
 from simpledist.cli.live.rates import Meter
 from simpledist.cli.live.screen import View, lines, press
 from simpledist.monitor import FunctionState, RedisState, RunningJob, Snapshot, WorkerState
@@ -128,3 +128,23 @@ def test_redis_away_is_said_above_what_was_known() -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(0, "0.0s"), (9.94, "9.9s"), (59, "59s"), (600, "10m"), (90_000, "25h")])
 def test_a_span_is_short(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_eighty_columns_show_why_calls_ran_at_their_clients_and_cut_no_number() -> None:
+    busy = function("fib", 117, **{"local:no_worker": 40, "local:undecodable": 1_234_567})
+    ill = replace(worker("w1", label="alder"), functions=("fib",), mismatched=("fib",))
+    all_lines = shown(snapshot(busy, function("integrate_all", 12_345_678), workers=(ill,)), width=80)
+    assert all(len(line) <= 80 for line in all_lines)
+    assert any("why local" in line for line in all_lines)
+    assert any(line.startswith("fib ") and "117" in line and "1.2M undecodable" in line for line in all_lines)
+    assert any("12.3M" in line for line in all_lines)
+    assert any("alder" in line and "other code" in line for line in all_lines)
+    assert all_lines[1].rstrip().endswith(("local/s 0.0", "calls/s 0.0"))
+    assert all_lines[-1].rstrip().endswith("pause")
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0"), (9999, "9999"), (12_345, "12.3k"), (1e6, "1.0M"), (3e9, "3.0G")]
+)
+def test_a_number_is_short(number: float, text: str) -> None:
+    assert short(number) == text

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from simpledist import policy
 from tests.stage import Stage
 from tests.web.site import application, json_of
 
@@ -175,7 +177,7 @@ def test_the_api_counts_what_happened(client: FlaskClient) -> None:
 def test_pages_say_why_calls_ran_at_their_clients(client: FlaskClient) -> None:
     for path in ("/", "/functions", "/functions/fib"):
         assert "no_worker" in client.get(path).text, path
-    assert "offered by nobody" in client.get("/functions").text
+    assert "no live worker offers it" in client.get("/functions").text
 
 
 def test_lists_are_paged_and_filtered(busy: Stage) -> None:
@@ -199,4 +201,83 @@ def test_a_job_is_found_after_its_keys_are_gone(busy: Stage) -> None:
     for path in ("/jobs/c1-31", "/jobs/c1-31?function=fib", "/jobs/c1-31?function=nope"):
         answer = client.get(path)
         assert answer.status_code == 200
-        assert "memory of its attempts" in answer.text
+        assert "Only its attempts are remembered" in answer.text
+
+
+def test_a_worker_that_does_not_work_is_red_and_its_page_says_what_to_do(stage: Stage) -> None:
+    now_ms = round(time.time() * 1000)
+    refusals = {"gcd": {"why": "worker_error", "error": "No module named 'pandas'", "count": 207, "last": now_ms}}
+    trouble = f"`complete` {policy.UNDELIVERED}: NOPERM this user has no permissions"
+    stage.worker("good", "fib", "gcd", keys=["aa"])
+    stage.worker("also-good", "fib", "gcd", keys=["aa"])
+    stage.worker("stuck", trouble=trouble, trouble_kind="commands", keys=["aa"])
+    stage.worker("childless", trouble="no child can start: the port is taken", trouble_kind="children", keys=["aa"])
+    stage.worker("stranger", "fib", keys=["bb"])
+    stage.worker("stale", "fib", keys=["aa"], mismatched={"fib": now_ms})
+    stage.worker("poor", "fib", "gcd", keys=["aa"], refusals=refusals)
+    stage.worker("withdrawn", "fib", keys=["aa"], refusals=refusals, withdrawn=["gcd"])
+    stage.worker("old", "fib", keys=["aa"], protocol=1)
+    client = client_of(stage)
+    everything = client.get("/workers").text
+    for id, word, said in (
+        ("stuck", "stuck", policy.UNDELIVERED),
+        ("childless", "no child", "the port is taken"),
+        ("stranger", "other key", "--secret-file"),
+        ("stale", "other code", "other code of fib"),
+        ("poor", "missing module", "pandas"),
+        ("withdrawn", "withdrawn", "does not offer gcd"),
+        ("old", "other version", "speaks protocol 1"),
+    ):
+        page = client.get(f"/workers/{id}").text
+        assert f'<span class="state bad">{word}</span>' in page, id
+        assert f'<span class="state bad">{word}</span>' in everything, id
+        assert said in page, id
+        assert "What to do:" in page, id
+    assert '<span class="state alive">alive</span>' in client.get("/workers/good").text
+    assert "What to do:" not in client.get("/workers/good").text
+    first = client.get("/").text
+    assert 'class="warning red" role="alert"' in first
+    assert "a problem" in first, "more than four are counted"
+    gcd = client.get("/functions/gcd").text
+    assert "stopped offering it" in gcd
+    assert ">label of withdrawn</a> <span" not in gcd.partition("Workers that offer it")[2]
+
+
+def test_a_killed_worker_is_not_among_those_that_offer_a_function(stage: Stage) -> None:
+    stage.worker("w1", "fib")
+    stage.worker("w2", "fib")
+    stage.link.call("HSET", stage.keys.heartbeats, "w2", 1)
+    stage.broker.reap(workers=[("w2", "")])
+    page = client_of(stage).get("/functions/fib").text.partition("Workers that offer it")[2]
+    assert "label of w1" in page
+    assert "label of w2" not in page
+
+
+def test_the_message_of_an_error_stands_beside_its_type(stage: Stage) -> None:
+    stage.worker("w1")
+    traceback = "Traceback (most recent call last):\n  x\nshop.Missing: no such shoe\nsize 47"
+    stage.run(1, error=f"shop.Missing: gone\nfns.py:3 in f\n{traceback}")
+    for path in ("/errors", "/functions/fib"):
+        page = client_of(stage).get(path).text
+        assert "no such shoe size 47" in page.partition("<details>")[0], path
+
+
+def test_one_job_is_one_job_and_a_name_that_nobody_offers_or_calls_fades(stage: Stage) -> None:
+    stage.submit(1, "lonely")
+    stage.broker.ack("c1", [], {("mistyped", "no_worker"): 1})
+    client = client_of(stage)
+    assert "1 job of" in client.get("/").text
+    assert "1 job waits" in client.get("/functions/lonely").text
+    assert "faded" not in client.get("/functions").text
+    stage.link.call("HSET", stage.keys.named("meta", "mistyped"), "wanted", 1)
+    stage.link.call("DEL", stage.keys.named("history", "mistyped"))
+    faded = client_of(stage).get("/functions").text
+    assert "nobody offers it or calls it now" in faded
+    assert 'class="fn faint" href="/functions/mistyped"' in faded
+
+
+def test_the_call_of_a_function_that_travels_is_not_sent_to_an_impossible_command(stage: Stage) -> None:
+    stage.submit(1, "simpledist.any@3.11")
+    page = client_of(stage).get("/").text
+    assert "MODULE:simpledist.any" not in page
+    assert "simpledist-worker --any" in page

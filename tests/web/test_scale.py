@@ -138,7 +138,7 @@ SHOWN = {
     "/workers": "page 1 of 10",
     "/workers/w7": "last beat",
     "/jobs?state=queued": "place",
-    "/jobs/c1-50000": "Its way",
+    "/jobs/c1-50000": "What happened",
     "/errors": "ValueError",
 }
 

@@ -1,5 +1,5 @@
-// Fetches what is inside <main> once a second while the page is seen, and changes only what differs: no flicker, the
-// focus, the selection and what was opened stay. Without it the page is complete and reloads by itself.
+// Fetches what is inside <main> once a second while the page is visible, and changes only what differs: nothing
+// flickers, and the focus, the selection and opened parts stay. Without this script the page is complete and reloads.
 "use strict";
 
 (() => {
@@ -82,9 +82,9 @@
         else state("bad", main.querySelector("h1")?.textContent || "Redis is away");
         document.dispatchEvent(new CustomEvent("refreshed", { detail: answer.status === 200 }));
       } else if (answer.status === 404) {
-        state("still", "this is gone");
+        state("still", "this no longer exists");
       } else {
-        state("bad", answer.status === 401 ? "the token is asked for: open /?token=..." : `answer ${answer.status}`);
+        state("bad", answer.status === 401 ? "the dashboard needs its token: open /?token=..." : `answer ${answer.status}`);
       }
     } catch {
       failures += 1;

@@ -6,12 +6,14 @@
   const SPAN = 60;
   const LABELS = 170;
   const AXIS = 20;
+  const LABEL = 12; // the height of a label: thin tracks get fewer labels, so that none covers another
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   let shown = null; // the last answer
-  let skew = 0; // Redis' clock less ours, in seconds
+  let skew = 0; // Redis' clock minus ours, in seconds
   let boxes = []; // what is drawn where, for the pointer
   let chosen = -1;
   let colours = {};
+  let fills = new Map(); // "colour pattern" -> a pattern of the canvas
   let asking = false;
 
   const canvas = () => document.getElementById("tracks");
@@ -33,7 +35,30 @@
     };
     colours = { font: of("--font") };
     for (const name of ["ink", "quiet", "line", "bad", "sheet", "track"]) colours[name] = solid(`--${name}`);
-    for (let i = 0; i < 24; i += 1) colours[i] = solid(`--f${i}`);
+    for (let i = 0; i < 8; i += 1) colours[i] = solid(`--c${i}`);
+    fills = new Map();
+  }
+
+  // The same patterns as the stylesheet's .p1 to .p3.
+  function fillOf(pen, { colour, pattern }) {
+    if (colour === null) return colours.quiet;
+    if (!pattern) return colours[colour];
+    const key = `${colour} ${pattern}`;
+    if (!fills.has(key)) {
+      const tile = document.createElement("canvas");
+      tile.width = tile.height = 6;
+      const ink = tile.getContext("2d");
+      ink.fillStyle = colours[colour];
+      ink.fillRect(0, 0, 6, 6);
+      ink.fillStyle = colours.sheet;
+      for (let i = 0; i < 6; i += 1) {
+        if (pattern === 1) ink.fillRect(i, 5 - i, 1, 1);
+        else if (pattern === 2) ink.fillRect(i, 5, 1, 1);
+        else ink.fillRect(5, i, 1, 1);
+      }
+      fills.set(key, pen.createPattern(tile, "repeat"));
+    }
+    return fills.get(key);
   }
 
   function trackHeight(count) {
@@ -69,6 +94,7 @@
     pen.font = `11px ${colours.font}`;
     pen.textBaseline = "middle";
     let before = null;
+    let below = -LABEL; // where the last label ended
     shown.tracks.forEach(([worker, label, , alive], i) => {
       const y = i * tall;
       pen.fillStyle = colours.track;
@@ -78,10 +104,12 @@
           pen.fillStyle = colours.line;
           pen.fillRect(0, y, width, 1);
         }
-        if (left > 8) {
+        const at = y + Math.max(tall, 12) / 2;
+        if (left > 8 && at - LABEL / 2 >= below) {
+          below = at + LABEL / 2;
           pen.fillStyle = alive ? colours.ink : colours.bad;
           const text = alive ? label : `${label} (gone)`;
-          pen.fillText(text, 0, y + Math.max(tall, 12) / 2, left - 10);
+          pen.fillText(text, 0, at, left - 10);
         }
         before = worker;
       }
@@ -116,7 +144,10 @@
       const y = track * tall + 2;
       const high = Math.max(tall - 4, 2);
       pen.globalAlpha = how === "running" ? 0.75 : how === "requeued" || how === "cancelled" ? 0.35 : 1;
-      pen.fillStyle = colours[shown.functions[fn].colour];
+      const fill = fillOf(pen, shown.functions[fn]);
+      // The pattern moves with its bar, or it would flicker.
+      if (fill instanceof CanvasPattern) fill.setTransform(new DOMMatrix().translate(x + wide, y));
+      pen.fillStyle = fill;
       pen.fillRect(x, y, wide, high);
       pen.globalAlpha = 1;
       if (how === "failed" || how === "requeued") {
@@ -214,7 +245,7 @@
         shown = await answer.json();
         chosen = picked === null ? -1 : shown.bars.findIndex((bar) => bar[2] === picked);
         const difference = shown.time - Date.now() / 1000;
-        // Steady, or bars would tremble.
+        // Follow it slowly, or the bars would shake.
         skew = Math.abs(difference - skew) > 0.5 ? difference : skew + (difference - skew) * 0.1;
         target.dataset.bars = String(shown.bars.length);
         draw();
@@ -228,7 +259,7 @@
 
   let last = 0;
   function animate(moment) {
-    // A pixel is worth 30 to 60 ms: more frames than that would show nothing new.
+    // A pixel stands for 30 to 60 ms: more frames would show nothing new.
     if (!calm.matches && moment - last > 40) {
       last = moment;
       draw();

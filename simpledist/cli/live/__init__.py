@@ -1,5 +1,5 @@
-"""What `simpledist top` is made of; ../top.py has its loop.
+"""The parts of `simpledist top`; ../top.py has its loop.
 
-terminal.py  keys, signals, and all as it was    screen.py  what keys do, and the lines of the screen
-rates.py     what happens a second               panes.py   rows and columns
+terminal.py  keys, signals, terminal settings    screen.py  what keys do, and the lines of the screen
+rates.py     rates from counters                 panes.py   rows and columns
 """

@@ -1,11 +1,10 @@
-"""The panes of `top`: what their rows are made of, and their columns, each with how it is sorted and how it looks.
+"""The rows and columns of the two panes of `top`: the text of each cell, and by what a column is sorted.
 
 Knows no keys and no layout (screen.py).
 """
 
 from __future__ import annotations
 
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,27 +14,11 @@ from rich.text import Text
 
 from simpledist.cli.live.rates import Meter, Rates
 from simpledist.monitor import FunctionState, RunningJob, Snapshot, WorkerState
+from simpledist.monitor.looks import Looks
 
-COLORS = (
-    "cyan",
-    "green",
-    "yellow",
-    "magenta",
-    "blue",
-    "bright_cyan",
-    "bright_green",
-    "bright_yellow",
-    "bright_magenta",
-)
-HEALTH = {
-    "alive": "green",
-    "late": "yellow",
-    "silent": "red",
-    "dead": "bright_black",
-    "draining": "cyan",
-    "no child": "red",
-    "stuck": "red",
-}
+# As many as there are looks of one pattern; beyond the first eight functions colours repeat, and names tell them apart.
+COLORS = ("cyan", "green", "yellow", "magenta", "blue", "bright_red", "bright_cyan", "bright_yellow")
+HEALTH = {"alive": "green", "late": "yellow", "silent": "red", "dead": "bright_black", "draining": "cyan"}
 SPARKS = "▁▂▃▄▅▆▇█"
 
 Row = TypeVar("Row")
@@ -43,7 +26,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Row]):
-    """A column of numbers or text; `by` sorts it, largest number first, or text from a to z."""
+    """A column of numbers or text; `by` sorts it, the largest number first, or text from a to z."""
 
     head: str
     width: int  # 0: open, what is left
@@ -65,14 +48,13 @@ class WorkerRow:
 
     @property
     def memory_bytes(self) -> int | None:
+        """Return what its parent and children use."""
         return self.state.stats.memory_bytes
-
-    @property
-    def health(self) -> str:
-        return self.state.condition
 
 
 def function_rows(snapshot: Snapshot, meter: Meter) -> list[FunctionRow]:
+    """Return a row for each function, the busiest first."""
+    _looks.see(one.function for one in snapshot.functions if one.present)
     each = meter.each()
     rows = [FunctionRow(one, each.get(one.function, Rates())) for one in snapshot.functions]
     # Ties of the column that is sorted by: what is busy first.
@@ -80,6 +62,7 @@ def function_rows(snapshot: Snapshot, meter: Meter) -> list[FunctionRow]:
 
 
 def worker_rows(snapshot: Snapshot) -> list[WorkerRow]:
+    """Return a row for each worker, with the jobs on its slots."""
     running: defaultdict[str, list[RunningJob]] = defaultdict(list)
     for job in snapshot.running:
         running[job.worker].append(job)
@@ -87,7 +70,7 @@ def worker_rows(snapshot: Snapshot) -> list[WorkerRow]:
 
 
 def track(worker: WorkerState, running: Iterable[RunningJob]) -> Text:
-    """A cell a slot: the first letter of the function that runs there, in its colour; a dot where it is free."""
+    """Return a cell for each slot: the first letter of the function that runs there, in its colour; else a dot."""
     cells: dict[int, RunningJob] = {}
     homeless: list[RunningJob] = []
     for job in running:
@@ -106,13 +89,18 @@ def track(worker: WorkerState, running: Iterable[RunningJob]) -> Text:
     return line
 
 
+_looks = Looks()
+
+
 def color(function: str) -> str:
-    """The same for a function wherever it is shown."""
-    return COLORS[zlib.crc32(function.encode()) % len(COLORS)]
+    """Return the colour of a function, the same wherever it is shown."""
+    _looks.see([function])
+    look = _looks.of(function)
+    return COLORS[look.colour if look else 0]
 
 
 def span(seconds: float) -> str:
-    """A duration in at most five characters."""
+    """Return a duration in at most five characters."""
     if seconds < 10:
         return f"{seconds:.1f}s"
     if seconds < 100:
@@ -123,13 +111,31 @@ def span(seconds: float) -> str:
 
 
 def spark(values: Sequence[float]) -> str:
-    """A line of little bars."""
+    """Return a line of small bars."""
     most = max(values, default=0.0)
     return "".join(SPARKS[round(value / most * (len(SPARKS) - 1))] for value in values) if most else ""
 
 
+def _condition(worker: WorkerState) -> Text:
+    shown = HEALTH.get(worker.condition) or ("red" if worker.bad else "yellow")
+    return Text(worker.condition, shown)
+
+
+def short(number: float) -> str:
+    """Return a number in at most five characters."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= size:
+            scaled = number / (size if letter != "k" else 1e3)
+            return f"{scaled:.1f}{letter}" if scaled < 100 else f"{scaled:.0f}{letter}"
+    return str(round(number))
+
+
 def _why(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{why} {number}" for why, number in list(counts.items())[:2])
+    return ", ".join(f"{short(number)} {why}" for why, number in list(counts.items())[:2])
+
+
+def _rate(value: float) -> str:
+    return f"{value:.1f}" if value < 1000 else short(value)
 
 
 FUNCTION_COLUMNS: tuple[Column[FunctionRow], ...] = (
@@ -140,15 +146,15 @@ FUNCTION_COLUMNS: tuple[Column[FunctionRow], ...] = (
         lambda row: Text(row.state.function, color(row.state.function)),
         False,
     ),
-    Column("queued", 8, lambda row: row.state.queued, lambda row: str(row.state.queued)),
-    Column("oldest", 7, lambda row: row.state.oldest_wait_seconds, lambda row: span(row.state.oldest_wait_seconds)),
-    Column("running", 8, lambda row: row.state.running, lambda row: str(row.state.running)),
-    Column("calls/s", 8, lambda row: row.rates.calls, lambda row: f"{row.rates.calls:.1f}"),
-    Column("raised/s", 9, lambda row: row.rates.raised, lambda row: f"{row.rates.raised:.1f}"),
-    Column("local/s", 8, lambda row: row.rates.local, lambda row: f"{row.rates.local:.1f}"),
+    Column("queued", 7, lambda row: row.state.queued, lambda row: short(row.state.queued)),
+    Column("oldest", 6, lambda row: row.state.oldest_wait_seconds, lambda row: span(row.state.oldest_wait_seconds)),
+    Column("running", 7, lambda row: row.state.running, lambda row: short(row.state.running)),
+    Column("calls/s", 7, lambda row: row.rates.calls, lambda row: _rate(row.rates.calls)),
+    Column("raised/s", 8, lambda row: row.rates.raised, lambda row: _rate(row.rates.raised)),
+    Column("local/s", 7, lambda row: row.rates.local, lambda row: _rate(row.rates.local)),
     Column(
         "workers",
-        8,
+        7,
         lambda row: row.state.workers,
         lambda row: Text(str(row.state.workers), "bold red" if row.state.stranded else ""),
     ),
@@ -167,7 +173,7 @@ WORKER_COLUMNS: tuple[Column[WorkerRow], ...] = (
     ),
     Column("host", 12, lambda row: row.state.host, lambda row: row.state.host, False),
     Column("pid", 7, lambda row: row.state.pid, lambda row: str(row.state.pid)),
-    Column("health", 8, lambda row: row.health, lambda row: Text(row.health, HEALTH.get(row.health, "")), False),
+    Column("health", 14, lambda row: row.state.condition, lambda row: _condition(row.state), False),
     Column(
         "beat", 5, lambda row: row.state.beat_age_seconds or 0.0, lambda row: span(row.state.beat_age_seconds or 0.0)
     ),

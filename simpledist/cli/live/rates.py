@@ -1,6 +1,6 @@
-"""What happens a second, from counters that only rise: the difference over the last few seconds.
+"""Rates from counters that only rise: their difference over the last few seconds.
 
-Knows no terminal and no Redis; `top` feeds it snapshots.
+Knows no terminal and no Redis; `top` gives it snapshots.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class _Sample:
 
 
 class Meter:
-    """Snapshots of the last seconds; one thread."""
+    """The snapshots of the last seconds; used by one thread."""
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
         self.calls: deque[float] = deque(maxlen=REMEMBERED)  # a second, of all functions, one a snapshot
 
     def add(self, snapshot: Snapshot) -> None:
-        """A snapshot of a Redis that answered; one that was emptied begins anew."""
+        """Take a snapshot of a Redis that answered; start again where Redis was emptied."""
         sample = _Sample(snapshot.time, {one.function: _totals(one) for one in snapshot.functions})
         if self._samples and (sample.time <= self._samples[-1].time or _fell(self._samples[-1], sample)):
             self._samples.clear()
@@ -48,11 +48,12 @@ class Meter:
         self.calls.append(self.all().calls)
 
     def all(self) -> Rates:
+        """Return the rates of all functions together."""
         each = self.each().values()
         return Rates(sum(one.calls for one in each), sum(one.local for one in each), sum(one.raised for one in each))
 
     def each(self) -> dict[str, Rates]:
-        """By function."""
+        """Return the rates of each function."""
         if len(self._samples) < 2:
             return {}
         first, last = self._samples[0], self._samples[-1]

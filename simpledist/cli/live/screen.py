@@ -1,7 +1,7 @@
-"""What `top` shows and what its keys do, both pure: a view and a key give a view, a view and a snapshot give lines.
+"""The screen of `top` and its keys, as pure functions: a view and a key give a view, a view and a snapshot give lines.
 
-Two panes: workers (a track a worker, a cell a slot) and functions. The one in focus has the keys and the larger part of
-the screen. Fits any terminal from 40 x 10 on.
+Two panes: workers (a line a worker, a cell a slot) and functions. The pane in focus gets the keys and the larger part
+of the screen. Everything fits 80 columns; any terminal from 40 x 10 on shows something.
 """
 
 from __future__ import annotations
@@ -13,14 +13,25 @@ from typing import Any, TypeVar
 from rich.cells import set_cell_size
 from rich.text import Text
 
-from simpledist.cli.live.panes import FUNCTION_COLUMNS, WORKER_COLUMNS, Column, function_rows, span, spark, worker_rows
+from simpledist.cli.live.panes import (
+    FUNCTION_COLUMNS,
+    WORKER_COLUMNS,
+    Column,
+    function_rows,
+    short,
+    span,
+    spark,
+    worker_rows,
+)
 from simpledist.cli.live.rates import Meter
 from simpledist.monitor import Snapshot
 
 KEYS = (("q", "quit"), ("tab", "pane"), ("s", "sort"), ("r", "reverse"), ("/", "filter"), ("space", "pause"))
 WIDE = 110
-MOST_OF_A_NAME = 44
-ONLY_WIDE = ("why local", "host", "memory", "python")
+MOST_OF_A_NAME = 32
+NARROW_NAME = 14
+ONLY_WIDE = ("raised/s", "host", "memory", "python", "beat")
+WHY_WIDTH = 64  # below it "why local" is left out
 NARROW_PANE_LINES = 4
 
 Row = TypeVar("Row")
@@ -38,7 +49,7 @@ class Pane:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """All that keys change."""
+    """Everything that keys change."""
 
     focus: str = "functions"
     workers: Pane = Pane()
@@ -60,7 +71,7 @@ class View:
 
 
 def press(view: View, key: str, page: int) -> View:
-    """The view after a key; `page` is how many lines a page has."""
+    """Return the view after a key; a page has `page` lines."""
     pane = view.pane
     if key == "end":
         return replace(view, ended=True)
@@ -92,7 +103,7 @@ def press(view: View, key: str, page: int) -> View:
 
 
 def lines(view: View, snapshot: Snapshot, meter: Meter, *, title: str, width: int, height: int) -> list[Text]:
-    """The whole screen: `height` lines of at most `width` cells."""
+    """Return the whole screen: `height` lines of at most `width` cells."""
     head = [_title(view, snapshot, title, width), _totals(snapshot, meter, width)]
     room = max(2, height - len(head) - 1)
     workers = worker_rows(snapshot)
@@ -107,7 +118,7 @@ def lines(view: View, snapshot: Snapshot, meter: Meter, *, title: str, width: in
 
 
 def page_lines(height: int) -> int:
-    """How far page up and page down go."""
+    """Return how many lines page up and page down scroll."""
     return max(1, height // 2)
 
 
@@ -124,16 +135,18 @@ def _totals(snapshot: Snapshot, meter: Meter, width: int) -> Text:
     rates = meter.all()
     wait = max((one.oldest_wait_seconds for one in functions), default=0.0)
     facts = (
-        ("queued", str(sum(one.queued for one in functions))),
+        ("queued", short(sum(one.queued for one in functions))),
         ("oldest", span(wait)),
         ("running", str(sum(one.running for one in functions))),
-        ("calls/s", f"{rates.calls:.1f}"),
-        ("local/s", f"{rates.local:.1f}"),
         ("slots", f"{sum(one.busy for one in workers)}/{sum(one.slots for one in workers)}"),
         ("workers", str(len(workers))),
+        ("calls/s", f"{rates.calls:.1f}"),
+        ("local/s", f"{rates.local:.1f}"),
     )
     line = Text()
     for name, value in facts:
+        if line.cell_len + len(name) + len(value) + 1 > width:
+            break  # a number that is cut off would be another number
         line.append(f"{name} ", style="dim").append(value, style="bold").append("  " if width >= WIDE else " ")
     line.append(spark(list(meter.calls)[-max(0, width - line.cell_len) :] if width > line.cell_len else []), "cyan")
     line.truncate(width)
@@ -148,6 +161,8 @@ def _foot(view: View, width: int) -> Text:
     chosen = f"[{view.focus} by {sort}{f', filter {view.pane.filter}' if view.pane.filter else ''}] "
     line = Text(chosen)
     for key, does in (*KEYS, ("arrows", "scroll")):
+        if line.cell_len + len(key) + len(does) + 1 > width:
+            break
         line.append(key, "bold").append(f" {does} ", "dim")
     line.truncate(width)
     return line
@@ -156,7 +171,7 @@ def _foot(view: View, width: int) -> Text:
 def _pane(
     view: View, name: str, columns: Sequence[Column[Row]], rows: list[Row], width: int, height: int
 ) -> list[Text]:
-    """A heading, then as many rows as there is room for, from the pane's offset."""
+    """Return a heading, then as many rows as fit, from the pane's offset on."""
     if height < 1:
         return []
     pane = view.workers if name == "workers" else view.functions
@@ -167,11 +182,12 @@ def _pane(
     room = height - 1
     offset = min(pane.offset, max(0, len(rows) - room))
     shown = [column for column in columns if width >= WIDE or column.head not in ONLY_WIDE]
+    shown = [column for column in shown if width >= WHY_WIDTH or column.head != "why local"]
     widths = _widths(shown, width)
     head = Text(style="bold dim" if view.focus != name else "bold underline")
     for column, cells in zip(shown, widths, strict=True):
         mark = column.head if column is not columns[pane.sort] else f"{column.head}{'^' if pane.reverse else '*'}"
-        head.append_text(_cell(mark, cells, right=column.right)).append(" ")
+        head.append_text(_cell(mark if len(mark) <= cells else column.head, cells, right=column.right)).append(" ")
     found = [head]
     for row in rows[offset : offset + room]:
         line = Text()
@@ -184,11 +200,12 @@ def _pane(
 
 
 def _widths(columns: Sequence[Column[Any]], width: int) -> list[int]:
-    """Cells for each column: what is left goes to the open ones, to the first of them up to a bound."""
+    """Return the cells of each column: the open ones share the rest, the first of them up to a bound."""
     widths = [column.width for column in columns]
     left = width - sum(widths) - len(widths)
     for number in (number for number, cells in enumerate(widths) if not cells):
-        widths[number] = max(1, left if number == len(widths) - 1 else min(left, MOST_OF_A_NAME))
+        most = MOST_OF_A_NAME if width >= WIDE else NARROW_NAME
+        widths[number] = max(1, left if number == len(widths) - 1 else min(left, most))
         left -= widths[number]
     return widths
 

@@ -1,4 +1,4 @@
-"""The terminal as `top` uses it: keys one at a time, a screen of its own, and all as it was afterwards.
+"""The terminal as `top` uses it: keys one at a time, and its old settings afterwards.
 
 Knows nothing of what is shown. One thread; POSIX terminals only.
 """
@@ -32,14 +32,14 @@ ESCAPE_SECONDS = 0.03  # the rest of an escape sequence follows within this
 
 
 class Terminal:
-    """Keys and signals of the terminal on stdin; made by `taken`."""
+    """Keys and signals of the terminal on stdin; `taken` makes it."""
 
     def __init__(self, input: int, woken: int) -> None:
         self._input = input
         self._woken = woken
 
     def wait(self, seconds: float) -> tuple[list[str], list[signal.Signals]]:
-        """The keys pressed and the signals come within so many seconds; returns at the first."""
+        """Return the keys and signals that arrive within so many seconds, as soon as there is one."""
         ready = select.select([self._input, self._woken], [], [], max(seconds, 0.0))[0]
         keys = self._keys() if self._input in ready else []
         signals = [signal.Signals(number) for number in os.read(self._woken, 64)] if self._woken in ready else []
@@ -64,7 +64,7 @@ class Terminal:
 
 @contextmanager
 def taken() -> Generator[Terminal]:
-    """Keys come unbuffered and unechoed, signals as values; afterwards everything is as it was."""
+    """Read keys unbuffered and without echo, and signals as values; restore all settings afterwards."""
     input = sys.stdin.fileno()
     before = termios.tcgetattr(input)
     woken, wake = os.pipe()
@@ -84,9 +84,9 @@ def taken() -> Generator[Terminal]:
 
 
 def suspend() -> None:
-    """Stop as Ctrl-Z does, until the shell wakes us."""
+    """Stop as Ctrl-Z does, until the shell continues us."""
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _note(_number: int, _frame: FrameType | None) -> None:
-    """The signal's number comes through the wake-up pipe."""
+    """Do nothing: the number of the signal comes through the wake-up pipe."""

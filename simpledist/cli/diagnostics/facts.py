@@ -1,7 +1,7 @@
-"""What `simpledist doctor` asks Redis and this machine: facts, no judgement (checks.py).
+"""Reads what `simpledist doctor` judges, from Redis and from this machine; judges nothing.
 
-Reads text and names of keys, never a call or a result, and asks nothing that the dashboard's user may not: a trial that
-is refused would itself stand in ACL LOG. Only the user `default`, who as a rule may do everything, is asked for more.
+Reads text and names of keys, never a call or a result, and sends no command that the dashboard's user may not use: a
+refused attempt would itself stand in ACL LOG. Only as the user `default`, who may usually do everything, it asks more.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,18 +20,19 @@ from simpledist.broker.sentinel import Sentinels
 from simpledist.config import Config
 from simpledist.config.sentinel_url import names_sentinels
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused
-from simpledist.monitor import Monitor, Snapshot
+from simpledist.monitor import Monitor, Snapshot, Tally
 from simpledist.wire.signing import Keyring
 
 PINGS = 15
 SCAN_PAGE = 1000
 SCAN_PAGES = 100
 LOG_SECONDS = 3600.0
+RECENT_MINUTES = 10  # local runs within them are reported
 
 
 @dataclass(frozen=True, slots=True)
 class Leftovers:
-    """Keys of our namespace that would stay for ever; `complete` is False where there were too many to look at all."""
+    """Keys of our namespace that would stay for ever; `complete` is False where there were too many to read all."""
 
     foreign: tuple[str, ...]  # built from no template
     immortal: tuple[str, ...]  # without the TTL that they should have
@@ -40,8 +41,8 @@ class Leftovers:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFile:
-    """A file with a secret; `trouble` is one line where it cannot be used."""
+class SecretFile:
+    """A file with a key or token; `trouble` says in one line why it cannot be used."""
 
     path: str
     open_to_others: bool
@@ -49,8 +50,8 @@ class KeyFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
-    """All facts of one visit; None where it could not be told."""
+class Facts:
+    """Everything that one look found; None where it could not be read."""
 
     snapshot: Snapshot
     info: dict[str, str] = field(default_factory=dict[str, str])
@@ -58,18 +59,20 @@ class Examination:
     skew_seconds: float | None = None  # how far this machine's clock is ahead of Redis'
     user: str | None = None
     protocols: dict[int, int] = field(default_factory=dict[int, int])  # that clients speak -> how many do
+    recent: Mapping[str, Tally] = field(default_factory=dict[str, Tally])  # function -> its last RECENT_MINUTES
     refusals: tuple[str, ...] = ()  # of ACL LOG, to connections of ours, in the last hour
     leftovers: Leftovers | None = None
-    key_file: KeyFile | None = None
-    token_file: KeyFile | None = None
+    key_file: SecretFile | None = None
+    token_file: SecretFile | None = None
     sentinels: tuple[tuple[str, str, str], ...] = ()  # each with the primary that it names, or what is wrong
 
 
-def examine(config: Config) -> Examination:
-    """Look at Redis and at the files named; never raises for what is wrong with either."""
+def gather(config: Config) -> Facts:
+    """Read Redis and the files that are named; never raise for what is wrong with either."""
     monitor = Monitor.connect(config.url, config.namespace)
-    first = Examination(
+    first = Facts(
         monitor.snapshot(),
+        recent=monitor.last(RECENT_MINUTES),
         key_file=_key_file(config.secret_file),
         token_file=_token_file(os.environ.get("SIMPLEDIST_WEB_TOKEN_FILE")),
         sentinels=_sentinels(config.url),
@@ -91,7 +94,7 @@ def examine(config: Config) -> Examination:
             refusals=_refusals(_try(link, "ACL", "LOG", "100")) if user == "default" else (),
             leftovers=_leftovers(link, Keys(config.namespace), sealed=user == "default"),
         )
-    except OperatorError:  # Redis went away meanwhile
+    except OperatorError:  # Redis went away in between
         return first
     finally:
         link.close()
@@ -102,7 +105,7 @@ def _sentinels(url: str) -> tuple[tuple[str, str, str], ...]:
 
 
 def _try(link: Link, *command: str) -> Any:
-    """The reply, None where Redis refuses it."""
+    """Return the reply, None where Redis refuses the command."""
     try:
         return link.call(*command)
     except RedisRefused:
@@ -110,7 +113,7 @@ def _try(link: Link, *command: str) -> Any:
 
 
 def _latency(link: Link) -> float | None:
-    """The median of some round trips."""
+    """Return the median of some round trips."""
     seconds: list[float] = []
     for _ in range(PINGS):
         began = time.perf_counter()
@@ -138,7 +141,7 @@ def _refusals(log: Any) -> tuple[str, ...]:
 
 
 def _protocols(rows: Any) -> dict[int, int]:
-    """How many clients speak each protocol: the last word of a client's row."""
+    """Return how many clients speak each protocol, from the last word of each client's row."""
     found = [(_text(row) or "").rpartition("protocol:")[2] for row in (rows or ())[1::2]]
     return dict(Counter(int(number) for number in found if number.isdecimal()))
 
@@ -172,21 +175,21 @@ def _without_ttl(link: Link, names: Sequence[str]) -> list[str]:
     return [name for name, ttl in zip(names, ttls, strict=True) if ttl == -1]
 
 
-def _key_file(path: str | None) -> KeyFile | None:
+def _key_file(path: str | None) -> SecretFile | None:
     if not path:
         return None
     try:
         Keyring.from_file(path)
     except ConfigurationError as error:
-        return KeyFile(path, _open_to_others(path), str(error))
-    return KeyFile(path, _open_to_others(path))
+        return SecretFile(path, _open_to_others(path), str(error))
+    return SecretFile(path, _open_to_others(path))
 
 
-def _token_file(path: str | None) -> KeyFile | None:
+def _token_file(path: str | None) -> SecretFile | None:
     if not path:
         return None
     trouble = "" if os.access(path, os.R_OK) else "it cannot be read"
-    return KeyFile(path, _open_to_others(path), trouble)
+    return SecretFile(path, _open_to_others(path), trouble)
 
 
 def _open_to_others(path: str) -> bool:

@@ -1,0 +1,205 @@
+"""What may be wrong with the cluster: dead workers, workers that cannot work, queues without one, calls that ran at
+their clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simpledist import __version__
+from simpledist.cli.diagnostics.facts import RECENT_MINUTES, Facts
+from simpledist.cli.diagnostics.finding import SHOWN, Check, Finding, some
+from simpledist.cli.reading import named, without_worker
+from simpledist.monitor import FunctionState, WorkerState
+from simpledist.monitor.times import ago, plural
+from simpledist.reasons import REASONS
+
+START_SECONDS = 2.0  # a replacement may have started so long before the last beat of the worker that it replaces
+# The words of a worker's problem, by the check that reports them; "other version" is told with the clients' protocols.
+PROBLEMS = {
+    "workers": ("stuck", "no child"),
+    "refusals": ("other key", "missing module", "withdrawn", "refuses jobs"),
+    "code": ("other code",),
+}
+
+
+def _workers(facts: Facts) -> Iterator[Finding]:
+    workers = facts.snapshot.workers
+    silent = [one for one in workers if one.health == "silent"]
+    dead = [one for one in workers if one.health == "dead"]
+    missed = [*silent, *_not_replaced(dead, workers)]
+    for one in missed[:SHOWN]:
+        beat = "" if one.beat_age_seconds is None else f", its last beat was {ago(one.beat_age_seconds)}"
+        yield Finding(
+            "workers",
+            f"worker {named(one)} is {one.health}{beat}",
+            "start it again if you need it; its jobs went back to their queues, and its row goes after 10 minutes",
+        )
+    if len(missed) > SHOWN:
+        yield Finding("workers", f"{len(missed) - SHOWN} more are dead or silent", "simpledist workers lists them")
+    live = [one for one in workers if one.live]
+    others = [one for one in live if one.simpledist not in ("", __version__)]
+    if others:
+        yield Finding(
+            "workers",
+            f"{plural(len(others), 'worker runs', 'workers run')} another simpledist than {__version__}: "
+            + some([f"{named(one)} {one.simpledist}" for one in others]),
+            "install the same version everywhere, workers first",
+        )
+    troubled = list(_problems(facts, "workers"))
+    yield from troubled
+    if not missed and not others and not troubled:
+        replaced = f"; {plural(len(dead), 'worker')} that died {'was' if len(dead) == 1 else 'were'} replaced"
+        slots = sum(one.slots for one in live)
+        yield Finding(
+            "workers",
+            f"{len(live)} live, {plural(slots, 'slot')}{replaced if dead else ''}"
+            if live
+            else "none: calls run at their clients",
+        )
+
+
+def _not_replaced(dead: list[WorkerState], workers: tuple[WorkerState, ...]) -> list[WorkerState]:
+    """Return the dead workers for which no other worker was started that offers the same functions.
+
+    Each worker replaces one: three that died at once need three new ones, one that died three times needs the last.
+    """
+    free = sorted(workers, key=lambda one: one.started_seconds or 0.0)
+    missed: list[WorkerState] = []
+    for gone in sorted(dead, key=lambda one: one.beat_age_seconds or 0.0):  # the latest death has the fewest candidates
+        by = next((one for one in free if _replaces(one, gone)), None)
+        if by is None:
+            missed.append(gone)
+        else:
+            free.remove(by)
+    return missed
+
+
+def _replaces(one: WorkerState, gone: WorkerState) -> bool:
+    if one.id == gone.id or one.health == "silent" or one.started_seconds is None or gone.beat_age_seconds is None:
+        return False
+    began_later = one.started_seconds <= gone.beat_age_seconds + START_SECONDS
+    return began_later and {*gone.functions} <= {*one.functions, *one.withdrawn}
+
+
+def _problems(facts: Facts, check: str) -> Iterator[Finding]:
+    """Report what is wrong with single workers, in the words of the pages."""
+    found = [
+        (worker, problem)
+        for worker in facts.snapshot.workers
+        for problem in worker.problems
+        if problem.word in PROBLEMS[check]
+    ]
+    for worker, problem in found[:SHOWN]:
+        yield Finding(check, f"worker {named(worker)} {problem.text}", problem.remedy)
+    if len(found) > SHOWN:
+        yield Finding(check, f"{len(found) - SHOWN} more workers have such a problem", "simpledist workers lists them")
+
+
+def _protocols(facts: Facts) -> Iterator[Finding]:
+    """Check that clients and workers speak the same protocol: others never meet in a job."""
+    workers: dict[int, list[WorkerState]] = {}
+    for one in facts.snapshot.workers:
+        if one.live:
+            workers.setdefault(one.protocol or 1, []).append(one)
+    numbers = sorted({*workers, *facts.protocols})
+    if len(numbers) < 2:
+        yield Finding("protocol", "clients and workers speak the same one")
+        return
+    speakers = [
+        f"{number} by {some([named(one) for one in workers.get(number, [])]) or 'no worker'}"
+        f" and {plural(facts.protocols.get(number, 0), 'client')}"
+        for number in numbers
+    ]
+    yield Finding(
+        "protocol",
+        f"different protocols are spoken: {'; '.join(speakers)}",
+        "install the same simpledist everywhere: those that differ never meet, and calls run at their clients",
+    )
+
+
+def _refusals(facts: Facts) -> Iterator[Finding]:
+    """Check for workers that give jobs back: each lacks something that others have."""
+    found = list(_problems(facts, "refusals"))
+    yield from found or [Finding("refusals", "no worker gives jobs back")]
+
+
+def _queues(facts: Facts) -> Iterator[Finding]:
+    functions = facts.snapshot.functions
+    stranded = [one for one in functions if one.stranded]
+    for one in stranded[:SHOWN]:
+        yield Finding("queues", without_worker(one), f"start one with {one.start_command}")
+    if not stranded:
+        queued = sum(one.queued for one in functions)
+        yield Finding("queues", f"{plural(queued, 'job')} queued, each with a worker" if queued else "no jobs queued")
+
+
+def _versions(facts: Facts) -> Iterator[Finding]:
+    """Check that what is called is offered: the answer to most of "why does it run locally?"."""
+    functions = facts.snapshot.functions
+    wanted = [one for one in functions if one.wanted]
+    for one in wanted[:SHOWN]:
+        yield _wanted(one, [other.function for other in functions if other.name == one.name and other.workers])
+    if not wanted:
+        yield Finding("versions", "what is called is offered")
+
+
+def _wanted(function: FunctionState, offered: list[str]) -> Finding:
+    called = f"{function.function} was called {ago(function.wanted_seconds)} and ran at its client"
+    if offered:
+        return Finding(
+            "versions",
+            f"{called}: live workers offer {some(offered)}",
+            f"start a worker for {function.function}, or have its callers ask for {offered[0]} (version=)",
+        )
+    return Finding("versions", f"{called}: no live worker offers it", f"start one with {function.start_command}")
+
+
+def _local_runs(facts: Facts) -> Iterator[Finding]:
+    """Name every reason that nobody asked for and for which calls recently ran at their clients."""
+    counts: dict[str, dict[str, int]] = {}
+    for function, tally in facts.recent.items():
+        for why, number in tally.local.items():
+            # "no_worker" holds until a worker comes: the check of versions says it while it is true.
+            if why != "no_worker" and not (why in REASONS and REASONS[why].asked_for):
+                counts.setdefault(why, {})[function] = number
+    for why, functions in sorted(counts.items(), key=lambda one: -sum(one[1].values())):
+        number = sum(functions.values())
+        names = sorted(functions, key=lambda name: -functions[name])
+        reason = REASONS.get(why)
+        yield Finding(
+            "local runs",
+            f"{plural(number, 'call')} of {some(names)} ran at {'its client' if number == 1 else 'their clients'} in "
+            f"the last {RECENT_MINUTES} minutes: {reason.words if reason else why} ({why})",
+            (reason and reason.remedy) or "install the newest simpledist: this version does not know the reason",
+        )
+    if not counts:
+        yield Finding("local runs", f"none in the last {RECENT_MINUTES} minutes for a reason that nobody asked for")
+
+
+def _code(facts: Facts) -> Iterator[Finding]:
+    found = list(_problems(facts, "code"))
+    yield from found or [Finding("code", "no client called a worker that has other code")]
+
+
+def _random(facts: Facts) -> Iterator[Finding]:
+    shared = [one for one in facts.snapshot.workers if one.live and one.generators]
+    for one in shared[:SHOWN]:
+        yield Finding(
+            "random",
+            f"every child of worker {named(one)} draws the same numbers from {some(one.generators)}",
+            "give the function a seed, and make its generator in it (docs/random.md)",
+        )
+    if not shared:
+        yield Finding("random", "no children share a random generator")
+
+
+CHECKS: tuple[Check, ...] = (
+    _workers,
+    _protocols,
+    _refusals,
+    _queues,
+    _versions,
+    _local_runs,
+    _code,
+    _random,
+)

@@ -1,0 +1,32 @@
+"""What may be wrong on this machine: the key file and the token file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from simpledist import config
+from simpledist.cli.diagnostics.facts import Facts, SecretFile
+from simpledist.cli.diagnostics.finding import Finding
+from simpledist.config import Config
+
+
+def files(settings: Config, facts: Facts) -> Iterator[Finding]:
+    """Check the key file and the token file; a Redis on another machine needs a key."""
+    for name, file in (("key file", facts.key_file), ("token file", facts.token_file)):
+        if file is not None:
+            yield _file(name, file)
+    if facts.key_file is None and not config.on_this_machine(settings.url):
+        yield Finding(
+            "secret",
+            f"nothing is signed, but Redis at {settings.safe_url} is on another machine: whoever can write to it can "
+            "run code on workers and clients",
+            "make a key with simpledist secret FILE and give every process --secret-file FILE",
+        )
+
+
+def _file(name: str, file: SecretFile) -> Finding:
+    if file.open_to_others:
+        return Finding("secret", f"{name} {file.path} is open to other users of this machine", f"chmod 600 {file.path}")
+    if file.trouble:
+        return Finding("secret", f"{name} {file.path}: {file.trouble}", "make a new one with simpledist secret FILE")
+    return Finding("secret", f"{name} {file.path} is readable by its owner alone")
