@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from simpledist import policy
 from tests.stage import Stage
 from tests.web.site import application, json_of
 
@@ -207,7 +206,7 @@ def test_a_job_is_found_after_its_keys_are_gone(busy: Stage) -> None:
 def test_a_worker_that_does_not_work_is_red_and_its_page_says_what_to_do(stage: Stage) -> None:
     now_ms = round(time.time() * 1000)
     refusals = {"gcd": {"why": "worker_error", "error": "No module named 'pandas'", "count": 207, "last": now_ms}}
-    trouble = f"`complete` {policy.UNDELIVERED}: NOPERM this user has no permissions"
+    trouble = "`complete` never gets through to Redis: NOPERM this user has no permissions"
     stage.worker("good", "fib", "gcd", keys=["aa"])
     stage.worker("also-good", "fib", "gcd", keys=["aa"])
     stage.worker("stuck", trouble=trouble, trouble_kind="commands", keys=["aa"])
@@ -220,7 +219,7 @@ def test_a_worker_that_does_not_work_is_red_and_its_page_says_what_to_do(stage: 
     client = client_of(stage)
     everything = client.get("/workers").text
     for id, word, said in (
-        ("stuck", "stuck", policy.UNDELIVERED),
+        ("stuck", "stuck", "never gets through"),
         ("childless", "no child", "the port is taken"),
         ("stranger", "other key", "--secret-file"),
         ("stale", "other code", "other code of fib"),
