@@ -1,4 +1,4 @@
-"""Calls awaited from asyncio: thousands at once, and not a thread more than the client has.
+"""Awaits calls from asyncio: thousands at once, without a thread for each.
 
 Start `simpledist-worker fns` in this folder, then run this. Without a worker it runs here.
 """
@@ -17,7 +17,7 @@ async def main() -> None:
         fib = simpledist.worker_function(client, "fib", fns.fib)
         print(sum(await asyncio.gather(*(fib.submit(n % 20) for n in range(2000)))))
 
-        # A call of any function, through an executor; whoever cancels the await cancels the call.
+        # A call of any function, through an executor; cancelling the await cancels the call.
         loop = asyncio.get_running_loop()
         print(await loop.run_in_executor(client.executor(), fns.primes, 0, 1000))
         try:

@@ -1,4 +1,4 @@
-"""A program for concurrent.futures, with the cluster instead of a pool: one line is another.
+"""A program for concurrent.futures, on the cluster instead of a pool: one line differs.
 
 Start `simpledist-worker fns` in this folder (its functions go by name), or `simpledist-worker --any` (any function
 travels), then run this. Without a worker it runs here.
@@ -14,7 +14,7 @@ import simpledist
 
 
 def hits(executor: Executor, seeds: int) -> int:
-    """How many darts hit; it knows nothing of clusters."""
+    """Return how many darts hit; this function knows nothing of clusters."""
     futures = [executor.submit(fns.pi, seed, throws=20_000) for seed in range(seeds)]
     return sum(future.result() for future in as_completed(futures))
 

@@ -1,4 +1,4 @@
-"""Functions worth farming out: what a worker offers with `simpledist-worker fns`.
+"""Functions that are slow enough for a cluster; `simpledist-worker fns` offers them.
 
 Each is pure: safe to run zero, one or several times, here or elsewhere. `fib`, `args` and `throw` are those of the
 original simple-dist of 2010.
@@ -13,22 +13,22 @@ __all__ = ["args", "fib", "mandelbrot", "pi", "primes", "throw"]
 
 
 def fib(n: int) -> int:
-    """The n-th Fibonacci number, the slow way: fib(30) takes a good part of a second."""
+    """Return the n-th Fibonacci number, the slow way: fib(30) takes some tenths of a second."""
     return n if n < 2 else fib(n - 1) + fib(n - 2)
 
 
 def args(*positional: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What it was called with."""
+    """Return the arguments."""
     return positional, named
 
 
 def throw(message: str = "thrown") -> None:
-    """Raises: the caller gets the very exception."""
+    """Raise ValueError: the caller gets the same exception."""
     raise ValueError(message)
 
 
 def mandelbrot(left: float, top: float, size: float, pixels: int = 64, depth: int = 200) -> list[list[int]]:
-    """One square tile of the Mandelbrot set: for each pixel the step at which its point escapes."""
+    """Return a square tile of the Mandelbrot set: for each pixel the step at which its point escapes."""
     step = size / pixels
     return [[_escape(complex(left + x * step, top - y * step), depth) for x in range(pixels)] for y in range(pixels)]
 
@@ -43,7 +43,7 @@ def _escape(point: complex, depth: int) -> int:
 
 
 def pi(seed: int, throws: int = 200_000) -> int:
-    """How many of `throws` random darts hit the quarter circle; 4 * hits / throws tends to pi.
+    """Return how many of `throws` random darts hit the quarter circle; 4 * hits / throws tends to pi.
 
     The seed makes it pure: the same call gives the same number on every machine.
     """
@@ -52,7 +52,7 @@ def pi(seed: int, throws: int = 200_000) -> int:
 
 
 def primes(start: int, stop: int) -> int:
-    """How many primes there are in [start, stop)."""
+    """Return how many primes there are in [start, stop)."""
     return sum(_is_prime(n) for n in range(start, stop))
 
 

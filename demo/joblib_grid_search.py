@@ -1,7 +1,7 @@
 """scikit-learn's grid search on the cluster: `n_jobs` counts the slots of all workers that take any function.
 
 Start `simpledist-worker --any` here and on other machines (with scikit-learn installed), then run this. Without a
-worker it takes the processes that joblib would start anyway.
+worker it uses the processes that joblib starts anyway.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -20,7 +20,7 @@ import simpledist.joblib
 
 
 def search() -> Any:
-    """The best of some support vector machines for handwritten digits."""
+    """Return the best of some support vector machines for handwritten digits."""
     images, digits = load_digits(return_X_y=True)
     return GridSearchCV(SVC(), {"C": [0.1, 1, 10], "gamma": [1e-4, 1e-3, 1e-2]}, cv=3).fit(images[:600], digits[:600])
 

@@ -17,13 +17,13 @@ import simpledist
 
 
 def valley(point: Sequence[float]) -> float:
-    """Rosenbrock's banana valley; its lowest point is (1, 1). Imagine a simulation of some seconds."""
+    """Return Rosenbrock's function, lowest at (1, 1). Imagine a simulation of some seconds."""
     x, y = point
     return (1 - x) ** 2 + 100 * (y - x**2) ** 2
 
 
 def lowest(**options: Any) -> Any:
-    """`updating="deferred"`: a generation at a time, as a map needs it."""
+    """Find the lowest point; `updating="deferred"` computes a generation at a time, as a map needs it."""
     return differential_evolution(
         valley, [(-2, 2), (-1, 3)], rng=1, maxiter=25, popsize=10, updating="deferred", polish=False, **options
     )

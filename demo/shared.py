@@ -1,6 +1,6 @@
 """Identical calls are one run: `simpledist-worker fns:primes` here, then `python shared.py` (in two terminals at once).
 
-Five callers ask the same; one of them is served by a worker, four join it. Asked again, Redis has the answer.
+Five callers ask the same: a worker runs one call, the other four join it. The next call gets its value from Redis.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import simpledist
 
 
 def how(future: simpledist.Future[int]) -> str:
-    """Where an outcome came from."""
+    """Return where an outcome came from."""
     info = future.info
     assert info is not None
     return "cached" if info.cached else "joined" if info.joined else info.where

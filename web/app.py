@@ -26,8 +26,8 @@ ADVICE = {
 def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), token: str | None = None) -> Flask:
     """Return the dashboard over `monitor` (by default one of the environment's Redis).
 
-    `hosts`: names beside loopback under which it may be asked (against DNS rebinding). `token`: what every request must
-    bring, as `Authorization: Bearer`, as the cookie `simpledist_token`, or once as `?token=`, which sets that cookie.
+    `hosts`: more host names than loopback that it answers (against DNS rebinding). `token`: every request must
+    send it, as `Authorization: Bearer`, as the cookie `simpledist_token`, or once as `?token=`, which sets that cookie.
     """
     app = Flask("simpledist_web")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

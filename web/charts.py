@@ -9,7 +9,7 @@ from simpledist.monitor import BOUNDS_SECONDS, Bin, Histogram
 from simpledist.monitor.times import clock, duration, plural
 
 WIDTH = 600.0
-KINDS = {"succeeded": "on workers", "local": "at clients", "failed": "raised"}  # what a reader is told of each
+KINDS = {"succeeded": "on workers", "local": "at clients", "failed": "raised"}  # in words
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ def filters(looks: Looks) -> dict[str, Callable[..., Any]]:
     """Return the filters of all templates."""
 
     def look(function: str) -> str:
-        """Return the classes of a function's swatch; grey where nobody offers or calls it."""
+        """Return the classes of a function's swatch; grey where no worker offers it and no client calls it."""
         found = looks.of(function)
         return "faint" if found is None else f"c{found.colour} p{found.pattern}"
 

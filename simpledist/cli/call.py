@@ -29,7 +29,7 @@ class RanHere(Exception):
 
 
 def refuse(*args: Any, **kwargs: Any) -> Any:
-    """Stand for the local function, which does not exist."""
+    """Take the place of the local function, which does not exist."""
     raise RanHere
 
 
@@ -117,7 +117,7 @@ def _arguments(texts: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
         keyword = KEYWORD.match(text)
         if keyword is None:
             if named:
-                raise ConfigurationError(f"{text[:40]!r} stands behind {next(iter(named))}=: write key=value last")
+                raise ConfigurationError(f"{text[:40]!r} comes after {next(iter(named))}=: write key=value last")
             positional.append(_argument(text))
         elif keyword[1] in named:
             raise ConfigurationError(f"{keyword[1]}= is given twice")

@@ -1,4 +1,4 @@
-"""`simpledist-distributor`: the duties in a loop, and the dashboard."""
+"""`simpledist-distributor`: does the duties in a loop, and serves the dashboard."""
 
 from __future__ import annotations
 
@@ -28,15 +28,22 @@ STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help=f"Anything off loopback needs ${TOKEN_VARIABLE}.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Of the dashboard.")
-@click.option("--no-web", is_flag=True, help="Do the duties only.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help=f"Where the dashboard listens; off loopback it needs ${TOKEN_VARIABLE}.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port of the dashboard."
+)
+@click.option("--no-web", is_flag=True, help="Do only the duties.")
 @common_options
 def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
     """Watch over workers and queues, and serve the dashboard.
 
-    The cluster works without it: it notices dead workers a little sooner, keeps house and shows what happens. Any
-    number may run; none leads. It waits for a Redis that is away. Ctrl-C or SIGTERM ends it at once.
+    The cluster works without it. It notices dead workers a little sooner, removes what is left behind and shows what
+    happens. Any number may run, and none is the leader. It waits for a Redis that is away. Ctrl-C or SIGTERM ends it.
 
     \b
         simpledist-distributor
@@ -46,10 +53,10 @@ def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
     listener = None if no_web else _listen(host, port)
     daemon = Daemon(config)
     daemon.check()
-    # Taken by `sigwait` alone, here and in every thread that is started from now on: a handler that is met again while
-    # it runs would recurse, and one that is gone at the interpreter's end would make a second Ctrl-C a kill.
+    # Blocked here and in every thread that starts from now on, so that only `sigwait` takes them: a handler could be
+    # interrupted by itself, and without one at the interpreter's end a second Ctrl-C would kill.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
-    # Before any thread: what fails here must end the process, not half of it.
+    # Before any thread: a failure here must end the process, not one thread of it.
     server = None if listener is None else _server(config, listener, host, token)
     duties = threading.Thread(target=daemon.run, name="simpledist-duties")
     duties.start()
@@ -64,7 +71,7 @@ def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
 
 
 def _token(host: str) -> str | None:
-    """What a browser must bring; only a dashboard on loopback may do without."""
+    """Return the token that a browser must send; None on loopback without one."""
     path = os.environ.get(TOKEN_VARIABLE)
     if not path:
         if host in LOOPBACK:
@@ -98,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _server(config: Config, listener: socket.socket, host: str, token: str | None) -> Any:
-    """The dashboard, ready to run; loaded by name, so that --no-web needs no Flask."""
+    """Return the dashboard, ready to run; it is imported by name, so that --no-web needs no Flask."""
     monitor = Monitor.connect(config.url, config.namespace)
     logging.getLogger("waitress").setLevel(logging.ERROR)
     try:
@@ -106,10 +113,10 @@ def _server(config: Config, listener: socket.socket, host: str, token: str | Non
         waitress: Any = import_module("waitress")
         app = web.create_app(monitor, hosts=[host], token=token)
         server = waitress.create_server(app, sockets=[listener], threads=4, ident=None)
-    except Exception as error:  # an import runs what others wrote: it may fail in any way
+    except Exception as error:  # an import runs foreign code, which may fail in any way
         listener.close()
         raise ConfigurationError(
-            f"cannot serve the dashboard: {type(error).__name__}: {error}; mend the installation, or use --no-web"
+            f"cannot serve the dashboard: {type(error).__name__}: {error}; repair the installation, or use --no-web"
         ) from error
     shown = f"[{host}]" if ":" in host else host
     log.info("dashboard on http://%s:%d", shown, listener.getsockname()[1])
@@ -117,6 +124,7 @@ def _server(config: Config, listener: socket.socket, host: str, token: str | Non
 
 
 def main() -> None:
+    """Run the command and exit."""
     run(distributor, "simpledist-distributor")
 
 

@@ -1,4 +1,4 @@
-"""`simpledist fingerprint MODULE:FUNCTION`: the code digest of a function, and the tree that it covers."""
+"""`simpledist fingerprint MODULE:FUNCTION`: prints the code digest of a function, and the tree that it covers."""
 
 from __future__ import annotations
 

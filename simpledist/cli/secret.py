@@ -1,4 +1,4 @@
-"""`simpledist secret FILE`: makes the key that signs calls and results."""
+"""`simpledist secret FILE`: makes a key that signs calls and results."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from simpledist.wire.signing import new_secret
 def secret(file: str) -> None:
     """Make a new key in FILE, readable by you alone.
 
-    Give the same file to every client, worker and distributor of a cluster (--secret-file FILE, or
-    SIMPLEDIST_SECRET_FILE); each then refuses whatever is not signed by it. Whoever holds the key can run code on all
-    of them. A file that exists is never overwritten. To change keys, put the new line above the old one everywhere,
-    and take the old line away later.
+    Give the same file to every client and worker of a cluster (--secret-file FILE, or SIMPLEDIST_SECRET_FILE); each
+    then refuses everything that is not signed by it. Anyone who has the key can run code on all of them. A file that
+    exists is never overwritten. To change keys, add the new line above the old one everywhere, and remove the old line
+    later.
 
     \b
     Example:
@@ -29,7 +29,7 @@ def secret(file: str) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise ConfigurationError(f"{file} exists and is left as it is: choose another name") from None
+        raise ConfigurationError(f"{file} exists and was not changed: choose another name") from None
     except OSError as error:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     with os.fdopen(descriptor, "w") as output:

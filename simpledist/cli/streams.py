@@ -1,4 +1,4 @@
-"""The standard streams and signals that a command starts with, put in order before anything is written or awaited.
+"""Puts the standard streams and signals of a command in order before it writes or waits.
 
 A shell may start a command with any of the three streams closed, on an old terminal, or with signals blocked or
 ignored. Knows nothing of commands. Called by `run` in options.py.
@@ -30,7 +30,7 @@ def put_in_order() -> None:
 
 
 def give_up_output() -> None:
-    """Lead stdout to nowhere: it is full or nobody reads it, and the interpreter would complain of it at its exit."""
+    """Lead stdout to /dev/null: it is full or closed, and the interpreter would complain about it at its exit."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -38,7 +38,7 @@ def give_up_output() -> None:
 
 
 def _open_closed() -> None:
-    """Lead each closed stream to nowhere: else the next socket would get its number, and what a child prints."""
+    """Open each closed stream as /dev/null: otherwise the next socket gets its number, and what a child prints."""
     while True:
         descriptor = os.open(os.devnull, os.O_RDWR)
         if descriptor > 2:

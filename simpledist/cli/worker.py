@@ -1,4 +1,4 @@
-"""`simpledist-worker`: offer functions to every client of a Redis."""
+"""`simpledist-worker`: offers functions to all clients of a Redis."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ SLOTS_MOST = 4096  # each is a process
     type=click.IntRange(1, SLOTS_MOST),
     help="How many jobs may run at once.  [default: the CPUs that affinity, control group and Slurm allow]",
 )
-@click.option("--name", "label", help="A label for people; need not be unique.  [default: the host's name]")
+@click.option("--name", "label", help="A label for people; it need not be unique.  [default: the host's name]")
 @click.option(
     "--grace",
     type=Seconds(min=0, max=MOST_SECONDS),
     default=25.0,
     show_default=True,
-    help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; what does not finish goes back.",
+    help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; unfinished jobs go back.",
 )
-@click.option("--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (functions that leak).")
+@click.option(
+    "--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (for functions that leak)."
+)
 @click.option(
     "--any",
     "any_function",
     is_flag=True,
-    help="Run functions that travel with their calls, as those of client.executor() do. "
-    "Whoever may send calls can then run any code here.",
+    help="Run functions that travel with their calls, as client.executor() sends them. "
+    "Anyone who may send calls can then run any code here.",
 )
 @common_options
 def worker(
@@ -52,7 +54,7 @@ def worker(
     recycle: int | None,
     any_function: bool,
 ) -> int:
-    """Offer functions: run the calls that clients make of them, in child processes, one a slot.
+    """Offer functions, and run the calls that clients make of them in child processes, one for each slot.
 
     A TARGET is module:function, a module (its __all__, else the public functions defined in it), or
     name=module:function; any of them may end in @version. The current directory is importable.
@@ -63,15 +65,15 @@ def worker(
 
     Numerical libraries get CPUs / slots threads in each slot, unless OMP_NUM_THREADS and its like are set.
 
-    Ctrl-C or SIGTERM drains: calls go elsewhere at once, what runs is finished. A second one stops now. The worker
-    waits for a Redis that is away.
+    Ctrl-C or SIGTERM drains: new calls go elsewhere at once, running jobs are finished. A second one stops now. The
+    worker waits for a Redis that is away.
     """
     if any_function:
         targets = (*targets, shipped.TARGET)
     if not targets:
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
     keyring = Keyring.from_file(config.secret_file, config.namespace) if config.secret_file else Keyring()
-    # Loaded once it is known that this system has what they need.
+    # Imported only now: this system has what they need.
     rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker")]
     with rooms[0].Printer() as printer:
         for handler in logging.getLogger().handlers:
@@ -92,6 +94,7 @@ def worker(
 
 
 def main() -> None:
+    """Run the command and exit."""
     run(worker, "simpledist-worker")
 
 

@@ -1,4 +1,4 @@
-"""The distributor: the coordinator's duties in a loop. None, one or five may run: there is no leader.
+"""The distributor: the duties in a loop. None, one or five may run: there is no leader.
 
 duties.py  one pass over the duties          daemon.py  the loop, and its connection
 """

@@ -17,7 +17,7 @@ log = logging.getLogger("simpledist.distributor")
 
 
 class Daemon:
-    """Does the duties until it is stopped; `run` is one thread's whole work, `stop` may be called from any other."""
+    """Does the duties until it is stopped; one thread calls `run`, any other thread may call `stop`."""
 
     def __init__(self, config: Config, timings: policy.Timings = policy.TIMINGS) -> None:
         self._link = Link(config.url, name="simpledist-distributor")
@@ -25,12 +25,12 @@ class Daemon:
         self._timings = timings
         self._duties = Duties(Broker(self._link, Keys(config.namespace)), timings)
         self._stopped = threading.Event()
-        self._well = False  # the last duties went through
+        self._well = False  # whether the last pass succeeded
         self._failures = 0
         self._complained_at = -1e9
 
     def check(self) -> None:
-        """Do the duties once, to learn at the start whether Redis refuses us; a Redis that is away is waited for."""
+        """Do the duties once, to find out whether Redis refuses us; `run` waits for a Redis that is away."""
         try:
             self._link.connect()
             self._duties.do()
@@ -40,6 +40,7 @@ class Daemon:
             self._away(error)
 
     def run(self) -> None:
+        """Do the duties again and again until `stop`."""
         due = time.monotonic()
         while not self._stopped.wait(max(due - time.monotonic(), 0.0)):
             try:
@@ -52,7 +53,7 @@ class Daemon:
                 due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
                 continue
             except Exception as error:
-                # A bug of ours must not end the duties while the page looks well: begin again.
+                # A bug of ours must not end the duties while the page looks fine: begin again.
                 log.exception("the duties begin again")
                 self._away(RedisDown(str(error)))
                 due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
@@ -61,15 +62,16 @@ class Daemon:
                 log.warning("worker %s is dead: its jobs went back to their queues", worker)
             if reaped.requeued or reaped.dropped:
                 log.info("%d lost jobs pushed back, %d jobs of dead clients dropped", reaped.requeued, reaped.dropped)
-            # A pass that took long is not made up for by a burst.
+            # After a long pass there is no burst of passes.
             due = max(due + self._timings.duties_seconds, time.monotonic())
         self._link.close()
 
     def stop(self) -> None:
+        """End the loop after the pass under way."""
         self._stopped.set()
 
     def _served(self) -> None:
-        """The duties went through. A connection says less: a replica lets us in and takes nothing."""
+        """Note that a pass succeeded. A connection alone proves less: a replica accepts it and takes no command."""
         if not self._well:
             log.info("connected to Redis %s at %s", self._link.version or "?", self._where)
         self._well, self._failures, self._complained_at = True, 0, -1e9

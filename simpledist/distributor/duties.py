@@ -1,8 +1,8 @@
-"""One pass over the duties: look for the dead, push back what was lost, drop what nobody waits for.
+"""One pass over the duties: find dead processes, push back lost jobs, drop jobs of dead clients.
 
-Everything found here is only a candidate: `reap` judges it again by Redis TIME, so any number of distributors may
-do the same at once. Each pass is bounded, in rotation, whatever the size of the cluster: a tick of 0.25 s has other
-things to do (docs/scale.md).
+Everything found here is only a candidate: `reap` judges it again by Redis TIME, so any number of distributors may do
+the same at once. Each pass is bounded and takes the next part, whatever the size of the cluster: a tick of 0.25 s has
+other things to do (docs/scale.md).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ QUEUED_A_PASS = 1000
 
 @dataclass
 class _Rotation:
-    """Where the last pass stopped."""
+    """Where the last pass stopped, and the next one continues."""
 
     workers: bytes | int = 0
     clients: bytes | int = 0
     functions: int = 0
     ledger: tuple[str, int] = ("", 0)  # the lane and the place in its ledger
-    lanes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # of functions: all but the plain one
+    lanes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # of each function: all but the plain one
 
 
 class Duties:
-    """The duties of one process over its Broker; keeps nothing but its place in the rotation."""
+    """The duties of one process over its Broker; keeps only its place in the rotation."""
 
     def __init__(self, broker: Broker, timings: policy.Timings = policy.TIMINGS) -> None:
         self._broker = broker
@@ -40,7 +40,7 @@ class Duties:
         self._rotation = _Rotation()
 
     def do(self) -> Reaped:
-        """One pass; raises RedisDown or RedisRefused."""
+        """Do one pass; raise RedisDown or RedisRefused."""
         link, keys = self._broker.link, self._broker.keys
         workers, clients = self._workers(), self._clients()
         closed = {one.id: one.connection for one in suspicion.closed(link, workers + clients)}
@@ -55,7 +55,7 @@ class Duties:
         )
 
     def _workers(self) -> list[Suspect]:
-        """The next of those that beat, with their connections; and a few of all, for the dead have no heartbeat."""
+        """Return the next workers that beat, with their connections, and a few of all: dead ones have no heartbeat."""
         link, keys = self._broker.link, self._broker.keys
         self._rotation.workers, flat = link.call("HSCAN", keys.heartbeats, self._rotation.workers, "COUNT", ROWS_A_PASS)
         ids: list[bytes] = flat[::2]
@@ -65,7 +65,7 @@ class Duties:
         return found + [_suspect("worker", id, b"") for id in others]
 
     def _clients(self) -> list[Suspect]:
-        """The next clients; the connection stands behind the last beat."""
+        """Return the next clients; their rows hold the connection behind the last beat."""
         link, keys = self._broker.link, self._broker.keys
         self._rotation.clients, flat = link.call("HSCAN", keys.clients, self._rotation.clients, "COUNT", ROWS_A_PASS)
         return [_suspect("client", id, _connection_in(row)) for id, row in zip(flat[::2], flat[1::2], strict=True)]
@@ -76,20 +76,18 @@ class Duties:
         return (names[first:] + names[:first])[:FUNCTIONS_A_PASS]
 
     def _other_lanes(self, functions: list[str]) -> list[str]:
-        """All lanes but the plain ones, as far as they are known: those of some functions are read in each pass."""
+        """Return all known lanes but the plain ones; each pass reads those of some functions."""
         link, keys, known = self._broker.link, self._broker.keys, self._rotation.lanes
         found = link.pipeline([("HKEYS", keys.named("lanes", function)) for function in functions])
         for function, lanes in zip(functions, found, strict=True):
-            read = (
-                cast("list[bytes]", lanes) if isinstance(lanes, list) else []
-            )  # else somebody else's value lies there
+            read = cast("list[bytes]", lanes) if isinstance(lanes, list) else []  # else the key holds a foreign value
             known[function] = [name for lane in read if (name := lane.decode("utf-8", "replace")) != function]
             if not known[function]:
                 del known[function]
         return [lane for lanes in known.values() for lane in lanes]
 
     def _orphans(self, names: list[str]) -> list[tuple[str, str]]:
-        """Queued jobs whose client has no row any more, out of the next thousand of the ledgers."""
+        """Return jobs whose client has no row any more, out of the next thousand in the ledgers."""
         link, keys = self._broker.link, self._broker.keys
         lengths = link.pipeline([("ZCARD", keys.named("queued", function)) for function in names])
         pages = _pages(dict(zip(names, lengths, strict=True)), *self._rotation.ledger)
@@ -103,12 +101,12 @@ class Duties:
         gone = {client for client, row in zip(clients, rows, strict=True) if row is None}
         orphans = [(function, id) for function, id in queued if job.client_of(id) in gone]
         if orphans:
-            self._rotation.ledger = pages[0][:2]  # what comes behind moves up when these go
+            self._rotation.ledger = pages[0][:2]  # the next jobs move up when these are removed
         return orphans
 
 
 def _connection_in(row: bytes) -> bytes:
-    """Return the second word of a client's row; empty where somebody else wrote it."""
+    """Return the second word of a client's row; empty where another program wrote it."""
     return b"".join(row.split(b" ", 2)[1:2])
 
 
@@ -117,8 +115,7 @@ def _suspect(kind: str, id: bytes, connection: bytes) -> Suspect:
 
 
 def _pages(lengths: dict[str, Any], function: str, place: int) -> list[tuple[str, int, int]]:
-    """The next QUEUED_A_PASS jobs behind a place of a function's ledger, and on from ledger to ledger: at most once
-    around."""
+    """Return the places of the next QUEUED_A_PASS jobs, from one ledger to the next, at most once around."""
     names = [name for name, length in lengths.items() if isinstance(length, int) and length]
     behind = [name for name in names if name > function]
     order = [*([function] if function in names else []), *behind, *(name for name in names if name <= function)]

@@ -1,9 +1,11 @@
 """The read model: everything that pages, metrics and command lines know of Redis.
 
-monitor.py   what can be asked               reader.py    what is asked of Redis, and when again
-snapshot.py  the state at one moment         rows.py      from what stands in Redis to that state
-history.py   minutes, read once              measures.py  counters, histograms, bins
-attempts.py  what is remembered of jobs      stream.py    the attempts of the last minute
+monitor.py   the questions that it answers   reader.py    the commands to Redis, and when they are repeated
+snapshot.py  the state at one moment         rows.py      makes that state from the texts in Redis
+workers.py   one worker and its problems     history.py   minutes, read once
+measures.py  counters, histograms, bins      metrics.py   the numbers for Prometheus
+attempts.py  past attempts, failures, jobs   stream.py    the attempts of the last minute
+looks.py     colour and pattern by function  times.py     times as people read them
 """
 
 from simpledist.monitor.attempts import Attempt, Failure, JobState, QueuedJob, Trip

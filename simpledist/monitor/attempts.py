@@ -1,6 +1,6 @@
-"""What is remembered of jobs beyond their keys: attempts that are over, failures in groups, one job's way.
+"""Past attempts, failures in groups, and one job with all its attempts.
 
-From the texts that the verbs leave in Redis to records; what is not such a text is passed over. Asks nobody.
+Makes records from the texts that the verbs leave in Redis, and skips any other text. Reads nothing itself.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """One attempt of a job as its page tells it; `ended` None: it runs."""
+    """One attempt of a job as its page shows it; while it runs, `ended` is None."""
 
     worker: str
     slot: int | None
@@ -74,7 +74,7 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class JobState:
-    """One job: `kept` is False where its keys are gone and only the memory of its last attempt is left."""
+    """One job; `kept` is False where its keys are gone and only its attempts are remembered."""
 
     id: str
     function: str
@@ -95,7 +95,7 @@ class JobState:
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job in a ledger, `place` 0 being the next; `seconds`: how long it waits."""
+    """A job in a ledger that has waited for `seconds`; the job at `place` 0 is the next."""
 
     function: str
     id: str
@@ -104,7 +104,7 @@ class QueuedJob:
 
 
 def attempt(function: str, line: str) -> Attempt | None:
-    """An element of recent:<function>."""
+    """Return an attempt from an element of recent:<function>, None for any other text."""
     words = line.split(" ")
     if len(words) != 10 or (ended := _seconds(words[7])) is None:
         return None
@@ -124,7 +124,7 @@ def attempt(function: str, line: str) -> Attempt | None:
 
 
 def failure(function: str, field: str, value: str) -> Failure | None:
-    """A field of failures:<function>."""
+    """Return a group of failures from a field of failures:<function>, None for any other text."""
     head, _, told = value.partition("\n")
     words = head.split(" ")
     if len(words) != 4 or (count := integer(words[0])) is None:
@@ -143,7 +143,7 @@ def failure(function: str, field: str, value: str) -> Failure | None:
 
 
 def job_state(id: str, fields: Mapping[str, str]) -> JobState:
-    """A job from its hash; `stamp` is that of the ledger while it is queued."""
+    """Return a job from its hash; while it is queued, `stamp` comes from the ledger."""
     state, fence = fields.get("state", ""), integer(fields.get("fence"))
     trips = [trip for line in fields.get("trail", "").split(";") if (trip := _trip(line)) is not None]
     worker, ended = _known(fields.get("worker", "-")), _seconds(fields.get("ended"))
@@ -173,7 +173,7 @@ def job_state(id: str, fields: Mapping[str, str]) -> JobState:
 
 
 def remembered(attempts: list[Attempt]) -> JobState:
-    """A job of which only its attempts (newest first, at least one) are remembered."""
+    """Return a job from its attempts (newest first, at least one) where its hash is gone."""
     last = attempts[0]
     trips = [Trip(one.worker or "", one.slot, one.claimed, one.ended, one.why or one.state) for one in attempts]
     return JobState(

@@ -1,6 +1,6 @@
-"""The minutes of functions and of all workers, read once: a minute that is over does not change any more.
+"""The minutes of functions and of all workers, each read once, because a minute that is over does not change any more.
 
-Fills from history:<function> and pulse:<hour> through a Reader; owns what was read so far. Monitor's lock guards it.
+Reads history:<function> and pulse:<hour> through a Reader and keeps what it has read. Monitor's lock guards it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DAY = 24 * HOUR
 
 @dataclass
 class _Minutes:
-    """One function's: rows of minutes in [since, counting) are read; `mark` is where minute `counting` began."""
+    """One function: the rows of minutes in [since, counting) are read; `mark` are its counters as `counting` began."""
 
     since: int
     counting: int
@@ -29,13 +29,13 @@ class _Minutes:
 
 @dataclass
 class Histories:
-    """What every minute added, by function."""
+    """What each minute added, by function."""
 
     _functions: dict[str, _Minutes] = field(default_factory=dict[str, _Minutes])
     _together: dict[int, Tally] = field(default_factory=dict[int, Tally])
 
     def minutes(self, reader: Reader, names: Iterable[str], span: int) -> dict[str, dict[int, Tally]]:
-        """function -> minute -> what it added, of the last `span` minutes; minutes in which nothing happened miss."""
+        """Return function -> minute -> what it added, of the last `span` minutes; empty minutes are missing."""
         first, facts = reader.minute - span + 1, reader.facts
         counting = {name: minute for name in names if name in facts and (minute := facts[name].minute) is not None}
         self._read(reader, first, counting)
@@ -43,12 +43,12 @@ class Histories:
         return {name: self._of(name, facts[name], first) for name in counting if name in self._functions}
 
     def together(self, reader: Reader, span: int = HOUR) -> dict[int, Tally]:
-        """minute -> what all functions added in it; queues and running jobs summed."""
+        """Return minute -> what all functions added in it; queues and running jobs are summed."""
         last = reader.minute
         if last - span + 1 not in self._together:
             self._together.clear()
         missing = [minute for minute in range(last - span + 1, last + 1) if minute not in self._together]
-        # The minute under way, and the one whose rows may not all be written, are summed up each time.
+        # This minute, and the one before (its rows may not all be written yet), are summed each time.
         names = [
             name for name in reader.facts if reader.changed.get(name, 0.0) >= (min(missing, default=last) - 1) * 60
         ]
@@ -101,7 +101,7 @@ class Histories:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """The workers of one minute on average: how many lived, their slots, and how many of those were busy."""
+    """The workers of one minute on average: how many lived, how many slots they had, how many slots were busy."""
 
     workers: float
     slots: float
@@ -109,7 +109,7 @@ class Pulse:
 
 
 def pulses(reader: Reader, span: int = HOUR) -> dict[int, Pulse]:
-    """minute -> the pulse of all workers, of the last `span` minutes."""
+    """Return minute -> the pulse of all workers, of the last `span` minutes."""
     first, last = reader.minute - span + 1, reader.minute
     hours = range(first // 60, last // 60 + 1)
     replies = reader.ask(("HGETALL", reader.keys.named("pulse", str(hour))) for hour in hours)
@@ -124,7 +124,7 @@ def pulses(reader: Reader, span: int = HOUR) -> dict[int, Pulse]:
 
 
 def _sums(fields: Iterable[tuple[str, str]]) -> dict[int, tuple[int, int, int]]:
-    """minute of the hour -> beats, and the slots and jobs that they named, from a pulse's fields."""
+    """Return minute of the hour -> beats, and the slots and jobs that they named, from a pulse's fields."""
     found: dict[int, tuple[int, int, int]] = {}
     for name, value in fields:
         minute, slots, held = (*(integer(word) for word in name.split(":")), None, None, None)[:3]

@@ -1,4 +1,4 @@
-"""Which colour and pattern a function has wherever it is shown, so that two functions are never taken for one.
+"""Which colour and pattern a function has wherever it is shown, so that no two functions look the same.
 
 A look is one of 32: eight colours that colour-blind people can tell apart, each in four patterns. The first eight
 functions have eight colours; the next ones repeat a colour in another pattern. A function keeps its look while the

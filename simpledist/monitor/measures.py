@@ -1,6 +1,6 @@
-"""Reckoning with counters: histograms and their quantiles, minutes and what they add up to, bins for charts.
+"""Counters and what is computed from them: histograms and quantiles, sums of minutes, bins for charts.
 
-Knows no Redis: rows.py and history.py bring the numbers, as `_stats.lua` wrote them down.
+Knows no Redis: rows.py and history.py bring the numbers as `_stats.lua` wrote them.
 """
 
 from __future__ import annotations
@@ -17,21 +17,23 @@ LOCAL = "local:"
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many durations fell into each interval: `counts[i]` were at most BOUNDS_SECONDS[i]; the last, longer."""
+    """How many durations fell into each interval: `counts[i]` were at most BOUNDS_SECONDS[i], the last ones longer."""
 
     counts: tuple[int, ...] = (0,) * (len(BOUNDS_SECONDS) + 1)
     sum_seconds: float = 0.0
 
     @property
     def count(self) -> int:
+        """Return how many durations there are."""
         return sum(self.counts)
 
     @property
     def mean_seconds(self) -> float | None:
+        """Return the mean duration, None without any."""
         return self.sum_seconds / self.count if self.count else None
 
     def quantile(self, share: float) -> float | None:
-        """The duration that this share did not exceed, in seconds, drawn straight through its interval."""
+        """Return the seconds that this share of durations did not exceed, interpolated within its interval."""
         wanted, below = share * self.count, 0
         if not self.count:
             return None
@@ -55,33 +57,33 @@ class Tally:
 
     @property
     def local(self) -> dict[str, int]:
-        """Local runs by why, most first."""
+        """Return local runs by why, the most frequent first."""
         found = [(name[len(LOCAL) :], n) for name, n in self.numbers.items() if name.startswith(LOCAL) and n]
         return dict(sorted(found, key=lambda one: (-one[1], one[0])))
 
     @property
     def ended(self) -> int:
-        """Calls that came to an end, here or there; a job may hold many calls (a chunk)."""
+        """Return the calls that ended, on workers or at clients; a job may hold many calls (a chunk)."""
         return self.returned + self.raised + sum(self.local.values())
 
     @property
     def returned(self) -> int:
-        """Calls whose function returned on a worker."""
+        """Return the calls whose function returned on a worker."""
         return self["returned"]
 
     @property
     def raised(self) -> int:
-        """Calls whose function raised on a worker."""
+        """Return the calls whose function raised on a worker."""
         return self["raised"]
 
     def histogram(self, what: str) -> Histogram:
-        """Of "run" or "wait"."""
+        """Return the histogram of "run" or "wait"."""
         counts = tuple(self[f"{what}:{i}"] for i in range(1, len(BOUNDS_SECONDS) + 2))
         return Histogram(counts, self[f"{what}_ms"] / 1000)
 
 
 def added(tallies: Iterable[Tally]) -> Tally:
-    """Their counters summed; of gauges (`max_*`) the highest."""
+    """Sum the counters; of gauges (`max_*`) keep the highest."""
     total: Counter[str] = Counter()
     for tally in tallies:
         for name, number in tally.numbers.items():
@@ -90,7 +92,7 @@ def added(tallies: Iterable[Tally]) -> Tally:
 
 
 def summed_gauges(tallies: Iterable[Tally]) -> Tally:
-    """As `added`, for the same minute of different functions: queues add up, the oldest wait is the oldest."""
+    """Sum the same minute of different functions: queues add up too, of the oldest waits the oldest counts."""
     total: Counter[str] = Counter()
     for tally in tallies:
         for name, number in tally.numbers.items():
@@ -99,7 +101,7 @@ def summed_gauges(tallies: Iterable[Tally]) -> Tally:
 
 
 def minute_row(text: str) -> tuple[int, Tally] | None:
-    """`<minute> <name>=<number> ...`, or None for what no script of ours has written."""
+    """Read `<minute> <name>=<number> ...`; return None for any other text."""
     minute, _, rest = text.partition(" ")
     if not minute.isdecimal():
         return None
@@ -107,7 +109,7 @@ def minute_row(text: str) -> tuple[int, Tally] | None:
 
 
 def numbers(text: str) -> Tally:
-    """`<name>=<number> ...`; other words are passed over."""
+    """Read `<name>=<number> ...`; skip other words."""
     found: dict[str, int] = {}
     for word in text.split(" "):
         name, _, number = word.rpartition("=")
@@ -118,7 +120,7 @@ def numbers(text: str) -> Tally:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """A stretch of time in a chart: when it began (Unix seconds), how long it is, what happened in it."""
+    """A stretch of time in a chart: its begin (Unix seconds), its length, and what it added."""
 
     start: float
     seconds: float
@@ -126,11 +128,12 @@ class Bin:
 
     @property
     def calls_per_second(self) -> float:
+        """Return how many calls ended a second."""
         return self.tally.ended / self.seconds
 
 
 def bins(minutes: Mapping[int, Tally], last: int, count: int, width: int) -> tuple[Bin, ...]:
-    """`count` bins of `width` minutes, the last of which holds the minute `last`; aligned to multiples of width."""
+    """Return `count` bins of `width` minutes, aligned to multiples of it; the last bin holds the minute `last`."""
     end = (last // width + 1) * width
     return tuple(
         Bin(

@@ -1,7 +1,7 @@
-"""The cluster's numbers for Prometheus: a snapshot in, the text of a scrape out.
+"""The cluster's numbers for Prometheus: takes a snapshot, returns the text of a scrape.
 
-Counters and histograms stand in Redis and only rise there, so any number of distributors may be scraped and none counts
-twice; sum over functions, not over instances. Keeps nothing between two scrapes. Called by the dashboard's /metrics.
+Redis holds the counters and histograms, and they only rise there. So any number of distributors may be scraped, and
+none counts twice: sum over functions, not over instances. Keeps nothing between two scrapes. Called by /metrics.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from prometheus_client.registry import Collector
 from simpledist import __version__, job
 from simpledist.monitor import BOUNDS_SECONDS, FunctionState, Snapshot, Tally
 
-FUNCTIONS_MOST = 300  # with labels of their own; the rest is summed as (others), which can be no function's name
+FUNCTIONS_MOST = 300  # with labels of their own; the rest is summed as (others), which is no valid name
 OTHERS = "(others)"
 LABELS = ("function", "version")
-# Of the bounds that are counted by: 1, 3, 10, 30 ... are what a scrape needs.
+# A scrape needs a part of the bounds: 1, 3, 10, 30 ...
 BOUNDS = tuple(bound for bound in BOUNDS_SECONDS if f"{bound:e}"[:3] in ("1.0", "3.0"))
 STATES = ("succeeded", "failed", "cancelled")
 SHARED = ("joined", "cached")  # ways in which a call has the outcome of another
@@ -35,7 +35,7 @@ EVENTS = {
 
 
 def exposition(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
-    """The body and the Content-Type of a scrape; `accept` is the scraper's Accept header."""
+    """Return the body and the Content-Type of a scrape; `accept` is the scraper's Accept header."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collected(snapshot))
     encode, content_type = choose_encoder(accept)
@@ -153,7 +153,7 @@ def _labels(function: FunctionState) -> list[str]:
 
 
 def _others(functions: Iterable[FunctionState]) -> Iterator[FunctionState]:
-    """What is too much for labels, as one function; nothing where nothing is."""
+    """Yield the functions that are too many for labels, summed as one."""
     rest = list(functions)
     if not rest:
         return

@@ -1,8 +1,8 @@
-"""The cluster's state, read from Redis at most once in a while however many ask.
+"""Answers every question about the cluster, and reads Redis only once in a while, however many callers ask.
 
-Reads only keys with text, never a call or a result, and never writes. A Redis that is away or refuses us gives a
-Snapshot that says so and otherwise empty answers, not exceptions; whoever shows answers asks `redis()` afterwards, for
-Redis may have refused one of them. Called by pages, metrics and the command lines, from any thread.
+Reads only keys with text, never a call or a result, and never writes. Where Redis is away or refuses us, the Snapshot
+says so and the other answers are empty; there are no exceptions. A caller that shows answers asks `redis()` afterwards,
+because Redis may have refused one of them. Called by pages, metrics and the command lines, from any thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from simpledist.monitor.snapshot import Measure, RedisState, Snapshot
 from simpledist.monitor.stream import Stream
 
 PAGE = 100
-RECENT_OF_JOB = 20  # functions whose memory is searched for a job that nothing else is known of
+RECENT_OF_JOB = 20  # functions whose past attempts are searched for a job that has no hash any more
 
 T = TypeVar("T")
 
@@ -39,34 +39,35 @@ class _Kept:
 
 
 class Monitor:
-    """Answers from what a Reader read; Redis is asked for each kind of answer once in `keep_seconds`."""
+    """Answers from what a Reader read; each kind of answer is read from Redis once in `keep_seconds`."""
 
     def __init__(self, link: Link, keys: Keys, *, keep_seconds: float = 0.0) -> None:
         self._keys = keys
         self._keep_seconds = keep_seconds
-        # Guards all below: whoever comes while another reads waits for the same answer.
+        # Guards everything below: a thread that asks while another one reads waits for the same answer.
         self._lock = threading.RLock()
         self._reader = Reader(link, keys)
         self._histories = Histories()
         self._stream = Stream()
         self._kept: dict[str, _Kept] = {}
-        self._later: RedisState | None = None  # what went wrong since the last snapshot, if anything
+        self._later: RedisState | None = None  # the error since the last snapshot, if there was one
 
     @classmethod
     def connect(cls, url: str | None = None, namespace: str | None = None, *, keep_seconds: float = 0.9) -> Monitor:
-        """A monitor of the Redis at `url`, by default as `SIMPLEDIST_*` say; needs no key and does not connect yet."""
+        """Return a monitor of the Redis at `url`, by default that of `SIMPLEDIST_*`; needs no key, connects later."""
         settings = config.load(url, namespace=namespace, insecure=True)
         link = Link(settings.url, name="simpledist-monitor")
         return cls(link, Keys(settings.namespace), keep_seconds=keep_seconds)
 
     def close(self) -> None:
+        """Close the connection to Redis."""
         with self._lock:
             self._reader.link.close()
 
     # --- now -----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """The state of the cluster, at most `keep_seconds` old. Never raises for what Redis does."""
+        """Return the state of the cluster, at most `keep_seconds` old; never raise for what Redis does."""
         return self._keep("snapshot", self._snapshot)
 
     def redis(self) -> RedisState:
@@ -75,11 +76,11 @@ class Monitor:
             return self._later or self.snapshot().redis
 
     def stream(self) -> tuple[Attempt, ...]:
-        """The attempts that ended in the last minute, oldest first; where very many end, a part of them."""
+        """Return the attempts that ended in the last minute, oldest first; where very many end, a part of them."""
         return self._keep("stream", lambda: self._answer((), lambda: self._stream.look(self._reader)))
 
     def measures(self, functions: Iterable[str]) -> Mapping[str, Measure]:
-        """Rates and durations of the last hour; functions of which nothing is known miss."""
+        """Return rates and durations of the last hour; unknown functions are missing."""
         names = tuple(functions)
         return self._keep(f"measures {names}", lambda: self._answer({}, lambda: self._measures(names)))
 
@@ -97,7 +98,7 @@ class Monitor:
     # --- history -------------------------------------------------------------------------------------------------
 
     def series(self, function: str, *, minutes: int = HOUR, width: int = 1) -> tuple[Bin, ...]:
-        """The last `minutes` of a function, in bins of `width` minutes, the newest last."""
+        """Return the last `minutes` of a function, in bins of `width` minutes, the newest last."""
 
         def read() -> tuple[Bin, ...]:
             rows = self._histories.minutes(self._reader, [function], minutes + width).get(function, {})
@@ -106,11 +107,11 @@ class Monitor:
         return self._keep(f"series {function} {minutes} {width}", lambda: self._answer((), read))
 
     def day(self, function: str) -> tuple[Bin, ...]:
-        """The last day of a function by 15 minutes."""
+        """Return the last day of a function by 15 minutes."""
         return self.series(function, minutes=DAY, width=15)
 
     def hour(self) -> tuple[tuple[Bin, ...], tuple[Pulse, ...]]:
-        """The last hour of all functions together, and of all workers, by the minute."""
+        """Return the last hour of all functions together, and of all workers, by the minute."""
 
         def read() -> tuple[tuple[Bin, ...], tuple[Pulse, ...]]:
             together = bins(self._histories.together(self._reader), self._reader.minute, HOUR, 1)
@@ -121,7 +122,7 @@ class Monitor:
     # --- jobs and failures ---------------------------------------------------------------------------------------
 
     def recent(self, function: str, limit: int = PAGE) -> tuple[Attempt, ...]:
-        """The last attempts of a function that are over, newest first; at most 500 are remembered."""
+        """Return the last attempts of a function that are over, newest first; Redis keeps at most 500."""
 
         def read() -> tuple[Attempt, ...]:
             lines = self._reader.ask([("LRANGE", self._keys.named("recent", function), 0, limit - 1)])[0]
@@ -130,7 +131,7 @@ class Monitor:
         return self._keep(f"recent {function} {limit}", lambda: self._answer((), read))
 
     def failures(self, function: str | None = None) -> tuple[Failure, ...]:
-        """The groups of failures of a function, or of all, the latest first."""
+        """Return the groups of failures of a function, or of all functions, the latest first."""
 
         def read() -> tuple[Failure, ...]:
             known = self._reader.facts
@@ -147,7 +148,7 @@ class Monitor:
         return self._keep(f"failures {function}", lambda: self._answer((), read))
 
     def queued(self, function: str | None = None, *, first: int = 0, limit: int = PAGE) -> tuple[QueuedJob, ...]:
-        """A page of the ledger of a function, or of all ledgers one after the other, oldest jobs first."""
+        """Return a page of the ledger of a function, or of all ledgers one after the other, oldest jobs first."""
 
         def read() -> tuple[QueuedJob, ...]:
             lengths = {
@@ -181,7 +182,7 @@ class Monitor:
         return self._answer((), read)
 
     def job(self, id: str, function: str | None = None) -> JobState | None:
-        """One job, from its hash; after that has gone, from what is remembered of `function` (else of the busiest)."""
+        """Return one job from its hash, else from the past attempts of `function` (without it: of the busiest ones)."""
 
         def read() -> JobState | None:
             fields = dict(pairs(self._reader.ask([("HGETALL", self._keys.named("job", id))])[0]))
@@ -212,12 +213,12 @@ class Monitor:
             if kept is None or now - kept.taken >= self._keep_seconds:
                 self._kept = {key: one for key, one in self._kept.items() if now - one.taken < self._keep_seconds}
                 kept = _Kept(read(), time.monotonic())
-                if self._later is None:  # an answer that is empty for Redis' sake is not kept
+                if self._later is None:  # an answer that is empty because of Redis is not kept
                     self._kept[name] = kept
             return kept.value
 
     def _answer(self, otherwise: T, read: Callable[[], T]) -> T:
-        """What `read` finds after a snapshot that is fresh enough; `otherwise` where Redis is away."""
+        """Return what `read` finds after a snapshot that is fresh enough; `otherwise` where Redis is away."""
         with self._lock:
             if not self.snapshot().redis.ok:
                 return otherwise
@@ -257,7 +258,7 @@ def _trouble(error: OperatorError) -> RedisState:
 
 
 def _measure(name: str, rows: Mapping[int, Tally], now: float) -> Measure:
-    """The rate is that of the last 60 s: the minute under way, and of the one before the part that is not older."""
+    """Return rate and durations; the rate covers the last 60 s: this minute, and the rest from the minute before."""
     last, passed = int(now // 60), now % 60
     under_way, before = rows.get(last, Tally()).ended, rows.get(last - 1, Tally()).ended
     return Measure(printable(name), (under_way + before * (1 - passed / 60)) / 60, added(rows.values()))

@@ -1,8 +1,8 @@
-"""Asks Redis, and asks only what may have changed: a function is read again when a verb has touched it (`active`).
+"""Reads Redis, and only what may have changed: a function is read again when a verb has touched it (`active`).
 
 Owns the Link and what was read of each function so far; knows no page. One thread at a time (Monitor's lock). Raises
-RedisDown and RedisRefused, also where a single command is refused: what is missing would look like an empty cluster.
-Only a key that is not of our type, and an INFO that we may not read, are lines in `errors`.
+RedisDown and RedisRefused, also where a single command is refused: a missing answer would look like an empty cluster.
+Only a key of a foreign type, and an INFO that we may not read, are lines in `errors`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from simpledist.errors import RedisRefused
 from simpledist.monitor.rows import Facts, Workers, decoded, pairs, printable
 
 FUNCTIONS_MOST = 2000
-REFRESH_SECONDS = 30.0  # so often everything is read anew, changed or not: keys expire, hands meddle
+REFRESH_SECONDS = 30.0  # so often everything is read again, changed or not: keys expire, and people edit them
 
 
 @dataclass
 class _Known:
-    """What is known of one function: as of which change, and until when that is believed."""
+    """One function: as of which change it was read, and until when that is used."""
 
     changed: str
     until: float
@@ -31,7 +31,7 @@ class _Known:
 
 @dataclass
 class Reader:
-    """What Redis said, at one moment of its clock (`now`, Unix seconds)."""
+    """The last answers of Redis, at one moment of its clock (`now`, Unix seconds)."""
 
     link: Link
     keys: Keys
@@ -44,18 +44,21 @@ class Reader:
 
     @property
     def facts(self) -> dict[str, Facts]:
+        """Return what was read of each function."""
         return {name: one.facts for name, one in self._known.items()}
 
     @property
     def minute(self) -> int:
+        """Return the minute of Redis' clock."""
         return int(self.now // 60)
 
     def connect(self) -> None:
+        """Connect, where the connection is closed."""
         if not self.link.connected:
             self.link.connect()
 
     def look(self) -> None:
-        """Read what is new."""
+        """Read what has changed since the last look."""
         self.connect()
         keys, self.errors = self.keys, []
         clock, names, active, *workers, memory, replication = self.ask(
@@ -100,7 +103,7 @@ class Reader:
         for i, (name, lane) in enumerate(lanes):
             read[name] = read[name].with_lane(lane, *replies[width_of_lane * i : width_of_lane * (i + 1)])
         for name in asked:
-            # Not all at once: what is read together now is not read together again.
+            # Spread over time: functions that are read together now are not all read again at once.
             until = clock + REFRESH_SECONDS * (0.5 + hash(name) % 1000 / 1000)
             self._known[name] = _Known(scores[name], until, read[name])
 
@@ -124,7 +127,7 @@ class Reader:
         return [None if isinstance(reply, Exception) else reply for reply in replies]
 
     def _demand_primary(self, replication: dict[str, str]) -> None:
-        """Raise RedisRefused for a replica: what it shows may be old, and it takes no call."""
+        """Raise RedisRefused for a replica: its state may be old, and it takes no call."""
         if replication.get("role", "master") == "master":
             return
         self.link.close()  # at the next look the URL may lead to the primary

@@ -1,7 +1,7 @@
-"""From what stands in Redis to a Snapshot, without asking anybody: decides what each row means to a person.
+"""Makes a Snapshot from the rows in Redis: decides what each row means to a person. Pure.
 
-What stands in Redis is hostile here: a row that is not what a worker writes becomes a worker with gaps, texts come out
-printable and short, numbers finite. Called by Monitor with the replies of one read.
+Everything in Redis may be hostile: a row that no worker wrote becomes a worker with gaps, texts become printable and
+short, numbers finite. Called by Monitor with the replies of one read.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ RUNNING_LIMIT = 1000  # running jobs shown of one function
 NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle", "disabled", "told"})
 
 
-@dataclass(frozen=True)  # no slots: most functions do not change from one second to the next, and are read once
+@dataclass(frozen=True)  # no slots, for the cached properties: most functions do not change every second
 class Facts:
-    """What Redis says of one function, each None where it refused."""
+    """What Redis holds of one function; None where it refused an answer."""
 
     queued: int | None
     oldest: list[bytes] | None
     running: int | None
-    current: list[Any] | None  # of HSCAN: a cursor and a page, which is all where there are few
+    current: list[Any] | None  # of HSCAN: a cursor and a page, which holds everything where there are few
     offers: int | None
     meta: list[bytes] | None
     lanes: list[bytes] | None = None
-    others: tuple[tuple[str, int], ...] = ()  # lanes beside the plain one, and how many jobs wait there
+    others: tuple[tuple[str, int], ...] = ()  # the other lanes, and how many jobs wait there
 
     OF_LANE: ClassVar = (
         ("ZCARD", "queued"),
@@ -52,7 +52,7 @@ class Facts:
     def with_lane(
         self, lane: str, queued: int | None, oldest: Any, running: int | None, current: list[Any] | None
     ) -> Facts:
-        """The same with what waits and runs on one more lane; a row is a function's, whatever its lanes."""
+        """Add the jobs that wait and run on one more lane: pages show one row for all lanes of a function."""
         waits = [one for one in (self.oldest, oldest) if one]
         pages = [page[1] for page in (self.current, current) if page]
         return replace(
@@ -66,23 +66,23 @@ class Facts:
 
     @property
     def ledgers(self) -> tuple[tuple[str, int], ...]:
-        """How many jobs wait on each lane; "" stands for the plain one."""
+        """Return how many jobs wait on each lane; "" means the plain one."""
         return ("", (self.queued or 0) - sum(number for _, number in self.others)), *self.others
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Whatever is a number in its meta."""
+        """Return every number in its meta."""
         found = {name: integer(value) for name, value in pairs(self.meta)}
         return {name: number for name, number in found.items() if number is not None}
 
     @property
     def minute(self) -> int | None:
-        """The minute in which its counters stand."""
+        """Return the minute that its counters count."""
         return self.numbers.get("minute")
 
     @cached_property
     def tally(self) -> Tally:
-        """All its counters, ever."""
+        """Return all its counters since the beginning."""
         return Tally({name: number for name, number in self.numbers.items() if name not in NOT_COUNTERS})
 
 
@@ -92,6 +92,7 @@ def assembled(
     facts: Mapping[str, Facts],
     workers: Workers,
 ) -> Snapshot:
+    """Return the state of the cluster from one read."""
     running = [
         one
         for function, fact in facts.items()
@@ -137,7 +138,7 @@ def _with_other_keys(states: list[WorkerState]) -> list[WorkerState]:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What Redis says of all workers: rows as they registered, last heartbeats, what those said for people."""
+    """What Redis holds of all workers: rows as they registered, last heartbeats, and their statistics."""
 
     rows: Sequence[tuple[str, str]]
     beats: Mapping[str, str]
@@ -145,6 +146,7 @@ class Workers:
 
 
 def function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
+    """Return a function from what Redis holds of it."""
     name, _, version = printable(function).partition("@")
     stamp = _number(fact.oldest[1]) if fact.oldest else None
     tally = fact.tally
@@ -163,7 +165,7 @@ def function_state(function: str, fact: Facts, workers: int, now: float) -> Func
 
 
 def running_job(function: str, name: str, value: str, now: float) -> RunningJob | None:
-    """One field of current:<function>: `<job>:<fence>` -> `<worker> <slot> <attempt> <started ms>`; else None."""
+    """Read a field of current:<function>: `<job>:<fence>` -> `<worker> <slot> <attempt> <started ms>`; else None."""
     words = value.split(" ")
     if len(words) != 4 or (started := integer(words[3])) is None:
         return None
@@ -179,7 +181,7 @@ def running_job(function: str, name: str, value: str, now: float) -> RunningJob 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What a worker says of itself, as far as it can be read."""
+    """A worker's own row, as far as it can be read."""
 
     dead: bool
     last_beat_ms: int | None  # of one that is dead
@@ -198,11 +200,11 @@ class _Row:
     mismatched: tuple[tuple[str, int], ...]
     protocol: int | None
     keys: tuple[str, ...]
-    refusals: tuple[tuple[Refusal, int], ...]  # each with when the last was, in ms by the worker's clock
+    refusals: tuple[tuple[Refusal, int], ...]  # each with the time of the last one, in ms by the worker's clock
     withdrawn: tuple[str, ...]
 
 
-@lru_cache(maxsize=4096)  # rows stay as they are from one second to the next
+@lru_cache(maxsize=4096)  # most rows do not change from one second to the next
 def _row(text: str) -> _Row:
     try:
         read: Any = json.loads(text)
@@ -250,7 +252,7 @@ def _refusals(read: Any) -> tuple[tuple[Refusal, int], ...]:
 
 
 def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
-    """(function, when a client last came with other code, in ms by the worker's clock)."""
+    """Return (function, when a client last called it with other code, in ms by the worker's clock)."""
     noted = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
     times = {printable(name): integer(at) for name, at in list(noted.items())[:FUNCTIONS_LIMIT]}
     return tuple(sorted((name, at) for name, at in times.items() if at is not None))
@@ -259,9 +261,9 @@ def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
 def worker_state(
     id: str, row: str, beat_ms: str | None, stats_text: str | None, now: float, *, busy: int, exact: bool
 ) -> WorkerState:
-    """Return a worker from its row, last heartbeat and stats, whatever stands in them.
+    """Return a worker from its row, last heartbeat and stats, whatever they hold.
 
-    `busy` counts its running jobs; where not all are known (`exact` is False), its own word counts if it is higher.
+    `busy` counts its running jobs; where not all are known (`exact` is False), its own number counts if it is higher.
     """
     known = _row(row)
     beat = known.last_beat_ms if beat_ms is None else integer(beat_ms)
@@ -296,7 +298,7 @@ def worker_state(
 
 
 def printable(text: object, limit: int = TEXT_LIMIT) -> str:
-    """A text fit for any page or terminal: no control, direction or surrogate characters, at most `limit` long."""
+    """Return a text fit for any page or terminal: no control, direction or surrogate characters, `limit` at most."""
     if not isinstance(text, str):
         return ""
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
@@ -306,17 +308,18 @@ def printable(text: object, limit: int = TEXT_LIMIT) -> str:
 
 
 def decoded(value: object) -> str:
+    """Return a reply of Redis as text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def pairs(flat: Sequence[object] | None) -> list[tuple[str, str]]:
-    """The fields of an HGETALL reply."""
+    """Return the fields of an HGETALL reply."""
     values = [decoded(value) for value in flat or ()]
     return list(zip(values[::2], values[1::2], strict=False))
 
 
 def _number(value: Any) -> float | None:
-    """A number that one can reckon with, or None."""
+    """Return a finite number, else None."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -325,6 +328,6 @@ def _number(value: Any) -> float | None:
 
 
 def integer(value: Any) -> int | None:
-    """A whole number, or None for what is none."""
+    """Return a whole number, else None."""
     number = _number(value)
     return None if number is None else int(number)

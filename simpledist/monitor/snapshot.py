@@ -1,4 +1,4 @@
-"""What a person sees of a cluster at one moment: plain frozen records, printable and short whatever Redis held.
+"""The cluster at one moment, for people: plain frozen records, printable and short whatever Redis holds.
 
 Owns their fields and the schema of `status --json`. Knows nothing of keys, connections or clocks.
 """
@@ -19,11 +19,11 @@ CALLED_SECONDS = 600.0  # so long after its last call that found no worker is a 
 
 @dataclass(frozen=True, slots=True)
 class RedisState:
-    """Whether Redis answered; where `ok` is False, nothing that it did not say may be taken for an empty cluster.
+    """Whether Redis answered. Where `ok` is False, missing answers must not be taken for an empty cluster.
 
     `refused`: it answers, but does not serve us (password, permission, cluster mode, a replica, still loading).
-    `error`: one line for people; with `ok`, what could not be read beside the rest. `remedy`: what to do about it.
-    `evicts`: by which policy it throws keys away when it is full.
+    `error`: one line for people; with `ok`, the part that could not be read. `remedy`: what to do about it.
+    `evicts`: the policy by which a full Redis throws keys away.
     """
 
     ok: bool
@@ -45,8 +45,8 @@ class FunctionState:
     running: int
     workers: int
     oldest_wait_seconds: float
-    counters: Mapping[str, int] = field(default_factory=dict[str, int])  # all there are, since the beginning
-    wanted_seconds: float | None = None  # ago: a call last found no live worker for it
+    counters: Mapping[str, int] = field(default_factory=dict[str, int])  # all counters, since the beginning
+    wanted_seconds: float | None = None  # ago: the last call that found no live worker for it
 
     @property
     def tally(self) -> Tally:
@@ -79,7 +79,7 @@ class FunctionState:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A function's last hour: calls that ended a second (over the last 60 s), and what all its minutes added."""
+    """A function's last hour: calls that ended a second (over the last 60 s), and what its minutes added together."""
 
     function: str
     calls_per_second: float
@@ -87,16 +87,18 @@ class Measure:
 
     @property
     def run(self) -> Histogram:
+        """Return how long its jobs ran."""
         return self.hour.histogram("run")
 
     @property
     def wait(self) -> Histogram:
+        """Return how long its jobs waited."""
         return self.hour.histogram("wait")
 
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job in a worker's hands; `slot` is None while its worker takes it up again after an absence."""
+    """A job that a worker runs; `slot` is None while the worker registers it again after Redis was away."""
 
     function: str
     id: str
@@ -108,7 +110,7 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All of it at one moment of Redis' clock (`time`, Unix seconds); everything is empty where Redis is away."""
+    """The whole cluster at one moment of Redis' clock (`time`, Unix seconds); empty where Redis is away."""
 
     redis: RedisState
     time: float = 0.0
@@ -117,16 +119,19 @@ class Snapshot:
     running: tuple[RunningJob, ...] = ()  # longest first; at most 1,000 of a function
 
     def function(self, name: str) -> FunctionState | None:
+        """Return the function of this qualified name."""
         return next((one for one in self.functions if one.function == name), None)
 
     def worker(self, id: str) -> WorkerState | None:
+        """Return the worker of this id."""
         return next((worker for worker in self.workers if worker.id == id), None)
 
     def running_on(self, worker: str) -> list[RunningJob]:
+        """Return the jobs that run on a worker."""
         return [one for one in self.running if one.worker == worker]
 
     def as_status(self) -> dict[str, Any]:
-        """What `simpledist status --json` prints, without dead workers; within a schema fields are only added."""
+        """Return what `simpledist status --json` prints, without dead workers; a schema only gains fields."""
         return {
             "schema": SCHEMA,
             "redis": {"ok": self.redis.ok, "version": self.redis.version}

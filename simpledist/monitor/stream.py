@@ -1,7 +1,7 @@
-"""The attempts that ended in the last minute, of all functions: read as they come, kept while they are young.
+"""The attempts of all functions that ended in the last minute, read as they come.
 
-Reads the heads of recent:<function> through a Reader, of those functions alone that have ended something since the last
-look, and at most LINES_A_LOOK lines. Monitor's lock guards it.
+Reads the heads of recent:<function> through a Reader: only of functions with an attempt that ended since the last look,
+and at most LINES_A_LOOK lines. Monitor's lock guards it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ FIRST_LOOK = 500
 
 @dataclass
 class Stream:
-    """Newest last; where more end than can be shown, some are left out."""
+    """The attempts, the newest last; where too many end, some are left out."""
 
     attempts: list[Attempt] = field(default_factory=list[Attempt])
     _ended: dict[str, int] = field(default_factory=dict[str, int])  # function -> how many had ended at the last look
 
     def look(self, reader: Reader) -> tuple[Attempt, ...]:
+        """Read what is new; return all attempts of the last minute."""
         young = reader.now - SECONDS
         ended = {name: _ended(facts.tally) for name, facts in reader.facts.items()}
         emptied = {name for name, number in self._ended.items() if ended.get(name, 0) < number}

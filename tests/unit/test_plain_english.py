@@ -49,7 +49,7 @@ NOT_VERBS = re.compile(
     re.IGNORECASE,
 )
 # Rooms of the package whose text is plain; the others follow.
-ROOMS = ("config", "embedded", "wire", "worker")
+ROOMS = ("cli", "cli/diagnostics", "cli/live", "config", "distributor", "embedded", "monitor", "wire", "worker")
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
@@ -60,9 +60,10 @@ ALLOWED: set[tuple[str, str]] = set()
 
 
 def files() -> list[Path]:
-    """Return the modules that are held to it: the package's loose ones, and those of the rooms."""
+    """Return the modules that are held to it: the package's loose ones, and those of the rooms, of web/ and demo/."""
     package = ROOT / "simpledist"
-    return sorted([*package.glob("*.py"), *(path for room in ROOMS for path in (package / room).glob("*.py"))])
+    rooms = [ROOT / "web", ROOT / "demo", *(package / room for room in ROOMS)]
+    return sorted([*package.glob("*.py"), *(path for room in rooms for path in room.glob("*.py"))])
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:

@@ -271,7 +271,7 @@ def test_one_job_is_one_job_and_a_name_that_nobody_offers_or_calls_fades(stage: 
     stage.link.call("HSET", stage.keys.named("meta", "mistyped"), "wanted", 1)
     stage.link.call("DEL", stage.keys.named("history", "mistyped"))
     faded = client_of(stage).get("/functions").text
-    assert "nobody offers it or calls it now" in faded
+    assert "no worker offers it, no client calls it" in faded
     assert 'class="fn faint" href="/functions/mistyped"' in faded
 
 

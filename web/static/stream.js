@@ -259,7 +259,7 @@
 
   let last = 0;
   function animate(moment) {
-    // A pixel stands for 30 to 60 ms: more frames would show nothing new.
+    // A pixel is worth 30 to 60 ms: more frames would show nothing new.
     if (!calm.matches && moment - last > 40) {
       last = moment;
       draw();

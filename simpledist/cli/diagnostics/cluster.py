@@ -14,7 +14,7 @@ from simpledist.monitor.times import ago, plural
 from simpledist.reasons import REASONS
 
 START_SECONDS = 2.0  # a replacement may have started so long before the last beat of the worker that it replaces
-# The words of a worker's problem, by the check that reports them; "other version" is told with the clients' protocols.
+# The words of a worker's problem, by the check that reports them; "other version" belongs to the protocols.
 PROBLEMS = {
     "workers": ("stuck", "no child"),
     "refusals": ("other key", "missing module", "withdrawn", "refuses jobs"),
@@ -155,7 +155,7 @@ def _wanted(function: FunctionState, offered: list[str]) -> Finding:
 
 
 def _local_runs(facts: Facts) -> Iterator[Finding]:
-    """Name every reason that nobody asked for and for which calls recently ran at their clients."""
+    """Name every reason for which calls recently ran at their clients, unless somebody asked for it."""
     counts: dict[str, dict[str, int]] = {}
     for function, tally in facts.recent.items():
         for why, number in tally.local.items():
@@ -173,7 +173,7 @@ def _local_runs(facts: Facts) -> Iterator[Finding]:
             (reason and reason.remedy) or "install the newest simpledist: this version does not know the reason",
         )
     if not counts:
-        yield Finding("local runs", f"none in the last {RECENT_MINUTES} minutes for a reason that nobody asked for")
+        yield Finding("local runs", f"none in the last {RECENT_MINUTES} minutes but those that were asked for")
 
 
 def _code(facts: Facts) -> Iterator[Finding]:

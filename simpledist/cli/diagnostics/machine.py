@@ -18,7 +18,7 @@ def files(settings: Config, facts: Facts) -> Iterator[Finding]:
     if facts.key_file is None and not config.on_this_machine(settings.url):
         yield Finding(
             "secret",
-            f"nothing is signed, but Redis at {settings.safe_url} is on another machine: whoever can write to it can "
+            f"nothing is signed, but Redis at {settings.safe_url} is on another machine: who can write to it can "
             "run code on workers and clients",
             "make a key with simpledist secret FILE and give every process --secret-file FILE",
         )

@@ -135,7 +135,7 @@ def _keys(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "keys",
             f"{plural(len(found.foreign), 'key')} under our namespace not made by simpledist: {some(found.foreign)}",
-            "give them another prefix in the program that makes them; delete them if nobody needs them",
+            "give them another prefix in the program that makes them; delete them if no program needs them",
         )
     if found.immortal:
         yield Finding(
