@@ -23,13 +23,11 @@ class Channel:
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
+        self.number = sock.fileno()
         self._sock = sock
         self._out: deque[memoryview] = deque()
         self._inbox = Inbox(sock, Answer, answer_head)
         self.closed = False
-
-    def fileno(self) -> int:
-        return self._sock.fileno()
 
     @property
     def wants_to_write(self) -> bool:

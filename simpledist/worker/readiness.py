@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import select
 import time
-from typing import Any
+
+READ, READ_AND_WRITE = select.POLLIN, select.POLLIN | select.POLLOUT
+_FOR_EVER_SECONDS = 1e6
 
 
 class Readiness:
@@ -15,21 +17,17 @@ class Readiness:
         self._poll = select.poll()
         self._watched: dict[int, int] = {}
 
-    def wait(self, readers: dict[int, Any], writers: set[int], due: float) -> set[Any]:
-        """Sleep until one of `readers` (descriptor -> source) is ready, or `due`; return the sources that are.
+    def wait(self, watched: dict[int, int], due: float) -> dict[int, int]:
+        """Sleep until a descriptor of `watched` (descriptor -> READ or READ_AND_WRITE) is ready, or `due`.
 
-        `writers`: the descriptors that are watched for room, too.
+        Returns those that are ready.
         """
-        events = {fileno: _BOTH if fileno in writers else _IN for fileno in readers}
-        if events != self._watched:
+        if watched != self._watched:
             # A poll object has no descriptor of its own to be kept in step.
-            self._poll, self._watched = select.poll(), events
-            for fileno, mask in events.items():
+            self._poll, self._watched = select.poll(), watched
+            for fileno, mask in watched.items():
                 self._poll.register(fileno, mask)
-        seconds = max(due - time.monotonic(), 0.0)
-        found = self._poll.poll(math.ceil(seconds * 1000) if seconds < _FOR_EVER_SECONDS else None)
-        return {readers[fileno] for fileno, _ in found}
-
-
-_IN, _BOTH = select.POLLIN, select.POLLIN | select.POLLOUT
-_FOR_EVER_SECONDS = 1e6
+        seconds = due - time.monotonic()
+        if seconds <= 0:
+            return dict(self._poll.poll(0))
+        return dict(self._poll.poll(math.ceil(seconds * 1000) if seconds < _FOR_EVER_SECONDS else None))

@@ -20,6 +20,7 @@ class Signals:
     def __init__(self) -> None:
         self.count = 0
         self._woken, self._wake = socket.socketpair()
+        self.number = self._woken.fileno()
         for number in STOP:
             signal.signal(number, _end)
 
@@ -30,9 +31,6 @@ class Signals:
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         for number in STOP:
             signal.signal(number, nothing)
-
-    def fileno(self) -> int:
-        return self._woken.fileno()
 
     def read(self) -> bool:
         """Note those that have come; return whether the first is among them."""

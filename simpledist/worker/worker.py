@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 from simpledist import job, policy
 from simpledist.broker.link import library
@@ -34,7 +33,7 @@ from simpledist.worker.jobs import Jobs
 from simpledist.worker.links import Links
 from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.printer import Printer
-from simpledist.worker.readiness import Readiness
+from simpledist.worker.readiness import READ, READ_AND_WRITE, Readiness
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.release import Release
 from simpledist.worker.row import Row, Trouble
@@ -213,13 +212,14 @@ class Worker:
                 raise
             self._refused(error)
         ready = self._sleep()
-        if self._signals in ready and self._signals.read():
+        pop_ready, beat_ready, template_ready = self._answered(ready)
+        if self._signals.number in ready and self._signals.read():
             self._drain.begin()
         self._read_children(ready)
         try:
-            if "pop" in ready and self._links.pop.connected:
+            if pop_ready and self._links.pop.connected:
                 self._intake.popped(self._links.take_pop())
-            if "beat" in ready:
+            if beat_ready:
                 # Nothing is outstanding on it between two heartbeats: readable means closed.
                 self._links.beat.link.close()
             self._intake.bring_outcomes()
@@ -230,7 +230,7 @@ class Worker:
             self._links.failed(error)
         except RedisRefused as error:
             self._refused(error)
-        if self._children.template.mailbox in ready and self._read_template():
+        if template_ready and self._read_template():
             return 1
         if self._adopts_orphans:
             lifeline.bury_orphans(self._children.template.pid)
@@ -257,41 +257,36 @@ class Worker:
         self._links.close()
         self._links.failed(error)
 
-    def _sleep(self) -> set[Any]:
-        """Sleep until something is due or ready; return what is ready."""
+    def _sleep(self) -> dict[int, int]:
+        """Sleep until something is due or ready; return the descriptors that are ready."""
         now = time.monotonic()
-        links = self._links
-        due = links.retry_at()
-        if links.up:
-            due = self._schedule.next_at if self._may_register() else float("inf")
-        due = min(
-            due,
-            links.pop_ends(),
-            self._drain.ends_at,
-            self._children.due(),
-            self._refusals.next_change(),
-            self._commands.free_at(),
-            self._intake.due(),
-        )
-        if self._transfers and links.up:
+        links, children = self._links, self._children
+        watched = {self._signals.number: READ}
+        due = min(self._drain.ends_at, self._refusals.next_change(), self._intake.due())
+        if not links.up:
+            due = min(due, links.retry_at())
+        elif self._transfers:
             due = now
-        readers: dict[int, Any] = {self._signals.fileno(): self._signals}
-        writers: set[int] = set()
-        if (mailbox := self._children.template.mailbox) is not None:
-            readers[mailbox.fileno()] = mailbox
-            if mailbox.wants_to_write:
-                writers.add(mailbox.fileno())
-        for slot in self._children.slots:
-            due = min(due, slot.due(now))
-            if not slot.channel.closed and slot.rests_until <= now:
-                readers[slot.channel.fileno()] = slot
-                if slot.channel.wants_to_write:
-                    writers.add(slot.channel.fileno())
-        if links.popping and links.pop.connected:
-            readers[links.pop.fileno()] = "pop"
+        elif self._may_register():
+            due = min(due, self._schedule.next_at)
+        if links.pop.connected and links.popping:
+            watched[links.pop.fileno()] = READ
+            due = min(due, links.pop_ends())
         if links.beat.link.connected:
-            readers[links.beat.link.fileno()] = "beat"
-        return self._readiness.wait(readers, writers, due)
+            watched[links.beat.link.fileno()] = READ
+        if not children.settled:
+            due = min(due, children.due())
+        if not self._commands.calm:
+            due = min(due, self._commands.free_at())
+        if (mailbox := children.template.mailbox) is not None:
+            watched[mailbox.fileno()] = READ_AND_WRITE if mailbox.wants_to_write else READ
+        for slot in children.slots:
+            channel = slot.channel
+            if slot.jobs or slot.ends_at is not None or slot.rests_until > now:
+                due = min(due, slot.due(now))
+            if not channel.closed and slot.rests_until <= now:
+                watched[channel.number] = READ_AND_WRITE if channel.wants_to_write else READ
+        return self._readiness.wait(watched, due)
 
     # --- children and template -----------------------------------------------------------------------------------
 
@@ -314,10 +309,20 @@ class Worker:
             return False
         return True
 
-    def _read_children(self, ready: set[Any]) -> None:
-        for slot in [slot for slot in ready if isinstance(slot, Slot)]:
-            slot.channel.flush()
-            self._read_slot(slot)
+    def _answered(self, ready: dict[int, int]) -> tuple[bool, bool, bool]:
+        """Return whether the pop, the heartbeat's connection and the template have something for us."""
+        pop, beat, mailbox = self._links.pop, self._links.beat.link, self._children.template.mailbox
+        return (
+            pop.connected and pop.fileno() in ready,
+            beat.connected and beat.fileno() in ready,
+            mailbox is not None and mailbox.fileno() in ready,
+        )
+
+    def _read_children(self, ready: dict[int, int]) -> None:
+        for slot in self._children.slots[:]:
+            if slot.channel.number in ready:
+                slot.channel.flush()
+                self._read_slot(slot)
         now = time.monotonic()
         for slot in self._children.slots[:]:
             if slot.ends_at is not None and now >= slot.ends_at:
