@@ -34,6 +34,7 @@ from simpledist.client.sharing import Together
 from simpledist.client.unread import UNREAD, why_unread
 from simpledist.errors import RedisDown, RedisRefused, StaleOutcome, Undeliverable
 from simpledist.job import SUSPECT, WHYS, Info, Why, version_of, why_of
+from simpledist.wire.interruption import by_signal
 from simpledist.wire.signing import Keyring
 
 log = logging.getLogger("simpledist")
@@ -242,14 +243,14 @@ class Outcomes:
             return
         try:
             self._decode(future, ready)
-        except Exception:
+        except BaseException as error:
+            if not isinstance(error, Exception) or by_signal(error):
+                # Ctrl-C or a handler of SIGALRM while this thread decoded: it is done again when somebody asks.
+                future.put_back(ready)
+                raise
             # A bug of ours must not be the caller's outcome, nor leave it waiting.
             log.exception("job %s (%s): its result could not be read", future.call.id, future.call.function)
             future.put_back(RunHere("undecodable"))
-        except BaseException:
-            # Ctrl-C while this thread decoded: whoever asks next does it again.
-            future.put_back(ready)
-            raise
 
     def cancel(self, future: Future[Any]) -> bool:
         if future.cancelled():
@@ -336,6 +337,8 @@ class Outcomes:
         except StaleOutcome:
             self._ask_anew(future, cached=reply.place == "cached")
         except UNREAD as error:
+            if by_signal(error):
+                raise
             if isinstance(error, Undeliverable):
                 self.session.note_undeliverable(call.function, error)
             if partial:  # it is in flight to the end; not any more

@@ -1,7 +1,8 @@
 """Tells an interruption by a signal from an exception that code of a value raises by itself.
 
-Values run code of their own while they are decoded, and that code may raise KeyboardInterrupt or SystemExit. Only what
-a signal brings must reach the user: the rest means that the value cannot be decoded. The serializers and the wire ask.
+Values run code of their own while they are encoded and decoded, and that code may raise anything. Only what a signal
+brings must reach the user (Ctrl-C, or the TimeoutError of a handler of SIGALRM): the rest means that the value cannot
+travel. The serializers and the wire ask.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def by_signal(error: BaseException) -> bool:
     Handlers run in the main thread only. A handler in Python leaves a frame of its own. Python's handler of Ctrl-C is C
     code and leaves none: it strikes between two instructions, and no `raise` stands where the traceback ends.
     """
-    if isinstance(error, Exception) or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return False
     handlers = [signal.getsignal(number) for number in signal.valid_signals()]
     codes = {code for code in map(_code_of, handlers) if code is not None}

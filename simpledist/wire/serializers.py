@@ -123,7 +123,9 @@ def _to_pickle(value: Any, lend: bool) -> Data:
             stays = b"main__" not in data and ("cloudpickle" not in sys.modules or not _must_go_by_value(data))
             return data if stays else _by_value(value, lend)
         parts, buffers = _pickled(pickle.Pickler, value)[1:]
-    except Exception:  # noqa: BLE001 - whatever it is, there is a second way
+    except Exception as error:
+        if by_signal(error):
+            raise
         # Lambdas, closures, local classes: cloudpickle says what is really wrong, if it cannot either.
         return _by_value(value, lend)
     if any(_must_go_by_value(part) for part in parts if type(part) is bytes and len(part) <= _NAMES_BYTES):

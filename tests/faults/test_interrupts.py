@@ -108,12 +108,30 @@ def test_ctrl_c_while_a_result_is_decoded_loses_it_not(cluster: Cluster) -> None
     client = cluster.connect()
     probe(client)
     future = offered(client, "interrupting").submit(3)
-    work.interruptions.append(1)
+    work.interruptions.append(signal.SIGINT)
     with suppress(KeyboardInterrupt):  # it meets this thread, or the one that decodes what nobody waits for yet
         future.result(20)
     assert future.result(20).n == 3
     assert future.info is not None
     assert future.info.where == "remote"
+    assert not work.interruptions
+    probe(client)
+
+
+def test_the_timeout_of_a_signal_handler_reaches_the_caller_while_its_result_is_decoded(cluster: Cluster) -> None:
+    def too_late(*_: object) -> None:
+        raise TimeoutError("the alarm of this program")
+
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    before = signal.signal(signal.SIGALRM, too_late)
+    try:
+        work.interruptions.append(signal.SIGALRM)
+        with pytest.raises(TimeoutError, match="the alarm of this program"):
+            offered(client, "interrupting")(3)
+    finally:
+        signal.signal(signal.SIGALRM, before)
     assert not work.interruptions
     probe(client)
 

@@ -106,13 +106,13 @@ def test_a_busy_child_has_its_next_job_and_a_drain_gives_it_back(
     with own_cluster.connect() as client:
         acts = Acts(client, tmp_path)
         acts.warm("0.1")
-        names = [f"short-{n}" for n in range(20)]
+        names = [f"short-{n}" for n in range(60)]
         futures = [acts.start(name, "0.1") for name in names]
         (row,) = link.call("HKEYS", Keys().workers)
         held = Keys().named("held", row.decode())
+        own_cluster.start_worker(slots=1)
         wait_until(lambda: link.call("HLEN", held) == 2, 10, "one runs, and one is behind it")
         worker.send_signal(signal.SIGTERM)
-        own_cluster.start_worker(slots=1)
         assert worker.wait() == 0
         assert int(link.call("HGET", Keys().named("meta", "act"), "requeued") or 0) >= 1
         assert [fate(future) for future in futures] == [(name, "remote", None, 1) for name in names]

@@ -79,6 +79,35 @@ class Leaving:
         self(number, frame)
 
 
+class Late(TimeoutError):
+    """What a handler of SIGALRM raises in many programs: an Exception, and an OSError."""
+
+
+def too_late(number: int, frame: object) -> None:
+    raise Late
+
+
+class Dumping:
+    """Calls this where it is encoded."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self.function()
+        return int, ()
+
+
+def test_the_timeout_of_a_signal_handler_gets_through() -> None:
+    signal.signal(signal.SIGTERM, too_late)
+    with pytest.raises(Late):
+        load(terminated)
+    with pytest.raises(Late):
+        serializers.dumps("pickle", Dumping(terminated))
+    with pytest.raises(Late):
+        serializers.dumps("pickle", [Dumping(terminated)] * 100)
+
+
 @pytest.mark.parametrize("handler", [Leaving(), Leaving().leave, functools.partial(Leaving().leave)])
 def test_the_exit_of_a_signal_handler_gets_through(handler: Callable[[int, object], None]) -> None:
     signal.signal(signal.SIGTERM, handler)

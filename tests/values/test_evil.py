@@ -58,6 +58,14 @@ def test_a_result_that_harms_who_loads_it_is_made_at_the_client(
     assert type(value if name == "evil" else value["a"][0]) is Evil
 
 
+@pytest.mark.parametrize("name", ["deep_evil", "late_evil", "big_evil"])
+@pytest.mark.parametrize("what", HARM)
+def test_a_result_that_harms_who_loads_it_is_seen_wherever_it_is(
+    client: simpledist.Client, name: str, what: str
+) -> None:
+    assert type(evil.innermost(of(client, name)(what, os.getpid()))) is Evil
+
+
 @pytest.mark.parametrize("what", HARM)
 def test_an_exception_that_harms_who_loads_it_is_raised_at_the_client(client: simpledist.Client, what: str) -> None:
     with pytest.raises(ValueError, match="Evil") as raised:

@@ -113,7 +113,7 @@ def probe(n: int) -> int:
     return n * n
 
 
-interruptions: list[int] = []  # one is taken for each Ctrl-C that a decoding of `interrupting` shall meet
+interruptions: list[int] = []  # signals; a decoding of `interrupting` takes one and meets it
 
 
 class Interrupting:
@@ -128,8 +128,7 @@ class Interrupting:
 
 def decoded(n: int) -> Interrupting:
     if interruptions:
-        interruptions.pop()
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(interruptions.pop())
     return Interrupting(n)
 
 

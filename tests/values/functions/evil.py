@@ -64,6 +64,23 @@ def nested_evil(what: str, home: int) -> dict[str, list[Evil]]:
     return {"a": [Evil(what, home)]}
 
 
+def deep_evil(what: str, home: int) -> list[Any]:
+    return [[[[[[Evil(what, home)]]]]]]
+
+
+def late_evil(what: str, home: int) -> list[Any]:
+    return [*range(1000), Evil(what, home)]
+
+
+def big_evil(what: str, home: int) -> list[Any]:
+    return [bytes(300_000), "x" * 300_000, Evil(what, home)]
+
+
+def innermost(value: Any) -> Any:
+    """Return the last item of the last item ... of a list."""
+    return innermost(value[-1]) if isinstance(value, list) else value
+
+
 def evil_to_pickle(what: str) -> EvilToPickle:
     return EvilToPickle(what)
 
