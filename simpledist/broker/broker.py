@@ -218,19 +218,23 @@ class Broker:
         functions: Sequence[str] | Mapping[str, str] = (),
         *,
         traits: Traits = ANY_WORKER,
+        offered: Sequence[str] = (),
         slots: int = 0,
         stats: str = "",
     ) -> Beaten:
         """Say that the worker lives and what it holds; with `row` it registers, and offers `functions` by its `traits`.
 
-        `functions` may have a digest of each one's code; offered without one it goes by name. `slots` and `stats` are
-        for people: how many it has; the text of WorkerStats, empty: as it was.
+        `functions` may have a digest of each one's code; offered without one it goes by name. `offered`: without a row,
+        some functions that it offers; where Redis has lost one of these offers, it does not know the worker. `slots`
+        and `stats` are for people: how many it has; the text of WorkerStats, empty: as it was.
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
         arguments: list[Argument] = [worker, connection, slots, stats, text, len(held), *(one.field for one in held)]
         if text:
             digests = functions if isinstance(functions, Mapping) else dict.fromkeys(functions, "")
             arguments += (traits.text, traits.lifetime_ms, len(digests), *_flat(list(digests.items())))
+        else:
+            arguments += (len(offered), *offered)
         sent = moment()
         reply = self._run("beat", arguments)
         if reply == 0:
@@ -240,7 +244,7 @@ class Broker:
 
     def still_here(self, worker: str) -> bool:
         """Say that the worker lives, in the middle of another verb; whether Redis knows it."""
-        return bool(self._run("beat", [worker, "-", 0, "", "", -1], timeout=SLOW_BEAT_SECONDS))
+        return bool(self._run("beat", [worker, "-", 0, "", "", -1, 0], timeout=SLOW_BEAT_SECONDS))
 
     def leave(self, worker: str, *, final: bool) -> int:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""

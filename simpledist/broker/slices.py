@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from simpledist.buffers import BIG_BYTES, Data, Filling, Part, parts_of
-from simpledist.errors import RedisDown
+from simpledist.errors import RedisDown, RedisRefused
 
 
 class Wire(Protocol):
@@ -83,10 +83,18 @@ class Upload:
                 raise RedisDown(f"Redis has lost the first {at} bytes of a value that was sent to it")
         self._wire.saw(size, began)
         if at + size == len(self._value):
-            self._wire.call("RENAME", self._gathering, self._key)
+            self._name_it()
             return True
         self._sent = at + size
         return False
+
+    def _name_it(self) -> None:
+        try:
+            self._wire.call("RENAME", self._gathering, self._key)
+        except RedisRefused as error:
+            if "no such key" not in str(error):
+                raise
+            raise RedisDown("Redis has lost a value that was sent to it") from error
 
     def _send(
         self, head: Sequence[str], size: int, tail: Sequence[str | int], *, more: Sequence[str | int] = ()

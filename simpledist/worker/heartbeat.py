@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import deque
 
 from simpledist import policy
 from simpledist.broker.lane import parsed
@@ -26,6 +27,7 @@ from simpledist.worker.stats import stats
 
 log = logging.getLogger("simpledist.worker")
 
+NAMED_OFFERS = 8  # so many of its offers a heartbeat names, so that Redis says if it has lost one
 MISSING_BEATS = 3  # so often a held job may be unknown to Redis; its client would have submitted it again by then
 
 
@@ -62,7 +64,8 @@ class Heartbeat:
         self._traits = Traits(keys=keys or (NO_KEY,), python=f"{sys.version_info.major}.{sys.version_info.minor}")
         self._timings = timings
         self._missing: dict[Held, int] = {}
-        self._roll_call = b""  # the last one
+        self._roll_call = 0  # the newest one: microseconds of Redis' clock
+        self._offers: deque[str] = deque()  # what Redis was told that this worker offers; each heartbeat names some
         self._stats = WorkerStats()  # as Redis has them
         self._asks_for_lanes_at = float("inf")
         links.beats_meanwhile(self.beat_meanwhile)
@@ -88,9 +91,13 @@ class Heartbeat:
         self._schedule.at_once()
 
     def answer(self, roll_call: bytes) -> None:
-        """Beat at once, for Redis was emptied; pass the roll call on, once, so all who wait in their pops hear it."""
-        if roll_call != self._roll_call:
-            self._roll_call = roll_call
+        """Beat at once, for Redis was emptied; pass the roll call on, once, so all who wait in their pops hear it.
+
+        An older one than the newest is dropped: two that were passed on in turns would go round for ever, and a pop
+        asks for them before it asks for jobs.
+        """
+        if roll_call.isdigit() and int(roll_call) > self._roll_call:
+            self._roll_call = int(roll_call)
             self._schedule.at_once()
             self._links.command.pass_on(roll_call)
 
@@ -157,6 +164,7 @@ class Heartbeat:
         row, offers = None, list[str]()
         if not self.registered:
             row, offers = self._row.made(self.trouble, connection, offering=self.offering)
+            self._offers = deque(offers)
         beaten = self._links.beat.beat(
             self._worker,
             connection,
@@ -164,12 +172,21 @@ class Heartbeat:
             row,
             offers,
             traits=self._traits,
+            offered=self._some_offers() if row is None else (),
             slots=self._children.count,
             stats=news,
         )
         if beaten.clock is not None:
             self._links.clock.read(beaten.clock)
         return beaten
+
+    def _some_offers(self) -> list[str]:
+        """Return the offers that this heartbeat names; each has its turn."""
+        if not self.offering:
+            return []
+        some = [self._offers[i] for i in range(min(len(self._offers), NAMED_OFFERS))]
+        self._offers.rotate(-len(some))
+        return some
 
     def leave(self, *, final: bool) -> None:
         """Withdraw the offers; `final`: and go."""

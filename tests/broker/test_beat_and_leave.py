@@ -62,6 +62,29 @@ def test_after_a_wipe_or_its_death_or_when_its_row_is_lost_it_must_register(benc
     assert not beat(bench)[0]
 
 
+@pytest.mark.parametrize("busy", [False, True])
+def test_when_only_its_offers_are_lost_it_must_register_too(bench: Bench, busy: bool) -> None:
+    """As with a Redis that throws keys away."""
+    bench.worker("w1", "fib", "gcd")
+    held: list[Held] = []
+    if busy:
+        bench.submit("c1-1")
+        held.append(bench.claim()[0].held)
+    offered = ["gcd", "fib"]
+    bench.redis("DEL", bench.keys.functions)
+    assert bench.broker.beat("w1", "run1:100", held, offered=offered).known
+    assert set(bench.redis("SMEMBERS", bench.keys.functions)) == {b"fib", b"gcd"}
+    bench.redis("DEL", bench.keys.named("offers", "fib"))
+    assert bench.broker.beat("w1", "run1:100", held, offered=["gcd"]).known
+    assert not bench.broker.beat("w1", "run1:100", held, offered=offered).known
+    assert not bench.broker.beat("w1", "run1:100", [], offered=offered).known, (
+        "nor where it does not name what it holds"
+    )
+    bench.worker("w1", "fib", "gcd")
+    assert bench.broker.beat("w1", "run1:100", [], offered=offered).known
+    assert bench.exists("offers", "fib")
+
+
 def test_of_what_it_holds_only_its_own_connection_tells(bench: Bench, claimed: Claimed) -> None:
     """A beat that was under way while its worker came back on another connection knows nothing of what it got since."""
     bench.advance(2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,24 @@ def test_a_value_of_which_redis_has_lost_the_beginning_is_sent_again(link: Link)
     link.call("FLUSHALL")
     with pytest.raises(RedisDown, match="has lost"):
         up.step()
+    up.run()
+    assert whole(download(link).run()) == value
+
+
+def test_a_value_that_redis_loses_before_it_has_its_name_is_sent_again(
+    link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, call, lost = secrets.token_bytes(1_000_000), link.call, iter([True])
+
+    def lose(*command: str | bytes | int) -> Any:
+        if command[0] == "RENAME" and next(lost, False):
+            call("FLUSHALL")
+        return call(*command)
+
+    monkeypatch.setattr(link, "call", lose)
+    up = upload(link, value)
+    with pytest.raises(RedisDown, match="has lost"):
+        up.run()
     up.run()
     assert whole(download(link).run()) == value
 

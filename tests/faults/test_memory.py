@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from itertools import count
 
@@ -10,8 +11,13 @@ import pytest
 from simpledist.broker import Keys, Link
 from simpledist.broker.link import facts_of
 from simpledist.cluster import Cluster
+from simpledist.embedded import EmbeddedRedis
+from simpledist.errors import RedisRefused
+from tests.faults.conftest import MakeCluster
+from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
 from tests.faults.test_unrest import again_and_again
+from tests.links import open_link
 from tests.waiting import wait_until
 
 
@@ -88,7 +94,12 @@ def test_a_redis_that_evicts_is_warned_of_and_spoils_no_outcome(
     used = int(facts_of(link.call("INFO", "memory"))["used_memory"])
     link.call("CONFIG", "SET", "maxmemory", used + 300_000)
     number = count()
-    with again_and_again(0.02, lambda: link.call("SET", f"filler:{next(number) % 10}", bytes(100_000), "EX", 60)):
+
+    def fill() -> None:
+        with contextlib.suppress(RedisRefused):  # what is under way to somebody counts as well, and cannot be evicted
+            link.call("SET", f"filler:{next(number) % 10}", bytes(100_000), "EX", 60)
+
+    with again_and_again(0.02, fill):
         history.submit(client, range(60), 0.03)
         history.wait(60)
     assert int(facts_of(link.call("INFO", "stats"))["evicted_keys"]) > 0
@@ -98,6 +109,46 @@ def test_a_redis_that_evicts_is_warned_of_and_spoils_no_outcome(
     for number_of in range(10):
         link.call("DEL", f"filler:{number_of}")
     probe(client)
+
+
+def test_offers_thrown_away_are_back_with_the_next_beat(cluster: Cluster, link: Link) -> None:
+    """The worker's row and heartbeat are still there: nothing else tells that it offers nothing any more."""
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    for name in link.call("KEYS", Keys().prefix + "offers:*"):
+        link.call("DEL", name)
+    probe(client)
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random"])
+def test_a_redis_of_20_mb_evicts_results_and_every_call_has_its_own_value(
+    make_cluster: MakeCluster, policy: str
+) -> None:
+    arguments = ("--maxmemory", "20mb", "--maxmemory-policy", policy)
+    with EmbeddedRedis(arguments=arguments) as redis, open_link(redis.url) as link:
+        cluster = make_cluster(redis=redis, workers=1)
+        client = cluster.connect()
+        probe(client)
+        big = offered(client, "big", work.big)
+
+        def stats(name: str) -> int:
+            return int(facts_of(link.call("INFO", "stats"))[name])
+
+        connections, size = stats("total_connections_received"), 1_000_000
+        evictions: list[int] = []
+        for first in range(0, 120, 30):
+            before = stats("evicted_keys")
+            futures = [big.submit(n, size) for n in range(first, first + 30)]
+            for n, future in enumerate(futures, first):
+                assert future.result(30) == n.to_bytes(8, "big") + bytes(size)
+            evictions.append(stats("evicted_keys") - before)
+        assert evictions[0] > 10, "results were evicted"
+        assert stats("total_connections_received") - connections <= 3, (
+            "nobody takes a lost result for a deaf connection"
+        )
+        link.call("CONFIG", "SET", "maxmemory", 0)
+        probe(client)
 
 
 def test_a_lost_result_is_run_here_and_is_no_sign_of_a_deaf_connection(

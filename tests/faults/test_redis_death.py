@@ -72,6 +72,17 @@ def test_all_workers_are_back_at_once_when_redis_was_emptied(cluster: Cluster) -
     probe(client)
 
 
+def test_two_roll_calls_at_a_time_keep_no_worker_from_its_jobs(cluster: Cluster, link: Link) -> None:
+    """As after a Redis that has thrown away its epoch twice. A pop asks for roll calls before it asks for jobs."""
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    now = int(time.time() * 1e6)
+    link.call("RPUSH", Keys().rollcall, now + 1, now + 2, now + 1, "no number")
+    probe(client)
+    wait_until(lambda: link.call("EXISTS", Keys().rollcall) == 0, 2, "the roll calls have gone round")
+
+
 def test_a_redis_that_hangs_costs_a_call_its_budget_and_two_seconds_at_most(cluster: Cluster, history: History) -> None:
     cluster.start_worker()
     client = cluster.connect()

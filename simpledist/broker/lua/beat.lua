@@ -2,7 +2,8 @@
 -- with a reply on the wire: back to the queue, blaming nobody.
 -- ARGV: worker connection slots stats (JSON for people, of worker_stats.py; '': as before),
 --       row ('' or JSON: registers), n_held held... (lane:id:fence; -1: it lives, and is in the
---       middle of another verb), then, with a row: traits (JSON: protocol keys python tags), lifetime_ms(0: for ever), n_functions (function digest)...
+--       middle of another verb), then, with a row: traits (JSON: protocol keys python tags), lifetime_ms(0: for ever), n_functions (function digest)...,
+--       without one: n_offered function... (some that it offers: does Redis still know that?)
 -- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., lanes...
 --          (with a row: all that it is to take jobs from), that time
 
@@ -19,11 +20,21 @@ local function count_pulse()
   if stats ~= '' then call('HSET', key_vitals(), worker, stats) end
 end
 
+-- A Redis that throws keys away may have lost what this worker offers, and nothing else of it.
+local function knows_offers()
+  for _ = 1, number() do
+    local fn = arg()
+    if call('HEXISTS', key_offers(fn), worker) == 0 then return false end
+    call('SADD', key_functions(), fn)
+  end
+  return true
+end
+
 -- Of ten thousand workers four thousand beat in a second, and most have nothing to say: a row is long, and is not read
 -- for them. One that was expelled has no heartbeat.
 local function is_known()
   if call('HSET', key_heartbeats(), worker, now) == 0 and call('HEXISTS', key_workers(), worker) == 1
-    and call('HEXISTS', key_connections(), worker) == 1 then
+    and call('HEXISTS', key_connections(), worker) == 1 and knows_offers() then
     count_pulse()
     return now_ms
   end
@@ -71,7 +82,7 @@ end
 ---
 
 local old = call('HGET', key_workers(), worker)
-if row == '' and (not old or row_dead(old) or not row_names(old, connection)) then return 0 end
+if row == '' and (not old or row_dead(old) or not row_names(old, connection) or not knows_offers()) then return 0 end
 call('HSET', key_heartbeats(), worker, now)
 count_pulse()
 epoch()
