@@ -411,8 +411,8 @@ class Client:
         self._now_or_later(self._outcomes.forget, futures)
 
     def later(self, act: Callable[[], object]) -> None:
-        """Have something done by another thread: what a finaliser may ask for, wherever it runs."""
-        self._outcomes.deferred.put(act)
+        """Have a public entry called by another thread: what a finaliser may ask for, wherever it runs."""
+        self._outcomes.deferred.put(functools.partial(run_outside, act))
         if not self._outcomes.deferred.attended() and not is_inside():  # there is no other thread
             self._outcomes.deferred.run()
 

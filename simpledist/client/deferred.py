@@ -1,7 +1,8 @@
 """What signal handlers and finalisers ask for and cannot do themselves: cancel, close, run. Done by other threads.
 
 Leaving something is a deque append and a write to the wake pipe. The listener sees to it that a resolver does it (so
-that what blocks there holds up no reply); without a listener, whoever comes next does.
+that what blocks there holds up no reply); without a listener, whoever comes next does. What is left is code of ours: it
+takes our locks, so whoever enters its thread meanwhile is an interruption again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
-from simpledist.client.inside import run_outside
+from simpledist.client.inside import run_inside
 
 log = logging.getLogger("simpledist")
 
@@ -38,7 +39,7 @@ class Deferred:
             except IndexError:  # another thread was quicker
                 return
             try:
-                run_outside(act)  # no lock of ours is held here
+                run_inside(act)
             except BaseException:  # of a callback: no reason to leave the others waiting
                 log.exception("what a signal handler or a finaliser asked for ended badly")
             del act  # it may hold a map or a result

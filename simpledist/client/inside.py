@@ -74,6 +74,16 @@ class Entry:
         thread.interrupting, thread.inside = self._interrupting, self._inside
 
 
+def run_inside(call: Callable[[], R]) -> R:
+    """Call code of ours that takes locks: whoever enters this thread meanwhile is an interruption."""
+    was = thread.inside and is_inside()
+    thread.inside = True
+    try:
+        return call()
+    finally:
+        thread.inside = was
+
+
 def run_outside(call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call code of the user: what it submits or calls takes the ordinary way."""
     if thread.interrupting:  # what was interrupted is still where it was

@@ -37,6 +37,15 @@ def test_a_busy_collector_and_a_busy_signal_handler_lose_nothing(make_cluster: M
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.parametrize("workers", [1, 0], ids=["remote", "local"])
+@pytest.mark.parametrize("what", ["map", "result", "cancel"])
+def test_each_line_of_a_call_may_be_interrupted(make_cluster: MakeCluster, workers: int, what: str) -> None:
+    """By the collector that finds an abandoned map, or by a handler that waits or cancels."""
+    cluster = make_cluster(workers=workers)
+    ended = finished(sys.executable, "-m", "tests.faults.programs.every_line", cluster.url, what, seconds=120)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
 class Pickled:
     """An argument that acts in the midst of a call that is about to be sent: where a signal handler may come, too."""
 
@@ -189,6 +198,22 @@ def test_a_call_that_runs_here_waits_for_calls_of_its_own(cluster: Cluster) -> N
 
     function = offered(client, "work", count)
     assert function.submit(5).result(20) == 5
+
+
+def test_a_call_that_asks_for_its_own_outcome_is_run_once_more(cluster: Cluster) -> None:
+    """The thread that runs it is the only one that can settle it."""
+    client = cluster.connect()
+    known, runs, futures = threading.Event(), list[int](), list[simpledist.Future[str]]()
+
+    def ask(n: int) -> str:
+        runs.append(n)
+        known.wait(20)
+        return futures[0].result() if len(runs) == 1 else work.value_of(n)
+
+    futures.append(offered(client, "work", ask).submit(7))
+    known.set()
+    assert futures[0].result(20) == work.value_of(7)
+    assert runs == [7, 7]
 
 
 # --- the end of the interpreter ----------------------------------------------------------------------------------
