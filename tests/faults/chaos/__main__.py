@@ -126,9 +126,11 @@ class Run:
 
     def _progress(self) -> str:
         tally = self._tally
+        sizes = ", ".join(f"{who} {growth.now:.0f}" for who, growth in self._growth.items())
         return (
             f"{time.monotonic() - self._began:5.0f} s  {tally.calls} calls, {tally.here} here, "
-            f"{sum(tally.faults.values())} faults, {sum(tally.open.values())} open, findings {dict(tally.findings)}"
+            f"{sum(tally.faults.values())} faults, {sum(tally.open.values())} open, findings {dict(tally.findings)}, "
+            f"MB: {sizes}"
         )
 
     def _look_at_the_end(self, cluster: Cluster) -> None:

@@ -19,7 +19,7 @@ from tests.faults.history import Entry, offered
 POOL, FIRST = 40, 10**9  # so many numbers, below every caller's own, are called again and again: joined and cached
 CACHE_SECONDS = 2.0
 BUDGET_SECONDS = 1.0
-SIZES = (100_000, 100_000, 1_000_000, 3_000_000)  # of big values; the last is over what a small server takes
+SIZES = (100_000, 100_000, 1_000_000, 1_500_000)  # of big values; the last is over what a small server takes
 
 
 class Caller(threading.Thread):

@@ -11,7 +11,8 @@ import psutil
 
 TELLING_SAMPLES = 40  # fewer tell nothing of growth
 MEGABYTES, SHARE = 8.0, 0.10  # memory may grow by so much, or by so large a part of itself
-ALLOWANCE = {"descriptors": 8, "threads": 4, "processes": 2}
+# Threads that decode come with what is to be decoded, and go some seconds after it.
+ALLOWANCE = {"descriptors": 8, "threads": 8, "processes": 2}
 FIELDS = ("megabytes", "descriptors", "threads", "processes")
 
 
@@ -55,6 +56,11 @@ class Growth:
             self.samples.append((time.monotonic(), Size.of(self.pid)))
         except psutil.Error:
             return
+
+    @property
+    def now(self) -> float:
+        """The megabytes of the last sample."""
+        return self.samples[-1][1].megabytes if self.samples else 0.0
 
     def first_and_last(self) -> tuple[Size, Size]:
         """Medians of the second and of the last quarter: the first one is warming up."""
