@@ -15,7 +15,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix foreign bench chaos clean
+.PHONY: help install demo test check format lint types mutants matrix foreign bench chaos links clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (AR
 
 chaos: $(STAMP)  ## every fault at once, for MINUTES=10, and what came of it (SEED=n: the same faults again)
 	$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+links: $(STAMP)  ## big values over real slow links, in network namespaces: three minutes; takes root, ip and tc
+	$(BIN)/python -m tests.faults.real_links
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf .venv .venv-* benchmarks/.venvs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

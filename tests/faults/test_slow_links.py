@@ -160,7 +160,7 @@ def test_a_servers_limit_on(limit: str, make_cluster: MakeCluster, runs_log: Pat
         probe(client)
 
 
-@pytest.mark.parametrize("right", ["-rename", "-append", "-getrange", "-rpush"])
+@pytest.mark.parametrize("right", ["-rename", "-append", "-getrange", "-rpush", "-set", "-hmget"])
 def test_a_right_that_is_taken_from_a_worker_ends_jobs_and_holds_up_nobody(
     right: str, cluster: Cluster, link: Link
 ) -> None:

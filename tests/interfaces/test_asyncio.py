@@ -99,7 +99,8 @@ def test_a_function_that_raises_stop_iteration_raises_runtime_error(own_cluster:
 
         async def ask() -> None:
             for future in (stop.submit(7), stop.submit(8)):
-                with pytest.raises(RuntimeError, match="StopIteration") as raised:
+                # Without "the function" it would be Python that found StopIteration in a generator of ours.
+                with pytest.raises(RuntimeError, match="the function raised StopIteration") as raised:
                     await asyncio.wait_for(future, 20)
                 assert isinstance(raised.value.__cause__, StopIteration)
             with pytest.raises(RuntimeError, match="StopIteration"):

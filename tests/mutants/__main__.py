@@ -22,6 +22,8 @@ from tests.mutants.mutations import MUTATIONS
 from tests.trees import copy_tree
 
 MOST_SECONDS = 180.0
+_INTERRUPTED = 2  # pytest's exit code: KeyboardInterrupt came out of a test and ended the whole run
+_BEGAN = re.compile(r"^tests/(\S+?\.py)::(\w+)", re.MULTILINE)
 _FAILED = re.compile(r"^(?:FAILED|ERROR) tests/(\S+?\.py)::(\w+)", re.MULTILINE)
 
 
@@ -36,7 +38,7 @@ class Run:
 
 def run_tests(tree: Path, tests: str) -> Run:
     """Run them in `tree` until the first fails. Raises RuntimeError where pytest itself had nothing to run."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "-p", "no:cacheprovider", *shlex.split(tests)]
+    command = [sys.executable, "-m", "pytest", "-x", "-v", "-rfE", "-p", "no:cacheprovider", *shlex.split(tests)]
     began = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -59,9 +61,17 @@ def run_tests(tree: Path, tests: str) -> Run:
     found = _FAILED.search(output)
     if process.returncode == 1 and found:
         return Run(f"`{found[2]}` ({found[1]})", seconds, output)
+    if process.returncode == _INTERRUPTED and "! KeyboardInterrupt !" in output and (began_last := _last_begun(output)):
+        return Run(began_last, seconds, output)
     if process.returncode in (1, 2, 4, 5) or "INTERNALERROR" in output:
         raise RuntimeError(f"pytest {tests} ended with {process.returncode}:\n{output}")
     return Run("the tests' own process died", seconds, output)
+
+
+def _last_begun(output: str) -> str | None:
+    """Return the test that ran last."""
+    begun = list(_BEGAN.finditer(output))
+    return f"`{begun[-1][2]}` ({begun[-1][1]})" if begun else None
 
 
 def run_without(mutation: Mutation, tree: Path) -> Run:

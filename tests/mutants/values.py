@@ -179,4 +179,28 @@ MUTATIONS: tuple[Mutation, ...] = (
         "spawn_key=()",
         RANDOM,
     ),
+    Mutation(
+        "interruptions of decoding",
+        "what a value raises by itself passes for a signal",
+        "simpledist/wire/serializers.py",
+        "        if by_signal(error):\n            raise\n        raise Undecodable",
+        "        if not isinstance(error, Exception):\n            raise\n        raise Undecodable",
+        "tests/unit/test_interruption.py",
+    ),
+    Mutation(
+        "interruptions of decoding",
+        "Ctrl-C is taken for the value's own",
+        "simpledist/wire/interruption.py",
+        "return ctrl_c and (last is None or not _raises(last))",
+        "return False",
+        "tests/unit/test_interruption.py",
+    ),
+    Mutation(
+        "interruptions of decoding",
+        "a handler in Python is not known",
+        "simpledist/wire/interruption.py",
+        "if trace.tb_frame.f_code in codes:",
+        "if False:",
+        "tests/unit/test_interruption.py",
+    ),
 )
