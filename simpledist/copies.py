@@ -21,7 +21,8 @@ class Original:
     def __init__(self) -> None:
         self.copied = False
         self._pid = os.getpid()
-        os.register_at_fork(after_in_child=self._now_a_copy)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._now_a_copy)
 
     def is_copied(self) -> bool:
         """Return whether this process is a copy, forked by Python or not: asks the system."""

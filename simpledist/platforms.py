@@ -1,6 +1,8 @@
 """What simpledist needs of the operating system, and one line where that is missing.
 
-Knows names of the standard library only. Called by the command lines before they do anything.
+The rule: what every path needs is demanded here; what only makes a path faster or safer is looked for where it is used.
+So fork is not demanded: a worker spawns its children where it cannot fork them, which takes longer, and the throw-away
+child has no shield. Knows names of the standard library only. Called by the command lines before they do anything.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import sys
 from simpledist.errors import ConfigurationError
 
 NEEDED = (
-    (os, ("fork", "set_blocking", "waitstatus_to_exitcode")),
+    (os, ("posix_spawn", "set_blocking", "waitstatus_to_exitcode")),
     (select, ("poll",)),
     (signal, ("SIGKILL", "pthread_sigmask")),
 )

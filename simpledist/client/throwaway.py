@@ -59,7 +59,7 @@ def run(
         status, answer = _spawned(call)
     loaded = answer.startswith(_LOADED)  # so the arguments as they were sent harm no process
     if not loaded:
-        if sys.platform != "linux":
+        if sys.platform != "linux" or not hasattr(os, "fork"):
             if crashed:
                 raise FunctionCrashed(
                     f"{function} killed {2} worker children, and cannot be sent to a throw-away child here"
@@ -162,6 +162,8 @@ def _forked(local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 def _shield(answers: BinaryIO) -> None:
     """Return in a child of this process, which waits for it, ends as it does, and ends it when nobody reads answers."""
+    if not hasattr(os, "fork"):
+        return
     alive, held = os.pipe()  # the child holds one end for as long as it lives
     pid = os.fork()
     if pid == 0:

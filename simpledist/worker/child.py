@@ -122,7 +122,8 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     except OSError as error:
         channel.write(Answer(UNABLE, told=str(error)))
         raise
-    os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the parent's channel open
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the channel open
     channel.write(Answer(READY))
     assigned, row, original = Assigned(channel), Row(channel, buffer), copies.Original()
     while (job := assigned.next()) is not None:

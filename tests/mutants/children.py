@@ -178,6 +178,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         INHERITED + " -k safe_path",
     ),
     Mutation(
+        "what is inherited",
+        "a system without fork is refused",
+        "simpledist/platforms.py",
+        '(os, ("posix_spawn",',
+        '(os, ("fork",',
+        "tests/integration/test_platforms.py -k without_fork",
+    ),
+    Mutation(
         "CPUs",
         "control groups count for nothing",
         "simpledist/worker/cpus.py",
