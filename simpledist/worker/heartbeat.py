@@ -27,7 +27,7 @@ from simpledist.worker.stats import stats
 
 log = logging.getLogger("simpledist.worker")
 
-NAMED_OFFERS = 8  # so many of its offers a heartbeat names, so that Redis says if it has lost one
+NAMED_OFFERS = 4  # so many of its offers a heartbeat names, so that Redis says if it has lost one
 MISSING_BEATS = 3  # so often a held job may be unknown to Redis; its client would have submitted it again by then
 
 

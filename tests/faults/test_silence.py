@@ -97,7 +97,7 @@ def silences(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silences]:
 def test_a_silent_workers_job_runs_elsewhere_within_12_seconds(silences: Silences, n: int) -> None:
     future = silences.lost[n - 1]
     assert future.result() == work.value_of(n)
-    assert silences.took[n - 1] < BOUND_SECONDS
+    assert silences.took[n - 1] < BOUND_SECONDS, (silences.took, [one.info for one in silences.lost])
     assert future.info is not None
     assert (future.info.where, future.info.attempts) == ("remote", 2)
 

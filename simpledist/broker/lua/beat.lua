@@ -22,11 +22,12 @@ end
 
 -- A Redis that throws keys away may have lost what this worker offers, and nothing else of it.
 local function knows_offers()
-  for _ = 1, number() do
-    local fn = arg()
-    if call('HEXISTS', key_offers(fn), worker) == 0 then return false end
-    call('SADD', key_functions(), fn)
+  local names = {}
+  for i = 1, number() do
+    names[i] = arg()
+    if call('HEXISTS', key_offers(names[i]), worker) == 0 then return false end
   end
+  if #names > 0 then call('SADD', key_functions(), unpack(names)) end
   return true
 end
 
