@@ -72,8 +72,6 @@ def test_a_cluster_lives_under_its_users_and_nothing_is_refused(users: Users) ->
             fail = simpledist.worker_function(client, "fail", farm.fail)
             with pytest.raises(ValueError, match="value"):
                 fail("value")
-            die = simpledist.worker_function(client, "die_on_worker", farm.die_on_worker)
-            assert die(os.getpid()) == "at home"
             sleep = simpledist.worker_function(client, "sleep", at_home)
             running = [sleep.submit(60.0) for _ in range(5)]
             monitor = Monitor.connect(users.url("dashboard"), keep_seconds=0)
@@ -84,6 +82,9 @@ def test_a_cluster_lives_under_its_users_and_nothing_is_refused(users: Users) ->
             assert run("cancel", "--redis", users.url("client"), called_off.call.id).returncode == 0
             assert all(one.cancel() for one in running)
             wait_until(lambda: not monitor.snapshot().running, 5, "the end of the cancelled jobs")
+            # After the doctor has looked, for a call that ran at its client is a finding.
+            die = simpledist.worker_function(client, "die_on_worker", farm.die_on_worker)
+            assert die(os.getpid()) == "at home"
             job = sleep.submit(0.5)
             wait_until(lambda: monitor.snapshot().running, 5, "its begin")
             holder = monitor.snapshot().running[0].worker
