@@ -236,7 +236,7 @@ def test_beats_bring_stats_and_add_up_to_a_pulse(bench: Bench) -> None:
     held = [one.held for one in bench.claim(2)]
     bench.broker.beat("w1", "run1:1", held, slots=4)
     bench.broker.beat("w1", "run1:1", held, slots=1)
-    assert bench.hash(bench.keys.vitals) == {"w1": '{"at_work":2,"memory_bytes":1200,"jobs_done":7}'}
+    assert bench.hash(bench.keys.vitals) == {"w1": WorkerStats(2, 1200, 7).text}
     minute = bench.now_ms // 60_000
     pulse = bench.hash(bench.keys.named("pulse", str(minute // 60)))
     names = {"4:0": "2", "4:2": "1", "1:1": "1"}
