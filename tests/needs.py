@@ -23,6 +23,8 @@ PACKAGES = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "npm": "npm",
+    "node": "nodejs",
+    "luacheck": "lua-check",
 }
 
 

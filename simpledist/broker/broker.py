@@ -35,6 +35,7 @@ from simpledist.broker.records import (
 from simpledist.broker.slices import Download, Upload
 from simpledist.buffers import Data
 from simpledist.clock import Reading, moment
+from simpledist.errors import RedisRefused
 
 BY_NAME = Wish()  # of a client without a key
 ANY_WORKER = Traits()
@@ -315,7 +316,10 @@ class Broker:
         self, verb: str, arguments: Sequence[Argument], *, then: bytes = b"", timeout: float = COMMAND_TIMEOUT_SECONDS
     ) -> Any:
         script = (self._verbs or scripts.loaded())[verb]
-        return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=timeout, then=then)
+        try:
+            return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=timeout, then=then)
+        except RedisRefused as error:
+            raise type(error)(script.error_with_places(str(error))) from error
 
     def _put_beside(self, template: str, id: str, value: Data) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""

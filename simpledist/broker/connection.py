@@ -28,8 +28,8 @@ __all__ = [
     "ResponseError",
     "TimeoutError",
     "connection_to",
+    "meaning_of",
     "packed",
-    "refusal",
     "translated",
     "unopened",
 ]
@@ -78,7 +78,7 @@ _PASSING_CLASSES = (
     redis.exceptions.MasterDownError,
     redis.exceptions.TryAgainError,
 )
-# redis-py strips the first word of those errors that it has a class for; refusals.py and people go by that word.
+# redis-py strips the first word of those errors that it has a class for; denials.py and people go by that word.
 _STRIPPED: tuple[tuple[type[Exception], str], ...] = (
     (redis.exceptions.MovedError, "MOVED"),
     (redis.exceptions.AskError, "ASK"),
@@ -168,10 +168,10 @@ def _keepalive() -> dict[int, int]:
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
 
 
-def refusal(text: str) -> RedisDown | RedisRefused:
+def meaning_of(text: str) -> RedisDown | RedisRefused:
     """What an error that Redis answered means: come again (RedisDown), or somebody has to act first (RedisRefused).
 
-    Its text is that of Redis: refusals.py has the words for people.
+    Its text is that of Redis: denials.py has the words for people.
     """
     said = _IN_SCRIPT.sub("", text)
     if said.startswith("NOSCRIPT"):
@@ -192,7 +192,7 @@ def translated(error: Exception) -> RedisDown | RedisRefused:
         return RedisDown(text)
     if text in _LASTING:
         return RedisRefused(text)
-    return refusal(text) if isinstance(error, redis.ResponseError) else RedisDown(text)
+    return meaning_of(text) if isinstance(error, redis.ResponseError) else RedisDown(text)
 
 
 def _text(error: Exception) -> str:

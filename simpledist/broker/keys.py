@@ -50,6 +50,10 @@ PERMANENT = frozenset(
 SEALED = frozenset(
     {"call", "result", "staged_result", "slices", "reply", "given", "kept"}
 )  # bytes: who only looks may not read them
+# Fields of meta:{function} that are no counters: statistics leave them out.
+NOT_COUNTED = frozenset(
+    {"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle", "disabled", "told", "unmet"}
+)
 
 
 class Keys:

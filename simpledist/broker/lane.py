@@ -1,10 +1,10 @@
-"""Lanes: the lists in which jobs of one function wait, and how their names are read (lua/_lanes.lua says the same).
+"""Lanes: the lists in which jobs of one function wait, and how their names are read (lua/_lane.lua says the same).
 
     function = name["@"version]
     lane     = function ("+" tag)* ["~" 12 hex digits] ["!high" | "!low"]        tags sorted
 
 A job never leaves its lane. One code of a function has one lane: the code that was offered first has the plain lane,
-which is named like the function; any other code has a lane with `~`. `beat` decides that (lua/_offers.lua). Tags and
+which is named like the function; any other code has a lane with `~`. `beat` decides that (lua/_lane.lua). Tags and
 priority are what the caller of a job asks for. Statistics, pages and `functions` know functions only.
 """
 

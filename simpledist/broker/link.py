@@ -314,7 +314,7 @@ class Link:
         """A reply was read: return it, or raise what it refuses."""
         self._unread -= 1
         if isinstance(reply, ErrorReply):
-            reply = library().refusal(str(reply))
+            reply = library().meaning_of(str(reply))
         if isinstance(reply, RedisDown):
             self.close()
         if isinstance(reply, (RedisDown, RedisRefused)):

@@ -21,7 +21,7 @@ NO_KEY = "00000000"  # the key id of whoever signs nothing
 
 
 class Wish(NamedTuple):
-    """What a call asks of the worker that runs it; `live` (lua/_offers.lua) compares it with what workers offer.
+    """What a call asks of the worker that runs it; `live` (lua/_offer.lua) compares it with what workers offer.
 
     `key` is the id of the key that signs the call. `python`: a minor version, where only that one can read the call.
     `digest` names the code of its function; without one the call goes by name.

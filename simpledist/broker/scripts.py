@@ -1,6 +1,8 @@
-"""Loads the Lua verbs and puts the prelude before each: key names from keys.py, timings and caps from policy.py.
+"""Loads the verbs as scripts: composed from the Lua files, with keys from keys.py, timings and caps from policy.py.
 
-Called by Broker. `clock` replaces Redis TIME in tests that let time pass; nothing else may.
+A verb may have a short way, `<verb>_short.lua`: it comes before the verb and does what the verb does, for the most
+frequent case, with fewer commands. Called by Broker and `simpledist lua`. `clock` replaces Redis TIME in tests that let
+time pass; nothing else may.
 """
 
 from __future__ import annotations
@@ -8,12 +10,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 
 from simpledist import policy
-from simpledist.broker.keys import TEMPLATES
+from simpledist.broker.composing import Library, Line
+from simpledist.broker.keys import NOT_COUNTED, TEMPLATES
 
 VERBS = (
     "submit",
@@ -30,48 +33,46 @@ VERBS = (
     "clear",
 )
 
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_KEY = re.compile(r"\bkey_(\w+)\(")
-_PART = re.compile(r"^(?=---)", re.MULTILINE)
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_TEXT = re.compile(r"'[^'\n]*'")
-
-# Definitions that most calls of a verb do without; each is a function of more than one line.
-RARE = frozenset(
-    {
-        "roll",
-        "flush_failures",
-        "keep",
-        "give_up",
-        "requeue",
-        "drop",
-        "repeat_claims",
-        "release",
-        "joinable",
-        "unjoin",
-        "sweep",
-        "ask_offers",
-        "tell_pass",
-        "another_takes",
-        "is_for_another",
-        "put_back",
-        "open_lane",
-        "tell_other_protocol",
-    }
-)
-
 LIFETIMES = frozenset({"UNFINISHED_MS", "ENDED_MS", "CONTROL_MS"})
 
-REDIS_TIME = "(function() local t = redis.call('TIME'); return tonumber(t[1]) * 1000000 + tonumber(t[2]) end)()"
+# What a script says for the present time in microseconds.
+REDIS_TIME = "redis_time[1] * 1000000 + redis_time[2]"
+
+# How Redis names a line of a script in an error.
+_AT_LINE = re.compile(r"@?user_script:(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Script:
-    """One verb's text and the SHA-1 by which EVALSHA names it."""
+    """One verb's text, the SHA-1 by which EVALSHA names it, and where its lines come from."""
 
     verb: str
+    lines: tuple[Line, ...]
     text: str
     sha: str
+
+    def error_with_places(self, error: str) -> str:
+        """Return an error of Redis with our files and lines in place of the lines of the script."""
+
+        def place(found: re.Match[str]) -> str:
+            number = int(found[1])
+            if not 0 < number <= len(self.lines):
+                return found[0]
+            return f"{self.lines[number - 1].file}:{self.lines[number - 1].number}"
+
+        return _AT_LINE.sub(place, error)
+
+    def for_people(self) -> str:
+        """Return the script with the file and line that each run of lines comes from; it runs like the text itself."""
+        shown: list[str] = []
+        before = Line("", "", 0)
+        for line in self.lines:
+            # Comments are left out, and so a few lines may be missing between two that belong together.
+            if line.number and (line.file != before.file or not 0 < line.number - before.number <= 5):
+                shown.append(f"\n-- {line.file}:{line.number}")
+            shown.append(line.text)
+            before = line
+        return "\n".join(shown).strip() + "\n"
 
 
 def _constants(timings: policy.Timings) -> dict[str, float]:
@@ -99,9 +100,12 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
         "CACHED_BYTES": policy.CACHED_BYTES,
         "CACHED_RESULT_BYTES": policy.CACHED_RESULT_BYTES,
         "SUSPECTS": 64,
+        "OFFERS_ASKED": policy.OFFERS_ASKED,
+        "UNMET_MS": policy.UNMET_MS,
         "SWEPT": 10,
         "WITHDRAWN_MOST": policy.WITHDRAWN_MOST,
         "RECENT_CAP": policy.RECENT_CAP,
+        "RECENT_SPARE": policy.RECENT_SPARE,
         "FAILURES_CAP": policy.FAILURES_CAP,
         "HISTORY_MINUTES": policy.HISTORY_MINUTES,
         "SAMPLE_MS": policy.SAMPLE_MS,
@@ -110,119 +114,57 @@ def _constants(timings: policy.Timings) -> dict[str, float]:
 
 
 def _rendered(name: str, value: float) -> str:
-    """Lifetimes are text, for they go to Redis as they are: to print a number costs more than to set what it says."""
+    """Return a constant as Lua. Lifetimes are text: they go to Redis as they are, and printing a number costs time."""
     return f"'{round(value)}'" if name in LIFETIMES else str(round(value))
 
 
-def _with_keys(lua: str) -> str:
-    """`key_<template>(part)` becomes what it stands for: to make a function for each key, or to call it, costs more."""
-    done: list[str] = []
-    at = 0
-    while begin := _KEY.search(lua, at):
-        depth, end = 1, begin.end()
-        while depth:
-            depth += {"(": 1, ")": -1}.get(lua[end], 0)
-            end += 1
-        part = _with_keys(lua[begin.end() : end - 1])
-        head, _, tail = TEMPLATES[begin[1]].partition("{")
-        after = tail.partition("}")[2]
-        pieces = ["ns", f"'{head}'", *([f"({part})"] if part else []), *([f"'{after}'"] if after else [])]
-        done += (lua[at : begin.start()], "(", " .. ".join(pieces), ")")
-        at = end
-    return "".join(done) + lua[at:]
+class Scripts(Mapping[str, Script]):
+    """Every verb as a ready script, made when it is first asked for; each declares one key, that of the epoch."""
 
+    def __init__(self, timings: policy.Timings, clock: str) -> None:
+        self._folder = import_module("importlib.resources").files("simpledist.broker.lua")
+        self._names = sorted(each.name for each in self._folder.iterdir() if each.name.endswith(".lua"))
+        self._made: dict[str, Script] = {}
+        constants = {name: _rendered(name, value) for name, value in _constants(timings).items()}
+        beginning = [
+            f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",
+            f"local BOUNDS_MS = {{ {', '.join(str(bound) for bound in policy.BOUNDS_MS)} }}",
+            f"local NOT_COUNTED = {{ {', '.join(f'{field} = true' for field in sorted(NOT_COUNTED))} }}",
+            "local call = redis.call",
+            "local redis_time = call('TIME')",
+            f"local now_us = {clock}",
+        ]
+        nouns = {name: self._text(name) for name in self._names if name.startswith("_")}
+        self._library = Library(nouns, constants, beginning)
 
-@dataclass(frozen=True, slots=True)
-class _Definition:
-    """One definition of the prelude: begins with `local` at the beginning of a line, ends where the next one begins."""
+    def __getitem__(self, verb: str) -> Script:
+        made = self._made.get(verb)
+        return made if made is not None else self._made.setdefault(verb, self._script(verb))
 
-    code: str
-    names: frozenset[str]
-    words: frozenset[str]
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
 
+    def __len__(self) -> int:
+        return len(VERBS)
 
-def _definitions(prelude: str) -> list[_Definition]:
-    found: list[_Definition] = []
-    for text in re.split(r"^(?=local )", prelude, flags=re.MULTILINE):
-        if text.startswith("local "):
-            code = _COMMENT.sub("", text)
-            head = code.removeprefix("local ").removeprefix("function ").partition("\n")[0]
-            names = _WORD.findall(head.partition("=")[0].partition("(")[0])
-            found.append(_Definition(code, frozenset(names), _words(code)))
-    return found
+    def _script(self, verb: str) -> Script:
+        if verb not in VERBS:
+            raise KeyError(verb)
+        parts = {name: self._text(name) for name in (f"{verb}_short.lua", f"{verb}.lua") if name in self._names}
+        lines = self._library.script(parts)
+        text = "\n".join(line.text for line in lines)
+        return Script(verb, tuple(lines), text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
-
-def _words(code: str) -> frozenset[str]:
-    """What may be a name in it; `code` has no comments."""
-    return frozenset(_WORD.findall(_TEXT.sub("", code)))
-
-
-def _composed(definitions: Sequence[_Definition], body: str) -> str:
-    """The verb with what it needs of the prelude in front; a line that begins with `---` parts a body whose first part
-    may return early: what only the second one needs stands, and is made, between them."""
-    given: frozenset[str] = frozenset()
-    text = ""
-    for commented in _PART.split(body):
-        part = _COMMENT.sub("", commented)
-        needed = [one for one in _used(definitions, part) if not one.names <= given]
-        given = given.union(*(one.names for one in needed))
-        text += "".join(_with_its_own(definitions, one, given) for one in needed) + part
-    return text
-
-
-def _used(definitions: Sequence[_Definition], body: str) -> list[_Definition]:
-    """Those definitions that `body` needs, directly or through others, in their order; not what only RARE ones need.
-
-    To make all of them in each call of a verb would cost more than most verbs.
-    """
-    needed: list[_Definition] = []
-    words = set(_words(body))
-    for definition in reversed(definitions):
-        if not words.isdisjoint(definition.names):
-            if RARE.isdisjoint(definition.names):
-                words |= definition.words
-            needed.append(definition)
-    return needed[::-1]
-
-
-def _with_its_own(definitions: Sequence[_Definition], one: _Definition, given: frozenset[str]) -> str:
-    """Its code; what a rare one needs and nobody has made yet stands in it, and is made when it is called."""
-    if RARE.isdisjoint(one.names):
-        return one.code
-    head, _, rest = one.code.partition("\n")
-    own = [other for other in _used(definitions[: definitions.index(one)], rest) if not other.names <= given]
-    given = given.union(*(other.names for other in own))
-    return "\n".join([head, "".join(_with_its_own(definitions, other, given) for other in own) + rest])
+    def _text(self, name: str) -> str:
+        return (self._folder / name).read_text()
 
 
 @functools.cache
-def loaded() -> dict[str, Script]:
-    """Every verb as it is in use: made when the first one is sent."""
+def loaded() -> Scripts:
+    """Return the verbs as they are in use: read when the first one is sent."""
     return load()
 
 
-def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -> dict[str, Script]:
-    """Every verb as a ready script; all of them take the epoch key as their one declared key."""
-    folder = import_module("importlib.resources").files("simpledist.broker.lua")
-    prelude = "\n".join(
-        [
-            f"local ns = string.sub(KEYS[1], 1, -{len(TEMPLATES['epoch']) + 1})",
-            *(f"local {name} = {_rendered(name, value)}" for name, value in _constants(timings).items()),
-            f"local BOUNDS_MS = {{{', '.join(str(bound) for bound in policy.BOUNDS_MS)}}}",
-            f"local now_us = {clock}",
-            "local call = redis.call",
-            (folder / "_lanes.lua").read_text(),
-            (folder / "_stats.lua").read_text(),
-            (folder / "_offers.lua").read_text(),
-            (folder / "_prelude.lua").read_text(),
-            (folder / "_duties.lua").read_text(),
-            (folder / "_content.lua").read_text(),
-        ]
-    )
-    definitions = _definitions(_with_keys(prelude))
-    scripts: dict[str, Script] = {}
-    for verb in VERBS:
-        body = _with_keys((folder / f"{verb}.lua").read_text())
-        text = _composed(definitions, body)
-        scripts[verb] = Script(verb, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-    return scripts
+def load(timings: policy.Timings = policy.TIMINGS, *, clock: str = REDIS_TIME) -> Scripts:
+    """Return the verbs with other timings, or with another clock."""
+    return Scripts(timings, clock)

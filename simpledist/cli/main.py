@@ -28,6 +28,7 @@ SUBCOMMANDS = {
     "call": "Call a function on a worker and print what it returns.",
     "fingerprint": "Print the digest of a function's code, and what it covers.",
     "secret": "Make the key that signs calls and results.",
+    "lua": "Print the Lua script of a verb, and where its parts come from.",
 }
 
 

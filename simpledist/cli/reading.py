@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
-from simpledist.broker import Link, facts_of, refusals
+from simpledist.broker import Link, denials, facts_of
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.monitor import FunctionState, Monitor, RedisState, Snapshot, WorkerState
@@ -56,8 +56,8 @@ def demand_primary(link: Link) -> None:
 def refusal_of(config: Config, error: RedisDown | RedisRefused) -> RedisDown | RedisRefused:
     """Return the error for a command that Redis did not take: RedisRefused where Redis answered at all."""
     text = str(error)
-    if isinstance(error, RedisRefused) or refusals.refusal_in(text) is not None:
-        return RedisRefused(f"Redis at {config.safe_url} refuses us: {refusals.told(text)}")
+    if isinstance(error, RedisRefused) or denials.denial_in(text) is not None:
+        return RedisRefused(f"Redis at {config.safe_url} refuses us: {denials.told(text)}")
     return RedisDown(f"Redis at {config.safe_url} cannot be reached: {text}; start it, or correct --redis")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
 from simpledist import job, policy
-from simpledist.broker import Broker, Keys, Link, refusals
+from simpledist.broker import Broker, Keys, Link, denials
 from simpledist.broker.records import Cleared, Reply, Wish
 from simpledist.broker.slices import Download, Upload
 from simpledist.buffers import Data
@@ -119,7 +119,7 @@ class Session:
         """Log it, once a minute at most."""
         if time.monotonic() - self._last_complaint > 60.0:
             self._last_complaint = time.monotonic()
-            log.error("Redis at %s %s: %s", self.config.safe_url, what, refusals.told(str(error)))
+            log.error("Redis at %s %s: %s", self.config.safe_url, what, denials.told(str(error)))
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import threading
 import time
 
 from simpledist import policy
-from simpledist.broker import Broker, Keys, Link, refusals
+from simpledist.broker import Broker, Keys, Link, denials
 from simpledist.config import Config
 from simpledist.distributor.duties import Duties
 from simpledist.errors import RedisDown, RedisRefused
@@ -35,7 +35,7 @@ class Daemon:
             self._link.connect()
             self._duties.do()
         except RedisRefused as error:
-            raise RedisRefused(f"Redis at {self._where} refuses us: {refusals.told(str(error))}") from None
+            raise RedisRefused(f"Redis at {self._where} refuses us: {denials.told(str(error))}") from None
         except RedisDown as error:
             self._away(error)
 
@@ -83,8 +83,8 @@ class Daemon:
         if time.monotonic() - self._complained_at > 60.0:
             self._complained_at = time.monotonic()
             if isinstance(error, RedisRefused):
-                log.error("Redis at %s refuses us: %s", self._where, refusals.told(str(error)))
-            elif refusals.refusal_in(str(error)) is not None:
-                log.warning("waiting for Redis at %s: %s", self._where, refusals.told(str(error)))
+                log.error("Redis at %s refuses us: %s", self._where, denials.told(str(error)))
+            elif denials.denial_in(str(error)) is not None:
+                log.warning("waiting for Redis at %s: %s", self._where, denials.told(str(error)))
             else:
                 log.warning("waiting for Redis at %s: %s", self._where, error)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from simpledist import config
-from simpledist.broker import Keys, Link, refusals
+from simpledist.broker import Keys, Link, denials
 from simpledist.broker.lane import function_of
 from simpledist.errors import OperatorError, RedisRefused
 from simpledist.monitor import attempts
@@ -237,7 +237,7 @@ class Monitor:
             return Snapshot(_trouble(error))
         version = printable(reader.link.version) or None
         error = reader.errors[0] if reader.errors else ""
-        remedy = refusals.remedy_of(error) if error else ""
+        remedy = denials.remedy_of(error) if error else ""
         redis = RedisState(ok=True, version=version, error=error, remedy=remedy, evicts=reader.evicts)
         return assembled(redis, reader.now, reader.facts, reader.workers)
 
@@ -250,11 +250,11 @@ class Monitor:
 def _trouble(error: OperatorError) -> RedisState:
     """Return how Redis is after this error. An answer that is a refusal is one, even if it may pass by itself."""
     text = printable(str(error))
-    found = refusals.refusal_in(text)
+    found = denials.denial_in(text)
     if found is None and not isinstance(error, RedisRefused):
         return RedisState(ok=False, error=text, remedy="start it, or correct --redis")
     cause = f"{found.cause} ({text})" if found is not None else text
-    return RedisState(ok=False, error=cause, refused=True, remedy=refusals.remedy_of(text))
+    return RedisState(ok=False, error=cause, refused=True, remedy=denials.remedy_of(text))
 
 
 def _measure(name: str, rows: Mapping[int, Tally], now: float) -> Measure:

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 
 from simpledist import policy
+from simpledist.broker.keys import NOT_COUNTED
 from simpledist.broker.worker_stats import WorkerStats
 from simpledist.monitor.measures import Tally
 from simpledist.monitor.snapshot import FunctionState, RedisState, RunningJob, Snapshot
@@ -25,7 +26,6 @@ TEXT_LIMIT = 200  # no name, label or version that people chose is longer than t
 RECENT_SECONDS = 600.0  # so long after its last call is a client's other code, or a refusal, worth a warning
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 RUNNING_LIMIT = 1000  # running jobs shown of one function
-NOT_COUNTERS = frozenset({"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle", "disabled", "told"})
 
 
 @dataclass(frozen=True)  # no slots, for the cached properties: most functions do not change every second
@@ -83,7 +83,7 @@ class Facts:
     @cached_property
     def tally(self) -> Tally:
         """Return all its counters since the beginning."""
-        return Tally({name: number for name, number in self.numbers.items() if name not in NOT_COUNTERS})
+        return Tally({name: number for name, number in self.numbers.items() if name not in NOT_COUNTED})
 
 
 def assembled(

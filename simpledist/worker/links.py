@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from simpledist import policy
-from simpledist.broker import Broker, Keys, Link, evicts, refusals
+from simpledist.broker import Broker, Keys, Link, denials, evicts
 from simpledist.broker.link import IDLE_SECONDS, packed
 from simpledist.broker.records import Ended, Take
 from simpledist.clock import ServerClock
@@ -140,7 +140,7 @@ class Links:
             self._refused_at = now
             if now - self._refused_logged > 60.0:
                 self._refused_logged = now
-                log.error("Redis at %s refuses us: %s", self._where, refusals.told(str(error)))
+                log.error("Redis at %s refuses us: %s", self._where, denials.told(str(error)))
         elif self._failures > 1 and now - self._away_logged > 60.0:
             self._away_logged = now
             log.warning("waiting for Redis at %s: %s", self._where, error)

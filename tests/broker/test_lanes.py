@@ -114,6 +114,20 @@ def test_who_may_have_a_call(bench: Bench, traits: Traits, wish: Wish, answer: s
     assert bench.broker.nudge("c1", "run1:200", [], {"fib": wish}).live["fib"].replace("ok", "queued") == answer
 
 
+def test_of_many_workers_all_are_asked_but_a_no_holds_for_a_second(bench: Bench) -> None:
+    key, other = "1" * 8, "2" * 8
+    for number in range(policy.OFFERS_ASKED + 1):
+        worker(bench, f"w{number}", traits=Traits(keys=(key,)))
+    assert submit(bench, "c1-1", wish=Wish(key=other)) == f"key {key}"
+    assert submit(bench, "c1-2", wish=Wish(key=key)) == "queued", "the no is for the other wish"
+    worker(bench, "new", traits=Traits(keys=(other,)))
+    assert submit(bench, "c1-3", wish=Wish(key=other)) == f"key {key}"
+    bench.advance(policy.UNMET_MS / 1000)
+    assert submit(bench, "c1-4", wish=Wish(key=other)) == "queued"
+    bench.broker.leave("new", final=True)
+    assert submit(bench, "c1-5", wish=Wish(key=other)) == f"key {key}"
+
+
 def test_an_offer_that_ends_counts_no_more(bench: Bench) -> None:
     worker(bench, "w1", traits=Traits(lifetime_ms=1000))
     bench.advance(1.0)

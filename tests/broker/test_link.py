@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from simpledist.broker import Link, refusals
+from simpledist.broker import Link, denials
 from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.embedded import EmbeddedRedis
 from simpledist.errors import RedisDown, RedisRefused
@@ -433,4 +433,4 @@ def test_a_refusal_says_what_to_do(error: str, told: str) -> None:
         with pytest.raises(RedisRefused) as raised:
             link.call("GET", "k")
         assert error in str(raised.value)
-        assert re.search(told, refusals.told(str(raised.value)))
+        assert re.search(told, denials.told(str(raised.value)))

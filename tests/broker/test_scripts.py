@@ -10,6 +10,7 @@ import pytest
 
 from simpledist import policy
 from simpledist.broker import Broker, Keys, Link, scripts
+from simpledist.broker.records import Wish
 from simpledist.errors import RedisRefused
 from tests.broker.bench import Bench
 
@@ -54,6 +55,34 @@ def test_a_foreign_value_at_our_key_is_a_refusal_with_redis_own_words(true_time:
     with pytest.raises(RedisRefused, match="WRONGTYPE"):
         true_time.beat("w1", "-", [], {"functions": ["fib"], "connection": "-"})
     assert true_time.link.connected, "a refusal is an answer: the connection is whole"
+
+
+def line_of(place: re.Match[str] | None) -> str:
+    """The line of our files that an error names."""
+    assert place
+    return resources.files("simpledist.broker.lua").joinpath(place[1]).read_text().splitlines()[int(place[2]) - 1]
+
+
+def test_a_refused_command_names_our_file_and_line(real_bench: Bench) -> None:
+    real_bench.redis("SET", real_bench.keys.workers, "foreign")
+    with pytest.raises(RedisRefused, match="WRONGTYPE") as refused:
+        real_bench.worker()
+    assert "key_workers()" in line_of(re.search(r"(beat\.lua):(\d+)", str(refused.value)))
+
+
+def test_an_error_of_lua_names_our_file_and_line(real_bench: Bench) -> None:
+    with pytest.raises(RedisRefused, match="attempt to concatenate") as refused:
+        real_bench.broker.submit("fib", "c1", "-", [("c1-1", b"x")], wish=Wish(key="no key id"))
+    assert "protocol .." in line_of(re.search(r"(_offer\.lua):(\d+)", str(refused.value)))
+    assert "user_script" not in str(refused.value)
+
+
+@pytest.mark.parametrize("verb", scripts.VERBS)
+def test_what_people_read_is_the_script_with_its_places(verb: str) -> None:
+    script = scripts.load()[verb]
+    shown = [line for line in script.for_people().splitlines() if line and not line.startswith("-- ")]
+    assert shown == [line for line in script.text.splitlines() if line]
+    assert re.search(rf"^-- {verb}\.lua:\d+$", script.for_people(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("verb", scripts.VERBS)

@@ -196,7 +196,7 @@ def test_recent_attempts_are_capped_in_one_batch_and_over_many(bench: Bench) -> 
     for batch in range(2):
         run(bench, *[f"c1-{batch * 600 + number}" for number in range(600)])
     lines = recent(bench)
-    assert len(lines) == policy.RECENT_CAP
+    assert policy.RECENT_CAP <= len(lines) <= policy.RECENT_CAP + policy.RECENT_SPARE
     assert lines[0][0] == "c1-1199", "newest first"
 
 

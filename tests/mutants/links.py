@@ -105,8 +105,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "eviction",
         "a worker whose offers Redis has lost is known",
         "simpledist/broker/lua/beat.lua",
-        " and knows_offers() then",
-        " then",
+        "    and knows_offers()\n",
+        "",
         "tests/broker/test_beat_and_leave.py -k only_its_offers",
     ),
     Mutation(

@@ -9,40 +9,42 @@ local worker, n = arg(), number()
 local words = {}
 call('HDEL', key_suspects(), worker)
 
--- Whether this refusal is another worker's turn. Who had refused the job before is not asked again.
-local function goes_to_another(fn, job)
-  local refusers, n = { [worker] = true }, 1
-  for refuser in string.gmatch(job.refused_by or '', '%S+') do refusers[refuser], n = true, n + 1 end
-  return n < REFUSAL_CAP and another_takes(fn, refusers)
+-- Returns whether another worker may try a refused job. A worker that has refused it is not asked again.
+local function goes_to_another(lane, job)
+  local refusers, times = { [worker] = true }, 1
+  for refuser in string.gmatch(job.refused_by or '', '%S+') do
+    refusers[refuser], times = true, times + 1
+  end
+  return times < REFUSAL_CAP and another_takes(lane, refusers)
 end
 
 for i = 1, n do
-  local held, id, fence, why, refused, error = arg(), arg(), arg(), arg(), arg() == '1', arg()
+  local held_lane, id, fence, why, refused, error = arg(), arg(), arg(), arg(), arg() == '1', arg()
   local job = job_of(id)
-  local fn = job and job.lane or held
+  local lane = job and job.lane or held_lane
   if not job then
     words[i] = 'gone'
-  elseif ended[job.state] then
+  elseif ENDED[job.state] then
     words[i] = 'already'
   elseif job.fence ~= fence then
     words[i] = 'stale'
-  elseif why == 'crashed' and call('HINCRBY', key_job(id), 'crashes', 1) < CRASH_CAP then
-    requeue(fn, id, job, 'crashed')
-    note_trouble(fn, id, 'crashed', error)
-    bump(fn, 'child_deaths')
+  elseif why == 'crashed' and call('HINCRBY', key_job(id), 'crashes', '1') < CRASH_CAP then
+    requeue(lane, id, job, 'crashed')
+    note_trouble(lane, id, 'crashed', error)
+    bump(lane, 'child_deaths')
     words[i] = 'requeued'
-  elseif refused and goes_to_another(fn, job) then
-    tell_pass(fn, worker)
+  elseif refused and goes_to_another(lane, job) then
+    tell_pass(lane, worker)
     call('HSET', key_job(id), 'refused_by', job.refused_by and job.refused_by .. ' ' .. worker or worker)
-    requeue(fn, id, job, why)
-    note_trouble(fn, id, why, error, worker)
-    bump(fn, 'refusals')
+    requeue(lane, id, job, why)
+    note_trouble(lane, id, why, error, worker)
+    bump(lane, 'refusals')
     words[i] = 'requeued'
   else
-    give_up(fn, id, job, why, error, refused and worker)
+    give_up(lane, id, job, why, error, refused and worker)
     words[i] = 'failed'
   end
-  unhold(held, id, fence, worker)
+  unhold(held_lane, id, fence, worker)
 end
 flush()
 return words

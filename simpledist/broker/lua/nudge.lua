@@ -1,96 +1,102 @@
--- nudge: a client lives, asks after its jobs, and mends what it can: the waiting client is the last reaper.
+-- nudge: a client lives, asks after its jobs, and repairs what it can: the waiting client is the last reaper.
 -- ARGV: client connection run_id wish n_jobs (lane id)... n_asked (lane wish)... (asked: what does `live` answer?)
 -- Replies: epoch, words (queued | running | missing | what `live` answers where that is not ok | a reply element),
 --          answers of `live`...,
 --          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1),
 --          clients (how many there are), Redis' time in ms
 
-local client, connection, run_id, wish = arg(), arg(), arg(), arg()
+local client, connection, run_id, asked_wish = arg(), arg(), arg(), arg()
+local wish = read_wish(asked_wish)
 call('HDEL', key_suspects(), client)
-call('HSET', key_clients(), client, client_row(connection, wish))
-wish = read_wish(wish)
-local ids, fns, holders, asked = {}, {}, {}, {}
--- What Redis holds of a job knows its lane better than its client, who may have joined it.
+call('HSET', key_clients(), client, client_row(connection, wish.speaks))
+local jobs, lanes, holders, asked = {}, {}, {}, {}
 for i = 1, number() do
-  local fn, id = arg(), arg()
-  local worker, lane = unpack(call('HMGET', key_job(id), 'worker', 'lane'))
-  fn = lane or fn
-  ids[i] = { fn, id, worker }
-  fns[fn] = true
+  local lane, id = arg(), arg()
+  -- Redis knows the lane of a job better than its client, who may have joined it.
+  local worker, its_lane = unpack(call('HMGET', key_job(id), 'worker', 'lane'))
+  jobs[i] = { lane = its_lane or lane, id = id, worker = worker }
+  lanes[jobs[i].lane] = true
 end
 for i = 1, number() do
-  asked[i] = { arg(), read_wish(arg()) }
-  fns[asked[i][1]] = true
+  asked[i] = { lane = arg(), wish = read_wish(arg()) }
+  lanes[asked[i].lane] = true
 end
 
 local _, _, closing = judge(run_id)
-for _, pair in ipairs(ids) do
-  local worker = pair[3]
-  if worker and not holders[worker] then
-    holders[worker] = true
-    local row = call('HGET', key_workers(), worker)
-    if row and not row_dead(row) and not fresh(call('HGET', key_heartbeats(), worker)) then expel(worker, row) end
+for _, one in ipairs(jobs) do
+  if one.worker and not holders[one.worker] then
+    holders[one.worker] = true
+    expel_if_silent(one.worker)
   end
 end
--- Where no distributor runs, the clients together forget the dead, a few at a time.
+-- If no distributor runs, the clients together forget the dead, a few at a time.
 for _, other in ipairs(some_of(key_clients(), 3)) do
-  if not client_alive(other) then call('HDEL', key_clients(), other) end
+  forget_if_silent(other)
 end
-for _, worker in ipairs(some_of(key_workers(), 3)) do reap_worker(worker) end
+for _, worker in ipairs(some_of(key_workers(), 3)) do
+  reap_worker(worker)
+end
 
 local alive = {}
-for fn in pairs(fns) do mend_queue(fn) end
-for _, pair in ipairs(ids) do alive[pair[1]] = alive[pair[1]] or live(pair[1], wish) end
-
+for lane in pairs(lanes) do
+  repair_queue(lane)
+end
+for _, one in ipairs(jobs) do
+  if not alive[one.lane] then alive[one.lane] = live(one.lane, wish) end
+end
 flush()
-local words = {}
-for i, pair in ipairs(ids) do
-  local fn, id = pair[1], pair[2]
-  local job = job_of(id)
-  if not job then
+
+-- Renews what a living job needs, and puts it back into its queue if nothing has it: keys may be evicted, or deleted by
+-- hand. Returns its state.
+local function keep_alive(lane, id, job)
+  call('PEXPIRE', key_job(id), UNFINISHED_MS)
+  call('PEXPIRE', key_call(id), UNFINISHED_MS)
+  if job.address then call('PEXPIRE', key_join(job.address), UNFINISHED_MS) end
+  if job.state == 'running' and not is_held(lane, id, job.fence, job.worker) then
+    release(lane, id, job.fence, 'unheld')
+    return 'queued'
+  end
+  if job.state == 'queued' and not call('ZSCORE', key_queued(lane), id) then requeue(lane, id, job) end
+  return job.state
+end
+
+local words, lives = {}, {}
+for i, one in ipairs(jobs) do
+  local job = job_of(one.id)
+  if not job or job.state == 'cancelled' then
     words[i] = 'missing'
-  elseif job.state == 'succeeded' or job.state == 'failed' then
-    words[i] = reply_element(id, job)
-  elseif job.state == 'cancelled' then
-    words[i] = 'missing'
+  elseif ENDED[job.state] then
+    words[i] = reply_element(one.id, job)
+  elseif keep_alive(one.lane, one.id, job) == 'running' then
+    words[i] = 'running'
   else
-    call('PEXPIRE', key_job(id), UNFINISHED_MS)
-    call('PEXPIRE', key_call(id), UNFINISHED_MS)
-    if job.address then call('PEXPIRE', key_join(job.address), UNFINISHED_MS) end
-    -- Keys may be deleted by hand or evicted: what nobody holds, and what no ledger has, goes back to its queue.
-    if job.state == 'running' and not is_held(fn, id, job.fence, job.worker) then
-      release(fn, id, job.fence, 'unheld')
-      job.state = 'queued'
-    elseif job.state == 'queued' and not call('ZSCORE', key_queued(fn), id) then
-      requeue(fn, id, job)
-    end
-    if job.state == 'running' then
-      words[i] = 'running'
-    else
-      words[i] = alive[fn] == 'ok' and 'queued' or alive[fn]
-    end
+    words[i] = alive[one.lane] == 'ok' and 'queued' or alive[one.lane]
   end
 end
-local lives = {}
-for i, one in ipairs(asked) do lives[i] = live(one[1], one[2]) end
-
-for fn in pairs(fns) do
-  call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
-  call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
-  call('PEXPIRE', key_current(fn), UNFINISHED_MS)
+for i, one in ipairs(asked) do
+  lives[i] = live(one.lane, one.wish)
 end
+
+for lane in pairs(lanes) do
+  call('PEXPIRE', key_queue(lane), UNFINISHED_MS)
+  call('PEXPIRE', key_queued(lane), UNFINISHED_MS)
+  call('PEXPIRE', key_current(lane), UNFINISHED_MS)
+end
+
 local suspects = {}
 if run_id ~= '' then
-  for fn in pairs(fns) do
-    if since(call('HGET', key_meta(fn), 'checked')) >= DUTIES_MS then
-      call('HSET', key_meta(fn), 'checked', now)
-      keep_meta(fn)
-      for _, worker in ipairs(some_of(key_offers(function_of(fn)), SUSPECTS)) do holders[worker] = true end
+  for lane in pairs(lanes) do
+    if since(call('HGET', key_meta(lane), 'checked')) >= DUTIES_MS then
+      call('HSET', key_meta(lane), 'checked', now)
+      keep_meta(lane)
+      for _, worker in ipairs(some_of(key_offers(function_of(lane)), SUSPECTS)) do
+        holders[worker] = true
+      end
     end
   end
   for worker in pairs(holders) do
-    local row = call('HGET', key_workers(), worker)
-    local named = row and not row_dead(row) and row_connection(row)
+    local row = registered(worker)
+    local named = row and row_connection(row)
     if named and string.sub(named, 1, #run_id) == run_id and #suspects < 2 * SUSPECTS then
       table.insert(suspects, worker)
       table.insert(suspects, named)

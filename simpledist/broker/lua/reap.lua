@@ -6,46 +6,37 @@
 
 local run_id = arg()
 call('HDEL', key_suspects(), '')
-local expelled = {}
+local expelled, forgotten, requeued, dropped = {}, 0, 0, 0
 for _ = 1, number() do
-  local id, connection = arg(), arg()
-  if reap_worker(id) then
-    table.insert(expelled, id)
+  local worker, connection = arg(), arg()
+  if reap_worker(worker) then
+    table.insert(expelled, worker)
   elseif connection ~= '' then
-    suspect(id, connection)
+    suspect(worker, connection)
   end
 end
-local forgotten = 0
 for _ = 1, number() do
-  local id, connection = arg(), arg()
-  if call('HEXISTS', key_clients(), id) == 1 and not client_alive(id) then
-    call('HDEL', key_clients(), id)
+  local client, connection = arg(), arg()
+  if forget_if_silent(client) then
     forgotten = forgotten + 1
   elseif connection ~= '' then
-    suspect(id, connection)
+    suspect(client, connection)
   end
 end
-local judged, gone, closing = judge(run_id)
-for _, id in ipairs(judged) do table.insert(expelled, id) end
-local requeued = 0
+local judged, clients_judged, closing = judge(run_id)
+for _, worker in ipairs(judged) do
+  table.insert(expelled, worker)
+end
 for _ = 1, number() do
   local fn = arg()
-  requeued = requeued + mend_queue(fn)
+  requeued = requeued + repair_queue(fn)
   for _, lane in ipairs(call('HKEYS', key_lanes(fn))) do
-    if lane ~= fn then requeued = requeued + mend_queue(lane) end
+    if lane ~= fn then requeued = requeued + repair_queue(lane) end
   end
 end
-local dropped = 0
 for _ = 1, number() do
-  local fn, id = arg(), arg()
-  local job = job_of(id)
-  if job then fn = job.lane or fn end
-  if not job then
-    call('ZREM', key_queued(fn), id)
-  elseif job.state == 'queued' and not anyone_waits(job) then
-    drop(fn, id, job)
-    dropped = dropped + 1
-  end
+  local lane, id = arg(), arg()
+  if drop_orphan(lane, id) then dropped = dropped + 1 end
 end
 flush()
-return { expelled, forgotten + gone, requeued, dropped, closing }
+return { expelled, forgotten + clients_judged, requeued, dropped, closing }

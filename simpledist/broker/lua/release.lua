@@ -1,4 +1,4 @@
--- release: a worker gives back what it holds (drain, or it had not begun); nobody is blamed.
+-- release: a worker gives back what it holds (a drain, or it had not begun); nobody is blamed.
 -- ARGV: worker n, then n times: lane id fence
 -- Replies: a word each: requeued | stale | gone
 
@@ -6,9 +6,9 @@ local worker, n = arg(), number()
 local words = {}
 call('HDEL', key_suspects(), worker)
 for i = 1, n do
-  local fn, id, fence = arg(), arg(), arg()
-  words[i] = release(fn, id, fence)
-  unhold(fn, id, fence, worker)
+  local lane, id, fence = arg(), arg(), arg()
+  words[i] = release(lane, id, fence)
+  unhold(lane, id, fence, worker)
 end
 flush()
 return words

@@ -6,46 +6,15 @@
 --          (moved <lane>: submit there | no_worker [protocol <numbers>] | other_code <workers> | key <key ids> | disabled)
 --          | joined <id> (it waits for that job) | again (the cached values of this reply are many bytes: submit this
 --          call once more) | a reply element whose place is `cached`
--- A lone job of an empty queue is given to the worker that waits for it: claimed here, put on its list.
--- First write: the calls' bytes, so that a full Redis refuses the whole batch cleanly.
+-- A lone job that meets an empty queue is given to the worker that waits idle: claimed here, and put on its list.
+-- The first write is the calls' bytes: so a Redis that is out of memory refuses the whole batch (docs/protocol.md).
 
--- The short way of a lone call that meets an idle worker. Line by line what the long way below does to any number of calls.
-if ARGV[8] == '1' and ARGV[5] ~= '0' and ARGV[7] == '0' and ARGV[10] ~= '' and owner_of(ARGV[9]) == ARGV[3] then
-  local fn, client, id, bytes = ARGV[1], ARGV[3], ARGV[9], ARGV[10]
-  local worker, slot = idle_worker(fn, read_wish(ARGV[2]))
-  if worker and call('EXISTS', key_job(id)) == 0 and not string.find(id, ' ', 1, true) then
-    call('SET', key_call(id), bytes, 'PX', UNFINISHED_MS)
-    local first = stamps(fn, 2)
-    local fence = text(first + 1)
-    call('HDEL', key_meta(fn), 'idle')
-    call('HSET', key_job(id), 'state', 'running', 'lane', fn, 'stamp', text(first), 'waiting:' .. client, '1',
-      'fence', fence, 'worker', worker, 'slot', slot, 'attempts', '1', 'queued_ms', '0')
-    call('PEXPIRE', key_job(id), UNFINISHED_MS)
-    call('HSET', key_current(fn), id .. ':' .. fence, worker .. ' ' .. slot .. ' 1 ' .. now)
-    call('PEXPIRE', key_current(fn), UNFINISHED_MS)
-    call('HSET', key_held(worker), fn .. ':' .. id .. ':' .. fence, now .. ' given')
-    call('PEXPIRE', key_held(worker), UNFINISHED_MS)
-    call('RPUSH', key_given(worker), fn .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. bytes)
-    call('PEXPIRE', key_given(worker), CONTROL_MS)
-    local counted = function_of(fn)
-    roll(counted)
-    call('HINCRBY', key_meta(counted), 'submitted', '1')
-    call('HINCRBY', key_meta(counted), 'wait:1', '1')
-    call('ZADD', key_active(), text(now_us), counted)
-    call('HDEL', key_suspects(), client)
-    call('HSET', key_clients(), client, client_row(ARGV[4], ARGV[2]))
-    return { epoch(), { 'queued' } }
-  end
-end
-
----
-
-local fn, asked, client, connection = arg(), arg(), arg(), arg()
+local lane, asked, client, connection = arg(), arg(), arg(), arg()
 local wish = read_wish(asked)
 local max_queue, require_worker, crashes, n = number(), arg() == '1', number(), number()
 local words, known, fresh_ids, fresh_calls = {}, {}, {}, {}
 local waits, addresses, leaders, cached_for, cached_bytes = {}, {}, {}, {}, 0
-local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(fn))
+local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(lane))
 local answer = not require_worker and 'ok' or nil
 for i = 1, n do
   local id, address, join, cache_ms, wants_kept = split_label(arg())
@@ -61,61 +30,65 @@ for i = 1, n do
     words[i], waits[#waits + 1] = 'exists', id
     -- Its client may have sealed it anew.
     if bytes ~= '' then call('SET', key_call(id), bytes, 'PX', UNFINISHED_MS) end
-  elseif (state == 'succeeded' or state == 'failed')
-    and (call('EXISTS', key_result(id)) == 1 or call('HEXISTS', key_job(id), 'why') == 1) then
+  elseif
+    (state == 'succeeded' or state == 'failed')
+    and (call('EXISTS', key_result(id)) == 1 or call('HEXISTS', key_job(id), 'why') == 1)
+  then
     words[i], waits[#waits + 1] = 'done', id
   elseif hit and cached_bytes > 0 and cached_bytes + #hit > BATCH_BYTES then
     words[i] = 'again'
   elseif hit then
     words[i] = reply_text(id, { state = 'succeeded' }, 'cached', hit)
     cached_bytes = cached_bytes + #hit
-    bump(fn, 'cached')
+    bump(lane, 'cached')
   else
-    answer = answer or live(fn, wish)
+    answer = answer or live(lane, wish)
     if answer ~= 'ok' then
       words[i] = answer
     elseif leader and leader ~= id then
       words[i], waits[#waits + 1] = 'joined ' .. leader, leader
       cached_for[leader] = math.max(cached_for[leader] or 0, cache_ms)
-      bump(fn, 'joined')
+      bump(lane, 'joined')
     elseif #fresh_ids >= room then
       words[i] = 'full'
     else
       words[i] = 'queued'
       table.insert(fresh_ids, id)
       table.insert(fresh_calls, bytes)
-      if address then addresses[id], cached_for[id] = address, cache_ms end
+      if address then
+        addresses[id], cached_for[id] = address, cache_ms
+      end
       if join then leaders[address] = id end
     end
   end
 end
 
-if answer and answer ~= 'ok' then tell_other_protocol(fn, wish, answer) end
+if answer and answer ~= 'ok' then tell_other_protocol(lane, wish, answer) end
 if #fresh_ids > 0 then
-  if fn ~= code_lane(fn) then open_lane(fn) end
+  if lane ~= code_lane(lane) then open_lane(lane) end
   local first, worker, slot = nil, nil, nil
   local elements, scores = {}, {}
   for i, id in ipairs(fresh_ids) do
     if fresh_calls[i] ~= '' then call('SET', key_call(id), fresh_calls[i], 'PX', UNFINISHED_MS) end
     if known[id] then call('DEL', key_job(id), key_result(id)) end
     if not first then
-      first = stamps(fn, #fresh_ids + 1)
+      first = stamps(lane, #fresh_ids + 1)
       if #fresh_ids == 1 then
-        worker, slot = idle_worker(fn, wish)
-        call('HDEL', key_meta(fn), 'idle')
+        worker, slot = take_idle_worker(lane, wish)
       end
     end
     local stamp = text(first + i - 1)
     if worker then
       local fence = text(first + 1)
-      call('HSET', key_job(id), 'state', 'running', 'lane', fn, 'stamp', stamp, 'waiting:' .. client, '1',
+      -- stylua: ignore
+      call('HSET', key_job(id), 'state', 'running', 'lane', lane, 'stamp', stamp, 'waiting:' .. client, '1',
         'fence', fence, 'worker', worker, 'slot', slot, 'attempts', '1', 'queued_ms', '0')
-      hold(fn, id, fence, worker, slot, 1, 'given')
-      count_ms(fn, 'wait', 0)
-      call('RPUSH', key_given(worker), fn .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. fresh_calls[i])
+      hold(lane, id, fence, worker, slot, 1, 'given')
+      count_ms(lane, 'wait', 0)
+      call('RPUSH', key_given(worker), lane .. ' ' .. id .. ' ' .. fence .. ' ' .. slot .. '\n' .. fresh_calls[i])
       call('PEXPIRE', key_given(worker), CONTROL_MS)
     else
-      call('HSET', key_job(id), 'state', 'queued', 'lane', fn, 'waiting:' .. client, '1')
+      call('HSET', key_job(id), 'state', 'queued', 'lane', lane, 'waiting:' .. client, '1')
       table.insert(elements, stamp .. '.' .. id)
       table.insert(scores, stamp)
       table.insert(scores, id)
@@ -123,7 +96,7 @@ if #fresh_ids > 0 then
     call('PEXPIRE', key_job(id), UNFINISHED_MS)
     if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
     if addresses[id] then
-      call('HSET', key_job(id), 'shared', '1', 'address', addresses[id], 'generation', generation(fn))
+      call('HSET', key_job(id), 'shared', '1', 'address', addresses[id], 'generation', generation(lane))
       if leaders[addresses[id]] == id then call('SET', key_join(addresses[id]), id, 'PX', UNFINISHED_MS) end
     end
     if crashes > 0 then call('HSET', key_job(id), 'crashes', crashes) end
@@ -134,26 +107,30 @@ if #fresh_ids > 0 then
   end
   for from = 1, #elements, 1000 do
     local to = math.min(from + 999, #elements)
-    call('ZADD', key_queued(fn), unpack(scores, 2 * from - 1, 2 * to))
-    call('RPUSH', key_queue(fn), unpack(elements, from, to))
+    call('ZADD', key_queued(lane), unpack(scores, 2 * from - 1, 2 * to))
+    call('RPUSH', key_queue(lane), unpack(elements, from, to))
   end
   if #elements > 0 then
-    call('PEXPIRE', key_queued(fn), UNFINISHED_MS)
-    call('PEXPIRE', key_queue(fn), UNFINISHED_MS)
+    call('PEXPIRE', key_queued(lane), UNFINISHED_MS)
+    call('PEXPIRE', key_queue(lane), UNFINISHED_MS)
   end
-  bump(fn, 'submitted', #fresh_ids)
+  bump(lane, 'submitted', #fresh_ids)
 end
 call('HDEL', key_suspects(), client)
 for _, id in ipairs(waits) do
   call('HSET', key_job(id), 'waiting:' .. client, '1')
   if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
   -- Nobody will read the call of a job that has ended: what was SET beside for it goes.
-  if ended[known[id]] then call('DEL', key_call(id)) else call('PEXPIRE', key_call(id), UNFINISHED_MS) end
+  if ENDED[known[id]] then
+    call('DEL', key_call(id))
+  else
+    call('PEXPIRE', key_call(id), UNFINISHED_MS)
+  end
 end
 -- Of several callers, one is enough that wants the value kept.
 for id, cache_ms in pairs(cached_for) do
   if cache_ms > 0 then call('HSET', key_job(id), 'cache', text(cache_ms)) end
 end
 flush()
-call('HSET', key_clients(), client, client_row(connection, asked))
+call('HSET', key_clients(), client, client_row(connection, wish.speaks))
 return { epoch(), words }

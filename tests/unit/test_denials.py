@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simpledist.broker.refusals import refusal_in, remedy_of, told
+from simpledist.broker.denials import denial_in, remedy_of, told
 
 TEXTS = [
     ("NOPERM this user has no permissions to run the 'time' command", "right", "docs/acl.md"),
@@ -31,7 +31,7 @@ TEXTS = [
 
 @pytest.mark.parametrize(("text", "cause", "remedy"), TEXTS, ids=[text[:24] for text, _, _ in TEXTS])
 def test_a_refusal_has_a_cause_and_a_remedy(text: str, cause: str, remedy: str) -> None:
-    found = refusal_in(text)
+    found = denial_in(text)
     assert found is not None
     assert cause in found.cause
     assert remedy in found.remedy == remedy_of(text)
@@ -43,5 +43,5 @@ def test_a_refusal_has_a_cause_and_a_remedy(text: str, cause: str, remedy: str) 
     "text", ["Error 111 connecting to localhost:6379. Connection refused.", "Timeout reading from socket", ""]
 )
 def test_a_redis_that_is_away_refuses_nobody(text: str) -> None:
-    assert refusal_in(text) is None
+    assert denial_in(text) is None
     assert "doctor" in remedy_of(text)
