@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count
 
@@ -111,6 +112,33 @@ def test_a_redis_that_evicts_is_warned_of_and_spoils_no_outcome(
     probe(client)
 
 
+def test_each_kind_of_key_may_be_thrown_away_alone(cluster: Cluster, history: History, link: Link) -> None:
+    """What is still there must not hide what is missing."""
+    cluster.start_worker()
+    client = cluster.connect()
+    probe(client)
+    prefix, numbers = Keys().prefix, count(step=30)
+
+    def kinds() -> dict[str, list[bytes]]:
+        found: defaultdict[str, list[bytes]] = defaultdict(list)
+        for name in link.call("KEYS", prefix + "*"):
+            found[name.decode().removeprefix(prefix).split(":")[0]].append(name)
+        return found
+
+    history.submit(client, range(first := next(numbers), first + 30), 0.02)
+    kinds_of_busy = kinds()
+    history.wait(30)
+    assert {"job", "data", "workers", "offers", "epoch"} <= kinds_of_busy.keys()
+    for kind in sorted(kinds_of_busy):
+        history.submit(client, range(first := next(numbers), first + 30), 0.02)
+        wait_until(lambda: len(history.open()) < 25, 10, "some have ended")
+        for name in kinds().get(kind, ()):
+            link.call("DEL", name)
+        history.wait(30)
+        probe(client)
+    history.check(most_runs=4)
+
+
 def test_offers_thrown_away_are_back_with_the_next_beat(cluster: Cluster, link: Link) -> None:
     """The worker's row and heartbeat are still there: nothing else tells that it offers nothing any more."""
     cluster.start_worker()
@@ -137,7 +165,7 @@ def test_a_redis_of_20_mb_evicts_results_and_every_call_has_its_own_value(
 
         connections, size = stats("total_connections_received"), 1_000_000
         evictions: list[int] = []
-        for first in range(0, 120, 30):
+        for first in range(0, 90, 30):
             before = stats("evicted_keys")
             futures = [big.submit(n, size) for n in range(first, first + 30)]
             for n, future in enumerate(futures, first):
