@@ -52,6 +52,7 @@ SKLEARN = (
     *("model_selection", "ensemble", "utils", "inspection", "decomposition", "compose", "linear_model"),
     *("feature_selection", "covariance", "neighbors", "tests.test_multioutput", "tests.test_pipeline"),
 )
+INSTALLED = ("--pyargs", "-c", "pytest.ini", f"--rootdir={SOURCES.parent}")  # tests of a package that is installed
 SUITES = (
     Suite("joblib", ("joblib/test/test_parallel.py", "joblib/test/test_config.py", "joblib/test/test_module.py")),
     Suite(
@@ -64,9 +65,20 @@ SUITES = (
         tuple(f"sklearn.{part}" for part in SKLEARN),
         folder=PLUGINS,  # where nothing shadows what is installed
         words=("n_jobs", "Parallel"),
-        options=("--pyargs", "--import-mode=importlib", "-p", "no:doctest"),
+        options=(*INSTALLED, "--import-mode=importlib", "-p", "no:doctest"),
     ),
-    Suite("libraries", ("test_programs.py",), folder=HERE / "libraries", options=("--rootdir=.", "--confcutdir=.")),
+    Suite(
+        "dask",
+        ("dask.bag.tests.test_bag", "dask.tests.test_delayed"),
+        folder=PLUGINS,
+        options=(*INSTALLED, "-p", "dask_on_an_executor"),
+    ),
+    Suite(
+        "libraries",
+        ("test_programs.py",),
+        folder=HERE / "libraries",
+        options=("-c", "../plugins/pytest.ini", "--rootdir=.", "--confcutdir=."),
+    ),
 )
 
 

@@ -9,11 +9,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
 import re
 import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -21,6 +23,14 @@ import pytest
 OURS = os.environ.get("FOREIGN_BACKEND") == "simpledist"
 LEFT_OUT = re.compile(os.environ.get("FOREIGN_LEFT_OUT") or "(?!)")
 WORDS = tuple(word for word in os.environ.get("FOREIGN_WORDS", "").split(",") if word)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give programs that joblib's tests start more than ten seconds: a busy machine needs them, with any backend."""
+    with contextlib.suppress(ImportError):
+        testing: Any = import_module("joblib.testing")
+        given = testing.check_subprocess_call
+        testing.check_subprocess_call = lambda *args, timeout=5, **options: given(*args, timeout=4 * timeout, **options)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
