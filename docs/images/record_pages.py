@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from simpledist.broker.records import Claimed, Ended
+from simpledist.broker.worker_stats import WorkerStats
 from simpledist.embedded import EmbeddedRedis
 from tests.stage import Stage
 from tests.web.browser import Browser, start
@@ -32,13 +33,17 @@ def play(stage: Stage, seconds: float) -> None:
     chance = random.Random(7)
     busy: dict[tuple[str, int], tuple[float, float, Claimed]] = {}
     began = beat = time.monotonic()
+    for worker in WORKERS:
+        stage.worker(worker, *FUNCTIONS, slots=SLOTS, label=worker)
     for name in FUNCTIONS:
         stage.submit(400, name)
     while (now := time.monotonic()) < began + seconds:
         if now >= beat:
             beat = now + 2.0
             for worker in WORKERS:
-                stage.worker(worker, *FUNCTIONS, slots=SLOTS, label=worker)
+                held = [claimed.held for (at, _), (_, _, claimed) in busy.items() if at == worker]
+                stats = WorkerStats(len(held), 182 * 2**20, 700).text
+                stage.broker.beat(worker, stage.link.identity, held, None, [], slots=SLOTS, stats=stats)
             stage.broker.ack("c1", [], {("pi", "no_worker"): 2, ("fib", "timeout"): 1})
         for worker in WORKERS:
             for slot in range(SLOTS):
@@ -51,7 +56,11 @@ def play(stage: Stage, seconds: float) -> None:
                     ended = Ended(claimed.held, "error" if failed else "value", b"x", run_ms, ERROR if failed else "")
                     stage.broker.complete(worker, f"{worker}{slot}{now}", [ended])
                 name = chance.choice(list(FUNCTIONS))
-                (claimed,) = stage.broker.claim(worker, f"{worker}-{slot}-{now}", name, [], [slot])
+                found = stage.broker.claim(worker, f"{worker}-{slot}-{now}", name, [], [slot])
+                if not found:
+                    stage.submit(40, name)
+                    continue
+                claimed = found[0]
                 busy[worker, slot] = (now, now + FUNCTIONS[name] * chance.uniform(0.4, 1.6), claimed)
         time.sleep(0.02)
 
@@ -75,11 +84,15 @@ def main() -> None:
         with EmbeddedRedis(port=0) as server:
             stage = Stage(server)
             site = Site(stage)
-            play(stage, SECONDS)
-            shoot(browser, site.url + "/", "now.png", width=1280, height=1000, scheme="light")
-            shoot(browser, site.url + "/functions/integrate", "function.png", width=1280, height=1000, scheme="dark")
-            site.close()
-            stage.close()
+            try:
+                play(stage, SECONDS)
+                shoot(browser, site.url + "/", "now.png", width=1280, height=1000, scheme="light")
+                shoot(
+                    browser, site.url + "/functions/integrate", "function.png", width=1280, height=1000, scheme="dark"
+                )
+            finally:
+                site.close()
+                stage.close()
     finally:
         browser.quit()
         shutil.rmtree(profile, ignore_errors=True)

@@ -128,12 +128,11 @@ def _with_other_keys(states: list[WorkerState]) -> list[WorkerState]:
     counts = Counter(key for one in known for key in {*one.keys})
     most = max(counts.values(), default=0)
     common = {key for key, count in counts.items() if count == most}
-    everywhere = most == len(known)
-    tied = not everywhere and not any(common <= {*one.keys} for one in known)
-    return [
-        replace(one, other_key=True) if one in known and not everywhere and (tied or not common & {*one.keys}) else one
-        for one in states
-    ]
+    if most == len(known):
+        return states
+    tied = not any(common <= {*one.keys} for one in known)
+    others = {one.id for one in known if tied or not common & {*one.keys}}
+    return [replace(one, other_key=one.id in others) for one in states]
 
 
 @dataclass(frozen=True, slots=True)

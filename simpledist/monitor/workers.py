@@ -91,7 +91,9 @@ class WorkerState:
             return self.health
         if self.draining:
             return "draining"
-        return next((one.word for one in self.problems), self.health)
+        # What is over, though its row still says it, is no condition.
+        over = {"stuck", "no child"} if self.functions else set[str]()
+        return next((one.word for one in self.problems if one.word not in over), self.health)
 
     @property
     def bad(self) -> bool:
