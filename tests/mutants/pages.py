@@ -38,7 +38,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "tests/unit/test_diagnostics.py -k every_reason",
     ),
     Mutation(
-        "call",
+        "keywords",
         "a keyword argument is passed as a text",
         "simpledist/cli/call.py",
         "        keyword = KEYWORD.match(text)\n",
