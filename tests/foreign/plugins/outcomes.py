@@ -30,7 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
     with contextlib.suppress(ImportError):
         testing: Any = import_module("joblib.testing")
         given = testing.check_subprocess_call
-        testing.check_subprocess_call = lambda *args, timeout=5, **options: given(*args, timeout=4 * timeout, **options)
+
+        def longer(*args: Any, timeout: float | None = 5, **options: Any) -> Any:
+            return given(*args, timeout=timeout and 4 * timeout, **options)
+
+        testing.check_subprocess_call = longer
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
