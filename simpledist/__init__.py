@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simpledist import errors
     from simpledist.client.client import Client, connect
-    from simpledist.client.function import WorkerFunction, function, worker_function
-    from simpledist.client.future import Future
+    from simpledist.client.function import WorkerFunction
+    from simpledist.client.options import function, worker_function
     from simpledist.client.progress import track
+    from simpledist.engine.future import Future
     from simpledist.job import Info
 
 __all__ = [
@@ -36,9 +37,9 @@ _HOMES = {
     "Client": "simpledist.client.client",
     "connect": "simpledist.client.client",
     "WorkerFunction": "simpledist.client.function",
-    "function": "simpledist.client.function",
-    "worker_function": "simpledist.client.function",
-    "Future": "simpledist.client.future",
+    "function": "simpledist.client.options",
+    "worker_function": "simpledist.client.options",
+    "Future": "simpledist.engine.future",
     "Info": "simpledist.job",
     "track": "simpledist.client.progress",
 }

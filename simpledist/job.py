@@ -40,8 +40,6 @@ Why = Literal[
 ]
 WHYS: tuple[str, ...] = get_args(Why)
 
-SUSPECT: frozenset[str] = frozenset({"crashed", "lost"})  # the call may kill the process that runs it
-
 # Where calls run: on workers if they can, here, or wherever it costs less (placement.py).
 Policy = Literal["remote", "auto", "local"]
 

@@ -31,7 +31,8 @@ from joblib.parallel import (
 from simpledist import config, shipped
 from simpledist.client.client import Client, connect
 from simpledist.client.function import WorkerFunction
-from simpledist.client.future import Future
+from simpledist.engine.future import Future
+from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import Unserialisable
 from simpledist.wire import serializers
 
@@ -79,7 +80,7 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
         self._client = client or _default_client()
         self._begin = _Beginning.of(initializer, initargs)
         self._run: WorkerFunction[..., Any] = WorkerFunction(
-            self._client, shipped.FUNCTION, shipped.run, timeout=None, max_queue=None, codec="pickle"
+            self._client.engine, FunctionSpec(shipped.FUNCTION, shipped.run)
         )
         self._futures: set[Future[Any]] = set()
         self.parallel: Any = None  # the one `Parallel` that uses this very backend
@@ -94,7 +95,7 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
             raise ValueError("n_jobs == 0 in Parallel has no meaning")
         if n_jobs is None:
             n_jobs = self.default_n_jobs
-        slots = self._client.offers.slots(shipped.FUNCTION)
+        slots = self._client.engine.offers.slots(shipped.FUNCTION)
         if not slots:
             return self._without_workers(self._begin).effective_n_jobs(n_jobs)
         # Of a single job joblib would make a loop of its own, and leave the one slot that there is unused.
@@ -114,7 +115,7 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
         n_jobs = self.effective_n_jobs(n_jobs)
         if n_jobs == 1:
             raise FallbackToBackend(SequentialBackend(nesting_level=self.nesting_level))
-        if not self._client.offers.slots(shipped.FUNCTION):
+        if not self._client.engine.offers.slots(shipped.FUNCTION):
             raise FallbackToBackend(self._without_workers(begin))
         if self.parallel is not parallel:
             own = object.__new__(type(self))  # of the class that the program chose, which may be one of its own
@@ -141,7 +142,7 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Cancel what is queued and stop what runs: its caller has gone."""
-        self._client.forget(list(self._futures))
+        self._client.engine.forget(list(self._futures))
 
     def terminate(self) -> None:
         """End one `Parallel`: the next one learns the size of its batches again."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 SAFE_SECONDS = 0.002  # what takes so long elsewhere may be tried here
 EXPLORE_EVERY = 256  # one call in so many goes the way that seems slower, so that the estimates stay alive
 HANDLING_SECONDS = 5e-6  # what a call in a chunk costs its client apart from serialising, both ways
-BLOCK_SECONDS = 0.01  # a map that runs here asks so often whether it still should
+LOCAL_BATCH_SECONDS = 0.01  # a map that runs here asks so often whether it still should
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,18 +69,18 @@ CHUNK_SLOW_SECONDS = 0.1  # a call of a chunk that has run for so long: the same
 CHUNK_LATE_SECONDS = 0.5  # ... or where all of it turns out to take so long
 LOOK_SECONDS = 0.005  # between two calls of a chunk its child looks so often whether the rest was taken from it
 REST_SECONDS = 0.002  # answers of short jobs are read together, so long after the first at the latest
-CHUNK_SECONDS = 0.02  # so much work is aimed at for a chunk of a map
-CHUNK_CALLS = 1000  # ... which has at most so many calls
-CHUNK_BYTES = 256 * 1024  # ... of so many bytes
+MAP_BATCH_SECONDS = 0.02  # so much work is aimed at for a batch of a map
+MAP_BATCH_CALLS = 1000  # ... which has at most so many calls
+MAP_BATCH_BYTES = 256 * 1024  # ... of so many bytes
 CHUNK_BYTES_MOST = 8 * 1024 * 1024  # outcomes of a chunk that have grown to so much are handed back
-BUNDLE_CALLS = 16  # so many short calls that wait to be sent travel as one job, if that many take CHUNK_SECONDS
-BUNDLES = 4  # what waits is cut into so many, if they are big enough
-BUNDLE_CALL_BYTES = 4096  # a call that is longer travels by itself
-BUNDLE_BYTES = 32 * 1024  # with so many bytes a bundle is full
+GATHERED_CALLS = 16  # so many short calls that wait to be sent travel as one job, if that many take MAP_BATCH_SECONDS
+GATHERED_JOBS = 4  # what waits is cut into so many, if they are big enough
+GATHERED_CALL_BYTES = 4096  # a call that is longer travels by itself
+GATHERED_BYTES = 32 * 1024  # with so many bytes such a job is full
 PROBES = 64  # so many calls of a function that was never seen go out by themselves first
 PROBE_SECONDS = 0.01  # ... and for so long a map waits to see whether they are short
 SHORT_SECONDS = 0.002  # calls that take no longer run in the process of a map's caller while no worker is free
-IN_FLIGHT_CHUNKED = 20_000  # calls of one map that may be under way at once in chunks
+IN_FLIGHT_IN_BATCHES = 20_000  # calls of one map that may be under way at once in batches
 IN_FLIGHT = 2000  # calls of one map that may be under way at once
 WITHDRAWN_MOST = 5000  # offers of dead workers that one script withdraws
 NUDGE_IDS = 100  # calls that a nudge asks about, in rotation
@@ -215,12 +215,12 @@ class Experience:
         """Return whether calls are so short that creating a future for each costs more than the call."""
         return self.mean_seconds is not None and self.mean_seconds <= SHORT_SECONDS
 
-    def chunk_calls(self) -> int:
+    def batch_calls(self) -> int:
         """Return how many calls of a map travel as one job: aims at a duration, at most doubles what was seen."""
         if self.mean_seconds is None:
             return 1
-        aim = int(CHUNK_SECONDS / max(self.mean_seconds, 1e-7))
-        return max(1, min(aim, 2 * self.calls, CHUNK_CALLS))
+        aim = int(MAP_BATCH_SECONDS / max(self.mean_seconds, 1e-7))
+        return max(1, min(aim, 2 * self.calls, MAP_BATCH_CALLS))
 
 
 def nudge_ids(clients: int) -> int:
@@ -229,7 +229,7 @@ def nudge_ids(clients: int) -> int:
 
 
 def batches(things: Iterable[T], length: Callable[[T], int], *, items: int, most_bytes: int) -> list[list[T]]:
-    """Things in order, cut to what one script, or one bundle, may carry; one that is longer goes by itself."""
+    """Things in order, cut to what one script, or one job, may carry; one that is longer goes by itself."""
     cut: list[list[T]] = []
     size = 0
     for thing in things:

@@ -1,7 +1,7 @@
-"""Everything that is said about a reason why a call ran at its caller, in one table.
+"""Everything that is said about a reason why a call ran at its client, in one table.
 
-One row a word of `Info.why`. Pages, command lines, the doctor and docs/operations.md take their text from here. Knows
-nothing of how a reason comes about.
+One row a word of `Info.why`. Routing and the rest of the engine go by its marks; pages, command lines, the doctor and
+docs/operations.md take their text from here. Knows nothing of how a reason comes about.
 """
 
 from __future__ import annotations
@@ -11,33 +11,49 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What people read about one reason.
+    """What one reason means.
 
     `words`: what happened, as the end of a sentence: "fib ran here: no live worker offers it". `remedy`: what to do, ""
-    where there is nothing to do. `asked_for`: whether somebody asked for it, so that no warning is due.
+    where there is nothing to do. `asked_for`: somebody asked for it, so no warning is due. `transient`: it may pass; a
+    future that waits for a local slot travels then. `suspect`: the call may kill the process that runs it. `queued`:
+    its job may still be in Redis, to be cancelled there.
     """
 
     words: str
     remedy: str
     asked_for: bool = False
+    transient: bool = False
+    suspect: bool = False
+    queued: bool = False
 
 
 REASONS: dict[str, Reason] = {
     "no_worker": Reason(
         "no live worker offers it",
         "start one with simpledist-worker MODULE:FUNCTION, or see what is offered with simpledist workers",
+        transient=True,
     ),
-    "redis_down": Reason("Redis cannot be reached", "start Redis, or correct its URL; simpledist doctor says more"),
+    "redis_down": Reason(
+        "Redis cannot be reached",
+        "start Redis, or correct its URL; simpledist doctor says more",
+        transient=True,
+        queued=True,
+    ),
     "redis_refused": Reason(
-        "Redis refuses us", "simpledist doctor names the cause: password, rights, version, memory, cluster mode"
+        "Redis refuses us",
+        "simpledist doctor names the cause: password, rights, version, memory, cluster mode",
+        transient=True,
+        queued=True,
     ),
     "crashed": Reason(
         "it killed each process that ran it",
         "look into the worker's log: a segmentation fault, os._exit, or the machine ran out of memory",
+        suspect=True,
     ),
     "lost": Reason(
         "the workers that ran it vanished",
         "see whether their machines ran out of memory or lost their network; simpledist workers lists the dead",
+        suspect=True,
     ),
     "memory": Reason(
         "it used more memory than its worker allows", "raise --memory of the workers, or give the call less data"
@@ -64,8 +80,12 @@ REASONS: dict[str, Reason] = {
     "other_code": Reason(
         "only workers with other code of this function are there", "restart the workers, or update the caller's code"
     ),
-    "timeout": Reason("it took longer than timeout= allows", "raise timeout=, or start more workers", True),
-    "queue_full": Reason("its queue was full (max_queue=)", "start more workers, or raise max_queue=", True),
+    "timeout": Reason(
+        "it took longer than timeout= allows", "raise timeout=, or start more workers", True, queued=True
+    ),
+    "queue_full": Reason(
+        "its queue was full (max_queue=)", "start more workers, or raise max_queue=", True, transient=True
+    ),
     "disabled": Reason(
         "an operator disabled the function", "ask the operator who disabled it to enable it again", True
     ),
@@ -75,6 +95,11 @@ REASONS: dict[str, Reason] = {
     "cheaper": Reason("its trip would have cost more than to run it here (policy=auto)", "", True),
     "local": Reason("its function's policy keeps it local (policy=local)", "", True),
 }
+
+
+TRANSIENT = frozenset(why for why, reason in REASONS.items() if reason.transient)
+SUSPECT = frozenset(why for why, reason in REASONS.items() if reason.suspect)
+MAY_BE_QUEUED = frozenset(why for why, reason in REASONS.items() if reason.queued)
 
 
 def row(why: str) -> str:

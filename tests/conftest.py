@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from tests import servers, standing
 from tests.key_leaks import no_key_stays
 from tests.links import open_link
 from tests.waiting import wait_until
+
+os.environ.setdefault("SIMPLEDIST_LOCK_ORDER", "1")  # before a client is loaded, here and in programs of tests
 
 LEAVES_KEYS = "leaves_keys"
 

@@ -1,8 +1,8 @@
 """Redis seen as our verbs: one method a Lua file, and nothing else changes a job's state.
 
 Called by client, worker and distributor, each with a Link of its own; owned by the thread that owns the Link. Calls and
-outcomes are opaque bytes here. A verb raises RedisDown (send it again: every verb is idempotent, claims by their
-nonce) or RedisRefused. docs/protocol.md has one row a verb.
+outcomes are opaque bytes here. A verb raises RedisDown (send it again: every verb is idempotent, claims by their nonce)
+or RedisRefused. docs/protocol.md has one row a verb.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import click
 from simpledist.cli.options import OK, USAGE, WRONG, Seconds, complain, shared
 from simpledist.cli.reading import function_names, meant, monitor_of, refusal_of
 from simpledist.client.client import connect
-from simpledist.client.function import worker_function
+from simpledist.client.options import worker_function
 from simpledist.config import Config
 from simpledist.config.arguments import MOST_SECONDS
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused

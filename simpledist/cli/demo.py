@@ -19,7 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from simpledist.cli.options import OK, WRONG, shared
 from simpledist.client.client import Client
-from simpledist.client.function import WorkerFunction, worker_function
+from simpledist.client.function import WorkerFunction
+from simpledist.client.options import worker_function
 from simpledist.cluster import Cluster, RoleProcess
 from simpledist.embedded import FAKE
 from simpledist.monitor.times import plural

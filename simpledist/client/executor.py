@@ -1,7 +1,7 @@
 """The cluster behind the stdlib's interface: `client.executor()`, a concurrent.futures.Executor in every corner.
 
-Owns the way of a callable (by its name, or with its call) and an executor's life. How a call travels is the client's
-business, what was promised is in promises.py.
+Owns the way of a callable (by its name, or with its call) and an executor's life. How a call travels is the engine's
+business, what was taken is in engine/pending.py.
 """
 
 from __future__ import annotations
@@ -15,21 +15,18 @@ import time
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from simpledist import shipped, wire
-from simpledist.client import snapshot
 from simpledist.client.function import WorkerFunction
-from simpledist.client.future import Future
-from simpledist.client.inside import Entry, is_inside, thread
-from simpledist.client.mapping import MAP_BATCH
-from simpledist.client.promises import Promises
-from simpledist.job import Why
+from simpledist.client.mapping import DRAWN_CALLS
+from simpledist.engine import snapshot
+from simpledist.engine.engine import Engine
+from simpledist.engine.future import Future
+from simpledist.engine.inside import Entry, is_inside, thread
+from simpledist.engine.routing import Way
+from simpledist.engine.spec import FunctionSpec
 from simpledist.wire import serializers
-
-if TYPE_CHECKING:
-    from simpledist.client.client import Client
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -47,25 +44,25 @@ class Executor(concurrent.futures.Executor):
     Beyond the stdlib's contract: its futures can be awaited and have `.info`, which tells where a call ran, and why.
     """
 
-    def __init__(self, client: Client, promises: Promises) -> None:
-        self._client = client
-        self._promises = promises
-        self._run = self._function(shipped.FUNCTION, shipped.run)
-        self._named: dict[str, WorkerFunction[..., Any]] = {}
+    def __init__(self, engine: Engine, slots: int) -> None:
+        self._engine = engine
+        self._pending = engine.pending(slots)
+        self._run = FunctionSpec(shipped.FUNCTION, shipped.run)
+        self._named: dict[str, FunctionSpec] = {}
 
     def __reduce__(self) -> Any:
-        return import_module("simpledist.client.revival").reduced_executor(self._client, self._promises.slots)
+        return Executor, (self._engine, self._pending.slots)
 
     def __repr__(self) -> str:
-        return f"<executor of {self._client!r}: {len(self._promises.outstanding())} calls to be done>"
+        return f"<executor of {self._engine!r}: {len(self._pending.outstanding())} calls to be done>"
 
     @property
     def _max_workers(self) -> int:
-        """How many calls can run at once: what dask and others ask an executor for, by the stdlib's own name for it.
+        """Return how many calls can run at once: dask and others ask an executor for it, by the stdlib's own name.
 
         The slots of the live workers, looked up at most every 2 s; without any, those of this process.
         """
-        return max(self._client.offers.all_slots(), self._promises.slots)
+        return max(self._engine.offers.all_slots(), self._pending.slots)
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start `fn(*args, **kwargs)` and return its future; RuntimeError after `shutdown`.
@@ -100,82 +97,83 @@ class Executor(concurrent.futures.Executor):
         calls: Iterator[tuple[Any, ...]] = zip(*iterables)  # noqa: B905 - as the builtin does
         named = self._by_name(fn)
         if named is not None:
-            return self._outcomes(named, ((args, {}) for args in calls), buffersize, end)
+            return self._outcomes(named, ((args, {}) for args in calls), buffersize=buffersize, end=end)
         if chunksize == 1:
-            return self._outcomes(self._run, (shipped.arguments(fn, args, {}) for args in calls), buffersize, end)
+            return self._outcomes(
+                self._run, (shipped.arguments(fn, args, {}) for args in calls), buffersize=buffersize, end=end
+            )
         # Each item as it is when it is drawn: the next may be the same buffer, filled again.
         copies = map(snapshot.copied, calls)
         chunks = iter(lambda: list(itertools.islice(copies, chunksize)), [])
         jobs = (shipped.arguments(shipped.run_each, (fn, chunk), {}) for chunk in chunks)
-        return _each(self._outcomes(self._run, jobs, buffersize, end))
+        return _each(self._outcomes(self._run, jobs, buffersize=buffersize, end=end))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; with `wait`, return when those that were taken are done and their callbacks have run.
 
         `cancel_futures` cancels those that have not begun. May be called more than once; the client stays open.
         """
-        self._promises.close("cannot schedule new futures after shutdown")
+        self._pending.close("cannot schedule new futures after shutdown")
         if thread.inside and is_inside():  # a signal handler or finaliser in the midst of our work waits for nothing
             if cancel_futures:
-                self._client.cancel_waiting(self._promises.outstanding())
+                self._engine.cancel_waiting(self._pending.outstanding())
             return
         if cancel_futures:
-            given = self._promises.outstanding()
+            given = self._pending.outstanding()
             if given:
                 oldest = min(given, key=lambda future: future.call.began)
                 oldest.wait_done(max(0.0, oldest.call.began + TO_BEGIN_S - time.monotonic()))
-            self._client.cancel_waiting(given)
+            self._engine.cancel_waiting(given)
         if wait:
-            self._promises.join()
+            self._pending.join()
 
     # --- which way a callable goes -------------------------------------------------------------------------------
 
-    def _by_name(self, fn: Callable[..., Any]) -> WorkerFunction[..., Any] | None:
-        """`fn` as the workers know it; None if it must travel with its calls."""
+    def _by_name(self, fn: Callable[..., Any]) -> FunctionSpec | None:
+        """Return `fn` as the workers know it; None if it must travel with its calls."""
         if isinstance(fn, WorkerFunction):
-            return cast("WorkerFunction[..., Any]", fn)
+            return cast("WorkerFunction[..., Any]", fn).spec
         if not isinstance(fn, types.FunctionType) or not _is_at_home(fn) or serializers.goes_by_value(fn.__module__):
             return None
-        name = self._client.offers.name_of(wire.fingerprint(fn))
+        name = self._engine.offers.name_of(wire.fingerprint(fn))
         if name is None:
             return None
         named = self._named.get(name)
         if named is None or named.local is not fn:
-            named = self._named[name] = self._function(name, fn)
+            named = self._named[name] = FunctionSpec(name, fn)
         return named
-
-    def _function(self, name: str, fn: Callable[..., Any]) -> WorkerFunction[..., Any]:
-        return WorkerFunction(self._client, name, fn, timeout=None, max_queue=None, codec="pickle")
 
     # --- how calls start and end ---------------------------------------------------------------------------------
 
-    def _start(self, function: WorkerFunction[..., Any], calls: Iterable[Arguments]) -> list[Future[Any]]:
+    def _start(self, spec: FunctionSpec, calls: Iterable[Arguments]) -> list[Future[Any]]:
         """Start calls, each encoded when it is drawn."""
-        started: list[tuple[Future[Any], Why | None]] = []
+        engine = self._engine
+        made: list[tuple[Future[Any], Way]] = []
         for args, kwargs in calls:
             with Entry():
-                started.append(function.new_future(args, kwargs, promises=self._promises))
-        if not started:
+                way = engine.route(spec, "submit")
+                made.append(engine.new(spec, args, kwargs, way, pending=self._pending))
+        if not made:
             return []  # a map that has come to its end asks too, perhaps after `shutdown`
-        futures = [future for future, _ in started]
+        futures = [future for future, _ in made]
         with Entry():
-            self._promises.make(futures)
-            function.start(started)
+            self._pending.take(futures)
+            engine.go(made)
         return futures
 
     def _outcomes(
-        self, function: WorkerFunction[..., Any], calls: Iterator[Arguments], buffersize: int | None, end: float | None
+        self, spec: FunctionSpec, calls: Iterator[Arguments], *, buffersize: int | None, end: float | None
     ) -> Iterator[Any]:
-        """Calls start now; what comes of them is for the iterator."""
+        """Start calls now, and return the iterator of their outcomes."""
         futures: deque[Future[Any]] = deque()
         most = sys.maxsize if buffersize is None else buffersize
         try:
-            while batch := self._start(function, itertools.islice(calls, min(MAP_BATCH, most - len(futures)))):
+            while batch := self._start(spec, itertools.islice(calls, min(DRAWN_CALLS, most - len(futures)))):
                 futures.extend(batch)
         except BaseException:
-            self._client.cancel_waiting(list(futures))
+            self._engine.cancel_waiting(list(futures))
             raise
-        return _Outcomes(self._client, futures, lambda: self._start(function, itertools.islice(calls, 1)), end)
+        return _Outcomes(self._engine, futures, more=lambda: self._start(spec, itertools.islice(calls, 1)), end=end)
 
 
 class _Outcomes(Iterator[Any]):
@@ -186,9 +184,9 @@ class _Outcomes(Iterator[Any]):
     """
 
     def __init__(
-        self, client: Client, futures: deque[Future[Any]], more: Callable[[], list[Future[Any]]], end: float | None
+        self, engine: Engine, futures: deque[Future[Any]], *, more: Callable[[], list[Future[Any]]], end: float | None
     ) -> None:
-        self._client = client
+        self._engine = engine
         self._futures: deque[Future[Any]] = futures
         self._more = more
         self._end = end
@@ -211,11 +209,11 @@ class _Outcomes(Iterator[Any]):
         futures, self._futures = self._futures, deque[Future[Any]]()
         self._more = list[Any]
         if futures:
-            self._client.cancel_waiting(list(futures))
+            self._engine.cancel_waiting(list(futures))
 
     def __del__(self) -> None:
         if self._begun and (futures := self._futures):
-            self._client.later(functools.partial(self._client.cancel_waiting, list(futures)))
+            self._engine.later(functools.partial(self._engine.cancel_waiting, list(futures)))
 
 
 def _result(future: Future[Any], end: float | None) -> Any:
@@ -236,7 +234,7 @@ def _each(lists: Iterator[list[Any]]) -> Iterator[Any]:
 
 
 def _is_at_home(fn: types.FunctionType) -> bool:
-    """Whether it is what its module has under its name: a closure or a replaced function is only like it."""
+    """Return whether it is what its module has under its name: a closure or a replaced function is only like it."""
     found: Any = sys.modules.get(fn.__module__)
     for part in fn.__qualname__.split("."):
         found = getattr(found, part, None)

@@ -1,6 +1,7 @@
-"""The iterator of a map: which calls go out when, alone or in chunks, and their outcomes in order.
+"""The iterator of a map: which calls go out when, alone or in batches, and their outcomes in order.
 
-Called by WorkerFunction.map, used by one thread. How many calls travel as one job is `policy.Experience`'s to say.
+Made by WorkerFunction.map, used by one thread. How many calls travel as one job is `policy.Experience`'s to say, and
+whether they travel at all is routing's.
 """
 
 from __future__ import annotations
@@ -14,41 +15,42 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from simpledist import policy, wire
 from simpledist.buffers import Data
-from simpledist.client import beside
-from simpledist.client.block import Block
-from simpledist.client.chunks import Arguments, Chunk, Outcome
-from simpledist.client.future import Future
-from simpledist.client.inside import Entry, run_outside, thread
-from simpledist.client.snapshot import unchanging
+from simpledist.engine import at_once, map_batch
+from simpledist.engine.engine import Engine
+from simpledist.engine.future import Future
+from simpledist.engine.inside import Entry, run_outside, thread
+from simpledist.engine.local_batch import LocalBatch
+from simpledist.engine.map_batch import MapBatch, Outcome
+from simpledist.engine.routing import Face, Here, Travel, Way
+from simpledist.engine.snapshot import Arguments, unchanging
+from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import Unserialisable
 from simpledist.job import Why
-from simpledist.placement import BLOCK_SECONDS
+from simpledist.placement import LOCAL_BATCH_SECONDS
 
 if TYPE_CHECKING:
-    from simpledist.client.client import Client
-    from simpledist.client.function import WorkerFunction
     from simpledist.client.progress import Bar
 
 R = TypeVar("R")
 
-MAP_BATCH = 500
-BLOCK_CALLS = 256  # calls that run here before it is asked whether the next should
+DRAWN_CALLS = 500
+LOCAL_BATCH_CALLS = 256  # calls that run here before it is asked whether the next should
 
 
 class _Rest:
-    """What is left of a map whose outcomes nobody will take."""
+    """What is left of a map whose outcomes will not be taken."""
 
-    def __init__(self, client: Client, units: list[Outcome | Chunk], bar: Bar | None) -> None:
-        self._client = client
+    def __init__(self, engine: Engine, units: list[Outcome | MapBatch], bar: Bar | None) -> None:
+        self._engine = engine
         self._units = units
         self._bar = bar
 
     def cancel(self) -> None:
         futures: list[Future[Any]] = [one for one in self._units if isinstance(one, Future)]
         for unit in self._units:
-            if isinstance(unit, Chunk):
+            if isinstance(unit, MapBatch):
                 futures += unit.futures()
-        self._client.forget(futures)
+        self._engine.forget(futures)
         if self._bar is not None:
             self._bar.close()
 
@@ -56,39 +58,42 @@ class _Rest:
 class MapIterator(Iterator[R], Generic[R]):
     """Outcomes in order; a bounded number of calls is under way or waiting to be taken.
 
-    What is raised in `next` and is no call's outcome (Ctrl-C, above all) cancels the rest: whoever shows the traceback
-    keeps the iterator alive, and nobody will ask it for more.
+    An exception in `next` that is no call's outcome (Ctrl-C, above all) cancels the rest: a traceback that is shown
+    keeps the iterator alive, and it will not be asked for more.
     """
 
     def __init__(
         self,
-        function: WorkerFunction[Any, R],
+        engine: Engine,
+        spec: FunctionSpec,
         calls: Iterator[Arguments],
-        chunksize: int | Literal["auto"],
-        bar: Bar | None = None,
         *,
+        chunksize: int | Literal["auto"] = "auto",
+        bar: Bar | None = None,
         still: bool = False,
     ) -> None:
-        self._function = function
+        self._engine = engine
+        self._spec = spec
+        self._batches = spec.sharing is None and engine.batches  # each call that is shared goes by itself
         self._bar = bar
         self._calls = calls
         self._chunksize = chunksize
-        self._units: deque[Future[R] | Chunk] = deque()
-        self._taken: deque[Outcome] = deque()  # of the chunk in front: what of it is still to be handed out
+        self._units: deque[Future[R] | MapBatch] = deque()
+        self._taken: deque[Outcome] = deque()  # of the batch in front: what of it is still to be handed out
         self._under_way = 0  # calls in `_units`
         self._exhausted = False
         self._still = still  # to draw an item runs no code: many may be drawn before the first is sent
         self._raised: BaseException | None = None  # the outcome that is raised in this moment
         self._began = time.monotonic()
-        self._block: Block[R] | None = None  # of calls that run here, where the iteration is
-        self._values: Iterator[R] = iter(())  # its values, or those of a chunk
+        self._block: LocalBatch[R] | None = None  # of calls that run here, where the iteration is
+        self._values: Iterator[R] = iter(())  # its values, or those of a batch
         self._block_size = 1
         with Entry():
             try:
-                if self._stays() is None and chunksize == "auto" and function.client.seen(function.function).calls == 0:
+                if chunksize == "auto" and engine.known(spec.function).on_workers.calls == 0:
                     self._probe()
-                while self._has_room():
-                    self._fill()
+                while (way := self._way_out()) is not None:
+                    self._fill(way)
             except BaseException:
                 self._cancel()
                 raise
@@ -116,14 +121,16 @@ class MapIterator(Iterator[R], Generic[R]):
     def _next(self) -> R:
         self._end_block()
         while not self._taken:
-            if not self._units and not self._exhausted and (why := self._stays()) is not None:
-                return self._first_of_block(why)
-            if self._has_room(MAP_BATCH):
-                self._fill()
+            if self._has_room(1 if not self._units else DRAWN_CALLS):
+                way = self._way()
+                if not isinstance(way, Here):
+                    self._fill(way)
+                elif not self._units:
+                    return self._first_of_block(way.why)
             if not self._units:
                 raise StopIteration
             unit = self._units[0]
-            outcomes = unit.outcomes() if isinstance(unit, Chunk) else [unit]
+            outcomes = unit.outcomes() if isinstance(unit, MapBatch) else [unit]
             self._take()
             if len(outcomes) > 1 and all(type(one) is wire.Value for one in outcomes):
                 self._values = iter([one.value for one in cast("list[wire.Value]", outcomes)])
@@ -143,7 +150,7 @@ class MapIterator(Iterator[R], Generic[R]):
     @staticmethod
     def _outcome(one: Outcome) -> R:
         if isinstance(one, Future):
-            return beside.run(one) if thread.interrupting and not one.done() else one.outcome()
+            return at_once.run(one) if thread.interrupting and not one.done() else one.outcome()
         if isinstance(one, wire.Raised):
             raise one.exception
         return one.value
@@ -156,35 +163,36 @@ class MapIterator(Iterator[R], Generic[R]):
     def _cancel(self) -> None:
         rest = self._rest()
         if thread.interrupting:
-            self._function.client.later(rest.cancel)
+            self._engine.later(rest.cancel)
         else:
             run_outside(rest.cancel)
 
     def __del__(self) -> None:
         # Wherever the collector runs, it may be in a thread of the client, under its locks.
         if any(getattr(self, what, None) for what in ("_units", "_taken", "_bar", "_block")):
-            self._function.client.later(self._rest().cancel)
+            self._engine.later(self._rest().cancel)
 
     def _rest(self) -> _Rest:
-        """All that is under way; it is no longer this iterator's."""
+        """Take all that is under way from this iterator."""
         self._exhausted = True
         self._drop_block()
-        rest = _Rest(self._function.client, [*self._taken, *self._units], self._bar)
+        rest = _Rest(self._engine, [*self._taken, *self._units], self._bar)
         self._units, self._taken, self._under_way, self._bar = deque(), deque(), 0, None
         return rest
 
     # --- how calls stay ------------------------------------------------------------------------------------------
 
-    def _stays(self) -> Why | None:
+    def _way(self) -> Way:
+        """Return which way the next calls go."""
         if thread.interrupting:
-            return "nested"
-        if self._bar is not None:  # a bar shows futures: no call of it is without one
-            return None
-        return self._function.client.staying.why_in_map(self._function, self._began)
+            return Here("nested")
+        # A bar shows futures: no call of it is without one.
+        face: Face = "map" if self._bar is None else "again"
+        return self._engine.route(self._spec, face, self._began, batches=self._batches)
 
     def _first_of_block(self, why: Why) -> R:
-        """It stands for all of them: how long they take, and how many the next block has."""
-        block = self._block = Block(self._function.local, self._calls, self._block_size, why)
+        """Run the first call of a local batch: its time tells how many the next one may have."""
+        block = self._block = LocalBatch(self._spec.local, self._calls, self._block_size, why=why)
         self._values = block.values
         began = time.perf_counter()
         try:
@@ -196,12 +204,14 @@ class MapIterator(Iterator[R], Generic[R]):
         finally:
             if block.begun():
                 seconds = time.perf_counter() - began
-                self._function.client.staying.took(self._function.function, seconds)
-                fits = seconds * self._block_size < BLOCK_SECONDS / 2
-                self._block_size = min(2 * self._block_size, BLOCK_CALLS) if fits else max(1, self._block_size // 2)
+                self._engine.took(self._spec.function, seconds)
+                fits = seconds * self._block_size < LOCAL_BATCH_SECONDS / 2
+                self._block_size = (
+                    min(2 * self._block_size, LOCAL_BATCH_CALLS) if fits else max(1, self._block_size // 2)
+                )
 
     def _end_block(self) -> None:
-        """All of its calls have run. One that raises StopIteration ends the iteration, as with the builtin map."""
+        """End a local batch whose calls have run. One that raised StopIteration ends the map, as with the builtin."""
         if self._block is not None:
             if not self._block.over():
                 self._raised = StopIteration()
@@ -213,47 +223,59 @@ class MapIterator(Iterator[R], Generic[R]):
         block, self._block = self._block, None
         self._values = iter(())
         if block is not None:
-            self._function.client.staying.ran(self._function.function, block.why, block.begun())
+            self._engine.ran(self._spec.function, block.why, block.begun())
 
     # --- how calls go out ----------------------------------------------------------------------------------------
 
     def _probe(self) -> None:
-        """A function that no worker was seen to run: some calls alone, and a moment to see whether they are short."""
-        function = self._function
-        few = function.client.staying.short(function)  # two: what is sent together gets its answer at once
-        self._fill(2 if few else 1 if function.policy == "auto" else policy.PROBES)
+        """Send some calls of a function that is new to this client, and wait a moment: they may turn out short."""
+        way = self._way()
+        if isinstance(way, Here):
+            return
+        few = self._engine.known(
+            self._spec.function
+        ).at_client.short()  # two: what is sent together gets its answer at once
+        self._fill(way, 2 if few else 1 if self._spec.policy == "auto" else policy.PROBES)
         last = self._units[-1] if self._units else None
         if isinstance(last, Future) and not self._exhausted:
             last.wait_done(policy.PROBE_SECONDS)
 
     def _size(self) -> int:
-        if not self._function.chunks:
+        if not self._batches:
             return 1
         if isinstance(self._chunksize, int):
             return self._chunksize
-        return self._function.client.seen(self._function.function).chunk_calls()
+        return self._engine.known(self._spec.function).on_workers.batch_calls()
 
     def _has_room(self, for_calls: int = 1) -> bool:
-        # While chunks still grow, the rest waits for bigger ones.
-        most = min(max(policy.IN_FLIGHT, 32 * self._size()), policy.IN_FLIGHT_CHUNKED)
-        return not self._exhausted and self._under_way <= most - for_calls and self._stays() is None
+        # While batches still grow, the rest waits for bigger ones.
+        most = min(max(policy.IN_FLIGHT, 32 * self._size()), policy.IN_FLIGHT_IN_BATCHES)
+        return not self._exhausted and self._under_way <= most - for_calls
 
-    def _fill(self, most: int = MAP_BATCH) -> None:
+    def _way_out(self) -> Way | None:
+        """Return the way of the next calls, where there is room for one and they do not run in this loop."""
+        if not self._has_room():
+            return None
+        way = self._way()
+        return None if isinstance(way, Here) else way
+
+    def _fill(self, way: Way, most: int = DRAWN_CALLS) -> None:
         size = self._size()
         calls, sent = self._drawn(most if size == 1 else size)
-        if size > 1 and len(calls) > 1 and (chunk := self._function.submit_chunk(calls, sent)) is not None:
-            self._units.append(chunk)
+        together = isinstance(way, Travel) and size > 1 and len(calls) > 1
+        if together and (batch := map_batch.started(self._engine, self._spec, calls, sent=sent)) is not None:
+            self._units.append(batch)
             if self._bar is not None:
-                self._bar.watch_chunk(chunk)
+                self._bar.watch_batch(batch)
         else:
-            futures = self._function.submit_many(calls, sent)
+            futures = self._engine.start_many(self._spec, calls, sent, way=way)
             self._units.extend(futures)
             if self._bar is not None:
                 self._bar.watch(futures)
         self._under_way += len(calls)
 
     def _drawn(self, most: int) -> tuple[list[Arguments], list[Data | None]]:
-        """The next calls, and for each that can change what is sent of it: the next item may reuse its buffer."""
+        """Draw the next calls; encode those that can change now, for the next item may reuse their buffer."""
         calls: list[Arguments] = []
         sent: list[Data | None] = []
         if self._still:
@@ -264,7 +286,7 @@ class MapIterator(Iterator[R], Generic[R]):
         return calls, sent
 
     def _draw(self, most: int, calls: list[Arguments], sent: list[Data | None]) -> None:
-        codec = self._function.codec
+        codec = self._spec.codec
         for args in itertools.islice(self._calls, most):
             body = None
             if not unchanging(args):

@@ -27,8 +27,8 @@ from rich.table import Table
 from rich.text import Text
 
 from simpledist import wire
-from simpledist.client.chunks import Chunk
-from simpledist.client.future import INTERRUPT_SECONDS
+from simpledist.engine.locks import INTERRUPT_SECONDS
+from simpledist.engine.map_batch import MapBatch
 
 F = TypeVar("F", bound=concurrent.futures.Future[Any])
 
@@ -48,7 +48,7 @@ class Tally:
         self._samples: deque[tuple[float, int]] = deque([(now, 0)])
 
     def count(self, now: float, where: str | None, *, failed: bool = False, cancelled: bool = False) -> None:
-        """One more is done; `where` is None for a future that is not ours."""
+        """Count one more; `where` is None for a future that is not ours."""
         self.done += 1
         self.remote += where == "remote"
         self.local += where == "local"
@@ -60,7 +60,7 @@ class Tally:
                 self._samples.popleft()
 
     def end(self, now: float) -> None:
-        """Nothing more will come: the rate is that of all."""
+        """Stop the clock: the rate is that of all."""
         self._ended = now
 
     def rate(self, now: float) -> float:
@@ -70,14 +70,14 @@ class Tally:
         return (self.done - done) / seconds if seconds > 0 else 0.0
 
     def remaining_seconds(self, now: float) -> float | None:
-        """Until all are done, at this rate; None where that cannot be told."""
+        """Return the seconds until all are done, at this rate; None where that cannot be told."""
         rate = self.rate(now)
         if self.total is None or not rate:
             return None
         return max(self.total - self.done, 0) / rate
 
     def parts(self, now: float) -> list[tuple[str, str]]:
-        """What there is to say, each with its colour."""
+        """Return what there is to say, each with its colour."""
         of = "" if self.total is None else f"/{self.total}"
         rate = self.rate(now)
         said = [(f"{self.done}{of}", ""), (f"{rate:.0f}/s" if rate >= 100 else f"{rate:.3g}/s", "")]
@@ -103,7 +103,7 @@ class Bar:
         self.tally = Tally(total, time.monotonic())
         self._lock = threading.Lock()
         self._closed = False
-        self.abandoned = False  # nobody looks on any more: whoever counts next closes it
+        self.abandoned = False  # no longer looked at: the next count closes it
         self._shown: _Screen | _Notebook | _Lines = _shown_on(console or _stderr, self)
         atexit.register(self.close)  # a terminal must get its cursor back, whatever ended the program
 
@@ -123,15 +123,15 @@ class Bar:
         for future in futures:
             future.add_done_callback(self._count)
 
-    def watch_chunk(self, chunk: Chunk) -> None:
+    def watch_batch(self, batch: MapBatch) -> None:
         """Count its calls when they are done; what of it is sent again, when that is."""
-        chunk.future.add_done_callback(lambda _: self._count_chunk(chunk))
+        batch.future.add_done_callback(lambda _: self._count_batch(batch))
 
     def count(self, where: str | None, *, failed: bool = False, cancelled: bool = False) -> None:
-        """One more is done: it ran at `where`, and `failed` if it raised."""
+        """Count one more: it ran at `where`, and `failed` if it raised."""
         with self._lock:
             if self._closed:
-                return  # whoever asked has gone away
+                return  # the bar is no longer shown
             self.tally.count(time.monotonic(), where, failed=failed, cancelled=cancelled)
         if self.abandoned:
             self.close()
@@ -149,7 +149,7 @@ class Bar:
         atexit.unregister(self.close)
 
     def line(self) -> str:
-        """All of it as one line of text."""
+        """Return all of it as one line of text."""
         with self._lock:
             return f"{self.title}: " + ", ".join(text for text, _ in self.tally.parts(time.monotonic()))
 
@@ -171,13 +171,13 @@ class Bar:
         words = " &middot; ".join(escape(text) for text, _ in parts)
         return f"<div><b>{escape(self.title)}</b> <progress {size}></progress> {words}</div>"
 
-    def _count_chunk(self, chunk: Chunk) -> None:
-        if chunk.future.cancelled():
-            for _ in range(len(chunk)):
+    def _count_batch(self, batch: MapBatch) -> None:
+        if batch.future.cancelled():
+            for _ in range(len(batch)):
                 self.count(None, cancelled=True)
             return
-        where = chunk.future.info.where if chunk.future.info is not None else None
-        for outcome in chunk.outcomes():
+        where = batch.future.info.where if batch.future.info is not None else None
+        for outcome in batch.outcomes():
             if isinstance(outcome, concurrent.futures.Future):
                 self.watch([outcome])
             else:
@@ -193,7 +193,7 @@ class Bar:
 
 
 def track(futures: Iterable[F], title: str = "calls") -> Iterator[F]:
-    """The futures, in the order given, each once it is done, with a bar on stderr that counts all of them.
+    """Yield the futures, in the order given, each once it is done, with a bar on stderr that counts all of them.
 
     It shows how many are done, how many a second, the time that remains, and how many ran remotely, ran here, failed:
     as a bar in a terminal or notebook, as a line every 10 s where stderr is a file. Futures of other executors are
@@ -269,7 +269,7 @@ class _Screen:
         self._live.start()
 
     def changed(self) -> None:
-        """It is drawn anyway."""
+        """Do nothing: it is drawn anyway."""
 
     def end(self) -> None:
         self._live.stop()

@@ -9,6 +9,7 @@ import pytest
 import simpledist
 from simpledist.broker import Keys
 from simpledist.cluster import Cluster
+from simpledist.engine.routing import TRAVEL
 from tests.faults.conftest import Wires
 from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
@@ -69,7 +70,9 @@ def test_a_claim_cut_short_among_its_jobs_begins_none_of_them_twice(wires: Wires
     """The call of the second is fetched beside the script; when that is lost, the claim is said again for both."""
     small, large = next(wires.numbers), next(wires.numbers)
     wires.worker_proxy.strike("GETRANGE", "cut")
-    futures = offered(wires.client, "length").submit_many([(small, b"x"), (large, bytes(100_000))])
+    function = offered(wires.client, "length")
+    calls = [(small, b"x"), (large, bytes(100_000))]
+    futures = function.engine.start_many(function.spec, calls, [], way=TRAVEL)
     assert [future.result(20) for future in futures] == [1, 100_000]
     assert {(future.info.where, future.info.attempts) for future in futures} == {("remote", 1)}
     assert wires.worker_proxy.struck == ["GETRANGE"]

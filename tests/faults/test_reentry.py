@@ -16,8 +16,8 @@ import pytest
 
 import simpledist
 from simpledist.broker import Link
-from simpledist.client.inside import thread
 from simpledist.cluster import Cluster
+from simpledist.engine.inside import thread
 from tests.faults.conftest import ROOT, MakeCluster
 from tests.faults.functions import work
 from tests.faults.history import offered, probe

@@ -147,7 +147,7 @@ def test_silence_on_an_old_connection_is_tried_again_on_a_new_one(
     forgotten: tuple[simpledist.Client, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, proxy = forgotten
-    monkeypatch.setattr("simpledist.client.session.OLD_SECONDS", 0.3)
+    monkeypatch.setattr("simpledist.engine.session.OLD_SECONDS", 0.3)
     wait_until(lambda: is_quiet(proxy), 10, "the client is idle")
     proxy.forget_all()
     assert_calls_travel(client, within=6.0)

@@ -203,7 +203,7 @@ def test_map_is_lazy_beyond_its_bound(client: simpledist.Client) -> None:
 
     results = offered(client, "fib").map(endless())
     assert [next(results) for _ in range(10)] == [1] * 10
-    assert len(taken) <= 1.1 * policy.IN_FLIGHT_CHUNKED  # short calls: the higher bound
+    assert len(taken) <= 1.1 * policy.IN_FLIGHT_IN_BATCHES  # short calls: the higher bound
     results.close()
     assert list(results) == []
 

@@ -46,5 +46,5 @@ def test_a_pickled_client_holds_no_address_and_is_itself_at_home(client: simpled
     assert pickle.loads(data) is client  # noqa: S301
     assert copy.deepcopy(client) is client
     function = pickle.loads(pickle.dumps(offered(client, "fib")))  # noqa: S301
-    assert function.client is client
+    assert function.engine is client.engine
     assert function(10) == 55

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from simpledist.client.function import worker_function
+from simpledist.client.options import worker_function
 from simpledist.cluster import Cluster
 from simpledist.embedded import FAKE, EmbeddedRedis
 from simpledist.errors import OperatorError

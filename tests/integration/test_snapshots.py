@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import simpledist
-from simpledist.client import snapshot
 from simpledist.cluster import Cluster
+from simpledist.engine import snapshot
 
 EXPECTED = [0, 1, 2, 3, 4]
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -129,3 +129,14 @@ def test_ctrl_c_in_a_call_ends_the_map(own_cluster: Cluster, at: int) -> None:
             list(outcomes)
         assert list(outcomes) == []
     assert ran == list(range(at + 1))
+
+
+@pytest.mark.parametrize("chunksize", [1, 64, "auto"])
+def test_a_map_of_a_closed_client_runs_here_however_its_calls_would_travel(
+    own_cluster: Cluster, chunksize: Literal["auto"] | int
+) -> None:
+    own_cluster.start_worker()
+    with own_cluster.connect() as client:
+        function = offered(client)
+        assert set(function.map(range(300), chunksize=chunksize)) != {HERE}
+    assert set(function.map(range(3000), chunksize=chunksize)) == {HERE}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simpledist.client.function import worker_function
+from simpledist.client.options import worker_function
 from simpledist.cluster import Cluster
 from simpledist.embedded import HOST, EmbeddedRedis
 from tests import needs, servers

@@ -43,7 +43,7 @@ def way(future: concurrent.futures.Future[Any]) -> tuple[str, str, str | None]:
     assert isinstance(future, simpledist.Future)
     concurrent.futures.wait([future], timeout=30)
     assert future.info is not None
-    return future.call.function, future.info.where, future.info.why
+    return future.call.spec.function, future.info.where, future.info.why
 
 
 def test_a_function_that_a_worker_offers_goes_by_its_name(

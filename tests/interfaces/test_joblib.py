@@ -145,4 +145,4 @@ def test_max_workers_of_an_executor_are_the_slots_of_the_cluster(own_cluster: Cl
         own_cluster.start_worker("--any", slots=2)
         own_cluster.start_worker(slots=3)
         wait_until(lambda: executor._max_workers == three._max_workers == 5, 20, "the slots of both workers are seen")
-        assert client.offers.slots(shipped.FUNCTION) == 2
+        assert client.engine.offers.slots(shipped.FUNCTION) == 2

@@ -96,9 +96,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "edges",
         "a lock is asked to wait for centuries",
-        "simpledist/client/future.py",
-        "min(remaining, LONGEST_WAIT_SECONDS)",
-        "remaining",
+        "simpledist/engine/future.py",
+        "min(until - now, LONGEST_WAIT_SECONDS)",
+        "until - now",
         "tests/integration/test_streams.py -k centuries",
     ),
 )

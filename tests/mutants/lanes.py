@@ -128,7 +128,7 @@ MUTATIONS = (
     Mutation(
         "lost result",
         "a lost result is taken for a deaf connection",
-        "simpledist/client/listener.py",
+        "simpledist/engine/nudging.py",
         "isinstance(word, Reply) and not word.lost",
         "isinstance(word, Reply)",
         "tests/faults/test_memory.py -k lost_result",

@@ -56,7 +56,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "executors",
         "what a callback raises is raised by who waits for the call",
-        "simpledist/client/callbacks.py",
+        "simpledist/engine/callbacks.py",
         "if by_signal(error):",
         "if not isinstance(error, Exception):",
         "tests/interfaces/test_executor.py -k 'callback_raises and System'",
@@ -65,7 +65,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "executors",
         "a map has no outcomes after shutdown",
         "simpledist/client/executor.py",
-        "        if not started:\n            return []",
+        "        if not made:\n            return []",
         "        if False:\n            return []",
         "tests/interfaces/test_executor.py -k after_shutdown",
     ),
@@ -80,7 +80,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "nested calls",
         "calls of a local run wait for the place that it takes",
-        "simpledist/client/local.py",
+        "simpledist/engine/local.py",
         "while backlog.depth < future.call.depth:",
         "while False:",
         "tests/interfaces/test_nested.py -k local_run",
@@ -129,8 +129,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "joblib",
         "an executor does not tell how many calls can run at once",
         "simpledist/client/executor.py",
-        "return max(self._client.offers.all_slots(), self._promises.slots)",
-        "return self._promises.slots",
+        "return max(self._engine.offers.all_slots(), self._pending.slots)",
+        "return self._pending.slots",
         "tests/interfaces/test_joblib.py",
     ),
 )

@@ -80,7 +80,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "idle",
         "silence on an old connection is not tried again",
-        "simpledist/client/session.py",
+        "simpledist/engine/session.py",
         "(silent and not old)",
         "silent",
         "tests/faults/test_slow_clients.py -k silence_on_an_old",

@@ -62,7 +62,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "limits",
         "the throw-away child has limits of its own",
-        "simpledist/client/throwaway.py",
+        "simpledist/engine/throwaway.py",
         'sys.setrecursionlimit(surroundings["recursion"])',
         "pass",
         LIMITS,
@@ -94,7 +94,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "evil pickles",
         "what kills while it is loaded counts for the function's own deed",
-        "simpledist/client/throwaway.py",
+        "simpledist/engine/throwaway.py",
         "loaded = answer.startswith(_LOADED)",
         "loaded = not answer.startswith(_UNREADABLE)",
         EVIL,
@@ -102,15 +102,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "evil pickles",
         "the client loads what it gives to a throw-away child",
-        "simpledist/client/running.py",
-        "call.args, call.kwargs, sent=call.sent(), crashed",
-        "*call.given(), crashed",
+        "simpledist/engine/call.py",
+        "args, kwargs, sent=self.sent(), crashed",
+        "*self.given(), crashed",
         EVIL + " -k 'argument and (exit or kill)'",
     ),
     Mutation(
         "evil pickles",
         "the throw-away child imports from the current folder",
-        "simpledist/client/throwaway.py",
+        "simpledist/engine/throwaway.py",
         "_BOOT, str(write_end), *filter(None, sys.path)]",
         '_BOOT, str(write_end), "", *filter(None, sys.path)]',
         EVIL,

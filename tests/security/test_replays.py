@@ -16,6 +16,7 @@ from simpledist import wire
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
+from simpledist.engine import map_batch
 from simpledist.job import Info
 from simpledist.wire.signing import Keyring
 from tests.links import open_link
@@ -132,11 +133,13 @@ def test_a_kept_result_of_a_chunk_is_not_accepted_for_a_later_chunk_of_the_same_
     client, calls = shelter().connect(), [(str(tmp_path / "runs"),)] * 3
     function = counted(client)
     assert function(str(tmp_path / "first")) == 1
-    first = function.submit_chunk(calls)
+    first = map_batch.started(function.engine, function.spec, calls, sent=[])
+    assert first is not None
     assert [part.value for part in first.outcomes()] == [1, 2, 3]
     data = stolen_result(thief, first.future, Keys())
     with Busy(client, tmp_path):
-        second = function.submit_chunk(calls)
+        second = map_batch.started(function.engine, function.spec, calls, sent=[])
+        assert second is not None
         wait_until(lambda: second.future.call.digest, 5, "it is sealed")
         push_result(thief, second.future, data, Keys())
         assert [part.value for part in second.outcomes()] == [4, 5, 6]
@@ -320,7 +323,7 @@ def test_what_a_reply_says_beside_its_envelope_is_no_experience_for_other_calls(
         thief.call("RPUSH", Keys().reply(client.id), element)
         thief.call("EXPIRE", Keys().reply(client.id), 60)
         assert future.result(20) == 77
-        mean = client.seen("count").mean_seconds
+        mean = client.engine.known("count").on_workers.mean_seconds
         assert mean is not None
         assert 0 < mean < 20
 

@@ -113,7 +113,7 @@ def test_a_chunk_and_a_call_with_the_same_body_have_different_digests() -> None:
 
 
 def test_calls_of_a_function_that_was_never_seen_go_alone() -> None:
-    assert Experience().chunk_calls() == 1
+    assert Experience().batch_calls() == 1
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 100)), max_size=20))
@@ -121,17 +121,17 @@ def test_a_chunk_has_at_most_twice_as_many_calls_as_were_ever_seen(runs: list[tu
     seen = Experience()
     for calls, seconds in runs:
         seen = seen.ran(calls, seconds)
-    assert 1 <= seen.chunk_calls() <= max(1, min(2 * seen.calls, policy.CHUNK_CALLS))
+    assert 1 <= seen.batch_calls() <= max(1, min(2 * seen.calls, policy.MAP_BATCH_CALLS))
 
 
-@given(st.integers(1, 1000), st.floats(policy.CHUNK_SECONDS, 1000))
+@given(st.integers(1, 1000), st.floats(policy.MAP_BATCH_SECONDS, 1000))
 def test_long_calls_go_alone(calls: int, seconds: float) -> None:
-    assert Experience().ran(calls, calls * seconds).chunk_calls() == 1
+    assert Experience().ran(calls, calls * seconds).batch_calls() == 1
 
 
 def test_a_few_slow_calls_end_big_chunks_at_once() -> None:
     seen = Experience()
     for _ in range(10):
         seen = seen.ran(1000, 0.01)
-    assert seen.chunk_calls() == policy.CHUNK_CALLS
-    assert seen.ran(1, 1.0).chunk_calls() == 1
+    assert seen.batch_calls() == policy.MAP_BATCH_CALLS
+    assert seen.ran(1, 1.0).batch_calls() == 1

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import simpledist
-from simpledist.client.readable import readable
+from simpledist.engine.readable import readable
 from simpledist.errors import ConfigurationError
 
 

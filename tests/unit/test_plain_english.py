@@ -49,7 +49,19 @@ NOT_VERBS = re.compile(
     re.IGNORECASE,
 )
 # Rooms of the package whose text is plain; the others follow.
-ROOMS = ("cli", "cli/diagnostics", "cli/live", "config", "distributor", "embedded", "monitor", "wire", "worker")
+ROOMS = (
+    "cli",
+    "cli/diagnostics",
+    "cli/live",
+    "client",
+    "config",
+    "distributor",
+    "embedded",
+    "engine",
+    "monitor",
+    "wire",
+    "worker",
+)
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))

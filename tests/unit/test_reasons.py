@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from simpledist import job
-from simpledist.reasons import REASONS, sentence, words
+from simpledist.reasons import MAY_BE_QUEUED, REASONS, SUSPECT, TRANSIENT, sentence, words
+
+ROOT = Path(__file__).parents[2]
 
 # Every word that a call may carry, those of parts that are still being built too.
 WORDS = {*job.WHYS, "memory", "other_code", "disabled", "undeliverable", "key", "queue_full", "closed"}
@@ -14,6 +18,17 @@ UNASKED = {"no_worker", "redis_down", "redis_refused", "key", "other_code", "und
 
 def test_no_reason_lacks_its_words() -> None:
     assert set(REASONS) >= WORDS
+
+
+@pytest.mark.parametrize("why", job.WHYS)
+def test_each_reason_stands_in_the_readme_and_in_operations(why: str) -> None:
+    assert f"`{why}`" in (ROOT / "README.md").read_text()
+    assert f"| `{why}` |" in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_what_may_kill_its_process_neither_passes_nor_waits_in_redis() -> None:
+    assert {"crashed", "lost"} <= SUSPECT
+    assert not SUSPECT & (TRANSIENT | MAY_BE_QUEUED)
 
 
 @pytest.mark.parametrize("why", REASONS)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import simpledist
-from simpledist.client import throwaway
+from simpledist.engine import throwaway
 from simpledist.errors import FunctionCrashed
 from tests.trees import ROOT
 from tests.values.functions import evil
@@ -89,7 +89,7 @@ def test_the_throw_away_child_takes_no_file_of_the_current_folder(tmp_path: Path
     script = elsewhere / "script.py"
     script.write_text(
         "import sys\n"
-        "from simpledist.client import throwaway\n"
+        "from simpledist.engine import throwaway\n"
         "from tests.values.functions.limited import depth\n"
         "assert '' not in sys.path\n"
         "print(throwaway.run('f', depth, (3,), {}, crashed=True))\n"
@@ -110,7 +110,7 @@ def test_the_throw_away_child_takes_no_file_of_the_current_folder(tmp_path: Path
 def test_the_throw_away_child_imports_what_its_caller_can(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("def double(x): return 2 * x\n")
     code = (
-        "import mine\nfrom simpledist.client import throwaway\n"
+        "import mine\nfrom simpledist.engine import throwaway\n"
         "print(throwaway.run('f', mine.double, (3,), {}, crashed=True))\n"
     )
     done = subprocess.run(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 import simpledist
-from simpledist.client import throwaway
 from simpledist.cluster import Cluster
+from simpledist.engine import throwaway
 from tests.values.functions import copying
 from tests.waiting import wait_until
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import simpledist
-from simpledist.client import throwaway
+from simpledist.engine import throwaway
 from tests.values.functions import limited
 
 

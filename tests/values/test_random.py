@@ -14,8 +14,8 @@ import pytest
 
 import simpledist
 from simpledist import randomness
-from simpledist.client import throwaway
 from simpledist.cluster import Cluster
+from simpledist.engine import throwaway
 from tests.commands import run
 from tests.trees import ROOT
 from tests.values.functions import drawing

@@ -1,0 +1,108 @@
+"""`worker_function` and `function`: a function is given a name, a client and options, which are checked here.
+
+Called by users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from simpledist import job
+from simpledist.client.client import Client
+from simpledist.client.function import WorkerFunction
+from simpledist.config import arguments
+from simpledist.engine.sharing import sharing
+from simpledist.engine.spec import FunctionSpec
+from simpledist.errors import ConfigurationError
+from simpledist.job import Policy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def worker_function(
+    client: Client,
+    name: str,
+    local: Callable[P, R],
+    *,
+    version: str | int | None = None,
+    timeout: float | None = None,
+    max_queue: int | None = None,
+    codec: str | None = None,
+    join: bool = False,
+    cache: float | None = None,
+    policy: Policy = "remote",
+) -> WorkerFunction[P, R]:
+    """Return the function that workers offer as `name`, called as if it were `local`, which is also the last resort.
+
+        fib = simpledist.worker_function(dist, "fib", fns.fib, timeout=60)
+        fib(20), fib.submit(20).result(), list(fib.map(range(20)))
+
+    `version`: only workers that offer `name@version` serve it. `timeout`: seconds that a call may spend on the cluster
+    before it runs here instead. `max_queue`: with so many jobs queued, further calls run here. `codec`: "pickle" or
+    "json", by default the client's. `join`: a call that is identical to one in flight, of any client, waits for that
+    one's outcome instead of being run again. `cache`: the value is kept in Redis for so many seconds and answers
+    identical calls; exceptions are not kept. Identical: same function, version, local code and arguments.
+    `policy`: "remote" sends every call that can travel, "local" none; "auto" runs a call here when that has cost
+    less than its trip. Raises ConfigurationError for a name or option that cannot be used.
+    """
+    if not callable(local):
+        raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
+    timeout = arguments.seconds(f"worker_function({name!r})", "timeout", timeout)
+    max_queue = arguments.count(f"worker_function({name!r})", "max_queue", max_queue, least=0)
+    join = arguments.flag(f"worker_function({name!r})", "join", join)
+    if codec not in (None, "pickle", "json"):
+        raise ConfigurationError(f"worker_function({name!r}): codec={codec!r}: use 'pickle' or 'json'")
+    if policy not in ("remote", "auto", "local"):
+        raise ConfigurationError(f"worker_function({name!r}): policy={policy!r}: use 'remote', 'auto' or 'local'")
+    shared = sharing(name, local, join=join, cache=cache)
+    spec = FunctionSpec(
+        job.qualified(name, version),
+        local,
+        codec=codec or client.engine.codec,
+        timeout=timeout,
+        max_queue=max_queue,
+        policy=policy,
+        sharing=shared,
+    )
+    return WorkerFunction(client.engine, spec)
+
+
+def function(
+    client: Client,
+    name: str | None = None,
+    *,
+    version: str | int | None = None,
+    timeout: float | None = None,
+    max_queue: int | None = None,
+    codec: str | None = None,
+    join: bool = False,
+    cache: float | None = None,
+    policy: Policy = "remote",
+) -> Callable[[Callable[P, R]], WorkerFunction[P, R]]:
+    """Return `worker_function` as a decorator; the name is by default the function's own.
+
+        @simpledist.function(dist, timeout=60)
+        def fib(n: int) -> int: ...
+
+    A worker whose target is the module (or `module:fib`) offers the function under this name and version. A function
+    that calls itself by its decorated name goes through the cluster each time: let it call an undecorated one.
+    """
+
+    def decorate(local: Callable[P, R]) -> WorkerFunction[P, R]:
+        own = name if name is not None else getattr(local, "__name__", "")
+        return worker_function(
+            client,
+            own,
+            local,
+            version=version,
+            timeout=timeout,
+            max_queue=max_queue,
+            codec=codec,
+            join=join,
+            cache=cache,
+            policy=policy,
+        )
+
+    return decorate

@@ -1,0 +1,118 @@
+"""What is known of one call from its beginning: enough to send it, to send it again, and to run it at its client.
+
+Owns how a call is run in this process, or in a throw-away child where it may kill the process that runs it. Knows no
+future, no connection and no thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from simpledist import wire
+from simpledist.broker.broker import job_label
+from simpledist.buffers import Data
+from simpledist.engine import snapshot
+from simpledist.engine.pending import Pending
+from simpledist.engine.sharing import Sharing
+from simpledist.engine.spec import FunctionSpec
+from simpledist.job import Why
+from simpledist.reasons import SUSPECT
+
+
+class _Here(threading.local):
+    """How many local runs this thread is inside of: in each of them it may wait for calls that it makes there."""
+
+    depth = 0
+
+
+here = _Here()
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call, or a batch of them that travels as one job. Not frozen: that would make it 3x slower to create."""
+
+    id: str  # of its job; of a call that is the slow one of a batch, the batch's
+    spec: FunctionSpec
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    codec: str  # of its body
+    body: Data  # its encoded arguments
+    began: float  # time.monotonic()
+    deadline: float | None  # time.monotonic() at which the remote budget is spent
+    lends: bool = False  # a plain call: its caller waits, so the arguments stay as they are
+    pending: Pending[Any] | None = None  # of the executor whose call it is
+    crashes: int = 0  # children that it has killed before it was sent
+    calls: int = 1  # of a batch: how many
+    sharing: Sharing | None = None  # identical calls may have its outcome
+    address: bytes | None = None  # then: its content address
+    python: str = ""  # the minor version that can read it, where no other one can
+    part: int | None = None  # its outcome is this part of a batch's
+    depth: int = field(default_factory=lambda: here.depth)  # of the local run that makes it
+    anew: bool = False  # the value that is kept for it is too old
+    # Once it was sealed (envelopes.py):
+    nonce: bytes = b""
+    digest: bytes = b""  # what its outcome must carry
+    asked_at: float = 0.0  # clock.moment() of the first time
+    sealed_at_ms: int = 0  # of the last time, by Redis' clock
+
+    @property
+    def label(self) -> str:
+        """Return the name of the job, as `submit` takes it."""
+        sharing = self.sharing
+        if sharing is None:
+            return self.id
+        address = (self.address or b"").hex()
+        return job_label(self.id, address, join=sharing.join, cache_seconds=sharing.cache_seconds, anew=self.anew)
+
+    def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of one call as they were when it was made."""
+        if self.lends:
+            return self.args, self.kwargs
+        return snapshot.given(self.codec, self.body, self.spec.local, self.args, self.kwargs)
+
+    def sent(self) -> snapshot.Sent | None:
+        """Return what another process is given to run it; None: the arguments themselves."""
+        if self.lends or self.calls > 1 or not len(self.body) or snapshot.unchanging(self.args, self.kwargs):
+            return None
+        return snapshot.Sent(self.codec, bytes(self.body))
+
+    def run(self, why: Why) -> Any:
+        """Run the call at its client, with what it was given when it was made; return its value or raise."""
+        if self.calls > 1:
+            local: Callable[..., Any] = run_all
+            args, kwargs = (self.spec.local, self.args), dict[str, Any]()
+        else:
+            local, args, kwargs = self.spec.local, self.args, self.kwargs
+        if why in SUSPECT:
+            throwaway, crashed = import_module("simpledist.engine.throwaway"), why == "crashed"
+            # Never `given`, which loads: loading may be what kills.
+            return throwaway.run(self.spec.function, local, args, kwargs, sent=self.sent(), crashed=crashed)
+        if self.calls > 1:
+            return run_all(self.spec.local, snapshot.given_calls(self.codec, self.body, self.args))
+        args, kwargs = self.given()
+        return local(*args, **kwargs)
+
+    def has_ended(self, future: Any) -> None:
+        """Tell the executor that took the call, if one did, that all is done."""
+        if self.pending is not None:
+            self.pending.ended(future)
+
+    def end(self) -> None:
+        """Let go of what was needed to run it: a future that is kept does not keep the arguments."""
+        self.args, self.kwargs, self.body = (), {}, b""
+
+
+def run_all(local: Callable[..., Any], calls: Sequence[snapshot.Arguments]) -> list[wire.Value | wire.Raised]:
+    """Run the calls of a batch one after the other: one outcome a call."""
+    outcomes: list[wire.Value | wire.Raised] = []
+    for args in calls:
+        try:
+            outcomes.append(wire.Value(local(*args)))
+        except BaseException as error:  # noqa: BLE001 - it is the outcome of this call and of no other
+            outcomes.append(wire.Raised(error))
+    return outcomes

@@ -1,0 +1,355 @@
+"""The calls of one client on their way to an outcome: this room alone applies events, and owns every future.
+
+The rooms below it return what happened (events.py); what that means for a call is decided here. Held by threads and
+futures, so it holds no Engine: a program that drops its client and its functions still gets the outcomes that it has
+futures of, and then thread and connections end. Any thread may call it.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, cast
+
+from simpledist import wire
+from simpledist.broker.broker import parse_reply
+from simpledist.broker.records import Reply
+from simpledist.engine import at_once
+from simpledist.engine.batch import Batch
+from simpledist.engine.big_calls import BigCalls
+from simpledist.engine.cancelling import Cancelling
+from simpledist.engine.deferred import Deferred
+from simpledist.engine.envelopes import Envelopes
+from simpledist.engine.events import (
+    Absent,
+    Alone,
+    Answered,
+    Cancelled,
+    Event,
+    Home,
+    Joined,
+    Lost,
+    Overdue,
+    Sent,
+    Slow,
+    Stale,
+    Unread,
+)
+from simpledist.engine.flight import Flight
+from simpledist.engine.future import Future
+from simpledist.engine.inside import run_outside
+from simpledist.engine.local import LocalRuns
+from simpledist.engine.outcomes import Outcomes
+from simpledist.engine.ready import Read, Ready, RunHere
+from simpledist.engine.resolvers import Resolvers
+from simpledist.engine.session import Session
+from simpledist.engine.unsent import Unsent
+from simpledist.job import WHYS, Info, Why, version_of, why_of
+from simpledist.reasons import MAY_BE_QUEUED, SUSPECT
+from simpledist.wire.interruption import by_signal
+from simpledist.wire.signing import Keyring
+
+log = logging.getLogger("simpledist")
+
+
+def _nobody(_: Sequence[Future[Any]]) -> None:
+    """Watch nothing: there is no listener yet."""
+
+
+class Calls:
+    """Wires the rooms of one engine, applies their events, and is the `Owner` of its futures."""
+
+    def __init__(self, session: Session, keyring: Keyring, local_slots: int) -> None:
+        self.session = session
+        self.store = session.store
+        self.flight = Flight()
+        self.unsent = Unsent()
+        self.deferred = Deferred(lambda: session.wake(), session.attended)
+        self.resolvers = Resolvers(self._resolve, self.deferred)
+        self.local_runs = LocalRuns(self._run_backlog, local_slots, self.deferred)
+        self.envelopes = Envelopes(keyring, session.clock)
+        self.outcomes = Outcomes(session, envelopes=self.envelopes, store=self.store, flight=self.flight)
+        self.big_calls = BigCalls(session, envelopes=self.envelopes, unsent=self.unsent, apply=self.apply)
+        self.watch: Callable[[Sequence[Future[Any]]], None] = _nobody  # the listener's, once there is one
+        self._cancelling = Cancelling(session, self.flight, self.local_runs)
+        self._heir = self
+        self._closed = False
+
+    # --- events --------------------------------------------------------------------------------------------------
+
+    def apply(self, event: Event) -> None:
+        """Do what an event means for its calls."""
+        match event:
+            case Answered(reply):
+                self.answered(reply)
+            case Sent(futures):
+                self.watch(futures)
+            case Joined(future, id):
+                self.flight.join(future, id)
+            case Absent(function, why):
+                self.store.of(function).said(why)
+            case Home(future, why):
+                self._come_home(future, why)
+            case Overdue(future):
+                self._come_home(future, "timeout")
+            case Cancelled(future):
+                if self.flight.withdraw(future) is not None:
+                    self.session.has_given_up([(future.call.spec.function, future.call.id)])
+            case Lost(future):
+                self.flight.enter_again(future)
+                self.session.wake()  # the listener, which may sleep, shall ask after it
+            case Unread(future, why):
+                if self.flight.stands(future):  # of a batch that still runs: it is in flight to its end
+                    self.flight.leave(future)
+                future.put_back(RunHere(why))
+            case Stale(future, cached):
+                self._ask_anew(future, cached=cached)
+            case Alone(future, why):
+                self._start_alone(future, why)
+            case Slow(future, whole, part):
+                self.flight.become_part(future, whole, part)
+                self.watch([future])
+                self._let_go(future)
+
+    def take_in(self, element: bytes) -> bool:
+        """Take an element of our reply list; return whether a plain call waited for it. Ignores foreign ones."""
+        try:
+            reply = parse_reply(element)
+        except ValueError:
+            log.warning("passed over a foreign element in reply list of client %s", self.session.client)
+            return False
+        return self.answered(reply)
+
+    def answered(self, reply: Reply) -> bool:
+        """Hand a reply to all that wait for its job; return whether a plain call did.
+
+        A reply that no future waits for (its call was cancelled, or run here meanwhile) is only acknowledged.
+        """
+        if reply.state == "running":
+            whole = self.flight.get(reply.id)
+            if whole is not None and whole.call.calls > 1:
+                whole.offer(reply)  # what is finished of it; who reads that puts the slow call in its place
+            return False
+        futures = self.flight.take(reply.id, to_read=reply.why is None)
+        if not futures or reply.why is not None:
+            self.session.has_read(reply.id)
+        for future in futures:
+            future.offer(reply if reply.why is None else RunHere(why_of(reply.why)))
+        return any(future.caller_runs for future in futures)
+
+    def _come_home(self, future: Future[Any], why: Why) -> None:
+        """Have the call run at its client, and all here that wait for the same job, unless only its time is up."""
+        futures: Sequence[Future[Any]] = ()
+        if why != "timeout" and self.flight.stands(future):
+            futures = self.flight.take(future.call.id, to_read=False)
+        else:
+            self.flight.withdraw(future)
+        for one in futures or (future,):
+            one.offer(RunHere(why))
+
+    def _ask_anew(self, future: Future[Any], *, cached: bool) -> None:
+        """Send the call again, at last for itself alone: the outcome of an equal call is too old for it."""
+        call = future.call
+        if call.anew or not cached:
+            call.sharing = call.address = None
+        call.anew, future.joined = True, False
+        self.session.has_given_up([(call.spec.function, call.id)])  # where the outcome was forged, it may still wait
+        self._go_out_alone(future)
+
+    def _start_alone(self, future: Future[Any], why: str) -> None:
+        """Make a call that travelled in a batch a job of its own, or run it at its client."""
+        if future.done():
+            self._let_go(future)
+            return
+        if why in WHYS and why != "crashed":
+            self.flight.become_own(future, self.session.new_id())
+            future.offer(RunHere(why_of(why)))
+        else:
+            future.call.crashes = int(why == "crashed")
+            self._go_out_alone(future)
+        self._let_go(future)
+
+    def _go_out_alone(self, future: Future[Any]) -> None:
+        self.flight.become_own(future, self.session.new_id())
+        future.sent = future.on_worker = False
+        self.flight.enter(future)
+        self.unsent.put(future, self.session.wake)
+        if self._closed:
+            self.close()
+
+    def _let_go(self, member: Future[Any]) -> None:
+        """Let a call leave its batch, now that it is in flight by itself."""
+        member.batch = None
+        if member.cancelled():  # meanwhile: nothing was in flight then
+            self.apply(Cancelled(member))
+
+    # --- what a future asks (Owner) ------------------------------------------------------------------------------
+
+    def settle(self, future: Future[Any], ready: Ready) -> None:
+        """Bring a future that this thread has taken to its outcome."""
+        if isinstance(ready, RunHere):
+            self.run_here(future, ready.why)
+            return
+        if isinstance(ready, Read):
+            future.settle(ready.info, ready.outcome)
+            return
+        try:
+            found = self.outcomes.read(future, ready)
+            if isinstance(found, Read):
+                self._settle_read(future, found)
+                return
+            if not isinstance(found, Unread):
+                future.put_back(None)  # it is on its way again
+            self.apply(found)
+        except BaseException as error:
+            if not isinstance(error, Exception) or by_signal(error):
+                # Ctrl-C or a handler of SIGALRM while this thread decoded: the next thread that asks does it again.
+                future.put_back(ready)
+                raise
+            # A bug of ours must not be the caller's outcome, nor leave it waiting.
+            log.exception("job %s (%s): its result could not be read", future.call.id, future.call.spec.function)
+            future.put_back(RunHere("undecodable"))
+
+    def _settle_read(self, future: Future[Any], found: Read) -> None:
+        batch = self.flight.batch_of(future) if future.call.calls > 1 else None
+        if batch is None:
+            future.settle(found.info, found.outcome)
+            return
+        for event in batch.take_apart(cast("wire.Value", found.outcome).value, found.info):
+            self.apply(event)
+        self.flight.end_batch(batch)
+        future.settle(found.info, wire.Value(None))
+
+    def settle_elsewhere(self, future: Future[Any], ready: Ready) -> None:
+        """Have another thread bring a future to its outcome: no thread waits for it."""
+        if not isinstance(ready, RunHere):
+            self.resolvers.put(future)
+        elif future.call.calls == 1 or (batch := self.flight.batch_of(future)) is None:
+            self.local_runs.put(future, ready)
+        elif future.take() is not None:
+            self._take_home(batch, ready.why)
+
+    def _take_home(self, batch: Batch, why: Why) -> None:
+        """Have each call of a batch run at its client."""
+        whole = batch.whole
+        if whole.sent and why in MAY_BE_QUEUED:
+            self.session.has_given_up([(whole.call.spec.function, whole.call.id)])
+        for event in batch.come_home(why):
+            self.apply(event)
+        self.flight.end_batch(batch)
+        whole.settle(Info("local", why), wire.Value(None))
+
+    def overdue(self, future: Future[Any]) -> None:
+        """Run a call at its client: its remote budget is spent."""
+        self.apply(Overdue(future))
+
+    def run_at_once(self, future: Future[Any]) -> Any:
+        """Return the outcome to an interruption, which waits for nothing."""
+        self.session.count_local(future.call.spec.function, "nested", 1)
+        return at_once.run(future)
+
+    def raised_at_once(self, future: Future[Any]) -> BaseException | None:
+        """Return the exception of that outcome, or None for a value; raise CancelledError."""
+        try:
+            self.run_at_once(future)
+        except concurrent.futures.CancelledError:
+            raise
+        except BaseException as raised:  # noqa: BLE001 - it is the outcome
+            return raised
+        return None
+
+    def cancel(self, future: Future[Any], *, interrupting: bool) -> bool:
+        """Cancel one call; an interruption calls it off, and leaves it to another thread to tell Redis and waiters."""
+        executors = future.call.pending is not None
+        if interrupting:
+            if not (executors and future.running()) and future.call_off():
+                self.deferred.put(functools.partial(self.forget, [future]))
+        elif not future.cancelled():
+            (self.cancel_waiting if executors else self.forget)([future])
+        return future.cancelled()
+
+    def heir(self) -> Calls:
+        """Return what stands in this one's place in the child of a fork."""
+        return self if self._heir is self else self._heir.heir()
+
+    def bequeath(self, heir: Calls) -> None:
+        """Leave the futures of the parent to the calls of the child."""
+        self._heir = heir
+        heir.envelopes.inherit(self.envelopes)
+
+    # --- cancelled -----------------------------------------------------------------------------------------------
+
+    def forget(self, futures: Iterable[Future[Any]]) -> None:
+        """Cancel these for good."""
+        self._cancelling.forget(futures)
+
+    def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
+        """Cancel those that have not begun."""
+        for event in self._cancelling.cancel_waiting(futures):
+            self.apply(event)
+
+    # --- run at their client -------------------------------------------------------------------------------------
+
+    def run_here(self, future: Future[Any], why: Why, *, in_lane: bool = False) -> None:
+        """Run a call in this thread; what it gives or raises is the outcome. `in_lane`: other calls wait for it."""
+        call = future.call
+        function = call.spec.function
+        self.session.count_local(function, why, call.calls)
+        if future.sent and why in MAY_BE_QUEUED:
+            self.session.has_given_up([(function, call.id)])
+        began = time.monotonic()
+        future.runner = threading.get_ident()
+        outcome: wire.Value | wire.Raised
+        try:
+            outcome = wire.Value(run_outside(call.run, why))
+        except BaseException as raised:  # noqa: BLE001 - it is the outcome; plain calls re-raise it in result()
+            outcome = wire.Raised(raised)
+        seconds = time.monotonic() - began
+        if why not in SUSPECT:
+            self.store.of(function).ran_at_client(call.calls, seconds)
+        info = Info(
+            where="local", why=why, version=version_of(function), queued_seconds=began - call.began, run_seconds=seconds
+        )
+        if in_lane:
+            future.settle_soon(info, outcome)
+        else:
+            future.settle(info, outcome)
+
+    def _resolve(self, future: Future[Any]) -> None:
+        ready = future.take()
+        if ready is not None:
+            self.settle(future, ready)
+
+    def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
+        if future.begin():
+            self.run_here(future, ready.why, in_lane=True)
+
+    # --- what the listener and the engine ask --------------------------------------------------------------------
+
+    def busy(self) -> bool:
+        """Return whether anything is under way, at workers or at this client."""
+        return bool(self.flight.all() or self.deferred or self.local_runs.busy())
+
+    def relieve(self) -> float:
+        """Start the threads that are missing; return after how many seconds the listener is to look again."""
+        missing = self.resolvers.relieve() | self.local_runs.relieve()
+        return self.resolvers.STUCK_SECONDS if missing else float("inf")
+
+    def waiting(self) -> set[str]:
+        """Return the functions whose calls run at this client and would rather travel."""
+        return self.local_runs.functions_waiting() | self.store.asked()
+
+    def unheard(self) -> None:
+        """Note that the listener has gone."""
+        self.watch = _nobody
+
+    def close(self) -> None:
+        """Run at the client what is still to be sent: the listener has gone."""
+        self._closed = True
+        for group in self.unsent.take():
+            for future in group:
+                self._come_home(future, "closed")

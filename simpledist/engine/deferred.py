@@ -1,0 +1,45 @@
+"""What signal handlers and finalisers ask for and cannot do themselves: cancel, close, run. Done by other threads.
+
+Leaving something is a deque append and a write to the wake pipe. The listener has a resolver do it (so that what blocks
+there holds up no reply); without a listener, the next thread that comes does. What is left is code of ours: it takes
+our locks, so code that enters its thread meanwhile is an interruption again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from simpledist.engine.inside import run_inside
+
+log = logging.getLogger("simpledist")
+
+
+class Deferred:
+    """`put` is called from anywhere, `run` by threads of the client."""
+
+    def __init__(self, wake: Callable[[], None], attended: Callable[[], bool]) -> None:
+        self.wake = wake  # the listener
+        self.attended = attended  # whether there is one
+        self._acts: deque[Callable[[], object]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._acts)
+
+    def put(self, act: Callable[[], object]) -> None:
+        self._acts.append(act)
+        self.wake()
+
+    def run(self) -> None:
+        """Do everything that waits."""
+        while self._acts:
+            try:
+                act = self._acts.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            try:
+                run_inside(act)
+            except BaseException:  # of a callback: no reason to leave the others waiting
+                log.exception("what a signal handler or a finaliser asked for ended badly")
+            del act  # it may hold a map or a result

@@ -1,0 +1,399 @@
+"""The engine as the faces use it: start calls, cancel them, end; and what becomes of it after a fork and at exit.
+
+Owns the wiring of a client's parts. Routing decides whether a call travels, submit.py sends it, calls.py brings it to
+its outcome. Held by clients, functions and executors only: when the last of them is gone, thread and connections end.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from simpledist import config as configuration
+from simpledist import policy, wire
+from simpledist.buffers import Data
+from simpledist.config import Config
+from simpledist.engine import lifetime, submit
+from simpledist.engine.calls import Calls
+from simpledist.engine.encoding import encoded, encoded_batch
+from simpledist.engine.events import Home, Slow
+from simpledist.engine.future import Future
+from simpledist.engine.inside import Entry, is_inside, run_outside, thread
+from simpledist.engine.known import Known
+from simpledist.engine.lanes import REFUSALS
+from simpledist.engine.memory import Memory
+from simpledist.engine.offers import Offers
+from simpledist.engine.pending import Pending
+from simpledist.engine.reach import Reach
+from simpledist.engine.ready import RunHere
+from simpledist.engine.routing import TRAVEL, Face, Later, Routing, Travel, Way
+from simpledist.engine.session import Session
+from simpledist.engine.spec import FunctionSpec
+from simpledist.errors import RedisDown, RedisRefused
+from simpledist.job import WHYS, Why, why_of
+from simpledist.wire.signing import Keyring
+
+Arguments = tuple[Any, ...]
+
+
+class Engine:
+    """One program's way to the cluster: at most 3 Redis connections and one listener thread.
+
+    Any thread may call it, also after a fork: the child gets an identity of its own.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        keyring: Keyring,
+        *,
+        codec: str,
+        local_slots: int,
+        max_value_bytes: int,
+        opens: bool = True,
+    ) -> None:
+        self.config = config
+        self.codec = codec
+        self.local_slots = local_slots
+        self.max_value_bytes = max_value_bytes
+        self._keyring = keyring
+        self._pending: weakref.WeakSet[Pending[Future[Any]]] = weakref.WeakSet()
+        self._begin(closed=False)
+        if not opens:
+            self._routing.nested = True
+        lifetime.remember(self)
+
+    def _begin(self, *, closed: bool) -> None:
+        self._pid = os.getpid()
+        self._session = Session(self.config, self._keyring)
+        self._calls = Calls(self._session, self._keyring, self.local_slots)
+        self._routing = Routing(self._session, self._session.store, closed=closed)
+        self._reach = Reach(self._calls, self._routing)
+        self.offers = Offers(self._reach.live_workers)
+        self._memory: Memory | None = None
+        if self.config.url == configuration.MEMORY_URL:
+            self._memory = Memory(self._calls, self._keyring)
+            self._session.trouble = None
+            self.offers = Offers(list[Any])
+
+    @property
+    def id(self) -> str:
+        """Return this client's id: its job ids begin with it."""
+        return self._session.client
+
+    @property
+    def last_error(self) -> RedisDown | RedisRefused | None:
+        """Return why Redis last took no command of this client; None if it never failed."""
+        return self._session.last_error
+
+    @property
+    def state(self) -> str:
+        """Return one word for people: "up", "closed", or the trouble with Redis."""
+        return "closed" if self._routing.closed else self._session.trouble or "up"
+
+    @property
+    def batches(self) -> bool:
+        """Return whether it pays to let several calls travel together."""
+        return self._memory is None
+
+    def __repr__(self) -> str:
+        return f"<simpledist client {self.id} of {self.config.safe_url}>"
+
+    def __reduce__(self) -> Any:
+        return revived, (self.id, self.codec, self.local_slots, self.max_value_bytes)
+
+    def in_flight(self) -> int:
+        """Return how many calls wait for an outcome from the cluster."""
+        return len(self._calls.flight)
+
+    def known(self, function: str) -> Known:
+        """Return what this client knows of a function."""
+        return self._session.store.of(function)
+
+    # --- start calls ---------------------------------------------------------------------------------------------
+
+    def call(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any]) -> Any:
+        """Return the outcome of a call for which this thread waits."""
+        if thread.inside and is_inside():  # a signal handler or a finaliser, amid our work: it waits for nothing
+            return self.run_here(spec, args, kwargs, why="nested")
+        thread.inside = True
+        try:
+            way = self.route(spec, "call")
+            if isinstance(way, Travel):
+                future, way = self.new(spec, args, kwargs, way, caller_runs=True)
+                if isinstance(way, Travel):
+                    return self._outcome(future)
+        finally:
+            thread.inside = False
+        return self.run_here(spec, args, kwargs, why=way.why)
+
+    def _outcome(self, future: Future[Any]) -> Any:
+        self.send([future])
+        try:
+            return future.outcome()
+        finally:
+            if not future.done():  # Ctrl-C, or an exception thrown into this thread
+                run_outside(self.forget, [future])
+
+    def submit(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any]) -> Future[Any]:
+        """Start a call and return its future."""
+        if thread.inside and is_inside():
+            with Entry():
+                return self.start(spec, args, kwargs)
+        thread.inside = True
+        try:
+            return self.start(spec, args, kwargs)
+        finally:
+            thread.inside = False
+
+    def start(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any]) -> Future[Any]:
+        """Start a call for code of ours, which is inside already."""
+        future, way = self.new(spec, args, kwargs, self.route(spec, "submit"))
+        self.go([(future, way)])
+        return future
+
+    def start_many(
+        self, spec: FunctionSpec, calls: Sequence[Arguments], sent: Sequence[Data | None], *, way: Way
+    ) -> list[Future[Any]]:
+        """Start calls of a map in as few round trips as they fit. `sent`: their encoded arguments, or None."""
+        made = [self.new(spec, args, {}, way, sent=body) for args, body in itertools.zip_longest(calls, sent)]
+        futures = [future for future, _ in made]
+        try:
+            self.go(made)
+        except BaseException:  # Ctrl-C: no caller will have them
+            run_outside(self.forget, futures)
+            raise
+        return futures
+
+    def start_batch(self, spec: FunctionSpec, calls: list[Arguments], sent: list[Data | None]) -> Future[Any] | None:
+        """Start many calls that may travel as one job; return None where one of them cannot travel so."""
+        began = time.perf_counter()
+        most_bytes = min(policy.MAP_BATCH_BYTES, self.max_value_bytes)
+        call = encoded_batch(spec, calls, sent, id=self._session.new_id(), most_bytes=most_bytes)
+        known = self.known(spec.function)
+        if known.costs is not None:
+            known.costs = known.costs.serialised((time.perf_counter() - began) / len(calls))
+        if call is None:
+            return None
+        future = Future[Any](call, self._calls, caller_runs=False)
+        self.send([future])
+        return future
+
+    def start_again(
+        self, spec: FunctionSpec, args: Arguments, why: str, *, whole: Future[Any], part: int
+    ) -> Future[Any]:
+        """Start one call of a batch by itself: the batch brought no outcome of it, for the reason `why`."""
+        way = self.route(spec, "again")
+        future, way = self.new(spec, args, {}, way, crashes=int(why == "crashed"))
+        if isinstance(way, Travel) and why == wire.SLOW:
+            self._calls.apply(Slow(future, whole, part))
+            return future
+        if isinstance(way, Travel) and why in WHYS and why != "crashed":
+            way = Later(why_of(why))
+        self.go([(future, way)])
+        return future
+
+    def new(
+        self,
+        spec: FunctionSpec,
+        args: Arguments,
+        kwargs: dict[str, Any],
+        way: Way,
+        *,
+        caller_runs: bool = False,
+        pending: Pending[Future[Any]] | None = None,
+        crashes: int = 0,
+        sent: Data | None = None,
+    ) -> tuple[Future[Any], Way]:
+        """Return a future that is not started, and its way: one that cannot be encoded does not travel."""
+        call, way = encoded(
+            spec,
+            args,
+            kwargs,
+            way=way,
+            id=self._session.new_id(),
+            most_bytes=self.max_value_bytes,
+            caller_runs=caller_runs,
+            pending=pending,
+            crashes=crashes,
+            sent=sent,
+        )
+        return Future[Any](call, self._calls, caller_runs=caller_runs), way
+
+    def go(self, made: Sequence[tuple[Future[Any], Way]]) -> None:
+        """Send the calls that travel, and have the others run here."""
+        if travelling := [future for future, way in made if isinstance(way, Travel)]:
+            self.send(travelling)
+        for future, way in made:
+            if not isinstance(way, Travel):
+                self._come_home(future, way.why)
+
+    def send(self, futures: Sequence[Future[Any]]) -> None:
+        """Send calls of one function, which may travel; those that Redis refuses run here."""
+        if self._memory is not None:
+            for future in futures:
+                run_outside(self._memory.run, future)
+        elif self._reach.listener is None and thread.interrupting:
+            for future in futures:
+                self._come_home(future, "redis_down")
+        else:
+            submit.send(self._calls, self._reach.listener, futures)
+
+    # --- whether they travel -------------------------------------------------------------------------------------
+
+    def route(self, spec: FunctionSpec, face: Face, since: float = 0.0, *, batches: bool = False) -> Way:
+        """Return which way a call goes (routing.py), once it is known whether Redis is there."""
+        if spec.policy == "auto" and face != "again":
+            self.known(spec.function).decided()
+        way = self._routing.route(spec, face, since, batches=batches)
+        if isinstance(way, Travel):
+            return way
+        if way.why in ("redis_down", "redis_refused"):
+            if thread.interrupting:  # what is left to the listener comes to its outcome, whether Redis is there or not
+                return way if self._reach.listener is None else TRAVEL
+            self._reach.reached()  # whatever comes of it, its reason is newer
+            return self._routing.route(spec, face, since, batches=batches)
+        if way.why in REFUSALS and self._session.store.ask(spec.function):
+            self._session.wake()
+        return way
+
+    # --- run them here -------------------------------------------------------------------------------------------
+
+    def run_here(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any], *, why: Why) -> Any:
+        """Run a call in this thread: nothing but the call, its count and its time."""
+        began = time.perf_counter()
+        try:
+            return spec.local(*args, **kwargs)
+        finally:
+            self.took(spec.function, time.perf_counter() - began)
+            self.ran(spec.function, why, 1)
+
+    def ran(self, function: str, why: Why, calls: int) -> None:
+        """Count calls that ran here for this reason."""
+        self._session.count_local(function, why, calls)
+
+    def took(self, function: str, seconds: float) -> None:
+        """Note how long a call took here."""
+        known = self.known(function)
+        known.ran_at_client(1, seconds)
+        if known.costs is not None:
+            known.costs = known.costs.ran_here(seconds)
+
+    def _come_home(self, future: Future[Any], why: Why) -> None:
+        """Have a call run here that cannot travel."""
+        if self._memory is not None or sys.is_finalizing():
+            self._calls.run_here(future, why)
+        elif thread.interrupting:
+            future.leave(RunHere(why))
+            self._calls.deferred.put(functools.partial(self._calls.settle_elsewhere, future, RunHere(why)))
+        else:
+            self._calls.apply(Home(future, why))
+
+    # --- cancel them ---------------------------------------------------------------------------------------------
+
+    def forget(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel what is left of a map."""
+        self._now_or_later(self._calls.forget, futures)
+
+    def cancel_waiting(self, futures: Sequence[Future[Any]]) -> None:
+        """Cancel those that have not begun."""
+        self._now_or_later(self._calls.cancel_waiting, futures)
+
+    def _now_or_later(self, act: Callable[[Sequence[Future[Any]]], object], futures: Sequence[Future[Any]]) -> None:
+        with Entry():
+            if thread.interrupting:
+                self._calls.deferred.put(functools.partial(act, futures))
+            else:
+                act(futures)
+
+    def later(self, act: Callable[[], object]) -> None:
+        """Have a public entry called by another thread: what a finaliser may ask for, wherever it runs."""
+        self._calls.deferred.put(functools.partial(run_outside, act))
+        if not self._calls.deferred.attended() and not is_inside():  # there is no other thread
+            self._calls.deferred.run()
+
+    def clear(self, function: str) -> int:
+        """Forget the cached values of a function; return how many there were. Raises RedisDown or RedisRefused."""
+        if self._memory is not None:
+            return self._memory.clear(function)
+        if thread.inside and is_inside():
+            raise RedisDown("a signal handler or finaliser that interrupts simpledist cannot ask Redis")
+        with Entry():
+            cleared = self._session.clear(function)
+            self._calls.envelopes.cleared(function, cleared.at_ms)
+            return cleared.forgotten
+
+    # --- fork and end --------------------------------------------------------------------------------------------
+
+    def pending(self, slots: int) -> Pending[Future[Any]]:
+        """Return what an executor has taken: nothing yet. The end of the program waits for it."""
+        pending = Pending[Future[Any]](slots)
+        self._pending.add(pending)
+        return pending
+
+    def close(self, *, wait: bool) -> None:
+        """End: with `wait`, calls in flight come to their outcome first; else they are cancelled. See Client.close."""
+        if self._routing.closed:
+            return
+        self._routing.closed = True
+        calls = self._calls
+        if thread.inside and is_inside():
+            if not wait:
+                calls.deferred.put(lambda: calls.forget(calls.flight.all()))
+            if self._reach.listener is not None:
+                self._reach.listener.close_when_idle()
+            return
+        if wait:
+            while futures := calls.flight.all():
+                for future in futures:
+                    future.wait_done()
+            calls.local_runs.join()
+        with Entry():
+            if not wait:
+                calls.forget(calls.flight.all())
+            self._reach.close()
+            calls.close()
+            calls.resolvers.close()
+            self._session.close()
+
+    def __del__(self) -> None:
+        # A future of it that is still held gets its outcome; then thread, connections and descriptors go.
+        reach: Reach | None = getattr(self, "_reach", None)
+        if reach is not None and reach.listener is not None and self._pid == os.getpid():
+            reach.listener.close_when_idle()
+
+    def at_exit(self) -> None:
+        """End with the program: what executors took is done first, as with the stdlib's; the rest is cancelled."""
+        self._calls.deferred.run()
+        for pending in list(self._pending):
+            pending.close("cannot schedule new futures after interpreter shutdown")
+            pending.join()
+        self.close(wait=False)
+
+    def after_fork(self) -> None:
+        """Begin again in the child of a fork: what was in flight belongs to the parent and runs here if asked for."""
+        calls, nested = self._calls, self._routing.nested
+        self._begin(closed=self._routing.closed)
+        self._routing.nested = nested
+        calls.bequeath(self._calls)
+        for pending in list(self._pending):
+            pending.begin()
+
+
+def revived(id: str, codec: str, local_slots: int, max_value_bytes: int) -> Engine:
+    """Return the engine of a pickled client, function or executor; in another process, one that opens nothing.
+
+    What is pickled holds no address, no password and no key: nothing of it is for Redis or for another process.
+    """
+    for one in lifetime.living():
+        if isinstance(one, Engine) and one.id == id:
+            return one
+    return Engine(
+        Config(), Keyring(), codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes, opens=False
+    )

@@ -1,0 +1,168 @@
+"""The nudge: once a second the listener asks Redis what became of its calls, and does what the answer asks for.
+
+Owns when the next nudge is due and whose turn it is. Sends again what Redis has forgotten, calls off what no worker may
+have, and expels workers whose connections are closed. Used by the listener's thread, on its connection.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from simpledist import policy
+from simpledist.broker import Broker, suspicion
+from simpledist.broker.lane import function_of
+from simpledist.broker.records import Nudged, Reply
+from simpledist.engine import answers
+from simpledist.engine.calls import Calls
+from simpledist.engine.events import Absent, Home
+from simpledist.engine.future import Future
+from simpledist.engine.readable import readable
+from simpledist.engine.replies import Replies
+from simpledist.engine.resealing import seal_old_ones_again
+from simpledist.engine.sending import Sending
+from simpledist.errors import RedisDown
+from simpledist.faultpoints import point
+from simpledist.job import Why
+
+SOON_SECONDS = 0.1  # Redis came back or was emptied: so will its workers, and calls that met none go out again
+DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
+
+
+class Nudges:
+    """The nudges of one client. Times are time.monotonic()."""
+
+    def __init__(
+        self, broker: Broker, calls: Calls, *, replies: Replies, sending: Sending, timings: policy.Timings
+    ) -> None:
+        self.due = 0.0
+        self.asked_at = 0.0
+        self._broker = broker
+        self._calls = calls
+        self._session = calls.session
+        self._replies = replies
+        self._sending = sending
+        self._timings = timings
+        self._turn, self._ids = 0, policy.NUDGE_IDS  # whose turn it is, and how many calls at a time
+        self._restarted_at = float("-inf")  # when Redis last came back, or was found emptied
+
+    def put_off(self, now: float) -> float:
+        """Return when the next one is due, a second from now if that is long past."""
+        if self.due < now - self._timings.nudge_seconds:
+            self.due = now + self._timings.nudge_seconds
+        return self.due
+
+    def connected(self, *, again: bool) -> None:
+        """Ask after every call, on a connection that is new. `again`: Redis was away."""
+        if again:
+            self._restarted_at = time.monotonic()
+        # A Redis that lets us in and then refuses to work (a replica, one that hangs) is as good as away.
+        self._ask_all()
+        if again:
+            self._within(SOON_SECONDS)
+
+    def nudge(self, now: float) -> None:
+        """Ask after some of the calls, in rotation."""
+        self.due = now + self._timings.nudge_seconds
+        self._session.tell(self._broker)
+        sent = self._calls.flight.sent()
+        self._turn = self._turn % max(len(sent), 1)
+        some = sent[self._turn : self._turn + self._ids]
+        self._turn += self._ids
+        self._ask(some)
+
+    def call_off(self, futures: list[Future[Any]], why: Why) -> None:
+        """Cancel calls in Redis and run them here; what has ended meanwhile keeps its remote outcome."""
+        if not futures:
+            return
+        jobs = [(future.call.spec.function, future.call.id) for future in futures]
+        for future, word in zip(futures, self._broker.cancel(self._session.client, jobs), strict=True):
+            if word != "ended":
+                self._calls.apply(Home(future, why))
+
+    def _ask_all(self) -> None:
+        futures = self._calls.flight.sent()
+        for first in range(0, max(len(futures), 1), policy.NUDGE_IDS):
+            self._ask(futures[first : first + policy.NUDGE_IDS])
+
+    def _ask(self, futures: list[Future[Any]]) -> None:
+        session, broker = self._session, self._broker
+        point("client.nudging")
+        self.asked_at = time.monotonic()
+        nudged = broker.nudge(
+            session.client,
+            session.connection,
+            [(future.call.spec.function, future.call.id) for future in futures],
+            session.lanes.asked(self._calls.waiting()),
+            wish=session.lanes.wish,
+        )
+        session.works(nudged.clock)
+        restarted = bool(session.epoch) and nudged.epoch != session.epoch
+        session.epoch = nudged.epoch
+        self._ids = policy.nudge_ids(nudged.clients)
+        if restarted:
+            self._restarted_at = time.monotonic()
+        self._go_by_words(futures, nudged)
+        for lane, answer in nudged.live.items():
+            function = function_of(lane)
+            why = session.lanes.refused(function, answer)
+            self._calls.apply(Absent(function, why))
+            if why is None:
+                self._send_backlog(function)
+        self._look_at_connections(nudged)
+        if restarted:
+            self._ask_all()
+            self._within(SOON_SECONDS)
+        self._check_hearing(nudged)
+
+    def _within(self, seconds: float) -> None:
+        self.due = min(self.due, time.monotonic() + seconds)
+
+    def _check_hearing(self, nudged: Nudged) -> None:
+        """Raise RedisDown where an outcome that a nudge brought stands on our reply list, and the pop stays silent."""
+        replies = self._replies
+        brought = any(isinstance(word, Reply) and not word.lost for word in nudged.words)
+        if replies.lent or replies.popping_until is None or not brought:
+            return
+        if not readable([replies.link.fileno()], DEAF_SECONDS):
+            raise RedisDown("the reply connection is deaf")
+
+    def _go_by_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:
+        said = answers.to_nudge(futures, nudged.words, self._session.lanes)
+        for event in said.ended:
+            self._calls.apply(event)
+        now = time.monotonic()
+        for future in said.missing:
+            # One emptied Redis is asked several times, until its workers are back.
+            if now - future.forgotten_at > self._timings.nudge_seconds:
+                future.forgotten, future.forgotten_at = future.forgotten + 1, now
+        lost = [future for future in said.missing if future.forgotten <= policy.FORGOTTEN_CAP]
+        self._sending.again(lost, self._crosses_restart)
+        self.call_off([future for future in said.missing if future.forgotten > policy.FORGOTTEN_CAP], "redis_down")
+        for why, some in said.home.items():
+            self.call_off([one for one in some if why != "no_worker" or not self._crosses_restart(one)], why)
+        seal_old_ones_again(self._broker, self._calls, futures)
+
+    def _crosses_restart(self, future: Future[Any]) -> bool:
+        """Return whether a call was in flight when Redis came back a moment ago: its workers come back later."""
+        over = time.monotonic() >= self._restarted_at + self._timings.redis_grace_seconds
+        return future.call.began < self._restarted_at and not over
+
+    def _send_backlog(self, function: str) -> None:
+        """Send calls that wait for a local slot: a worker is back."""
+        futures = self._calls.local_runs.take_back(function, policy.NUDGE_IDS)
+        for future in futures:  # all of them are in flight before the first submission may fail
+            future.put_back(None)
+            future.sent = True
+            self._calls.flight.enter_again(future)
+        self._sending.again(futures, self._crosses_restart)
+
+    def _look_at_connections(self, nudged: Nudged) -> None:
+        closing = nudged.closing
+        link = self._broker.link
+        dead = suspicion.closed(link, nudged.suspects)
+        if dead:
+            reaped = self._broker.reap(run_id=link.run_id, workers=[(one.id, one.connection) for one in dead])
+            closing = closing or reaped.closing
+        if closing:
+            self._within(self._timings.closed_grace_seconds + 0.02)

@@ -1,0 +1,80 @@
+"""The listener of one client: it is started when the first call is to travel, and ended with the client.
+
+Owns that, and whom to ask which workers live. Any thread may ask.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from simpledist import policy
+from simpledist.broker.link import library
+from simpledist.engine import locks
+from simpledist.engine.calls import Calls
+from simpledist.engine.inside import Entry, is_inside, thread
+from simpledist.engine.routing import Routing
+from simpledist.errors import RedisDown, RedisRefused
+
+if TYPE_CHECKING:
+    from simpledist.engine.listener import Listener
+
+log = logging.getLogger("simpledist")
+
+START_SECONDS = 1.0  # a listener that could not be started is tried again so much later
+
+
+class Reach:
+    """`listener` is None until a call is to travel, and from the client's end on."""
+
+    def __init__(self, calls: Calls, routing: Routing) -> None:
+        self.listener: Listener | None = None
+        self._calls = calls
+        self._session = calls.session
+        self._routing = routing
+        self._lock = locks.lock("listener")  # guards its start and its end
+        self._start_again = 0.0  # time.monotonic() before which no listener is started
+
+    def reached(self) -> bool:
+        """Return whether Redis is there. Starts the listener if need be, and waits up to a second for its first try."""
+        with self._lock:
+            if self.listener is None and not self._routing.closed and time.monotonic() >= self._start_again:
+                self._start()
+            if self.listener is None:
+                return False
+        self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
+        return self._session.trouble is None
+
+    def live_workers(self) -> list[dict[str, Any]] | None:
+        """Return the rows of the workers that live; None to an interruption, which cannot ask."""
+        if thread.inside and is_inside():
+            return None
+        with Entry():
+            if self._routing.ended() is not None or not (self._session.trouble is None or self.reached()):
+                return []
+            try:
+                return self._session.live_workers()
+            except (RedisDown, RedisRefused) as error:
+                self._session.note_trouble(error)
+                return []
+
+    def close(self) -> None:
+        """End the listener."""
+        with self._lock:
+            listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.close()
+
+    def _start(self) -> None:
+        """Start the listener; where the machine has no thread or descriptor left, calls run here for the moment."""
+        try:
+            library()  # loaded before the second begins for which a first call waits
+            listener: Listener = import_module("simpledist.engine.listener").Listener(self._calls)
+            listener.start()
+        except (RuntimeError, OSError) as error:
+            self._start_again = time.monotonic() + START_SECONDS
+            log.warning("client %s cannot start its thread, calls run here: %s", self._session.client, error)
+            return
+        self.listener = listener

@@ -1,0 +1,75 @@
+"""The three ways out of this process: a plain call, calls that are sent together, and calls left to the listener.
+
+All of them end in `Session.enter`. Knows nothing of outcomes: what Redis answers becomes events. Called by the engine,
+in the thread that makes the calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from simpledist import policy
+from simpledist.engine import answers
+from simpledist.engine.batch import cut
+from simpledist.engine.calls import Calls
+from simpledist.engine.events import Home, Sent
+from simpledist.engine.future import Future
+from simpledist.engine.inside import thread
+from simpledist.errors import RedisDown, RedisRefused, Undeliverable
+
+if TYPE_CHECKING:
+    from simpledist.engine.listener import Listener
+
+
+def send(calls: Calls, listener: Listener | None, futures: Sequence[Future[Any]]) -> None:
+    """Send calls of one function; those that Redis refuses run at their client."""
+    first = futures[0]
+    for future in futures:
+        calls.flight.enter(future)
+    alone = thread.interrupting or (not first.caller_runs and (len(futures) == 1 or first.call.pending is not None))
+    # No thread waits for it yet: it goes with whatever else is submitted in this moment. The outcome of a job that a
+    # call joins may be there before we know that it has joined: the thread that reads replies has to submit it.
+    if listener is not None and (alone or first.call.sharing is not None):
+        for future in futures:
+            calls.unsent.put(future, listener.wake)
+    else:
+        for some in cut(futures):
+            _send_together(calls, listener, some)
+
+
+def _send_together(calls: Calls, listener: Listener | None, futures: list[Future[Any]]) -> None:
+    session, first = calls.session, futures[0]
+    some = [future.call for future in futures]
+    try:
+        if first.caller_runs and listener is not None and _is_small(first) and listener.lead(first):
+            return  # a plain call went out, and has perhaps its reply, without the listener
+        data = [session.parcel(call, calls.envelopes.seal(call)) for call in some]
+        words = session.submit(some, data, until=first.call.deadline)
+    except (TimeoutError, Undeliverable) as error:  # of the remote budget; of this value alone
+        for future in futures:
+            calls.apply(Home(future, session.why_unsent(first.call.spec.function, error)))
+        return
+    except (RedisDown, RedisRefused) as error:
+        why = session.note_trouble(error)
+        for future in futures:
+            future.sent = True  # its reply may be all that was lost
+            calls.apply(Home(future, why))
+        if listener is not None:
+            listener.wake()
+        return
+    except BaseException:
+        # Ctrl-C: no caller will have these futures.
+        calls.flight.leave_all(futures)
+        session.has_given_up([(call.spec.function, call.id) for call in some])
+        raise
+    events, again = answers.to_submit(futures, words, session.lanes)
+    for event in events:
+        calls.apply(event)
+    calls.apply(Sent(futures))
+    if again:
+        send(calls, listener, again)
+
+
+def _is_small(future: Future[Any]) -> bool:
+    return len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
