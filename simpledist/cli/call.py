@@ -12,13 +12,15 @@ from typing import Any
 
 import click
 
+from simpledist.broker import Broker, Keys, Link
 from simpledist.cli.options import OK, USAGE, WRONG, Seconds, complain, shared
-from simpledist.cli.reading import function_names, meant, monitor_of, refusal_of
+from simpledist.cli.reading import meant, refusal_of
 from simpledist.client.client import connect
 from simpledist.client.options import worker_function
 from simpledist.config import Config
 from simpledist.config.arguments import MOST_SECONDS
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused
+from simpledist.monitor.rows import printable
 from simpledist.reasons import sentence
 
 KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)")
@@ -105,8 +107,17 @@ def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float |
 
 def _meant(config: Config, name: str) -> str:
     """Return a question where a worker offers a function whose name is close to a mistyped one."""
-    with monitor_of(config) as monitor:
-        return meant(name, function_names(monitor.snapshot()) - {name, name.partition("@")[0]})
+    link = Link(config.url, name="simpledist-call")
+    try:
+        link.connect()
+        # Not through the monitor: the user of a client in docs/acl.md may not read all that it reads.
+        workers = Broker(link, Keys(config.namespace)).live_workers()
+        offered = {printable(function) for worker in workers for function in worker.get("functions") or ()}
+    except Exception:  # noqa: BLE001 - a hint is worth no error, whatever the rows hold
+        return ""
+    finally:
+        link.close()
+    return meant(name, offered - {name, ""})
 
 
 def _arguments(texts: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:

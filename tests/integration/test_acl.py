@@ -82,6 +82,7 @@ def test_a_cluster_lives_under_its_users_and_nothing_is_refused(users: Users) ->
             assert run("cancel", "--redis", users.url("client"), called_off.call.id).returncode == 0
             assert all(one.cancel() for one in running)
             wait_until(lambda: not monitor.snapshot().running, 5, "the end of the cancelled jobs")
+            assert "did you mean echo?" in run("call", "--redis", users.url("client"), "ecko", "1").stderr
             # After the doctor has looked, for a call that ran at its client is a finding.
             die = simpledist.worker_function(client, "die_on_worker", farm.die_on_worker)
             assert die(os.getpid()) == "at home"
