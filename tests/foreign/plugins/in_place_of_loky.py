@@ -22,7 +22,8 @@ from typing import Any
 
 def wait_for_libraries() -> None:
     """Change joblib and loky when they are imported."""
-    sys.meta_path.insert(0, _AfterImport({"joblib.parallel": _change_joblib, "loky": _change_loky}))
+    changes = {"joblib.parallel": _change_joblib, "simpledist.joblib": _take_lokys_place, "loky": _change_loky}
+    sys.meta_path.insert(0, _AfterImport(changes))
 
 
 class _AfterImport(MetaPathFinder):
@@ -45,9 +46,13 @@ class _AfterImport(MetaPathFinder):
         return spec
 
 
-def _change_joblib(parallel: Any) -> None:
+def _change_joblib(_: Any) -> None:
+    import_module("simpledist.joblib")  # where a program begins with that, it goes on after this
+
+
+def _take_lokys_place(ours: Any) -> None:
     # The class itself, as tests compare types; it finds the cluster by SIMPLEDIST_REDIS_URL.
-    parallel.BACKENDS["loky"] = import_module("simpledist.joblib").SimpledistBackend
+    sys.modules["joblib.parallel"].BACKENDS["loky"] = ours.SimpledistBackend  # type: ignore[attr-defined]
 
 
 def _change_loky(loky: Any) -> None:
