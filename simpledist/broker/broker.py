@@ -44,7 +44,7 @@ SLOW_BEAT_SECONDS = 5.0
 
 
 class Broker:
-    """The verbs over one Link."""
+    """The verbs, over one Link."""
 
     def __init__(self, link: Link, keys: Keys, verbs: Mapping[str, scripts.Script] | None = None) -> None:
         self.link = link
@@ -53,7 +53,7 @@ class Broker:
 
     @property
     def batch_bytes(self) -> int:
-        """How much one script is to bring, on a wire of the speed that was seen."""
+        """Return how many bytes one script should bring, at the speed that was seen on this wire."""
         return max(min(self.link.slice_bytes, policy.BATCH_BYTES), policy.BESIDE_BYTES)
 
     # --- client ------------------------------------------------------------------------------------------------
@@ -73,8 +73,8 @@ class Broker:
     ) -> Submitted:
         """Enter jobs of one lane, (label, call) each; idempotent by id. They have killed `crashes` children.
 
-        None for a call: its bytes lie beside the scripts already. A label is the job's id, or `job_label` of it where
-        the call is to be joined or its value kept. `then` is a blocking command that travels behind it (see
+        None for a call: its bytes were sent before, apart from the scripts. A label is the job's id, or `job_label` of
+        it where the call is to be joined or its value kept. `then` is a blocking command that travels behind it (see
         Link.evaluate).
         """
         arguments: list[Argument] = [
@@ -103,7 +103,7 @@ class Broker:
     def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
 
-        None is an operator: each job leaves the cluster, and whoever waits for it is told to run it (called_off).
+        None is an operator: each job leaves the cluster, and its clients are told to run it (called_off).
         With `spare_running` what runs goes on, and its word is "running".
         """
         return _texts(self._run("cancel", [client or "", int(spare_running), len(jobs), *_flat(jobs)]))
@@ -125,7 +125,7 @@ class Broker:
         *,
         wish: Wish = BY_NAME,
     ) -> Nudged:
-        """Beat, mend the queues of these (function, id), and learn what became of each.
+        """Beat, repair the queues of these (function, id), and learn what became of each.
 
         `asked`: lanes on which calls with such a wish would travel, if they may; `wish` is this client's own.
         """
@@ -148,11 +148,11 @@ class Broker:
         )
 
     def result_bytes(self, reply: Reply) -> Data | None:
-        """The bytes of a reply whose `place` is "beside"; None if they are gone."""
+        """Return the bytes of a reply whose place is `"beside"`; None if they are gone."""
         return self.download_result(reply.id).run()
 
     def download_result(self, id: str) -> Download:
-        """A result on its way from beside the scripts."""
+        """Return the download of a result that travels apart from the scripts."""
         return Download(self.link, self.keys.named("result", id))
 
     # --- worker ------------------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class Broker:
         return _texts(words), _claimed(claimed)
 
     def upload_outcome(self, held: Held, outcome: Data) -> Upload:
-        """An outcome over 64 KB on its way to lie beside the scripts, before `complete`."""
+        """Return the upload of an outcome over 64 KB, which travels apart from the scripts, before `complete`."""
         return self.upload("staged_result", _attempt(held), outcome)
 
     def fail(self, worker: str, failed: Sequence[Failed]) -> list[str]:
@@ -207,7 +207,7 @@ class Broker:
         return _texts(self._run("fail", arguments))
 
     def release(self, worker: str, held: Sequence[Held]) -> list[str]:
-        """Give jobs back to their queues, blaming nobody."""
+        """Give jobs back to their queues; no attempt is counted."""
         return _texts(self._run("release", [worker, len(held), *_flat(held)]))
 
     def beat(
@@ -257,21 +257,21 @@ class Broker:
         self.link.pipeline([("RPUSH", self.keys.rollcall, roll_call), ("PEXPIRE", self.keys.rollcall, lifetime_ms)])
 
     def call_bytes(self, id: str) -> Data | None:
-        """The bytes of a call that lies beside the scripts; None if they are gone."""
+        """Return the bytes of a call that was sent apart from the scripts; None if they are gone."""
         return self.download_call(id).run()
 
     def download_call(self, id: str) -> Download:
-        """A call on its way from beside the scripts."""
+        """Return the download of a call that travels apart from the scripts."""
         return Download(self.link, self.keys.named("call", id))
 
     # --- reading, no verb ----------------------------------------------------------------------------------------
 
     def any_queued(self, lanes: Sequence[str]) -> bool:
-        """Whether a queue of these has anything in it."""
+        """Return whether anything is in one of these queues."""
         return bool(lanes) and self.link.call("EXISTS", *map(self.keys.queue, lanes)) > 0
 
     def live_workers(self) -> list[dict[str, Any]]:
-        """The rows of the workers whose heartbeat is fresh, as they registered them."""
+        """Return the rows of the workers with a fresh heartbeat, as they registered them."""
         clock, rows, beats = self.link.pipeline(
             [("TIME",), ("HGETALL", self.keys.workers), ("HGETALL", self.keys.heartbeats)]
         )
@@ -298,7 +298,7 @@ class Broker:
         functions: Sequence[str] = (),
         orphans: Sequence[tuple[str, str]] = (),
     ) -> Reaped:
-        """Judge candidates and mend queues; safe at any time from anybody.
+        """Judge candidates and repair queues; safe at any time from anybody.
 
         `workers` and `clients` are (id, connection found closed or ""). `orphans` are queued (function, id) whose
         client seems gone. `run_id` is that of the Redis which was asked about the connections.
@@ -329,7 +329,7 @@ class Broker:
         return b""
 
     def upload(self, template: str, id: str, value: Data) -> Upload:
-        """A value on its way to lie beside the scripts."""
+        """Return the upload of a value that travels apart from the scripts."""
         return Upload(
             self.link,
             self.keys.named(template, id),
@@ -340,19 +340,19 @@ class Broker:
 
 
 def _attempt(held: Held) -> str:
-    """By which an outcome is known that lies beside the scripts before it counts."""
+    """Return the name under which an outcome waits, apart from the scripts, until `complete` counts it."""
     return f"{held.id}:{held.fence}"
 
 
 def parse_given(element: bytes) -> Claimed:
-    """One element of a worker's list of given jobs."""
+    """Read one element of a worker's list of given jobs."""
     header, _, call = element.partition(b"\n")
     lane, id, fence, slot = header.decode().split(" ")
     return Claimed(Held(lane, id, fence), slot=int(slot), attempt=1, queued_ms=0, call=call or None)
 
 
 def parse_reply(element: bytes) -> Reply:
-    """One element of a reply list, or a nudge's word of an ended job."""
+    """Read one element of a reply list, or what a nudge says of an ended job."""
     header, _, result = element.partition(b"\n")
     id, state, why, worker, attempts, queued_ms, run_ms, place = header.decode().split(" ")
     return Reply(
@@ -369,9 +369,9 @@ def parse_reply(element: bytes) -> Reply:
 
 
 def job_label(id: str, address: str, *, join: bool, cache_seconds: float, anew: bool = False) -> str:
-    """How `submit` names a job that shares its outcome: `address` is that of its call; 0 seconds: not to be kept.
+    """Return how `submit` names a job that shares its outcome; `address` is that of its call; 0 seconds: not kept.
 
-    `anew`: the value that is kept does not answer it.
+    `anew`: the kept value does not answer it.
     """
     cache_ms = round(cache_seconds * 1000)
     return f"{id} {address} {int(join)} {cache_ms} {int(cache_ms > 0 and not anew)}"

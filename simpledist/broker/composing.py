@@ -60,7 +60,7 @@ class Definition:
 
     @property
     def is_state(self) -> bool:
-        """Whether it must be made once in a run of the script, and at its top."""
+        """Return whether it must be made once in a run of the script, and at its top."""
         head = self.lines[0].text
         return not head.startswith("local function") and not all(name.isupper() for name in self.names)
 
@@ -184,7 +184,7 @@ def _place(one: Definition) -> str:
 
 
 def _needed(definitions: Sequence[Definition], names: frozenset[str]) -> list[Definition]:
-    """Return those that these names stand for, with what they use; of what only rare ones use, only its state."""
+    """Return those that these names mean, with what they use; of what only rare ones use, only its state."""
     wanted, of_rare = set(names), set[str]()
     needed: list[Definition] = []
     for one in reversed(definitions):
@@ -198,7 +198,7 @@ def _needed(definitions: Sequence[Definition], names: frozenset[str]) -> list[De
 
 
 def _with_its_own(definitions: Sequence[Definition], one: Definition, made: frozenset[str]) -> list[Line]:
-    """Return its lines; those of a rare one hold what only it uses and nobody has made yet."""
+    """Return its lines; those of a rare one hold what only it uses and what is not made yet."""
     if not one.rare:
         return list(one.lines)
     before = definitions[: definitions.index(one)]

@@ -34,7 +34,7 @@ __all__ = [
     "unopened",
 ]
 
-# The kernel asks after a connection that is idle for so long, and gives it up when that is not answered. What was sent
+# The kernel probes a connection that is idle for so long, and gives it up when no answer comes. What was sent
 # and is not acknowledged for LOST_SECONDS is lost as well: the wire is cut, whatever we wait for.
 KEEPALIVE_SECONDS, KEEPALIVE_AGAIN_SECONDS, KEEPALIVE_TIMES = 30, 10, 3
 LOST_SECONDS = 20
@@ -98,12 +98,12 @@ _IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script .*?: -(?=[A-Z]+ )")
 
 
 def connection_to(url: str, *, name: str, seconds: float) -> Any:
-    """An unconnected one; `seconds` is its timeout of every step. Raises RedisRefused: the URL cannot be used."""
+    """Return one that is not connected; each step has `seconds`. Raises RedisRefused: the URL cannot be used."""
     return _connection(url, {"client_name": name}, seconds)
 
 
 def unopened(url: str, *, name: str, seconds: float) -> tuple[Any, list[tuple[str, ...]]]:
-    """One that only connects, and the commands by which it is then to be opened: who we are, our name, the database.
+    """Return a connection that only connects, and the commands that then open it: who we are, our name, the database.
 
     redis-py would wait for each of their answers, and each byte of an answer may take `seconds`.
     """
@@ -169,7 +169,7 @@ def _keepalive() -> dict[int, int]:
 
 
 def meaning_of(text: str) -> RedisDown | RedisRefused:
-    """What an error that Redis answered means: come again (RedisDown), or somebody has to act first (RedisRefused).
+    """Return what an error of Redis means: try again later (RedisDown), or a person has to act first (RedisRefused).
 
     Its text is that of Redis: denials.py has the words for people.
     """
@@ -182,7 +182,7 @@ def meaning_of(text: str) -> RedisDown | RedisRefused:
 
 
 def translated(error: Exception) -> RedisDown | RedisRefused:
-    """What an error of redis-py, or of a socket, means."""
+    """Return what an error of redis-py, or of a socket, means."""
     text = _text(error)
     if isinstance(error, (redis.AuthenticationError, redis.exceptions.AuthorizationError)):
         return RedisRefused(f"Redis refuses our user or password: {text}")
@@ -196,7 +196,7 @@ def translated(error: Exception) -> RedisDown | RedisRefused:
 
 
 def _text(error: Exception) -> str:
-    """An error's own text, with the word of Redis in front of it that redis-py strips."""
+    """Return an error's own text, with the word of Redis in front of it that redis-py strips."""
     text = str(error) or type(error).__name__
     word = next((word for kind, word in _STRIPPED if isinstance(error, kind)), "")
     return text if not word or text.startswith(word) else f"{word} {text}"

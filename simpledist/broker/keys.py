@@ -74,7 +74,7 @@ class Keys:
         self.vitals = self.prefix + TEMPLATES["vitals"]
 
     def named(self, template: str, part: str) -> str:
-        """The key of `template` ("queue", "job", ...) for one function, lane, worker, client, job id or hour."""
+        """Return the key of `template` ("queue", "job", ...) for one function, lane, worker, client, job id or hour."""
         head, _, tail = TEMPLATES[template].partition("{")
         return self.prefix + head + part + tail.partition("}")[2]
 
@@ -91,11 +91,11 @@ class Keys:
         return self.named("reply", client)
 
     def is_of_other_lane(self, key: str) -> bool:
-        """Whether a key belongs to a lane that is not the plain one of its function: such a one has a TTL."""
+        """Return whether a key belongs to a lane that is not the plain one of its function: such a key has a TTL."""
         return any(mark in key[len(self.prefix) :] for mark in "+~!")
 
     def template_of(self, key: str) -> str | None:
-        """Which template a key was built from, or None if it is not one of ours."""
+        """Return the template that a key was built from, or None if it is not one of ours."""
         if not key.startswith(self.prefix):
             return None
         rest = key[len(self.prefix) :]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # A call whose budget is spent while Redis hangs is to end within 2 s after it: what it waits for takes less than that.
 COMMAND_TIMEOUT_SECONDS = 1.5
-# A router or firewall forgets a connection that is idle for a minute or more, and tells nobody.
+# A router or firewall forgets a connection that is idle for a minute or more, without a word.
 IDLE_SECONDS = 30.0
 OLDEST_SERVER = (6, 2)
 
@@ -48,7 +48,7 @@ def library() -> Any:
 class Link:
     """A connection that is either whole or closed; `identity` is `<run id>:<client id>`, or "" where unknown.
 
-    With `renews` it is made anew by itself before it is used after IDLE_SECONDS. `meanwhile` is called now and then
+    With `renews` it connects again by itself before it is used after IDLE_SECONDS. `meanwhile` is called now and then
     while a command takes long, and may end it by raising.
     """
 
@@ -89,7 +89,7 @@ class Link:
 
     @property
     def idle_seconds(self) -> float:
-        """How long nothing has been asked of it."""
+        """Return for how long it has not been used."""
         return 0.0 if self._stream is None else time.monotonic() - self._stream.used_at
 
     def bound(self, until: float) -> None:
@@ -162,7 +162,7 @@ class Link:
                 return
 
     def fileno(self) -> int:
-        """The socket's descriptor, for a selector."""
+        """Return the socket's descriptor, for a selector."""
         return self._open().fileno()
 
     # --- commands ------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class Link:
         self.send_packed(data, timeout=timeout)
 
     def send_packed(self, command: bytes, *, replies: int = 1, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
-        """The same of one, or of several, that were `packed` before."""
+        """Send one or several commands that were `packed` before."""
         stream = self._open(to_send=replies)
         try:
             stream.write(command, timeout)
@@ -206,7 +206,7 @@ class Link:
             raise self._broken(error) from error
 
     def send_parts(self, parts: Iterable[Part], size: int, *, replies: int) -> None:
-        """The same of commands that lie in parts, `size` bytes together."""
+        """Send commands that come in parts, `size` bytes together."""
         stream = self._open(to_send=replies)
         try:
             stream.write_parts(parts, size, COMMAND_TIMEOUT_SECONDS)
@@ -241,7 +241,7 @@ class Link:
         return self._answered(reply)
 
     def readable(self) -> bool:
-        """Whether the next reply, or the connection's end, is there: what came with the last one shows on no poll."""
+        """Return whether the next reply, or the end, is there. What came with the last reply shows on no poll."""
         stream = self._open()
         try:
             return stream.readable()
@@ -249,7 +249,7 @@ class Link:
             raise self._broken(error) from error
 
     def saw(self, moved_bytes: int, began: float) -> None:
-        """So many bytes have moved since then (time.monotonic()): how fast is this wire?"""
+        """Note how many bytes have moved since `began` (time.monotonic()): so fast is this wire."""
         seconds = time.monotonic() - began
         self._trip_seconds = min(self._trip_seconds, seconds)
         self.slice_bytes = policy.next_slice_bytes(self.slice_bytes, moved_bytes, seconds - self._trip_seconds)
@@ -311,7 +311,7 @@ class Link:
         return stream
 
     def _answered(self, reply: Any) -> Any:
-        """A reply was read: return it, or raise what it refuses."""
+        """Return a reply that was read, or raise what it refuses."""
         self._unread -= 1
         if isinstance(reply, ErrorReply):
             reply = library().meaning_of(str(reply))
@@ -330,12 +330,12 @@ class Link:
 
 
 def packed(*command: Argument) -> bytes:
-    """A command as it travels, for one that is sent often."""
+    """Return a command as it travels, for one that is sent often."""
     return library().packed(command)
 
 
 def _number(version: str) -> tuple[int, ...]:
-    """A version to compare; one that cannot be read counts as new enough."""
+    """Return a version to compare; one that cannot be read counts as new enough."""
     try:
         return tuple(int(part) for part in version.split(".")[:2]) if version else OLDEST_SERVER
     except ValueError:
@@ -343,13 +343,13 @@ def _number(version: str) -> tuple[int, ...]:
 
 
 def evicts(info: Any) -> str:
-    """By which policy a full Redis throws keys away, from its `INFO memory`; "" for none, and where it hides that."""
+    """Return the policy by which a full Redis evicts keys, from its `INFO memory`; "" for none, or if it hides that."""
     policy = facts_of(info).get("maxmemory_policy", "noeviction")
     return "" if policy == "noeviction" else policy
 
 
 def facts_of(info: Any) -> dict[str, str]:
-    """The facts of an INFO; none where it was refused."""
+    """Return the facts of an INFO; none if it was refused."""
     if not isinstance(info, bytes):
         return {}
     lines = info.decode("utf-8", "replace").splitlines()

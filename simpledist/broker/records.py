@@ -17,7 +17,7 @@ from simpledist.broker.lane import function_of
 from simpledist.buffers import Data
 from simpledist.clock import Reading
 
-NO_KEY = "00000000"  # the key id of whoever signs nothing
+NO_KEY = "00000000"  # the key id of a process that signs nothing
 
 
 class Wish(NamedTuple):
@@ -76,7 +76,7 @@ class Held(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """A job that `claim` or `complete` handed out; `call` is None where the bytes lie beside the scripts."""
+    """A job that `claim` or `complete` handed out; `call` is None if the bytes travel apart from the scripts."""
 
     held: Held
     slot: int
@@ -109,9 +109,9 @@ class Ended(NamedTuple):
     """One attempt that came to an outcome, for `complete`.
 
     `kind` is "value" (the function returned), "error" (it raised: counts from the current fence only) or "partial" (of
-    a chunk that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes; None: they lie beside
-    the scripts already. `error` is text for people, empty for a value: one line, then, where known, a line with the
-    place and the traceback; of a chunk's value how many of its calls returned and raised.
+    a chunk that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes; None: they were sent
+    before, apart from the scripts. `error` is text for people, empty for a value: one line, then, where known, a line
+    with the place and the traceback; of a chunk's value how many of its calls returned and raised.
     """
 
     held: Held
@@ -150,7 +150,7 @@ class Submitted(NamedTuple):
 class Beaten:
     """Reply of `beat`. `known` is False where Redis has no row of this worker: beat again with the row.
 
-    `stop` names held jobs that nobody waits for any more or that run elsewhere; `missing` those that Redis does not
+    `stop` names held jobs that no client waits for any more or that run elsewhere; `missing` those that Redis does not
     know (it was emptied: the client is about to submit them again, or is gone). `lanes`, where the worker has
     registered: those that it is to take jobs from. `clock` is that of Redis, if known.
     """
@@ -182,7 +182,7 @@ class Reply(NamedTuple):
     """How a job ended, as its client reads it.
 
     `state` is succeeded, failed or cancelled, or running: what is finished of a chunk that goes on. `why` is set where
-    the call must run at the client; `result` is None where `place` says that the bytes have to be fetched ("beside").
+    the call must run at the client; `result` is None where `place` says that the bytes have to be fetched (`"beside"`).
     `place` "cached": a value that was kept.
     """
 
@@ -198,7 +198,7 @@ class Reply(NamedTuple):
 
     @property
     def lost(self) -> bool:
-        """Whether its job has ended and Redis has lost the result: nothing more will come of it."""
+        """Return whether its job has ended and Redis has lost the result: no outcome will come."""
         return self.place == "none" and self.why is None
 
 

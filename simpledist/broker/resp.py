@@ -46,7 +46,7 @@ class PlainReader:
         return reply
 
     def _at(self, start: int) -> tuple[Any, int] | None:
-        """The reply that begins there and where it ends; None while it is not whole."""
+        """Return the reply that begins there and where it ends; None while it is not whole."""
         line_end = self._data.find(b"\r\n", start)
         if line_end < 0:
             if bytes(self._data[start : start + 1]) not in b"+-:$*":

@@ -1,6 +1,6 @@
 """Asks Sentinels where the primary is, each time that a Link connects.
 
-Owns whom to ask first: whoever answered last. Trusts the first that knows the service; that the Redis it names
+Asks first the one that answered last. Trusts the first that knows the service; that the Redis it names
 really is a primary, the Link sees for itself. Owned by the thread that owns the Link.
 """
 
@@ -28,7 +28,7 @@ class Sentinels:
         self._nodes = self._url.sentinels()
 
     def primary(self) -> str:
-        """The URL of the primary as it is now.
+        """Return the URL of the primary as it is now.
 
         Raises RedisDown where no Sentinel answers; RedisRefused where all refuse us or none knows the service.
         """

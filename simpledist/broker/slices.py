@@ -2,7 +2,7 @@
 
 So nothing small waits longer for the connection than one slice takes, no limit of the server is met by what is merely
 big (a command, a reply, a buffer), and a value that Redis does not want is refused before all of it has travelled. A
-slice is as long as the wire has shown to carry in `policy.SLICE_SECONDS`. Whoever owns the Link decides what goes
+slice is as long as the wire has shown to carry in `policy.SLICE_SECONDS`. The owner of the Link decides what goes
 between two steps.
 """
 
@@ -36,8 +36,8 @@ class Upload:
     """SET, a step at a time. The slices gather under a key of their own, made by `by_way_of`; the last one gives it its
     name.
 
-    After RedisDown it may be gone on with, on the same Link when that is connected again: it begins anew, for nobody
-    knows what became of the last slice.
+    After RedisDown it can go on, on the same Link when that is connected again: it begins again, because no one knows
+    what became of the last slice.
     """
 
     def __init__(self, wire: Wire, key: str, value: Data, lifetime_ms: int, by_way_of: Callable[[], str]) -> None:
@@ -57,7 +57,7 @@ class Upload:
             pass
 
     def step(self) -> bool:
-        """Send one slice; whether the value is there."""
+        """Send one slice; return whether the value is there."""
         if not self._sent:
             self._put_back, self._rest = b"", iter(parts_of(self._value))
             self._gathering = self._by_way_of()
@@ -99,7 +99,7 @@ class Upload:
     def _send(
         self, head: Sequence[str], size: int, tail: Sequence[str | int], *, more: Sequence[str | int] = ()
     ) -> None:
-        """One command whose last word but `tail` is the next slice, and perhaps one more behind it."""
+        """Send a command whose last word before `tail` is the next slice, and perhaps one more command behind it."""
         words = [b"$%d\r\n%b\r\n" % (len(word), word) for word in (str(one).encode() for one in head)]
         begin = b"*%d\r\n%b$%d\r\n" % (len(head) + 1 + len(tail), b"".join(words), size)
         end = b"\r\n" + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in (str(one).encode() for one in tail))
@@ -110,7 +110,7 @@ class Upload:
         self._wire.send_parts(parts, len(begin) + size + len(end), replies=2 if more else 1)
 
     def _next(self, size: int) -> Iterator[Part]:
-        """The next bytes of the value, as they lie."""
+        """Return the next bytes of the value, without copying them."""
         while size:
             part = memoryview(self._put_back or next(self._rest))
             yield part[:size]
@@ -136,7 +136,7 @@ class Download:
         return self.value
 
     def step(self) -> bool:
-        """Read one slice; whether that was all. After RedisDown it begins anew."""
+        """Read one slice; return whether that was all. After RedisDown it begins again."""
         began = time.monotonic()
         at, self._got = self._got, 0
         if not at:

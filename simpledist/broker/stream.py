@@ -116,7 +116,7 @@ class Stream:
         return False, None
 
     def readable(self) -> bool:
-        """Whether the next reply, or the connection's end, is there: what came with the last one shows on no poll."""
+        """Return whether the next reply, or the end, is there. What came with the last reply shows on no poll."""
         if self._ahead:
             return True
         reply = self._reader.gets()
@@ -159,7 +159,7 @@ class Stream:
         return None
 
     def _peek(self, began: float, seconds: float) -> bytes:
-        """The first bytes that come, which stay where they are."""
+        """Return the first bytes that come, and leave them in the socket."""
         while True:
             self._wait_for_more(began, policy.allowed_seconds(seconds, self._sent))
             try:

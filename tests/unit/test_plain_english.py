@@ -50,6 +50,7 @@ NOT_VERBS = re.compile(
 )
 # Rooms of the package whose text is plain; the others follow.
 ROOMS = (
+    "broker",
     "cli",
     "cli/diagnostics",
     "cli/live",

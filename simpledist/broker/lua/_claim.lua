@@ -1,5 +1,5 @@
--- A claim: queued jobs become running ones in a worker's hands. `order` is what the verb was asked (lane, worker, nonce,
--- slots, deep, free, idle_for) and what it has so far (filled, size, out, the next fence).
+-- A claim: queued jobs become running ones in a worker's hands. `order` is what the verb was asked (lane, worker,
+-- nonce, slots, deep, free, idle_for) and what it has so far (filled, size, out, the next fence).
 
 local function split_held(field) return string.match(field, '^(.+):([^:]+):(%d+)$') end
 
@@ -15,8 +15,8 @@ local function unhold(lane, id, fence, worker)
   gather('HDEL', key_current(lane), id .. ':' .. fence)
 end
 
--- Returns whether a worker that Redis knows holds this. If not, keys were evicted, deleted or half restored: the rest of
--- the entry is removed.
+-- Returns whether a worker that Redis knows holds this. If not, keys were evicted, deleted or half restored: the rest
+-- of the entry is removed.
 local function is_held(lane, id, fence, worker)
   local field = lane .. ':' .. id .. ':' .. fence
   if call('HEXISTS', key_held(worker), field) == 1 and call('HEXISTS', key_workers(), worker) == 1 then return true end
@@ -25,8 +25,8 @@ local function is_held(lane, id, fence, worker)
   return false
 end
 
--- Reads what a worker asks for: slots to be dealt jobs in turns, `deep` turns; the last `ahead` of the slots are busy, and
--- want a job to begin the moment that they are free. `idle_for`: the lane for which the worker was left idle.
+-- Reads what a worker asks for: slots to be dealt jobs in turns, `deep` turns; the last `ahead` of the slots are busy,
+-- and want a job to begin the moment that they are free. `idle_for`: the lane for which the worker was left idle.
 local function read_order(lane, worker, nonce, out)
   local deep, ahead, slots = number(), number(), {}
   for i = 1, number() do
@@ -54,9 +54,9 @@ local function is_for_another(order, job) -- rare
   return true
 end
 
--- Makes a running job of a queued one, or removes it: nobody waits, its bytes are gone, it had too many attempts. Returns
--- false if it is to stay in the queue for another worker. Numbers that go to Redis are text already: printing one costs as
--- much as a command.
+-- Makes a running job of a queued one, or removes it: no client waits, its bytes are gone, it had too many attempts.
+-- Returns false if it is to stay in the queue for another worker. Numbers that go to Redis are text already: printing
+-- one costs as much as a command.
 local function claim_job(order, id, stamp)
   local lane = order.lane
   local job = glance_queued(id)
@@ -114,9 +114,9 @@ local function claim_elements(order, elements)
   return done
 end
 
--- Sets how many jobs an order gets at most. A slot that is `deep` gets several short jobs at once; so that a greedy worker
--- leaves some for idle ones, it gets its slots' share of the queue at most, if other slots offer the function too. For
--- the same reason a busy slot gets only what all slots that offer the function could not begin at once.
+-- Sets how many jobs an order gets at most. A slot that is `deep` gets several short jobs at once; so that a greedy
+-- worker leaves some for idle ones, it gets its slots' share of the queue at most, if other slots offer the function
+-- too. For the same reason a busy slot gets only what all slots that offer the function could not begin at once.
 local function share(order, row)
   local named, free = #order.slots, order.free
   order.most = order.deep == 0 and 0 or math.max(free, math.min(free * order.deep, BATCH_ITEMS))

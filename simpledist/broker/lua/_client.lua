@@ -1,5 +1,5 @@
--- A client: its row, whether it is alive, and what becomes of jobs that no living client waits for. Nothing else decides
--- that a job is an orphan, or that a client is dead.
+-- A client: its row, whether it is alive, and what becomes of jobs that no living client waits for. Nothing else
+-- decides that a job is an orphan, or that a client is dead.
 
 -- Returns a client's row: the time of its last sign of life, its connection, and the protocol that it speaks.
 local function client_row(connection, protocol) return now .. ' ' .. connection .. ' protocol:' .. protocol end

@@ -1,4 +1,5 @@
--- Calls that are the same call, by their content address: a call may join one in flight, or get the kept value of another.
+-- Calls that are the same call, by their content address: a call may join one in flight, or get the kept value of
+-- another.
 
 -- Returns the job in flight that a call with this address may join.
 local function joinable(address) -- rare

@@ -23,8 +23,8 @@ local function job_of(id)
   return job
 end
 
--- Returns what a claim needs to know of a queued job; nil if the job is not queued. A job that several clients wait for is
--- read whole.
+-- Returns what a claim needs to know of a queued job; nil if the job is not queued. A job that several clients wait for
+-- is read whole.
 local function glance_queued(id)
   local owner = owner_of(id)
   local state, shared, waits, beside, attempts, queued_ms, refused_by = unpack(
@@ -56,7 +56,7 @@ local function glance(id)
   }
 end
 
--- Returns the bytes of a job's call: '' if they are beside the scripts, nil if they are gone.
+-- Returns the bytes of a job's call: '' if they travel apart from the scripts, nil if they are gone.
 local function call_bytes(id, job)
   if job.beside then return call('EXISTS', key_call(id)) == 1 and '' or nil end
   return call('GET', key_call(id)) or nil
@@ -95,7 +95,7 @@ local function requeue(lane, id, job, how) -- rare
   bump(lane, 'requeued')
 end
 
--- Gives a job back to its queue and blames nobody: requeued | stale | gone.
+-- Gives a job back to its queue; the attempt does not count: requeued | stale | gone.
 local function release(lane, id, fence, how) -- rare
   local job = job_of(id)
   if not job then return 'gone' end
@@ -105,12 +105,12 @@ local function release(lane, id, fence, how) -- rare
   return 'requeued'
 end
 
--- Takes care that nobody joins a job that is over.
+-- Makes sure that no call joins a job that is over.
 local function unjoin(id, job) -- rare
   if call('GET', key_join(job.address)) == id then call('DEL', key_join(job.address)) end
 end
 
--- Removes a job that nobody waits for.
+-- Removes a job that no client waits for.
 local function drop(lane, id, job) -- rare
   tally(lane)
   if job and job.address then unjoin(id, job) end
@@ -143,7 +143,7 @@ local function reply_element(id, job)
 end
 
 -- Ends a job; there is no other way. Frees the ledger and the holder, and tells every client that waits. `result`: the
--- bytes of the outcome ('' if they are beside under `place`, or if there are none).
+-- bytes of the outcome ('' if they travel apart from the scripts, or if there are none: `place` says which).
 local function finish(lane, id, job, state, fields, place, result)
   if job.state == 'queued' then
     fields.submitted = time_submitted(lane, id, job)

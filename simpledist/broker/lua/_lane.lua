@@ -6,7 +6,8 @@ local function function_of(lane) return string.match(lane, '^[^+~!]+') end
 
 local function is_plain(lane) return not string.find(lane, '[+~!]') end
 
--- Returns the lane of the same code without tags and priority: `beat` gives it to a worker, and writes it into its offer.
+-- Returns the lane of the same code without tags and priority: `beat` gives it to a worker, and writes it into its
+-- offer.
 local function code_lane(lane)
   if not string.find(lane, '[+!]') then return lane end
   return function_of(lane) .. (string.match(lane, '~%x+') or '')
@@ -70,8 +71,8 @@ local function offered_code(fn)
   end
 end
 
--- Moves all workers that offer a lane, on which there is no job, to the plain one. Until they have heard of it, jobs that
--- come wait in the plain list.
+-- Moves all workers that offer a lane, on which there is no job, to the plain one. Until they have heard of it, jobs
+-- that come wait in the plain list.
 local function move_offers(fn, from) -- rare
   local head, flat = '{"lane":"' .. from .. '"', call('HGETALL', key_offers(fn))
   for i = 1, #flat, 2 do

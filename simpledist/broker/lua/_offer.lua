@@ -1,5 +1,5 @@
--- What workers offer, and `live`: the one answer to the question whether a call may travel.
--- An offer is text that only `beat` and `fail` write. Patterns read it, because decoding JSON costs more than most verbs:
+-- What workers offer, and `live`: the one answer to the question whether a call may travel. An offer is text that only
+-- `beat` and `fail` write. Patterns read it, because decoding JSON costs more than most verbs:
 --   {"lane":"fib","digest":"","protocol":2,"keys":["1f2e3d4c"],"python":"3.11","tags":[],"since":1700000000000,
 --    "leaves_at":0,"passes_until":0}
 -- `leaves_at`: the offer ends then (0: never). `passes_until`: its worker passes over the lane until then, because it
@@ -23,7 +23,7 @@ local function read_wish(json)
   }
 end
 
--- Whoever offers a lane meets this wish.
+-- Every worker that offers a lane meets this wish.
 local ANYBODY = { asked = 'anybody', protocol = '', key = '' }
 
 local function passes_over(offer) return tonumber(string.match(offer, '(%d+)}$', -15) or 0) > now_ms end
@@ -60,8 +60,8 @@ end
 
 local NEARER = { no_worker = 0, protocol = 1, key = 2, other_code = 3, moved = 4 }
 
--- Asks the workers of these offers (worker, offer, worker, ...). Returns one that takes the call, if there is any; `no` is
--- what parts the others from 'ok': of several answers the nearest, with up to three different words for people.
+-- Asks the workers of these offers (worker, offer, worker, ...). Returns one that takes the call, if there is any; `no`
+-- is what parts the others from 'ok': of several answers the nearest, with up to three different words for people.
 local function ask_some(flat, lane, wish, no)
   local kinds = {}
   for first = 1, #flat, 200 do
@@ -96,8 +96,8 @@ local function no_text(lane, no)
   return #no.words > 0 and answer .. ' ' .. table.concat(no.words, ' ') or answer
 end
 
--- Asks every live worker that offers the function. To ask 10,000 takes many milliseconds, in which Redis serves nobody: if
--- there are more than OFFERS_ASKED, some of them are asked first, and where all were asked in vain, the answer to this wish
+-- Asks every live worker that offers the function. To ask 10,000 takes many milliseconds, in which Redis serves no one:
+-- if there are more than OFFERS_ASKED, some of them are asked first, and where no one fits, the answer to this wish
 -- (`unmet` in the meta) holds for UNMET_MS.
 local function ask_all(lane, wish) -- rare
   local offers = key_offers(function_of(lane))
@@ -125,8 +125,8 @@ local function ask_offers(lane, wish, witness)
   return ask_all(lane, wish)
 end
 
--- Returns whether a call may travel on this lane: 'ok' | 'moved <lane>' (a worker with its code is there) | 'no_worker' |
--- 'no_worker protocol <numbers>' | 'other_code <workers>' | 'key <key ids of the workers>' | 'disabled'.
+-- Returns whether a call may travel on this lane: 'ok' | 'moved <lane>' (a worker with its code is there) | 'no_worker'
+-- | 'no_worker protocol <numbers>' | 'other_code <workers>' | 'key <key ids of the workers>' | 'disabled'.
 local function live(lane, wish)
   local witness, disabled = unpack(call('HMGET', key_meta(lane), 'witness', 'disabled'))
   if not is_plain(lane) then disabled = call('HGET', key_meta(function_of(lane)), 'disabled') end
@@ -147,7 +147,8 @@ local function tell_other_protocol(lane, wish, answer) -- rare
   end
 end
 
--- Returns the worker that `idle` names ("worker slot") and its slot, if it may have this call and no other is before it.
+-- Returns the worker that `idle` names ("worker slot") and its slot, if it may have this call and no other is before
+-- it.
 local function idle_worker(idle, lane, wish)
   if not idle or idle == '' or call('ZCARD', key_queued(lane)) > 0 then return nil end
   local worker, slot = string.match(idle, '^(%S+) (%S+)$')

@@ -45,7 +45,7 @@ local function put_back(lane, elements) -- rare
   end
 end
 
--- Gives back some of what runs, if nobody holds it; blames nobody.
+-- Gives back some of the running jobs, if no worker holds them.
 local function sweep(lane) -- rare
   for _, field in ipairs(some_of(key_current(lane), SWEPT)) do
     local id, fence = string.match(field, '^(.+):(%d+)$')
@@ -79,8 +79,8 @@ local function sample(lane, last_ms)
   if oldest then gauge(lane, 'max_wait_ms', math.floor(now_ms - oldest / 1000)) end
 end
 
--- Pushes back jobs that were popped and never claimed: those that the ledger has and that are older than the head of the
--- list. Finds them in O(log n) a job. Returns how many there were.
+-- Pushes back jobs that were popped and never claimed: those that the ledger has and that are older than the head of
+-- the list. Finds them in O(log n) a job. Returns how many there were.
 local function repair_queue(lane)
   local meta, queue, queued = key_meta(lane), key_queue(lane), key_queued(lane)
   local reaped = call('HGET', meta, 'reaped')

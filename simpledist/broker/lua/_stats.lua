@@ -1,10 +1,10 @@
--- What a script counts: kept in a table while it runs and written once for each function at the end (`flush_tallies`), so
--- that a batch of a hundred jobs costs hardly more than one. An event is counted by the verb that makes it happen and by
--- nobody else: any number of distributors may run, or none.
+-- What a script counts: kept in a table while it runs and written once for each function at the end (`flush_tallies`),
+-- so that a batch of a hundred jobs costs hardly more than one. An event is counted by the verb that makes it happen
+-- and by no other: any number of distributors may run, or none.
 --
--- Counters only rise; they are in meta:<function>. When the first event of a new minute comes, what the last minute added
--- goes as a row into history:<function>, a ring of HISTORY_MINUTES; its field `mark` holds the counters as of that row.
--- Fields of the meta that are no counters: NOT_COUNTED (keys.py).
+-- Counters only rise; they are in meta:<function>. When the first event of a new minute comes, what the last minute
+-- added goes as a row into history:<function>, a ring of HISTORY_MINUTES; its field `mark` holds the counters as of
+-- that row. Fields of the meta that are no counters: NOT_COUNTED (keys.py).
 
 local tallies = {}
 
@@ -57,8 +57,8 @@ local function gauge(lane, name, value)
   if value > 0 then tally(lane).gauges[name] = value end
 end
 
--- Returns the line of an attempt that is over: for the list of recent ones, and for the page of a job whose keys are gone.
--- `how`: a state, or requeued.
+-- Returns the line of an attempt that is over: for the list of recent ones, and for the page of a job whose keys are
+-- gone. `how`: a state, or requeued.
 local function attempt_line(id, job, how, worker, run_ms, why)
   local mine = job.fence and job.worker == worker
   -- Stamps are text, and milliseconds are their digits but the last three.
@@ -88,8 +88,8 @@ local function packed(values)
   return table.concat(words, ' ')
 end
 
--- Closes the row of a minute that is over: what it added goes into the history, and `minute` names the new one. `counting`:
--- the minute that the meta names so far.
+-- Closes the row of a minute that is over: what it added goes into the history, and `minute` names the new one.
+-- `counting`: the minute that the meta names so far.
 local function roll(fn, counting) -- rare
   local meta, history = key_meta(fn), key_history(fn)
   local totals, gauges = {}, {}
@@ -120,8 +120,8 @@ local function roll(fn, counting) -- rare
   call('HSET', meta, 'minute', minute)
 end
 
--- Keeps the newest attempts: at least RECENT_CAP of them, because the list is trimmed only now and then. Its TTL is renewed
--- once a minute, by `roll`.
+-- Keeps the newest attempts: at least RECENT_CAP of them, because the list is trimmed only now and then. Its TTL is
+-- renewed once a minute, by `roll`.
 local function flush_recent(fn, attempts)
   local first = math.max(1, #attempts - RECENT_CAP + 1)
   local length = call('LPUSH', key_recent(fn), unpack(attempts, first))

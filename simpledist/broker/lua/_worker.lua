@@ -22,15 +22,15 @@ local function row_dead(row) return string.match(row, '"dead":(%d+)}$', -24) end
 
 local function row_draining(row) return string.match(row, '"draining":%d+}$', -28) end
 
--- Returns the row of a worker that may get jobs: if it had no row, or a dead one, nobody would miss it, and so nobody
--- would take its jobs back.
+-- Returns the row of a worker that may get jobs: if it had no row, or a dead one, its silence would
+-- not be noticed, and no one would take its jobs back.
 local function registered(worker)
   local row = call('HGET', key_workers(), worker)
   return row and not row_dead(row) and row
 end
 
--- Removes a worker's offers; its row names their functions (a name holds neither quotes nor brackets: job.NAME). Returns
--- how many there were.
+-- Removes a worker's offers; its row names their functions (a name holds neither quotes nor brackets: job.NAME).
+-- Returns how many there were.
 local function withdraw_offers(worker, row)
   local n = 0
   for fn in string.gmatch(string.match(row, '"functions":%[([^%]]*)%]') or '', '"([^"]+)"') do

@@ -1,5 +1,5 @@
--- ack: a client has read these outcomes; a job that nobody else waits for goes at once, with its bytes. It also brings
--- the client's counts of local runs.
+-- ack: a client has read these outcomes; a job that no other client waits for goes at once, with its bytes. It also
+-- brings the client's counts of local runs.
 -- ARGV: client n ids... m, then m times: function why number
 -- Replies: ok
 
@@ -35,7 +35,7 @@ for _ = 1, n_counts do
   local fn, why, times = arg(), arg(), arg()
   bump(fn, 'local:' .. why, times)
   call('SADD', key_functions(), fn)
-  -- Wanted, and offered by nobody: most often a version that was forgotten. People should see it.
+  -- Wanted, and offered by no worker: most often a version that was forgotten. People should see it.
   if why == 'no_worker' then call('HSET', key_meta(fn), 'wanted', text(now_ms)) end
 end
 flush()

@@ -1,5 +1,5 @@
 -- beat: a worker lives, and says what it holds. Whatever Redis thinks that it holds and it does not name was lost
--- with a reply on the wire: back to the queue, blaming nobody.
+-- with a reply on the wire: back to the queue; the attempt does not count.
 -- ARGV: worker connection slots stats (JSON for people, of worker_stats.py; '': as before),
 --       row ('' or JSON: registers), n_held held... (lane:id:fence; -1: it lives, and is in the middle of another verb),
 --       then, with a row: traits (JSON: protocol keys python tags), lifetime_ms(0: for ever),

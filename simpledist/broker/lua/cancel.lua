@@ -1,5 +1,5 @@
--- cancel: a client no longer wants these jobs; or an operator (client '') takes them off the cluster: whoever waits for
--- one is told to run it (called_off), because only its caller may give a call up.
+-- cancel: a client no longer wants these jobs; or an operator (client '') takes them off the cluster: a client that
+-- waits for one is told to run it (called_off), because only its caller may give a call up.
 -- ARGV: client spare_running(0|1) n, then n times: lane id
 -- Replies: a word each: cancelled (queued: gone; running: its worker is told) | running (spared) | ended (its outcome is
 --          here or on its way) | gone (nothing is left of it: not even the outcome, if it has ended)

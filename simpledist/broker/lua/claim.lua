@@ -3,8 +3,8 @@
 -- ARGV: worker nonce again(0|1) lane n_popped popped... deep ahead n_slots slots... idle_for(a lane|'')
 -- Replies: flat, 7 a job: lane id fence slot attempt queued_ms call ('' = beside)
 -- A worker that Redis does not know, or holds for dead, gets nothing: it must beat first, and what it popped goes back.
--- A popped element without a slot goes back unclaimed: the ledger still has it, and repair_queue finds it. So does a job
--- that this worker has refused, if another one would take it.
+-- A popped element without a slot goes back unclaimed: the ledger still has it, and repair_queue finds it. So does a
+-- job that this worker has refused, if another one would take it.
 
 local worker, nonce, again, lane = arg(), arg(), arg() == '1', arg()
 local popped = {}

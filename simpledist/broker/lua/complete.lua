@@ -1,5 +1,5 @@
 -- complete: attempts that came to an outcome end their jobs; the worker's next jobs come back in the same step.
--- The first *value* wins, whoever brings it: the functions are pure. An *error* counts only from the current fence.
+-- The first *value* wins, from any attempt: the functions are pure. An *error* counts only from the current fence.
 -- ARGV: worker nonce again(0|1) n, then n times: lane id fence kind(value|error|partial) run_ms error result
 --       (error: a line for people, then, where there are any, a line with its place and the traceback; of the value of
 --       a chunk: `chunk <returned> <raised>`, and on the lines below the same of one that raised)
@@ -22,8 +22,8 @@ local function strike_refusers(lane, job)
   end
 end
 
--- Tells the clients of a chunk, whose front call is slow, what is finished; they send again what is behind that call. The
--- job goes on, and its end tells all of it once more: nothing is lost if this word is.
+-- Tells the clients of a chunk, whose front call is slow, what is finished; they send again what is behind that call.
+-- The job goes on, and its end tells all of it once more: nothing is lost if this word is.
 local function tell_partial(id, job, fence, run_ms, result)
   if not job or job.state ~= 'running' or job.fence ~= fence then return 'stale' end
   job.run_ms = run_ms

@@ -1,5 +1,5 @@
--- The short way of `complete`, which comes before it: one small value of the attempt that counts, for a job that only its
--- own client waits for, from a worker that takes nothing. It leaves what complete.lua leaves
+-- The short way of `complete`, which comes before it: one small value of the attempt that counts, for a job that only
+-- its own client waits for, from a worker that takes nothing. It leaves what complete.lua leaves
 -- (tests/broker/test_short_ways.py), with fewer commands.
 
 do

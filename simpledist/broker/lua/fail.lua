@@ -1,7 +1,7 @@
--- fail: attempts that the cluster, not the function, brought to an end.
--- "crashed" (the child died) goes back to the queue until CRASH_CAP. What this worker refuses, and another might not, goes
--- back for that one, if there is one, until REFUSAL_CAP; this worker then passes over the lane for a while. Everything
--- else ends the job: its client runs it.
+-- fail: attempts that the cluster, not the function, brought to an end. "crashed" (the child died) goes back to the
+-- queue until CRASH_CAP. What this worker refuses, and another might not, goes back for that one, if there is one,
+-- until REFUSAL_CAP; this worker then passes over the lane for a while. Everything else ends the job: its client runs
+-- it.
 -- ARGV: worker n, then n times: lane id fence why refused(1: another worker may do better | 0) error
 -- Replies: a word each: requeued | failed | already | stale | gone
 

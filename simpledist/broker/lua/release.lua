@@ -1,4 +1,4 @@
--- release: a worker gives back what it holds (a drain, or it had not begun); nobody is blamed.
+-- release: a worker gives back what it holds (a drain, or it had not begun); the attempt does not count.
 -- ARGV: worker n, then n times: lane id fence
 -- Replies: a word each: requeued | stale | gone
 

@@ -28,7 +28,7 @@ for i = 1, n do
   end
   if state == 'queued' or state == 'running' then
     words[i], waits[#waits + 1] = 'exists', id
-    -- Its client may have sealed it anew.
+    -- Its client may have sealed it again.
     if bytes ~= '' then call('SET', key_call(id), bytes, 'PX', UNFINISHED_MS) end
   elseif
     (state == 'succeeded' or state == 'failed')
@@ -120,7 +120,7 @@ call('HDEL', key_suspects(), client)
 for _, id in ipairs(waits) do
   call('HSET', key_job(id), 'waiting:' .. client, '1')
   if owner_of(id) ~= client then call('HSET', key_job(id), 'shared', '1') end
-  -- Nobody will read the call of a job that has ended: what was SET beside for it goes.
+  -- No one will read the call of a job that has ended: if it was sent apart from the script, it goes.
   if ENDED[known[id]] then
     call('DEL', key_call(id))
   else
