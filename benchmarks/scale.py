@@ -20,12 +20,13 @@ from typing import Any, cast
 import psutil
 
 from simpledist.broker import Broker, Keys, Link
-from simpledist.broker.records import Claimed, Ended
+from simpledist.broker.records import Claimed, Ended, Wish
 from simpledist.distributor.duties import Duties
 from simpledist.embedded import EmbeddedRedis
 
 FUNCTIONS = 300
 OFFERED = 10  # functions that each worker offers; one offers them all
+EVERYWHERE = "everywhere"  # a function that every worker offers
 CALL = b"x" * 100
 BEAT_SECONDS = 2.5
 SLOW_US = 10_000
@@ -91,7 +92,7 @@ class Simulation:
     def beat(self, number: int, *, register: bool = False) -> None:
         connection = self.link.identity  # an open one: closed ones make suspects
         offered = [self.functions[(number + k) % len(self.functions)] for k in range(OFFERED if number else FUNCTIONS)]
-        offered = list(dict.fromkeys(offered))
+        offered = [*dict.fromkeys(offered), EVERYWHERE]
         row = {"host": "here", "pid": number, "functions": offered, "slots": 8, "connection": connection}
         known = not register and self.broker.beat(f"w{number}", connection, []).known
         if not known:  # new, or silent for so long that a nudge has expelled it
@@ -104,6 +105,13 @@ class Simulation:
         self._last = client, [id for id, _ in calls[-100:]]
         words = self.broker.submit(function, client, self.link.identity, calls).words
         assert set(words) == {"queued"}
+
+    def submit_in_vain(self) -> None:
+        """Submit a call that is signed by a key that no worker has."""
+        wish = Wish(key="f" * 8)
+        calls = [(f"{self.clients[0]}-x", CALL)]
+        (word,) = self.broker.submit(EVERYWHERE, self.clients[0], self.link.identity, calls, wish=wish).words
+        assert str(word).startswith("key ")
 
     def claim(self, number: int) -> list[Claimed]:
         self._nonces += 1
@@ -220,6 +228,8 @@ def main() -> None:
         compare("submit, claim, complete, ack, by 100", sims, lambda sim: batch(sim, 100), times=41, jobs=100)
         compare("submit 100 and nudge for them", sims, _submit_and_nudge, times=30, jobs=100)
         beats(sims)
+        in_vain = "submit a call that no worker can open"
+        compare(in_vain, sims, lambda sim: [sim.submit_in_vain() for _ in range(50)], times=11, jobs=50)
         ticks(big, 30)
         print(f"slower than {SLOW_US / 1000:g} ms: {_slow(big)}")
         for sim in sims:

@@ -14,7 +14,6 @@ from typing import Literal, get_args
 from simpledist.errors import ConfigurationError
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-ENDED: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 Why = Literal[
     "no_worker",

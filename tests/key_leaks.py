@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from simpledist import job, policy
+from simpledist import policy
 from simpledist.broker import Keys, Link
 from simpledist.broker.keys import PERMANENT
 from tests.links import open_link
@@ -82,4 +82,4 @@ def _scan(link: Link) -> list[str]:
 def _ended(link: Link, keys: Keys, name: str) -> bool:
     id = name[len(keys.prefix) :].split(":")[1]
     state: bytes | None = link.call("HGET", keys.named("job", id), "state")
-    return state is not None and state.decode() in job.ENDED
+    return state is not None and state.decode() in ("succeeded", "failed", "cancelled")

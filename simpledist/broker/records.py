@@ -207,9 +207,9 @@ class Nudged:
     """Reply of `nudge`: a word a job (queued, running, missing, or why no worker may have it) or its Reply; who might
     be dead.
 
-    `live` has the answer for each lane asked about, "ok" where a call may travel. `checked` is None when it is another
-    caller's turn to look at connections. `closing` is True while a suspicion runs: nudge again in 0.5 s. `clients`:
-    how many there are.
+    `live` has the answer for each lane asked about, "ok" where a call may travel. `suspects` are workers whose
+    connection this client should look at; none if it is another caller's turn. `closing` is True while a suspicion
+    runs: nudge again in 0.5 s. `clients`: how many there are.
     """
 
     epoch: str
