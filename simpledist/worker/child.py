@@ -128,6 +128,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     assigned, row, original = Assigned(channel), Row(channel, buffer), copies.Original()
     while (job := assigned.next()) is not None:
         output.job = job.id
+        buffer.runs(job.job)
         point("child.begins")
         began = time.perf_counter()
         if job.kind == CHUNK:

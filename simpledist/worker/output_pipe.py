@@ -29,6 +29,11 @@ class OutputPipe:
         self._job = ""  # as the pipe says
         self._label = ""  # of the line that has begun
         self._line = b""
+        self._asked: str | None = None  # what `running` said before the last read
+
+    def about_to_read(self) -> None:
+        """Ask which job runs, while what is there is unread: a job that ends now marks its text in the pipe itself."""
+        self._asked = self.running()
 
     def end(self) -> None:
         """Note that its child is gone, or goes: what it still says is read, but not for long."""
@@ -52,6 +57,7 @@ class OutputPipe:
             else:
                 said += (self._lines(text), self._cut())
                 self._job = job.decode("utf-8", "replace")
+            self._asked = None
         if at < 0:
             keep = 0 if last else self._beginning_of_token()
             said.append(self._lines(self._bytes[: len(self._bytes) - keep]))
@@ -72,7 +78,8 @@ class OutputPipe:
     def _lines(self, text: bytes) -> bytes:
         if not text:
             return b""
-        label = self._job or self.running() or (self._label if self.gone_at is not None else "")
+        running = self.running() if self._asked is None else self._asked
+        label = self._job or running or (self._label if self.gone_at is not None else "")
         done = self._cut() if self._line and label != self._label else b""
         self._label = label
         *whole, self._line = (self._line + text).split(b"\n")

@@ -144,6 +144,7 @@ class Printer:
         return None
 
     def _read(self, output: OutputPipe) -> bytes:
+        output.about_to_read()
         try:
             data = os.read(output.descriptor, _READ_BYTES)
         except OSError:

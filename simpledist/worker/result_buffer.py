@@ -3,7 +3,7 @@
 A short call should not cost a system call, and what is finished should survive the child: so it writes the outcomes
 here, and sends them when there are many. The parent reads the buffer when a child dies, and when it was silent for
 long. One side writes, the other reads: the length is written last, so a reader who comes too early finds less than
-there is.
+there is. The child also notes here which job it runs: its answers may lie unread, and then the parent knows too late.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import sys
 import tempfile
 
 BUFFER_BYTES = 32 * 1024
-_HEAD = struct.Struct("@QQ")  # how many bytes stand behind it; the index of the job to which they belong
+_FINISHED = struct.Struct("@QQ")  # how many bytes stand behind the head; the index of the job to which they belong
+_RUNNING = struct.Struct("@Q")  # the index of the job that runs, and 1; 0 before the first
+_HEAD_BYTES = _FINISHED.size + _RUNNING.size
 
 
 class ResultBuffer:
@@ -26,7 +28,7 @@ class ResultBuffer:
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, BUFFER_BYTES)
-        self._end = _HEAD.size
+        self._end = _HEAD_BYTES
         self._job = 0
 
     @classmethod
@@ -60,10 +62,14 @@ class ResultBuffer:
 
     # --- the child's -------------------------------------------------------------------------------------------------
 
+    def runs(self, job: int) -> None:
+        """Note the job that begins."""
+        _RUNNING.pack_into(self._map, _FINISHED.size, job + 1)
+
     def wipe(self, job: int) -> None:
         """Empty it: what comes belongs to this job."""
-        self._end, self._job = _HEAD.size, job
-        _HEAD.pack_into(self._map, 0, 0, job)
+        self._end, self._job = _HEAD_BYTES, job
+        _FINISHED.pack_into(self._map, 0, 0, job)
 
     def add(self, part: bytes) -> bool:
         """Write a finished call behind the others; return False where there is no room."""
@@ -72,19 +78,24 @@ class ResultBuffer:
             return False
         self._map[self._end : end] = part
         self._end = end
-        _HEAD.pack_into(self._map, 0, end - _HEAD.size, self._job)
+        _FINISHED.pack_into(self._map, 0, end - _HEAD_BYTES, self._job)
         return True
 
     def written(self) -> bytes:
         """Return all finished calls, as they were added."""
-        return self._map[_HEAD.size : self._end]
+        return self._map[_HEAD_BYTES : self._end]
 
     # --- the parent's ------------------------------------------------------------------------------------------------
 
     def read(self, job: int) -> bytes:
         """Return what the child has finished of this job and may not have sent."""
-        length, of = _HEAD.unpack_from(self._map)
-        return self._map[_HEAD.size : _HEAD.size + length] if of == job and length <= BUFFER_BYTES else b""
+        length, of = _FINISHED.unpack_from(self._map)
+        return self._map[_HEAD_BYTES : _HEAD_BYTES + length] if of == job and length <= BUFFER_BYTES else b""
+
+    def running(self) -> int | None:
+        """Return the index of the job that the child runs, or has run last. Raises ValueError once it is closed."""
+        (number,) = _RUNNING.unpack_from(self._map, _FINISHED.size)
+        return number - 1 if number else None
 
     def close(self) -> None:
         self._map.close()

@@ -176,9 +176,12 @@ class Slot:
         return min(due, self.rests_until) if self.rests_until > now else due
 
     def running(self) -> str:
-        """Return the id of the job in front. The thread that prints what the child writes asks for it."""
+        """Return the id of the job that the child runs; the thread that prints what the child writes asks for it.
+
+        The child says which one. Where it says nothing that is known here, it is the one in front.
+        """
         try:
-            front = next(iter(self.jobs.values()), None)
-        except RuntimeError:  # one was added or taken in this moment
+            placed = self.jobs.get(self.buffer.running() or 0) or next(iter(self.jobs.values()), None)
+        except (RuntimeError, ValueError):  # a job was added or taken in this moment; the slot is closed
             return ""
-        return "" if front is None else front.held.id
+        return "" if placed is None else placed.held.id

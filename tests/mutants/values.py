@@ -141,6 +141,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "output",
+        "a child does not say which job it runs",
+        "simpledist/worker/result_buffer.py",
+        "        _RUNNING.pack_into(self._map, _FINISHED.size, job + 1)\n",
+        "        pass\n",
+        "tests/unit/test_result_buffer.py",
+    ),
+    Mutation(
+        "output",
         "a job's descriptors stay as it left them",
         "simpledist/worker/output.py",
         "os.dup2(self._pipe, descriptor)",

@@ -38,6 +38,18 @@ def test_what_the_child_adds_the_parent_reads_until_it_is_wiped(pair: Pair) -> N
     assert parent.read(3) == parent.read(4) == b""
 
 
+def test_the_child_says_which_job_it_runs(pair: Pair) -> None:
+    parent, child = pair
+    assert parent.running() is None
+    child.runs(0)
+    assert parent.running() == 0
+    child.runs(7)
+    child.wipe(7)
+    child.add(b"one")
+    assert parent.running() == 7
+    assert parent.read(7) == b"one"
+
+
 def test_what_does_not_fit_is_refused_and_harms_nothing(pair: Pair) -> None:
     parent, child = pair
     child.wipe(0)
