@@ -6,83 +6,151 @@ callable object for their inner function and what is bound to it. Says why where
 
 from __future__ import annotations
 
-import ast
 import functools
+import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from hashlib import blake2b
-from types import FunctionType, MethodType
+from pathlib import Path
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, cast
 
 from simpledist.code import canonical
-from simpledist.code.tree import Package, Tree, tree_of
+from simpledist.code.first_party import Others
+from simpledist.code.loaded import wrapped_by
+from simpledist.code.tree import WHOLE, Package, Tree, tree_of
 from simpledist.errors import Unkeyable
 
 _MOST_LAYERS = 32
+_MOST_NESTED = 16  # functions that are bound to functions
 
 
 @dataclass(frozen=True, slots=True)
 class CodeDigest:
-    """`text`: 16 hex digits, "" where there is none, and then `reason` says why. `place`: module and qualified name."""
+    """`text`: 16 hex digits, "" where there is none, and then `reason` says why. `place`: module and qualified name.
+
+    `changed`: there is none because a file was edited after it was imported. `packages`: of each other first-party
+    package that the code reaches a hash, "" where it is not here.
+    """
 
     text: str
     place: tuple[str, str]
     reason: str = ""
+    changed: bool = False
     tree: Tree | None = None
+    packages: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Digests:
-    """Digests of callables; modules are read once."""
+    """Digests of callables. Modules are read once for each module object; any thread may ask."""
 
     def __init__(self) -> None:
-        self._packages: dict[str, Package] = {}
+        self._lock = threading.RLock()
+        self._packages: dict[tuple[str, str], Package] = {}
+        self._others = Others()
+        self._asked: list[Any] = []  # the functions whose values are being looked at: one may be bound to itself
 
-    def of(self, function: Callable[..., Any]) -> CodeDigest:
-        """Return the digest of a callable, or one without text and the reason."""
+    def of(self, function: Callable[..., Any], depends: Iterable[Any] = (), ignore: Iterable[Any] = ()) -> CodeDigest:
+        """Return the digest of a callable, or one without text and the reason.
+
+        `depends` adds what no name leads to: functions, classes and modules, or their names (`plugins.fast:run`), and
+        files or folders as `Path`. `ignore` takes away what does not matter: the same, and names of other packages.
+        """
+        with self._lock:
+            return self._of(function, list(depends), frozenset(map(_name_of, ignore)))
+
+    def hash_of(self, package: str) -> str:
+        """Return the hash of another package as it lies here, "" where it does not; read once."""
+        with self._lock:
+            return self._others.hash_of(package)
+
+    def _of(self, function: Callable[..., Any], depends: list[Any], ignored: frozenset[str]) -> CodeDigest:
         bound: list[tuple[str, Any]] = []
         inner = _inner(function, bound)
-        module, name = _place(inner)
+        module, name = place_of(inner)
         if not module or not name:
             return CodeDigest("", (module, name), f"{type(inner).__qualname__} is not written in Python")
         known_as = _script() if module == "__main__" else module
         if known_as is None:
             return CodeDigest("", (module, name), "it was typed in, and lies in no file")
+        place = known_as, name
         if "<lambda>" in name:
-            return CodeDigest("", (known_as, name), "a lambda has no name by which it could be found")
-        tree = tree_of(self._package(module, known_as), known_as, name.partition(".")[0])
+            return CodeDigest("", place, "a lambda has no name by which it could be found")
+        if isinstance(inner, FunctionType) and not _is_of(inner, sys.modules.get(module)):
+            return CodeDigest("", place, f"the module {module} that is loaded now is not the one that it came from")
+        package = self._package(module, known_as)
+        tree = tree_of(package, known_as, name.partition(".")[0], ignored)
         if tree is None:
-            return CodeDigest("", (known_as, name), f"the source of {known_as} does not have it, or cannot be read")
+            return CodeDigest("", place, f"the source of {known_as} does not have it, or cannot be read")
+        names: dict[str, list[str]] = {}
+        for node in tree.nodes:
+            names.setdefault(node.module, []).append(node.name)
+        if file := package.changed(names):
+            return CodeDigest("", place, f"{file} changed since it was imported", changed=True)
         try:
-            which = _which(self._package(module, known_as), known_as, name, inner) if "." in name else 0
-            return CodeDigest(self._digest(tree, f"{name} {which}", bound), (known_as, name), tree=tree)
+            which = _which(package, known_as, name, inner) if "." in name else 0
+            more = [("depends", one) for one in depends]
+            text = self._digest(tree, f"{name} {which}", [*bound, *more], ignored)
         except Unkeyable as error:
-            return CodeDigest("", (known_as, name), f"what is bound to it has no canonical form: {error}")
+            return CodeDigest("", place, str(error))
+        reached = sorted(self._others.reached(tree.others, ignored=ignored))
+        return CodeDigest(text, place, tree=tree, packages={one: self._others.hash_of(one) for one in reached})
 
     def _package(self, module: str, known_as: str) -> Package:
-        top = known_as.partition(".")[0]
-        if top not in self._packages:
-            self._packages[top] = Package(module, known_as)
-        return self._packages[top]
+        key = known_as.partition(".")[0], "__main__" if module == "__main__" else ""
+        if key not in self._packages:
+            self._packages[key] = Package(module, known_as)
+        self._packages[key].renew()
+        return self._packages[key]
 
-    def _digest(self, tree: Tree, name: str, bound: list[tuple[str, Any]]) -> str:
+    def _digest(self, tree: Tree, name: str, bound: list[tuple[str, Any]], ignored: frozenset[str]) -> str:
         digest = tree.digest()
         if not bound and name.endswith(" 0") and "." not in name:
             return digest
         total = blake2b(f"{digest} {name}".encode("utf-8", "surrogatepass"), digest_size=8, person=b"simpledist-bound")
         for label, value in bound:
             total.update(f"{len(label)}:{label}".encode())
-            total.update(self._value(value))
+            total.update(self._needed(value, ignored) if label == "depends" else self._value(value, ignored))
         return total.hexdigest()
 
-    def _value(self, value: Any) -> bytes:
+    def _value(self, value: Any, ignored: frozenset[str]) -> bytes:
         """Return what stands for a bound value: a function by its digest, all else by its canonical form."""
-        if isinstance(value, (FunctionType, MethodType, type)):
-            own = self.of(value)
+        if isinstance(value, (FunctionType, MethodType, type, functools.partial)):
+            known = cast(Any, value)
+            for depth, one in enumerate(self._asked):
+                if one is known:
+                    return f"as {depth}".encode()
+            if len(self._asked) >= _MOST_NESTED:
+                raise Unkeyable("functions are bound to functions without an end")
+            self._asked.append(known)
+            try:
+                own = self._of(known, [], ignored)
+            finally:
+                self._asked.pop()
             if not own.text:
-                raise Unkeyable(own.reason)
+                raise Unkeyable(f"{'.'.join(own.place)} is bound to it, and has no digest: {own.reason}")
             return own.text.encode()
-        return canonical.address("", "", "", (value,), {})
+        try:
+            return canonical.address("", "", "", (value,), {})
+        except Unkeyable as error:
+            raise Unkeyable(f"what is bound to it has no canonical form: {error}") from error
+
+    def _needed(self, value: Any, ignored: frozenset[str]) -> bytes:
+        """Return what stands for a thing that a function was said to depend on."""
+        if isinstance(value, os.PathLike):
+            return _content(Path(cast("os.PathLike[str]", value)))
+        if isinstance(value, (str, ModuleType)):
+            module, _, name = _name_of(value).partition(":")
+            tree = tree_of(self._package(module, module), module, name.partition(".")[0] or WHOLE, ignored)
+            if tree is None:
+                raise Unkeyable(f"it depends on {_name_of(value)}, whose source is not here or cannot be read")
+            return tree.digest().encode()
+        return self._value(value, ignored)
+
+
+digests = Digests()  # of this process: what is asked for twice is read once
 
 
 def _inner(function: Any, bound: list[tuple[str, Any]]) -> Any:
@@ -96,12 +164,12 @@ def _inner(function: Any, bound: list[tuple[str, Any]]) -> Any:
             function = function.__func__
         elif isinstance(function, FunctionType) and function.__closure__ and "<locals>" in function.__qualname__:
             for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True):
-                if _content(cell) is not function:
-                    bound.append((name, _content(cell)))
+                if _in_cell(cell) is not function:
+                    bound.append((name, _in_cell(cell)))
             return function
-        elif isinstance(getattr(function, "__wrapped__", None), (FunctionType, MethodType, functools.partial)):
-            function = cast(Any, function).__wrapped__
-        elif isinstance(function, (FunctionType, type)) or _place(function)[1]:
+        elif callable(wrapped := wrapped_by(function)):
+            function = wrapped
+        elif isinstance(function, (FunctionType, type)) or place_of(function)[1]:
             return function
         else:
             bound.append(("self", function))
@@ -116,25 +184,54 @@ def _which(package: Package, module: str, name: str, function: Any) -> int:
     if code is None or source is None:
         return 0
     root, last = name.partition(".")[0], name.rpartition(".")[2]
-    lines = [
-        min([node.lineno, *(one.lineno for one in node.decorator_list)])
-        for index in source.bindings.get(root, ())
-        for node in ast.walk(source.tree.body[index])
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == last
-    ]
+    lines: list[int] = []
+    for number in source.index.bindings.get(root, ()):
+        lines += source.index.statements[number].nested.get(last, ())
     return sorted(lines).index(code.co_firstlineno) if code.co_firstlineno in lines else 0
 
 
-def _content(cell: Any) -> Any:
+def _is_of(function: FunctionType, module: ModuleType | None) -> bool:
+    """Return whether a function's globals are those of the module that is loaded under its module's name."""
+    return module is None or function.__globals__ is vars(module)
+
+
+def _in_cell(cell: Any) -> Any:
     try:
         return cell.cell_contents
     except ValueError:
         return None  # not bound yet
 
 
-def _place(function: Any) -> tuple[str, str]:
+def place_of(function: Any) -> tuple[str, str]:
+    """Return the module and the qualified name of something; empty texts where it has none."""
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     return (module, name) if isinstance(module, str) and isinstance(name, str) else ("", "")
+
+
+def _name_of(value: Any) -> str:
+    """Return `module`, or `module:name`, of what `depends` and `ignore` name."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if isinstance(value, os.PathLike):
+        return ""
+    return ":".join(place_of(_inner(value, [])))
+
+
+def _content(path: Path) -> bytes:
+    """Return a hash of a file, or of all files of a folder with their names in it. Raises Unkeyable."""
+    total = blake2b(digest_size=16)
+    try:
+        if not path.is_dir():
+            return blake2b(path.read_bytes(), digest_size=16).digest()
+        for one in sorted(path.rglob("*")):
+            if one.is_file() and "__pycache__" not in one.parts:
+                name = one.relative_to(path).as_posix().encode("utf-8", "surrogatepass")
+                total.update(b"%d:%b" % (len(name), name) + blake2b(one.read_bytes(), digest_size=16).digest())
+    except OSError as error:
+        raise Unkeyable(f"it depends on {path}, which cannot be read: {error.strerror}") from error
+    return total.digest()
 
 
 def _script() -> str | None:
@@ -144,4 +241,4 @@ def _script() -> str | None:
     if spec is not None:
         return spec.name.removesuffix(".__main__")
     path = getattr(main, "__file__", None)
-    return None if path is None else path.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    return None if path is None else os.path.basename(path.replace("\\", "/")).removesuffix(".py")

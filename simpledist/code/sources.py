@@ -1,60 +1,45 @@
-"""The source of a module: its statements, which of them bind which name, and what it imports.
+"""The source of a module: where its text is found, and the index over it.
 
-Owns how a module's text is found (loaded or not, on disk or in an archive) and the index over it. Nothing is executed:
-a module that is not loaded is found by its package's path, and is only read.
+Owns how a module's text is found (loaded or not, on disk or in an archive), and which module object it was read for.
+Nothing is executed: a module that is not loaded is found by its package's path, and is only read.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib.machinery
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from simpledist.code.scopes import Import, bound_in, imported
-from simpledist.code.writer import without_effect
+from simpledist.code.index import Index, from_json, index_of, to_json
+from simpledist.code.memo import Memo, key_of
+from simpledist.code.scopes import Import
 
-_BINDS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+_INDEX = "index"
+memo = Memo()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Source:
-    """One module's text, parsed. Statements go by their index among those of the module."""
+    """One module: its name, the index over its text, and the module object that was loaded when it was read."""
 
     name: str
     is_package: bool
     path: str  # for people; "" where there is none
-    tree: ast.Module
-    bindings: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
-    imports: dict[str, list[Import]] = field(default_factory=dict[str, list[Import]])
-    stars: list[Import] = field(default_factory=list[Import])
-    bare: list[int] = field(default_factory=list[int])
-
-    def __post_init__(self) -> None:
-        for index, statement in enumerate(self.tree.body):
-            for node in _scope(statement):
-                if isinstance(node, (ast.Import, ast.ImportFrom)):
-                    self._import(node)
-            for name in bound_in([statement]) - {"*"}:
-                if not isinstance(statement, (ast.Import, ast.ImportFrom)):
-                    self.bindings.setdefault(name, []).append(index)
-            if _is_bare(statement):
-                self.bare.append(index)
-
-    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
-        for name, source in imported(node):
-            if name == "*":
-                self.stars.append(source)
-            elif source not in self.imports.setdefault(name, []):
-                self.imports[name].append(source)
+    text: str
+    index: Index
+    loaded: ModuleType | None = None
+    spec: object = None  # of `loaded`: a reload gives it another
 
     def has(self, name: str) -> bool:
-        return name in self.bindings or name in self.imports
+        return name in self.index.bindings or name in self.index.imports
+
+    def is_of(self, module: ModuleType | None) -> bool:
+        """Return whether this was read for that module object, as it was loaded last."""
+        return self.loaded is module and (module is None or self.spec is module.__spec__)
 
     def absolute(self, source: Import) -> str:
         """Return the full name of the module that an import of this module names; "" beyond the top."""
@@ -68,27 +53,50 @@ class Source:
 
 
 def source_of(name: str, known_as: str | None = None) -> Source | None:
-    """Read and parse the module called `name`; None where it has no source that can be parsed.
+    """Read the module called `name`; None where it has no source, or none that this Python can parse.
 
     `known_as` is the name that it goes by where that is another: `__main__` is the module of its file.
     """
+    loaded = sys.modules.get(name)
     found = _text(name)
     if found is None:
         return None
     text, path, is_package = found
-    try:
-        return Source(known_as or name, is_package, path, ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+    index = indexed(text)
+    spec = getattr(loaded, "__spec__", None)
+    return None if index is None else Source(known_as or name, is_package, path, text, index, loaded, spec)
+
+
+def indexed(text: str) -> Index | None:
+    """Return the index of a text, from the cache on disk where it is there; None where it cannot be parsed."""
+    key = key_of(text)
+    index = memo.load(_INDEX, key, from_json)
+    if index is None and (index := index_of(text)) is not None:
+        memo.store(_INDEX, key, to_json(index))
+    return index
 
 
 def exists(name: str) -> bool:
     """Return whether there is a module of this name, with or without source."""
-    return _spec(name) is not None
+    return spec_of(name) is not None
 
 
-def _text(name: str) -> tuple[str | bytes, str, bool] | None:
-    spec = _spec(name)
+def is_namespace(name: str) -> bool:
+    """Return whether this is a package without a file of its own, which several folders may share."""
+    spec = spec_of(name)
+    return spec is not None and spec.submodule_search_locations is not None and spec.origin in (None, "namespace")
+
+
+def decoded(data: bytes) -> str | None:
+    """Return the text of a source file; None where it says no encoding in which it can be read."""
+    try:
+        return importlib.util.decode_source(data)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return None
+
+
+def _text(name: str) -> tuple[str, str, bool] | None:
+    spec = spec_of(name)
     if spec is None:
         return None
     path = spec.origin or ""
@@ -98,23 +106,24 @@ def _text(name: str) -> tuple[str | bytes, str, bool] | None:
         text = get_source(spec.name) if get_source is not None else None
         if text is None and path.endswith(".py"):
             with open(path, "rb") as file:
-                text = file.read()
-    except (OSError, ImportError, SyntaxError, UnicodeDecodeError):
+                text = decoded(file.read())
+    except (OSError, ImportError, SyntaxError, ValueError):
         return None
-    return None if text is None else (text, path, is_package)
+    return (text, path, is_package) if isinstance(text, str) else None
 
 
-def _spec(name: str) -> importlib.machinery.ModuleSpec | None:
+def spec_of(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Return where a module lies, without importing anything; None where there is no such module."""
     module = sys.modules.get(name)
     if module is not None:
-        return _spec_of(module)
+        return _spec_of_loaded(module)
     parent, _, _ = name.rpartition(".")
     if not parent:
         try:
             return importlib.util.find_spec(name)
         except (ImportError, ValueError):
             return None
-    above = _spec(parent)
+    above = spec_of(parent)
     if above is None or above.submodule_search_locations is None:
         return None
     return _found_below(name, list(above.submodule_search_locations))
@@ -136,44 +145,9 @@ def _found_below(name: str, locations: list[str]) -> importlib.machinery.ModuleS
     return spec
 
 
-def _spec_of(module: ModuleType) -> importlib.machinery.ModuleSpec | None:
-    if module.__spec__ is not None:
-        return module.__spec__
+def _spec_of_loaded(module: ModuleType) -> importlib.machinery.ModuleSpec | None:
+    spec = getattr(module, "__spec__", None)
+    if spec is not None:
+        return spec
     path = getattr(module, "__file__", None)  # a script's `__main__` has no spec
     return None if path is None else importlib.util.spec_from_file_location(module.__name__, path)
-
-
-def _scope(statement: ast.AST) -> Iterator[ast.AST]:
-    """Yield a statement and what is nested in it, but for the bodies of functions and classes."""
-    yield statement
-    if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-        for inner in ast.iter_child_nodes(statement):
-            yield from _scope(inner)
-
-
-def _is_bare(statement: ast.stmt) -> bool:
-    """Return whether a statement does something beside binding names: then it counts for whatever its module holds."""
-    if isinstance(statement, _BINDS) or without_effect(statement) or _guards(statement):
-        return False
-    if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
-        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-        return any(isinstance(node, (ast.Attribute, ast.Subscript)) for target in targets for node in ast.walk(target))
-    inner = [node for node in _statements_in(statement)]
-    return any(map(_is_bare, inner)) if inner else True
-
-
-def _statements_in(statement: ast.stmt) -> Iterable[ast.stmt]:
-    for node in ast.iter_child_nodes(statement):
-        if isinstance(node, ast.stmt):
-            yield node
-        elif isinstance(node, (ast.ExceptHandler, ast.match_case)):
-            yield from node.body
-
-
-def _guards(statement: ast.stmt) -> bool:
-    """Return whether it is `if __name__ == "__main__":` or `if TYPE_CHECKING:`, which an import does not run."""
-    if not isinstance(statement, ast.If):
-        return False
-    names = {node.id for node in ast.walk(statement.test) if isinstance(node, ast.Name)}
-    attributes = {node.attr for node in ast.walk(statement.test) if isinstance(node, ast.Attribute)}
-    return "__name__" in names or "TYPE_CHECKING" in names | attributes

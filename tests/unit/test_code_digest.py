@@ -224,7 +224,7 @@ sys.path.insert(0, sys.argv[1])
 own, found = Package("simpledist.policy"), {}
 for module in sys.argv[2:]:
     source = own.source(module)
-    for name in source.bindings:
+    for name in source.index.bindings:
         found[module + ":" + name] = tree_of(own, module, name).digest()
 print(json.dumps(found))
 """
