@@ -15,7 +15,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix foreign bench chaos links clean
+.PHONY: help install demo test check format lint types mutants matrix foreign digests bench chaos links clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -64,6 +64,9 @@ matrix: $(STAMP)  ## the short tier on corners of Python x redis-py x Redis, hal
 
 foreign: $(STAMP)  ## joblib's, loky's and scikit-learn's own tests with the cluster in place of loky, half an hour (ARGS=joblib for a part)
 	$(BIN)/python -m tests.foreign $(ARGS)
+
+digests: $(STAMP)  ## whether ten well-known packages have the same code digests on each Python, 10 minutes (ARGS=click for one)
+	$(BIN)/python -m tests.digests $(ARGS)
 
 bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
 	$(BIN)/python -m benchmarks.run $(ARGS)

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from simpledist.embedded import HOST
 
@@ -14,7 +15,9 @@ DISTRIBUTOR = "simpledist.cli.distributor"
 MAIN = "simpledist.cli.main"
 
 
-def run(*words: str, module: str = MAIN, seconds: float = 30) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, module: str = MAIN, seconds: float = 30, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMPLEDIST_")}
     return subprocess.run(
         [sys.executable, "-m", module, *words],
@@ -23,6 +26,7 @@ def run(*words: str, module: str = MAIN, seconds: float = 30) -> subprocess.Comp
         text=True,
         timeout=seconds,
         env=environment,
+        cwd=cwd,
     )
 
 

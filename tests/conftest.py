@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +20,7 @@ from simpledist.embedded import EmbeddedRedis
 from tests import servers, standing
 from tests.key_leaks import no_key_stays
 from tests.links import open_link
+from tests.sources import Sources
 from tests.waiting import wait_until
 
 os.environ.setdefault("SIMPLEDIST_LOCK_ORDER", "1")  # before a client is loaded, here and in programs of tests
@@ -26,12 +31,31 @@ LEAVES_KEYS = "leaves_keys"
 _standing: list[EmbeddedRedis] = []
 
 
+# What this session reads of sources is kept for its workers, and goes with it.
+_cache = tempfile.mkdtemp(prefix="simpledist-tests-cache-")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    os.environ["XDG_CACHE_HOME"] = _cache
     config.addinivalue_line("markers", f"{LEAVES_KEYS}: the test puts keys of its own into Redis on purpose")
     # What a shell starts in the background ignores Ctrl-C, what nohup starts SIGHUP: so would all that tests start.
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_cache, ignore_errors=True)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Iterator[Sources]:
+    """A folder on the path for packages that the test writes; their byte code is not kept, for they change quickly."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    one = Sources(tmp_path / "sources")
+    yield one
+    one.close()
+    sys.dont_write_bytecode = before
 
 
 @pytest.fixture(scope="module")

@@ -62,13 +62,13 @@ for name in names:
         if public and callable(value) and getattr(value, "__module__", None) == name:
             functions[name + ":" + attribute] = value
 for _ in range(2):  # from the sources, then from what was kept of them
-    digests, began, longest = Digests(), time.perf_counter(), 0.0
+    digests, began, longest = Digests(), time.process_time(), 0.0
     for name, value in functions.items():
-        since = time.perf_counter()
+        since = time.process_time()
         one = digests.of(value)
-        longest = max(longest, time.perf_counter() - since)
+        longest = max(longest, time.process_time() - since)
         found[name] = one.text or "none: " + one.reason
-    seconds.append((time.perf_counter() - began, longest))
+    seconds.append((time.process_time() - began, longest))
 print(json.dumps({"found": found, "seconds": seconds}))
 """
 )

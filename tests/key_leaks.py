@@ -19,6 +19,7 @@ BOUND_SECONDS: dict[str, float] = {
     "current": _TIMES.unfinished_ttl_seconds,
     "meta": _TIMES.unfinished_ttl_seconds,  # of a lane that is not the plain one
     "held": _TIMES.unfinished_ttl_seconds,
+    "code": _TIMES.unfinished_ttl_seconds,
     "job": _TIMES.unfinished_ttl_seconds,
     "call": _TIMES.unfinished_ttl_seconds,
     "control": _TIMES.control_ttl_seconds,

@@ -243,6 +243,11 @@ class Broker:
         stop, missing, lanes, ms = ((), (), (), reply) if isinstance(reply, int) else reply
         return Beaten(True, _held(stop), _held(missing), _texts(lanes), Reading(ms, sent, moment()))
 
+    def tell_code(self, worker: str, code: Mapping[str, str]) -> None:
+        """Note the parts of the code that a worker has loaded, each with its hash, for people who compare."""
+        key, lifetime_ms = self.keys.code(worker), round(policy.TIMINGS.unfinished_ttl_seconds * 1000)
+        self.link.pipeline([("DEL", key), ("HSET", key, *_flat(list(code.items()))), ("PEXPIRE", key, lifetime_ms)])
+
     def still_here(self, worker: str) -> bool:
         """Say that the worker lives, in the middle of another verb; whether Redis knows it."""
         return bool(self._run("beat", [worker, "-", 0, "", "", -1, 0], timeout=SLOW_BEAT_SECONDS))

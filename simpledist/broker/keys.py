@@ -23,6 +23,7 @@ TEMPLATES: dict[str, str] = {
     "queued": "queued:{lane}",
     "current": "current:{lane}",
     "held": "held:{worker}",
+    "code": "code:{worker}",
     "control": "control:{worker}",
     "connections": "connections",
     "suspects": "suspects",
@@ -86,6 +87,9 @@ class Keys:
 
     def given(self, worker: str) -> str:
         return self.named("given", worker)
+
+    def code(self, worker: str) -> str:
+        return self.named("code", worker)
 
     def reply(self, client: str) -> str:
         return self.named("reply", client)

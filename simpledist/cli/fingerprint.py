@@ -5,37 +5,75 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
-from simpledist.cli.options import shared
+from simpledist.cli.options import OK, WRONG, shared
+from simpledist.cli.reading import demand, demand_all, monitor_of, named
 from simpledist.code.digest import CodeDigest, Digests
-from simpledist.code.tree import Tree
+from simpledist.code.first_party import STANDARD_LIBRARY
+from simpledist.code.outline import first_difference, parts_of
+from simpledist.config import Config
 from simpledist.errors import TargetError
 
 
 @click.command()
 @click.argument("target", metavar="MODULE:FUNCTION")
-@shared(connects=False)
-def fingerprint(target: str) -> None:
+@click.option("--against", metavar="WORKER", help="Compare with what this worker (its id or label) has loaded.")
+@shared(connects="against")
+def fingerprint(config: Config | None, target: str, against: str | None) -> int:
     """Print the code digest of a function, and everything of its own package that it covers.
 
     Two functions with the same digest do the same: it covers the source of the function and of all that it uses in its
     own top package, on every Python from 3.10 on, and neither comments, docstrings and annotations nor where the
-    files lie. Other packages are listed by name. Exits with 1 where the function has no digest, and says why.
+    files lie. Other first-party packages that it reaches have a hash of their own; the rest is listed by name.
+
+    With --against the first part that differs is printed last, and the exit code is 1 where one does. Exits with 1
+    also where the function has no digest, and says why.
 
     \b
-    Example:
+    Examples:
         simpledist fingerprint fns:fib
+        simpledist fingerprint fns:fib --against alder
     """
     found = Digests().of(_imported(target))
     if not found.text:
         click.echo(f"{target} has no digest: {found.reason}")
-        sys.exit(1)
+        return WRONG
     click.echo(f"{found.text}  {':'.join(found.place)}")
     for line in _lines(found):
         click.echo(line)
+    return OK if config is None or against is None else _compare(config, found, against)
+
+
+def _compare(config: Config, found: CodeDigest, against: str) -> int:
+    with monitor_of(config) as monitor:
+        snapshot = monitor.snapshot()
+        demand(config, snapshot.redis)
+        workers = [one for one in snapshot.workers if one.live and against in (one.id, one.label)]
+        for worker in workers:
+            theirs = monitor.code(worker.id)
+            difference = _difference(found, worker.functions, theirs)
+            told = f"{difference} on" if difference else "the same code on"
+            click.echo(f"{told} worker {named(worker)}")
+            if difference:
+                return WRONG
+        demand_all(config, monitor.redis())
+    if not workers:
+        raise TargetError(f"no live worker has the id or label {against}: `simpledist workers` lists them")
+    return OK
+
+
+def _difference(found: CodeDigest, functions: Iterable[str], theirs: Mapping[str, str]) -> str:
+    """Return the first difference, in words; "" where a function there has this very digest."""
+    if not theirs:
+        return "nothing is known of the code"
+    difference = first_difference(parts_of(found), theirs)
+    if difference or any(theirs.get(name) == found.text for name in functions):
+        return difference
+    return f"no function with the digest {found.text} (parts of its code were left out, or what is bound to it differs)"
 
 
 def _imported(target: str) -> Any:
@@ -57,14 +95,9 @@ def _imported(target: str) -> Any:
 def _lines(found: CodeDigest) -> list[str]:
     tree = found.tree
     assert tree is not None
-    lines = [f"  {node.hash}  {_place(node.module, node.name)}, line {node.line}" for node in tree.nodes]
-    others = sorted(_beside(tree))
-    return [*lines, *([f"  not covered, by name alone: {' '.join(others)}"] if others else [])]
-
-
-def _beside(tree: Tree) -> set[str]:
-    return {name for name in tree.others if name not in sys.stdlib_module_names}
-
-
-def _place(module: str, name: str) -> str:
-    return f"{module} {name}" if name.startswith("(") else f"{module}:{name}"
+    parts = parts_of(found)
+    lines = [f"  {parts[node.place]}  {node.place}, line {node.line}" for node in tree.nodes]
+    lines += [f"  {hash or 'not here':12}  package {name}" for name, hash in found.packages.items()]
+    others = {name.partition(".")[0] for name in tree.others} - {name.partition(".")[0] for name in found.packages}
+    others -= STANDARD_LIBRARY
+    return [*lines, *([f"  not covered, by name alone: {' '.join(sorted(others))}"] if others else [])]

@@ -50,13 +50,14 @@ class Seconds(click.FloatRange):
 
 
 def shared(
-    *, connects: bool = True, log_level: str = "info", needs_key_file: bool = True
+    *, connects: bool | str = True, log_level: str = "info", needs_key_file: bool = True
 ) -> Callable[[Command], Command]:
     """Return a decorator that gives a click callback the options of every command.
 
     With `needs_key_file` a secret file that is named must exist; the doctor reports that itself. With `connects` the
     callback's first argument is the Config made from the options. Without it nothing is checked or passed: a command
-    that needs no Redis must not fail because there is no key.
+    that needs no Redis must not fail because there is no key. `connects` may
+    name an option: without it the command needs no Redis, and gets None.
     """
 
     def decorate(callback: Command) -> Command:
@@ -74,6 +75,8 @@ def shared(
             platforms.demand()
             if not connects:
                 return callback(*args, **named)
+            if isinstance(connects, str) and not named[connects]:
+                return callback(None, *args, **named)
             settings = config.load(redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure)
             if needs_key_file and settings.secret_file and not os.path.exists(settings.secret_file):
                 raise ConfigurationError(
@@ -83,7 +86,7 @@ def shared(
             return callback(settings, *args, **named)
 
         command: Command = with_config
-        for option in reversed(_options(connects, log_level)):
+        for option in reversed(_options(bool(connects), log_level)):
             command = option(command)
         return command
 

@@ -191,8 +191,12 @@ def _which(package: Package, module: str, name: str, function: Any) -> int:
 
 
 def _is_of(function: FunctionType, module: ModuleType | None) -> bool:
-    """Return whether a function's globals are those of the module that is loaded under its module's name."""
-    return module is None or function.__globals__ is vars(module)
+    """Return whether a function's globals are those of the module that is loaded under its module's name.
+
+    A module may have put another object in its own place: that has its spec.
+    """
+    names = function.__globals__
+    return module is None or names is vars(module) or names.get("__spec__", module) is getattr(module, "__spec__", None)
 
 
 def _in_cell(cell: Any) -> Any:

@@ -32,6 +32,7 @@ _GONE_OR_NEW = """
 STANDARD_LIBRARY = sys.stdlib_module_names | set(_GONE_OR_NEW.split())
 BY_CODE_BYTES = 1_000_000  # a package with more source is compared byte by byte: to read it would take too long
 File = tuple[Path | ZippedPath, int, str]  # where it lies, its size, its hash where RECORD has one
+_OURS = "simpledist"  # two versions of it that differ in a protocol never meet in a call
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -66,7 +67,7 @@ class Others:
 
     def _top(self, name: str) -> str:
         if name not in self._tops:
-            top = "" if _head(name) in STANDARD_LIBRARY else top_of(name)
+            top = "" if _head(name) in STANDARD_LIBRARY or _head(name) == _OURS else top_of(name)
             self._tops[name] = top if top and is_first_party(top) else ""
         return self._tops[name]
 

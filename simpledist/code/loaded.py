@@ -140,7 +140,7 @@ def _told(code: CodeType) -> tuple[Any, ...]:
     constants = code.co_consts
     has_docstring = code.co_flags & _HAS_DOCSTRING or sys.version_info < (3, 13)
     if constants and isinstance(constants[0], str) and has_docstring:
-        constants = ("", *constants[1:])
+        constants = (None, *constants[1:])  # as where there is none
     return (
         # Instructions as the compiler wrote them: the interpreter's own specialising does not show in co_code.
         code.co_code,

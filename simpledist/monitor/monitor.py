@@ -95,6 +95,11 @@ class Monitor:
 
         return self._keep(f"last {minutes}", lambda: self._answer({}, read))
 
+    def code(self, worker: str) -> Mapping[str, str]:
+        """Return which code a worker has loaded, part by part (code/outline.py); nothing where it has not told."""
+        key = self._keys.code(worker)
+        return self._keep(f"code {worker}", lambda: self._answer({}, lambda: self._code(key)))
+
     # --- history -------------------------------------------------------------------------------------------------
 
     def series(self, function: str, *, minutes: int = HOUR, width: int = 1) -> tuple[Bin, ...]:
@@ -228,6 +233,9 @@ class Monitor:
             except OperatorError as error:
                 self._later = _trouble(error)
                 return otherwise
+
+    def _code(self, key: str) -> dict[str, str]:
+        return {printable(name): printable(hash) for name, hash in pairs(self._reader.link.call("HGETALL", key))}
 
     def _snapshot(self) -> Snapshot:
         reader, self._later = self._reader, None

@@ -22,6 +22,7 @@ from simpledist.faultpoints import point
 from simpledist.worker import lifeline, mark
 from simpledist.worker.channel import ChildChannel
 from simpledist.worker.frames import CHUNK, ENDED, READY, RECALL, ROW, UNABLE, Answer, Order
+from simpledist.worker.introduction import loaded
 from simpledist.worker.launch import import_from_current_folder, launched
 from simpledist.worker.output import Output
 from simpledist.worker.result_buffer import ResultBuffer
@@ -221,6 +222,8 @@ def main() -> None:
     sock = socket.socket(fileno=launch.socket)
     try:
         functions: Any = resolve(launch.targets)
+        if loaded(functions) != launch.loaded:
+            raise TargetError("its code has changed since the worker was started: restart the worker")
     except TargetError as error:
         sys.stderr.write(f"simpledist-worker: {error}\n")
         with contextlib.suppress(OSError):  # the parent is gone

@@ -28,6 +28,7 @@ from simpledist.worker.stats import stats
 log = logging.getLogger("simpledist.worker")
 
 NAMED_OFFERS = 4  # so many of its offers a heartbeat names, so that Redis says if it has lost one
+TELL_CODE_SECONDS = 3600.0  # so often Redis is told again which code this is: that has a TTL
 MISSING_BEATS = 3  # so often a held job may be unknown to Redis; its client would have submitted it again by then
 
 
@@ -68,6 +69,8 @@ class Heartbeat:
         self._offers: deque[str] = deque()  # what Redis was told that this worker offers; each heartbeat names some
         self._stats = WorkerStats()  # as Redis has them
         self._asks_for_lanes_at = float("inf")
+        self._code: dict[str, str] = {}  # as Redis was told
+        self._code_due = 0.0
         links.beats_meanwhile(self.beat_meanwhile)
 
     # --- what there is to tell -----------------------------------------------------------------------------------
@@ -116,9 +119,11 @@ class Heartbeat:
         if self.offering and (self._row.lacks_news() or time.monotonic() >= self._asks_for_lanes_at):
             self.registered = False
         point("worker.beat")
+        self._tell_code()
         beaten = self._beat()
         if not beaten.known:
-            self.registered = False
+            self.registered, self._code_due = False, 0.0
+            self._tell_code()
             beaten = self._beat()
         if beaten.lanes or not self.registered:
             self._take_lanes(beaten.lanes)
@@ -141,6 +146,13 @@ class Heartbeat:
         another = any(parsed(lane).code for lane in lanes)
         self._asks_for_lanes_at = time.monotonic() + self._timings.lanes_seconds if another else float("inf")
 
+    def _tell_code(self) -> None:
+        """Tell Redis which code this worker has loaded, for people who compare it with theirs: before it offers it."""
+        code, now = self._children.template.code, time.monotonic()
+        if code and (code is not self._code or now >= self._code_due):
+            self._links.beat.tell_code(self._worker, code)
+            self._code, self._code_due = code, now + TELL_CODE_SECONDS
+
     def beat_meanwhile(self) -> None:
         """Beat if due in the middle of another command, whose bytes move slowly; what we hold is told afterwards.
 
@@ -161,7 +173,7 @@ class Heartbeat:
         self._stats = now_stats
         held = list(self._jobs.held)
         connection = self._links.beat.link.identity or "-"
-        row, offers = None, list[str]()
+        row, offers = None, dict[str, str]()
         if not self.registered:
             row, offers = self._row.made(self.trouble, connection, offering=self.offering)
             self._offers = deque(offers)

@@ -24,6 +24,7 @@ class Launch:
     token: int
     targets: list[str]
     serial: int = 0  # of a child; 0: the template
+    loaded: str = ""  # of a child: what its template has loaded (introduction.py)
 
     def command(self) -> list[str]:
         """Return the command line that starts the process."""

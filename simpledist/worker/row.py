@@ -45,6 +45,7 @@ class Row:
         self._started_ms = round(time.time() * 1000)
         self._mismatched: dict[str, int] = {}  # as the row tells them
         self._refusals_ms = 0  # it tells of refusals until then, Unix milliseconds
+        self._digests: dict[str, str] = {}  # of the functions, as the row tells them
         self._withdrawn: frozenset[str] = frozenset()  # the functions that it does not offer for the time being
 
     def lacks_news(self) -> bool:
@@ -52,8 +53,9 @@ class Row:
         return self._lacks_mismatch() or self._lacks_refusal()
 
     def offers_wrongly(self) -> bool:
-        """Return whether a function was withdrawn, or may be offered again."""
-        return self._refusals.withdrawn() != self._withdrawn
+        """Return whether a function was withdrawn or may be offered again, or a new template has loaded other code."""
+        other_code = self._children.template.digests != self._digests
+        return other_code or self._refusals.withdrawn() != self._withdrawn
 
     def _lacks_mismatch(self) -> bool:
         seen = self._other_code.seen.items()
@@ -63,10 +65,10 @@ class Row:
         last_ms, told_ms = self._refusals.last_ms, self._refusals_ms
         return last_ms > told_ms and (not told_ms or last_ms - told_ms >= RETELL_MS)
 
-    def made(self, trouble: Trouble, connection: str, *, offering: bool) -> tuple[dict[str, Any], list[str]]:
-        """Return the row and the functions that are offered: none by a worker that drains or cannot run them."""
-        functions = self._children.template.functions
-        self._withdrawn = self._refusals.withdrawn()
+    def made(self, trouble: Trouble, connection: str, *, offering: bool) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the row, and what is offered, function by digest: nothing by a worker that drains or cannot run it."""
+        functions, digests = self._children.template.functions, self._children.template.digests
+        self._digests, self._withdrawn = digests, self._refusals.withdrawn()
         offers = sorted(functions.keys() - self._withdrawn) if offering else []
         self._mismatched, self._refusals_ms = dict(self._other_code.seen), self._refusals.last_ms
         row = {
@@ -75,6 +77,7 @@ class Row:
             "label": self._label,
             "functions": offers,
             "fingerprints": {name: known for name in offers if (known := functions[name])},
+            "digests": {name: known for name in offers if (known := digests[name])},
             "slots": self._children.count,
             "started": self._started_ms,
             "python": platform.python_version(),
@@ -89,4 +92,4 @@ class Row:
             "generators": self._children.template.shared_generators,
             "connection": connection,
         }
-        return row, offers
+        return row, {name: digests[name] for name in offers}

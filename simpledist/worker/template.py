@@ -3,7 +3,7 @@
 A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
 children. Where forking is not safe, or this system has no fork, it spawns children, which import for themselves.
 Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket attached, {kill:
-serial}. Out: {functions, generators} or {error} once, then {started: serial, pid} or {failed: serial, error}, and
+serial}. Out: what introduction.py makes, or {error}, once; then {started: serial, pid} or {failed: serial, error}, and
 {ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it
 ends the children, and what they have started.
 """
@@ -23,10 +23,9 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from simpledist.code.fingerprint import fingerprint
 from simpledist.errors import TargetError
-from simpledist.randomness import generators_in_modules
 from simpledist.worker import child, lifeline, mark
+from simpledist.worker.introduction import introduction
 from simpledist.worker.launch import Launch, import_from_current_folder, launched
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.output import Output
@@ -47,10 +46,12 @@ class Template:
         functions: Functions,
         output: Output,
         *,
+        loaded: str,
         marked: bool,
     ) -> None:
         self._mailbox = mailbox
         self._launch = launch
+        self._loaded = loaded
         self._functions = functions
         self._output = output
         self._children: dict[int, int] = {}  # pid -> serial, of those that are not reaped
@@ -154,7 +155,7 @@ class Template:
 
     def _spawned(self, descriptor: int, serial: int) -> int:
         os.set_inheritable(descriptor, True)
-        launch = Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial)
+        launch = Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial, self._loaded)
         return os.posix_spawn(sys.executable, launch.command(), dict(os.environ))
 
     def _reap(self) -> None:
@@ -196,10 +197,8 @@ def main() -> None:
         mailbox.post({"error": str(error)})
         mailbox.close()
         return
-    offered = [[name, fingerprint(function)] for name, function in functions.items()]
-    # A spawned child imports for itself: only what is forked is a copy.
-    shared = generators_in_modules() if forking_is_safe() else []
-    mailbox.post({"functions": offered, "generators": shared})
+    line = introduction(functions, forks=forking_is_safe())
+    mailbox.post(line)
     gc.collect()
     gc.freeze()  # what is imported stays shared between the children
-    Template(mailbox, launch, functions, output, marked=marked).serve()
+    Template(mailbox, launch, functions, output, loaded=line["loaded"], marked=marked).serve()

@@ -43,6 +43,8 @@ class TemplateProcess:
         self.import_seconds: float | None = None  # None: the template has not imported the targets yet
         self.remains: Remains | None = None  # what a template that died has left behind
         self.functions: dict[str, str] = {}  # qualified name -> fingerprint
+        self.digests: dict[str, str] = {}  # qualified name -> the digest of its code as it was loaded, "" for none
+        self.code: dict[str, str] = {}  # the parts of that code: code/outline.py
         self.shared_generators: list[str] = []  # random generators in modules, of which each child has a copy
 
     @property
@@ -126,7 +128,11 @@ class TemplateProcess:
     def _introduced(self, line: dict[str, Any]) -> None:
         if "error" in line:
             raise TargetError(line["error"])
-        self.functions = dict(line["functions"])
+        self.functions = {name: known for name, known, _ in line["functions"]}
+        self.digests = {name: digest for name, _, digest in line["functions"]}
+        self.code = line["code"]
+        for reason in line["changed"]:
+            log.warning("%s: its functions are served by name only; restart the worker", reason)
         shared: list[str] = line["generators"]
         if shared and shared != self.shared_generators:
             log.warning(

@@ -79,6 +79,7 @@ def test_only_verbs_and_their_callers_write(template: str) -> None:
         "before",
         "and",
         "SET",
+        "HSET",
         "APPEND",
         "RENAME",
         "RPUSH",

@@ -6,11 +6,11 @@ changes it here as well (tests/unit/test_mutants.py says so). Each area has a fi
 
 from __future__ import annotations
 
-from tests.mutants import children, core, edges, envelope, lanes, libraries, links, locks, pages, values
+from tests.mutants import children, core, digests, edges, envelope, lanes, libraries, links, locks, pages, values
 from tests.mutants.mutation import Mutation
 
 MUTATIONS: tuple[Mutation, ...] = tuple(
     mutation
-    for area in (core, lanes, envelope, children, values, links, locks, libraries, edges, pages)
+    for area in (core, lanes, envelope, children, values, links, locks, libraries, edges, pages, digests)
     for mutation in area.MUTATIONS
 )
