@@ -113,12 +113,15 @@ def _sum(body: bytes) -> bytes:
 
 def _prune(folder: Path) -> None:
     """Remove the oldest files beyond MOST_FILES, and a quarter more, so that it is not due again at once."""
-    with contextlib.suppress(OSError):
-        found = [(entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in os.scandir(folder)]
-        if len(found) > MOST_FILES:
-            for _, path in sorted(found)[: len(found) - MOST_FILES * 3 // 4]:
-                with contextlib.suppress(OSError):
-                    os.unlink(path)
+    found: list[tuple[float, str]] = []
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # another process has removed or renamed it
+                found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
+    if len(found) > MOST_FILES:
+        for _, path in sorted(found)[: len(found) - MOST_FILES * 3 // 4]:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
 
 _own: list[str] = []

@@ -254,7 +254,11 @@ print(json.dumps(found))
 """
 
 
-@settings(max_examples=1, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=1,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.large_base_example],
+)
 @given(many=st.lists(trees, min_size=20, max_size=20))
 def test_each_python_gives_any_tree_the_same_digest(made: Path, many: list[Trees]) -> None:
     names: list[str] = []
