@@ -31,7 +31,7 @@ def busy(cluster: Cluster) -> Iterator[list[str]]:
             with pytest.raises(ValueError, match="value"):
                 fail("value")
         sleep = simpledist.worker_function(client, "sleep", farm.sleep)
-        futures = [sleep.submit(60.0) for _ in range(5)]
+        futures = [sleep.submit(600.0) for _ in range(5)]  # longer than all tests that look at them
         monitor = Monitor.connect(cluster.url, keep_seconds=0)
         wait_until(lambda: len(monitor.snapshot().running) == 2, 10, "two busy slots")
         yield [one.call.id for one in futures]
