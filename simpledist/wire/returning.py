@@ -16,7 +16,7 @@ from simpledist.buffers import BIG_BYTES, Data, Pieces, parts_of
 from simpledist.errors import Undecodable
 from simpledist.wire import serializers
 
-_PLAIN = frozenset((int, float, bool, type(None), str, bytes, bytearray, complex))
+PLAIN = frozenset((int, float, bool, type(None), str, bytes, bytearray, complex))
 _CONTAINERS = (list, tuple, set, frozenset)
 _NAME = b"\x93"  # pickle's opcode behind the name of a class or function; without one there are plain values only
 _NAME_KEPT = b"\x93\x94"  # so it is written, once for each name
@@ -26,13 +26,13 @@ _MOST_BYTES = 64 * 1024 * 1024  # what is bigger is not loaded here: a child has
 _ITEMS, _DEPTH = 8, 3
 _MOST_CLASSES = 1000
 
-_proved: set[type] = set(_PLAIN)
+_proved: set[type] = set(PLAIN)
 _proved_names: set[bytes] = set()
 
 
 def comes_back(codec: str, value: Any, encoded: Data) -> bool:
     """Return whether `encoded` holds a value of the same type, as far as a look at its surface can tell."""
-    if codec != "pickle" or type(value) in _PLAIN:
+    if codec != "pickle" or type(value) in PLAIN:
         return True
     if isinstance(encoded, bytes) and encoded[:1] == b"\x80" and _NAME not in encoded:
         return True
@@ -46,7 +46,7 @@ def comes_back(codec: str, value: Any, encoded: Data) -> bool:
     if list(_classes(value)) != list(_classes(back)):
         return False
     if len(_proved) > _MOST_CLASSES:
-        _proved.intersection_update(_PLAIN)
+        _proved.intersection_update(PLAIN)
     if len(_proved_names) > _MOST_CLASSES:
         _proved_names.clear()
     _proved.update(new)
