@@ -137,9 +137,12 @@ class Calls:
         futures = self.flight.take(reply.id, to_read=reply.why is None)
         if not futures or reply.why is not None:
             self.session.has_read(reply.id)
+        ready = reply if reply.why is None else RunHere(why_of(reply.why))
+        plain = False
         for future in futures:
-            future.offer(reply if reply.why is None else RunHere(why_of(reply.why)))
-        return any(future.caller_runs for future in futures)
+            future.offer(ready)
+            plain = plain or future.caller_runs
+        return plain
 
     def _come_home(self, future: Future[Any], why: Why) -> None:
         """Have the call run at its client, and all here that wait for the same job, unless only its time is up."""

@@ -33,6 +33,8 @@ def send(calls: Calls, listener: Listener | None, futures: Sequence[Future[Any]]
     if listener is not None and (alone or first.call.sharing is not None):
         for future in futures:
             calls.unsent.put(future, listener.wake)
+    elif len(futures) == 1:
+        _send_together(calls, listener, [first])
     else:
         for some in cut(futures):
             _send_together(calls, listener, some)
@@ -40,10 +42,10 @@ def send(calls: Calls, listener: Listener | None, futures: Sequence[Future[Any]]
 
 def _send_together(calls: Calls, listener: Listener | None, futures: list[Future[Any]]) -> None:
     session, first = calls.session, futures[0]
-    some = [future.call for future in futures]
     try:
         if first.caller_runs and listener is not None and _is_small(first) and listener.lead(first):
             return  # a plain call went out, and has perhaps its reply, without the listener
+        some = [future.call for future in futures]
         data = [session.parcel(call, calls.envelopes.seal(call)) for call in some]
         words = session.submit(some, data, until=first.call.deadline)
     except (TimeoutError, Undeliverable) as error:  # of the remote budget; of this value alone
@@ -61,7 +63,7 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
     except BaseException:
         # Ctrl-C: no caller will have these futures.
         calls.flight.leave_all(futures)
-        session.has_given_up([(call.spec.function, call.id) for call in some])
+        session.has_given_up([(future.call.spec.function, future.call.id) for future in futures])
         raise
     events, again = answers.to_submit(futures, words, session.lanes)
     for event in events:
