@@ -16,6 +16,9 @@ CHECKED = os.environ.get("SIMPLEDIST_LOCK_ORDER") == "1"
 
 # A thread that holds one of these takes only locks that stand below it.
 ORDER = (
+    # future.py: the state of one call. First, for `concurrent.futures.wait` holds those of many calls together, and a
+    # signal handler that comes then may make calls. A thread that holds another lock only tries this one.
+    "future",
     "map batch",  # map_batch.py: the outcomes of a batch; calls are sent again under it
     "listener",  # engine.py: the start and the end of the listener
     "slice turn",  # turns.py: who sends or reads the next slice of a big value
@@ -23,7 +26,6 @@ ORDER = (
     "command turn",  # turns.py: who uses the command connection now
     "local runs",  # local.py: what waits for a local slot, and the threads that run it
     "resolvers",  # resolvers.py: what waits to be decoded, and the threads that decode it
-    "future",  # future.py: the state of one call; `concurrent.futures.wait` takes those of many calls together
     "pending",  # pending.py: what one executor has taken
     "flight",  # flight.py: the calls under way
     "batch",  # batch.py: how many members of a batch were given up
