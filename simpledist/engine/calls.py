@@ -290,6 +290,14 @@ class Calls:
         """Cancel these for good."""
         self._cancelling.forget(futures)
 
+    def abandon(self) -> None:
+        """Cancel every call under way, except plain calls: their callers wait for them, and run them."""
+        under_way = self.flight.all()
+        self.forget([future for future in under_way if not future.caller_runs])
+        for future in under_way:
+            if future.caller_runs:
+                self._come_home(future, "closed")
+
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel those that have not begun."""
         for event in self._cancelling.cancel_waiting(futures):

@@ -345,7 +345,7 @@ class Engine:
         calls = self._calls
         if thread.inside and is_inside():
             if not wait:
-                calls.deferred.put(lambda: calls.forget(calls.flight.all()))
+                calls.deferred.put(calls.abandon)
             if self._reach.listener is not None:
                 self._reach.listener.close_when_idle()
             return
@@ -356,7 +356,7 @@ class Engine:
             calls.local_runs.join()
         with Entry():
             if not wait:
-                calls.forget(calls.flight.all())
+                calls.abandon()
             self._reach.close()
             calls.close()
             calls.resolvers.close()
