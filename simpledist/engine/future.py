@@ -170,8 +170,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         return f"<simpledist future of {self.call.spec.function}, job {self.call.id}: {self._state_word()}>"
 
     def _repr_html_(self) -> str:
-        of_call = import_module("simpledist.engine.html").of_call
-        return of_call(self.call, self._state_word(), self.info, outcome=self._exception or self._result)
+        html = import_module("simpledist.engine.html")
+        return html.of_call(self.call, self._state_word(), self.info, outcome=self._exception or self._result)
 
     def _state_word(self) -> State:
         if not self.done():
@@ -366,10 +366,11 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             raise ValueError(f"timeout={timeout}: use a number of seconds, or None for no limit")
         end = NEVER if timeout is None else time.monotonic() + min(timeout, CENTURIES)
         overdue = NEVER if self.call.deadline is None else self.call.deadline + OVERDUE_SECONDS
+        outer = self._owned()  # by the code that this thread has interrupted
         while True:
-            if not self._condition.acquire(timeout=locks.HELD_SECONDS):
-                raise locks.Held
             try:
+                if not self._condition.acquire(timeout=locks.HELD_SECONDS):
+                    raise locks.Held
                 self._getters += 1
                 try:
                     while self._state not in _DONE:
@@ -392,7 +393,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                 finally:
                     self._getters -= 1
             finally:
-                self._condition.release()
+                if outer or self._owned():  # Ctrl-C may come while the condition has let go of it
+                    self._condition.release()
             ready = self.take()
             if ready is not None:
                 self._owner.settle(self, ready)
