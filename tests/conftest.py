@@ -25,6 +25,9 @@ from tests.waiting import wait_until
 
 os.environ.setdefault("SIMPLEDIST_LOCK_ORDER", "1")  # before a client is loaded, here and in programs of tests
 
+for size in ("COLUMNS", "LINES"):  # pytest-xdist sets them; the terminals of tests have sizes of their own
+    os.environ.pop(size, None)
+
 LEAVES_KEYS = "leaves_keys"
 
 # Servers of a module's tests, which may start them again: not a leak.
