@@ -53,10 +53,21 @@ def _packing_of_library() -> Packing:
     return lambda words: b"".join(connection.pack_command(*words))
 
 
+def _packing_of_hiredis() -> Packing:
+    pack: Packing = cast(Any, import_module("hiredis")).pack_command
+
+    def packed(words: tuple[Any, ...]) -> bytes:
+        # Numbers as text: hiredis takes their `repr`, which looks for signals, and crashes where a handler raises then.
+        return pack(tuple([str(word) if word.__class__ in _NUMBERS else word for word in words]))
+
+    return packed
+
+
+_NUMBERS = frozenset((int, float))
 # redis-py asks what each word is, and takes three times as long as hiredis; it needs hiredis as little as we do.
 packed: Packing
 try:
-    packed = cast(Any, import_module("hiredis")).pack_command
+    packed = _packing_of_hiredis()
 except ImportError:
     packed = _packing_of_library()
 

@@ -434,3 +434,22 @@ def test_a_refusal_says_what_to_do(error: str, told: str) -> None:
             link.call("GET", "k")
         assert error in str(raised.value)
         assert re.search(told, denials.told(str(raised.value)))
+
+
+def test_a_signal_handler_that_raises_while_a_command_is_packed_gets_through() -> None:
+    program = (
+        "import signal\n"
+        "from simpledist.broker.link import packed\n"
+        "packed('PING')\n"  # what it needs is loaded now
+        "def interrupt(*_): raise KeyboardInterrupt\n"
+        "signal.signal(signal.SIGALRM, interrupt)\n"
+        "command, came = ('A', *range(300_000)), 0\n"
+        "while came < 10:\n"
+        "    try:\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0.005)\n"
+        "        packed(*command)\n"
+        "        signal.setitimer(signal.ITIMER_REAL, 0)\n"
+        "    except KeyboardInterrupt:\n"
+        "        came += 1\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
