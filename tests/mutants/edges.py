@@ -101,4 +101,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "until - now",
         "tests/integration/test_streams.py -k centuries",
     ),
+    Mutation(
+        "edges",
+        "a number is packed by hiredis",
+        "simpledist/broker/connection.py",
+        "str(word) if word.__class__ in _NUMBERS else word",
+        "word",
+        "tests/broker/test_link.py -k is_packed",
+    ),
 )
