@@ -49,7 +49,7 @@ def test_each_line_of_a_call_may_be_interrupted(make_cluster: MakeCluster, worke
 class Pickled(int):
     """A 7 that acts in the midst of a call that is about to be sent: where a signal handler may come, too."""
 
-    def __new__(cls, _: Callable[[], Any]) -> Pickled:
+    def __new__(cls, act: Callable[[], Any]) -> Pickled:
         return super().__new__(cls, 7)
 
     def __init__(self, act: Callable[[], Any]) -> None:
