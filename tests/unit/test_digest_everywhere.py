@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simpledist.code.tree import Package, tree_of
+from tests import needs
 from tests.digests import STAND_IN, VERSIONS
 from tests.matrix import python
 from tests.trees import ROOT
@@ -111,9 +112,7 @@ def test_the_environment_does_not_change_it(tree: Path, usual: str, variables: d
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_another_python_does_not_change_it(tree: Path, usual: str, version: str) -> None:
-    executable = python(version)
-    if executable is None:
-        pytest.skip(f"no Python {version} here")
+    executable = python(version) or needs.missing(f"no Python {version} here: pyenv install it")
     assert said(tree, executable=executable) == usual
 
 
