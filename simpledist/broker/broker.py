@@ -16,6 +16,7 @@ from simpledist import policy
 from simpledist.broker import scripts
 from simpledist.broker.keys import Keys
 from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS, Argument, Link
+from simpledist.broker.parsing import parse_claimed, parse_held, parse_reply, parse_texts
 from simpledist.broker.records import (
     Beaten,
     Claimed,
@@ -106,7 +107,7 @@ class Broker:
         None is an operator: each job leaves the cluster, and its clients are told to run it (called_off).
         With `spare_running` what runs goes on, and its word is "running".
         """
-        return _texts(self._run("cancel", [client or "", int(spare_running), len(jobs), *_flat(jobs)]))
+        return parse_texts(self._run("cancel", [client or "", int(spare_running), len(jobs), *_flat(jobs)]))
 
     def ack(self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None) -> None:
         """Say that these outcomes were read, and bring the counts of local runs by (function, why)."""
@@ -136,11 +137,11 @@ class Broker:
             arguments += (lane, its.text)
         sent = moment()
         epoch, words, lives, suspects, closing, clients, ms = self._run("nudge", arguments)
-        pairs = _texts(suspects)
+        pairs = parse_texts(suspects)
         return Nudged(
             epoch=epoch.decode(),
             words=[parse_reply(word) if b"\n" in word else word.decode() for word in words],
-            live=dict(zip(wanted, _texts(lives), strict=True)),
+            live=dict(zip(wanted, parse_texts(lives), strict=True)),
             suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
             closing=bool(closing),
             clients=clients,
@@ -172,7 +173,7 @@ class Broker:
     ) -> list[Claimed]:
         """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot (see Take)."""
         arguments: list[Argument] = [worker, nonce, int(again), lane, len(popped), *popped]
-        return _claimed(self._run("claim", [*arguments, deep, ahead, len(slots), *slots, idle_for]))
+        return parse_claimed(self._run("claim", [*arguments, deep, ahead, len(slots), *slots, idle_for]))
 
     def complete(
         self,
@@ -193,7 +194,7 @@ class Broker:
         if take is not None:
             arguments += (take.lane, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
         words, claimed = self._run("complete", arguments, then=then)
-        return _texts(words), _claimed(claimed)
+        return parse_texts(words), parse_claimed(claimed)
 
     def upload_outcome(self, held: Held, outcome: Data) -> Upload:
         """Return the upload of an outcome over 64 KB, which travels apart from the scripts, before `complete`."""
@@ -204,11 +205,11 @@ class Broker:
         arguments: list[Argument] = [worker, len(failed)]
         for one in failed:
             arguments += (*one.held, one.why, int(one.refused), one.error)
-        return _texts(self._run("fail", arguments))
+        return parse_texts(self._run("fail", arguments))
 
     def release(self, worker: str, held: Sequence[Held]) -> list[str]:
         """Give jobs back to their queues; no attempt is counted."""
-        return _texts(self._run("release", [worker, len(held), *_flat(held)]))
+        return parse_texts(self._run("release", [worker, len(held), *_flat(held)]))
 
     def beat(
         self,
@@ -241,7 +242,7 @@ class Broker:
         if reply == 0:
             return Beaten(False)
         stop, missing, lanes, ms = ((), (), (), reply) if isinstance(reply, int) else reply
-        return Beaten(True, _held(stop), _held(missing), _texts(lanes), Reading(ms, sent, moment()))
+        return Beaten(True, parse_held(stop), parse_held(missing), parse_texts(lanes), Reading(ms, sent, moment()))
 
     def tell_code(self, worker: str, code: Mapping[str, str]) -> None:
         """Note the parts of the code that a worker has loaded, each with its hash, for people who compare."""
@@ -313,7 +314,7 @@ class Broker:
             arguments += (len(pairs), *_flat(pairs))
         arguments += (len(functions), *functions, len(orphans), *_flat(orphans))
         expelled, forgotten, requeued, dropped, closing = self._run("reap", arguments)
-        return Reaped(_texts(expelled), forgotten, requeued, dropped, bool(closing))
+        return Reaped(parse_texts(expelled), forgotten, requeued, dropped, bool(closing))
 
     # --- how a verb travels ------------------------------------------------------------------------------------
 
@@ -349,30 +350,6 @@ def _attempt(held: Held) -> str:
     return f"{held.id}:{held.fence}"
 
 
-def parse_given(element: bytes) -> Claimed:
-    """Read one element of a worker's list of given jobs."""
-    header, _, call = element.partition(b"\n")
-    lane, id, fence, slot = header.decode().split(" ")
-    return Claimed(Held(lane, id, fence), slot=int(slot), attempt=1, queued_ms=0, call=call or None)
-
-
-def parse_reply(element: bytes) -> Reply:
-    """Read one element of a reply list, or what a nudge says of an ended job."""
-    header, _, result = element.partition(b"\n")
-    id, state, why, worker, attempts, queued_ms, run_ms, place = header.decode().split(" ")
-    return Reply(
-        id=id,
-        state=state,
-        why=None if why == "-" else why,
-        worker=None if worker == "-" else worker,
-        attempts=int(attempts),
-        queued_ms=int(queued_ms),
-        run_ms=int(run_ms),
-        place=place,
-        result=result if place in ("inline", "cached") else None,
-    )
-
-
 def job_label(id: str, address: str, *, join: bool, cache_seconds: float, anew: bool = False) -> str:
     """Return how `submit` names a job that shares its outcome; `address` is that of its call; 0 seconds: not kept.
 
@@ -382,29 +359,5 @@ def job_label(id: str, address: str, *, join: bool, cache_seconds: float, anew: 
     return f"{id} {address} {int(join)} {cache_ms} {int(cache_ms > 0 and not anew)}"
 
 
-def _texts(values: Sequence[bytes]) -> list[str]:
-    return [value.decode() for value in values]
-
-
 def _flat(rows: Sequence[Sequence[Argument]]) -> list[Argument]:
     return [value for row in rows for value in row]
-
-
-def _held(fields: Sequence[bytes]) -> list[Held]:
-    return [Held(*field.decode().rsplit(":", 2)) for field in fields]
-
-
-def _claimed(flat: Sequence[bytes]) -> list[Claimed]:
-    jobs: list[Claimed] = []
-    for i in range(0, len(flat), 7):
-        lane, id, fence, slot, attempt, queued_ms = _texts(flat[i : i + 6])
-        jobs.append(
-            Claimed(
-                held=Held(lane, id, fence),
-                slot=int(slot) if slot.isdigit() else 0,
-                attempt=int(attempt),
-                queued_ms=int(queued_ms),
-                call=flat[i + 6] or None,
-            )
-        )
-    return jobs

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from simpledist import wire
-from simpledist.broker.broker import parse_reply
+from simpledist.broker.parsing import parse_reply
 from simpledist.broker.records import Reply
 from simpledist.engine import at_once
 from simpledist.engine.batch import Batch

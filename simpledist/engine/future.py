@@ -22,23 +22,18 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from simpledist import wire
-from simpledist.engine import callbacks, locks
+from simpledist.engine import callbacks, locks, moments
 from simpledist.engine.call import Call
 from simpledist.engine.inside import is_inside, run_outside, thread
+from simpledist.engine.moments import LONGEST_WAIT_SECONDS, NEVER, OVERDUE_SECONDS
 from simpledist.engine.owner import Carrier, Owner
 from simpledist.engine.ready import Read, Ready, RunHere
-from simpledist.job import Info, State
+from simpledist.engine.state import state_of
+from simpledist.job import Info
 
 R = TypeVar("R")
 
 _DONE = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")  # `done()` would take the lock once more
-
-OVERDUE_SECONDS = (
-    1.5  # a waiting thread ends a budget itself so much later: a Redis that hangs may hold the listener up
-)
-NEVER = float("inf")  # as a moment of time.monotonic()
-CENTURIES = 1e12
-LONGEST_WAIT_SECONDS = 1e6  # a lock refuses waits of some centuries, and of some weeks on other systems: wait again
 
 
 class Future(concurrent.futures.Future[R], Generic[R]):
@@ -167,17 +162,11 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         super().add_done_callback(fn)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
-        return f"<simpledist future of {self.call.spec.function}, job {self.call.id}: {self._state_word()}>"
+        return f"<simpledist future of {self.call.spec.function}, job {self.call.id}: {state_of(self)}>"
 
     def _repr_html_(self) -> str:
         html = import_module("simpledist.engine.html")
-        return html.of_call(self.call, self._state_word(), self.info, outcome=self._exception or self._result)
-
-    def _state_word(self) -> State:
-        if not self.done():
-            return "running" if self.running() else "queued"
-        done: State = "failed" if self._exception is not None else "succeeded"
-        return "cancelled" if self.cancelled() else done
+        return html.of_call(self.call, state_of(self), self.info, outcome=self._exception or self._result)
 
     def __await__(self) -> Generator[Any, None, R]:
         return import_module("simpledist.engine.awaiting").awaited(self)
@@ -362,9 +351,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def _settle(self, timeout: float | None) -> None:
         if self._pid != os.getpid():
             self._inherit()
-        if timeout is not None and timeout != timeout:
-            raise ValueError(f"timeout={timeout}: use a number of seconds, or None for no limit")
-        end = NEVER if timeout is None else time.monotonic() + min(timeout, CENTURIES)
+        end = NEVER if timeout is None else moments.after(timeout)
         overdue = NEVER if self.call.deadline is None else self.call.deadline + OVERDUE_SECONDS
         outer = self._owned()  # by the code that this thread has interrupted
         while True:

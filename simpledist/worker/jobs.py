@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from simpledist import wire
-from simpledist.broker.broker import parse_given
 from simpledist.broker.lane import function_of
+from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Claimed, Held, Take
 from simpledist.buffers import Data
 from simpledist.errors import BadEnvelope, Undecodable, WrongKey

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from simpledist.broker import Broker, Keys, Link, scripts
-from simpledist.broker.broker import parse_reply
+from simpledist.broker.parsing import parse_reply
 from simpledist.broker.records import Claimed, Ended, Reply
 from simpledist.buffers import Data, parts_of
 

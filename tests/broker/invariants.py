@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from simpledist import policy
-from simpledist.broker.broker import parse_reply
+from simpledist.broker.parsing import parse_reply
 from simpledist.broker.records import Reply
 from tests.broker.bench import Bench
 from tests.broker.model import ENDED, Job, Model

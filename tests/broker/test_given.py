@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simpledist.broker.broker import parse_given
+from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Claimed, Ended, Take
 from tests.broker.bench import Bench
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simpledist.broker import Broker
-from simpledist.broker.broker import parse_given
+from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Ended, Take
 from simpledist.broker.scripts import Script
 from tests.broker.bench import VERBS, Bench

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from simpledist.broker.broker import job_label, parse_given
+from simpledist.broker.broker import job_label
 from simpledist.broker.lane import function_of, parsed
+from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Claimed, Ended, Failed, Held, Reply, Take, Traits, Wish
 from tests.broker.bench import CLOCK_KEY, Bench
 from tests.broker.invariants import Snapshot, check
