@@ -30,26 +30,40 @@ from simpledist.worker.targets import Functions, resolve
 
 
 class Assigned:
-    """The jobs that the parent has sent to this child and not taken back."""
+    """The jobs that the parent has sent to this child and not taken back.
 
-    def __init__(self, channel: ChildChannel) -> None:
+    To ask the channel costs as much as a short job does. So between two jobs of a batch it is asked only where the
+    parent has announced a recall, or was not asked for a while.
+    """
+
+    def __init__(self, channel: ChildChannel, buffer: ResultBuffer) -> None:
         self._channel = channel
+        self._buffer = buffer
+        self._recalls = 0  # that have come
+        self._looked = 0.0
         self._jobs: deque[Order] = deque()
         self._cut: tuple[int, int] | None = None  # of a chunk: from which part on it has gone back
 
     def next(self) -> Order | None:
         """Return the job to be run now; None at the end of the channel."""
-        self.look(wait=not self._jobs)
+        if self._jobs and (self._buffer.recalls() != self._recalls or self._looked_long_ago()):
+            self.look()
         while not self._jobs and not self._channel.ended:
             self.look(wait=True)
         return None if self._channel.ended else self._jobs.popleft()
 
+    def _looked_long_ago(self) -> bool:
+        return time.perf_counter() - self._looked >= policy.LOOK_SECONDS
+
     def look(self, *, wait: bool = False) -> None:
         """Take in what has come."""
-        for order in self._channel.read(wait=wait):
+        orders = self._channel.read(wait=wait)
+        self._looked = time.perf_counter()
+        for order in orders:
             if order.kind != RECALL:
                 self._jobs.append(order)
                 continue
+            self._recalls += 1
             if order.part:
                 self._cut = order.job, order.part
             first = order.job + bool(order.part)  # some of a chunk is still to be run, also if it has not begun
@@ -126,7 +140,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the channel open
     channel.write(Answer(READY))
-    assigned, row, original = Assigned(channel), Row(channel, buffer), copies.Original()
+    assigned, row, original = Assigned(channel, buffer), Row(channel, buffer), copies.Original()
     while (job := assigned.next()) is not None:
         output.job = job.id
         buffer.runs(job.job)

@@ -156,9 +156,11 @@ class Output:
         if sys.stdin is not stdin or (stdin is not None and stdin.closed):
             sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the child lives
             self._home = (*self._home[:2], sys.stdin)
-        with contextlib.suppress(Exception):  # a stream that user code has put in its place
+        try:  # `suppress` takes longer than both of them
             self._out.flush()
             self._err.flush()
+        except Exception:  # noqa: BLE001 - a stream that user code has put in its place
+            pass
         if run_us >= _LONG_US:
             with contextlib.suppress(Exception):
                 self._libc.fflush(None)

@@ -6,10 +6,15 @@ Used by printer.py, which reads the pipe and writes the lines.
 
 from __future__ import annotations
 
+import fcntl
+import os
+import sys
+import termios
 import time
 from collections.abc import Callable
 
 _LINE_BYTES = 1 << 16  # a longer line is cut
+_ASKED_MOST = 100  # jobs of no length at all may end faster than can be asked
 
 
 def _nobody() -> str:
@@ -29,11 +34,21 @@ class OutputPipe:
         self._job = ""  # as the pipe says
         self._label = ""  # of the line that has begun
         self._line = b""
-        self._asked: str | None = None  # what `running` said before the last read
+        self._asked: str | None = None  # what `running` said at the last read
+        self._unread = bytearray(4)
 
-    def about_to_read(self) -> None:
-        """Ask which job runs, while what is there is unread: a job that ends now marks its text in the pipe itself."""
-        self._asked = self.running()
+    def read(self) -> bytes:
+        """Read what is there, and note which job ran meanwhile: what no mark in the pipe claims is that one's.
+
+        A job that ends while its text is unread marks it in the pipe. So what lies there unmarked, while one job runs
+        before and after it is counted, was written by that job; what comes after the count is left for the next time.
+        """
+        for _ in range(_ASKED_MOST):
+            self._asked = self.running()
+            fcntl.ioctl(self.descriptor, termios.FIONREAD, self._unread)
+            if self.running() == self._asked:
+                break
+        return os.read(self.descriptor, max(int.from_bytes(self._unread, sys.byteorder), 1))
 
     def end(self) -> None:
         """Note that its child is gone, or goes: what it still says is read, but not for long."""
@@ -57,7 +72,6 @@ class OutputPipe:
             else:
                 said += (self._lines(text), self._cut())
                 self._job = job.decode("utf-8", "replace")
-            self._asked = None
         if at < 0:
             keep = 0 if last else self._beginning_of_token()
             said.append(self._lines(self._bytes[: len(self._bytes) - keep]))

@@ -144,9 +144,8 @@ class Printer:
         return None
 
     def _read(self, output: OutputPipe) -> bytes:
-        output.about_to_read()
         try:
-            data = os.read(output.descriptor, _READ_BYTES)
+            data = output.read()
         except OSError:
             data = b""
         if data:

@@ -4,6 +4,7 @@ A short call should not cost a system call, and what is finished should survive 
 here, and sends them when there are many. The parent reads the buffer when a child dies, and when it was silent for
 long. One side writes, the other reads: the length is written last, so a reader who comes too early finds less than
 there is. The child also notes here which job it runs: its answers may lie unread, and then the parent knows too late.
+The parent counts its recalls here: so a child need not ask its channel before each short job that it has already.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import tempfile
 BUFFER_BYTES = 32 * 1024
 _FINISHED = struct.Struct("@QQ")  # how many bytes stand behind the head; the index of the job to which they belong
 _RUNNING = struct.Struct("@Q")  # the index of the job that runs, and 1; 0 before the first
-_HEAD_BYTES = _FINISHED.size + _RUNNING.size
+_RECALLED = struct.Struct("@Q")  # how many recalls the parent has sent, or is about to send
+_RECALLED_AT = _FINISHED.size + _RUNNING.size
+_HEAD_BYTES = _RECALLED_AT + _RECALLED.size
 
 
 class ResultBuffer:
@@ -66,6 +69,11 @@ class ResultBuffer:
         """Note the job that begins."""
         _RUNNING.pack_into(self._map, _FINISHED.size, job + 1)
 
+    def recalls(self) -> int:
+        """Return how many recalls the parent has announced."""
+        number: int = _RECALLED.unpack_from(self._map, _RECALLED_AT)[0]
+        return number
+
     def wipe(self, job: int) -> None:
         """Empty it: what comes belongs to this job."""
         self._end, self._job = _HEAD_BYTES, job
@@ -91,6 +99,10 @@ class ResultBuffer:
         """Return what the child has finished of this job and may not have sent."""
         length, of = _FINISHED.unpack_from(self._map)
         return self._map[_HEAD_BYTES : _HEAD_BYTES + length] if of == job and length <= BUFFER_BYTES else b""
+
+    def recalling(self) -> None:
+        """Announce one more recall; to be called before it is sent."""
+        _RECALLED.pack_into(self._map, _RECALLED_AT, self.recalls() + 1)
 
     def running(self) -> int | None:
         """Return the index of the job that the child runs, or has run last. Raises ValueError once it is closed."""

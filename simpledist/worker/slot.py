@@ -149,6 +149,7 @@ class Slot:
 
     def recall(self, first: int, part: int = 0) -> None:
         """Tell the child to forget its jobs from this index on; with `part` the rest of the first one, a chunk."""
+        self.buffer.recalling()
         self.channel.send([Order(RECALL, first, part)])
 
     def slow_at(self) -> float:

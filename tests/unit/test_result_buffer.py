@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from simpledist import wire
+from simpledist import policy, wire
 from simpledist.errors import Undecodable
+from simpledist.worker.channel import Channel, ChildChannel
+from simpledist.worker.child import Assigned
+from simpledist.worker.frames import JOB, Order
 from simpledist.worker.result_buffer import BUFFER_BYTES, ResultBuffer
+from simpledist.worker.slot import Slot
 
 Pair = tuple[ResultBuffer, ResultBuffer]
+no_output: Any = None  # a slot that is not closed does not use it
 
 
 @pytest.fixture
@@ -91,3 +97,35 @@ def test_a_row_has_no_gaps_and_is_not_cut() -> None:
         wire.row_from(encoded(range(3, 5)), 2)
     with pytest.raises(Undecodable):
         wire.row_from(encoded(range(5))[:-1], 0)
+
+
+def test_a_child_with_jobs_left_hears_of_a_recall_before_it_begins_the_next(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "LOOK_SECONDS", 1e9)
+    parent, child = pair
+    ours, theirs = socket.socketpair()
+    with theirs:
+        channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), child)
+        slot = Slot(0, 1, channel, parent, no_output, 0.0)
+        channel.send([Order(JOB, number) for number in range(4)])
+        assert [assigned.next(), assigned.next()] == [Order(JOB, 0), Order(JOB, 1)]
+        slot.recall(3)
+        assert assigned.next() == Order(JOB, 2)
+        channel.send([Order(JOB, 4)])
+        assert assigned.next() == Order(JOB, 4), "job 3 has gone back"
+        channel.close()
+        assert assigned.next() is None
+
+
+def test_a_child_with_jobs_left_hears_after_a_while_that_its_parent_is_gone(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "LOOK_SECONDS", 0.0)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), pair[1])
+        channel.send([Order(JOB, number) for number in range(4)])
+        assert assigned.next() == Order(JOB, 0)
+        channel.close()
+        assert assigned.next() is None
