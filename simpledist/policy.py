@@ -67,7 +67,7 @@ AHEAD_SECONDS = 0.2  # a job so long at most may wait behind one of its kind, to
 SLOW_SECONDS = 0.05  # a job in front that has run for so long and its mean: those behind it go back
 CHUNK_SLOW_SECONDS = 0.1  # a call of a chunk that has run for so long: the same
 CHUNK_LATE_SECONDS = 0.5  # ... or where all of it turns out to take so long
-LOOK_SECONDS = 0.005  # between two calls of a chunk its child looks so often whether the rest was taken from it
+LOOK_SECONDS = 0.005  # between two calls or short jobs a child looks so often whether the rest was taken from it
 REST_SECONDS = 0.002  # answers of short jobs are read together, so long after the first at the latest
 MAP_BATCH_SECONDS = 0.02  # so much work is aimed at for a batch of a map
 MAP_BATCH_CALLS = 1000  # ... which has at most so many calls
@@ -117,6 +117,7 @@ HOPELESS_SECONDS = 15.0  # a worker whose children have failed for so long, and 
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 SLOWEST_BYTES = 16 * 1024  # a second, each way: what moves slower than this does not move
 SLICE_BYTES_FIRST = 128 * 1024  # a big value travels in slices: the first one of a connection is so long
+REPLIES_FIRST = SLICE_BYTES_FIRST // INLINE_BYTES  # so many replies are read at once while their length is unknown
 SLICE_BYTES_LEAST = 16 * 1024
 SLICE_BYTES_MOST = 768 * 1024  # shorter than any limit that a server can be given
 SLICE_SECONDS = 0.2  # so long is one slice under way, at most: what is small waits no longer
@@ -257,6 +258,18 @@ def next_slice_bytes(slice_bytes: int, moved_bytes: int, seconds: float) -> int:
         grown = 2 * slice_bytes if 2 * moved_bytes >= slice_bytes else slice_bytes
         return min(fitting, grown, SLICE_BYTES_MOST)
     return max(fitting, SLICE_BYTES_LEAST) if 2 * moved_bytes >= slice_bytes or seconds > SLICE_SECONDS else slice_bytes
+
+
+def next_replies(most: int, read: int, read_bytes: int) -> int:
+    """Return how many replies are read at once, after `read` of at most `most` brought so many bytes.
+
+    Replies of any length begin with as many as fit in the first slice. Short ones are read in bigger groups, which grow
+    twofold at most: should all of the next ones be long, they are no more than one script may bring.
+    """
+    if not read:
+        return most
+    fitting = max(SLICE_BYTES_FIRST * read // max(read_bytes, 1), REPLIES_FIRST)
+    return min(fitting, 2 * most if read == most else most, BATCH_BYTES // INLINE_BYTES)
 
 
 def backoff_seconds(failures: int, jitter: float) -> float:

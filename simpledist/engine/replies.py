@@ -43,6 +43,7 @@ class Replies:
         self._calls = calls
         self._broker = Broker(self.link, session.keys)
         self._key = session.keys.reply(session.client)
+        self._most = policy.REPLIES_FIRST  # replies that are read at once
         self._turn = threading.Lock()  # the connection; only tried, or waited for with a bound: no place in the order
         self._turn.acquire()
 
@@ -69,8 +70,9 @@ class Replies:
             return
         plain, flight = self._taken(popped[1]), self._calls.flight
         while flight:
-            most = min(policy.BATCH_ITEMS, max(self.link.slice_bytes // policy.INLINE_BYTES, 1))
+            most = self._most
             elements: list[bytes] = self.link.call("LPOP", self._key, most) or []
+            self._most = policy.next_replies(most, len(elements), sum(map(len, elements)))
             for element in elements:
                 self._calls.take_in(element)
             if len(elements) < most:

@@ -148,3 +148,18 @@ def test_clients_share_what_their_nudges_ask_after(clients: int) -> None:
     each = policy.nudge_ids(clients)
     assert (each == policy.NUDGE_IDS) == (clients <= 100)
     assert each * clients <= policy.NUDGE_IDS_TOGETHER or each == policy.NUDGE_IDS_LEAST
+
+
+def test_short_replies_are_read_in_groups_that_grow_and_long_ones_by_the_slice() -> None:
+    most, sizes = policy.REPLIES_FIRST, list[int]()
+    for _ in range(5):
+        most = policy.next_replies(most, most, 150 * most)
+        sizes.append(most)
+    assert sizes == [64, 128, 256, 256, 256]
+    assert sizes[-1] * policy.INLINE_BYTES <= policy.BATCH_BYTES, "should all of them be long after all"
+    assert policy.next_replies(256, 256, 256 * policy.INLINE_BYTES) == policy.REPLIES_FIRST
+
+
+def test_a_group_of_replies_that_was_not_full_says_nothing_of_more() -> None:
+    assert policy.next_replies(64, 0, 0) == policy.next_replies(64, 3, 450) == 64
+    assert policy.next_replies(64, 3, 3 * policy.INLINE_BYTES) == policy.REPLIES_FIRST
