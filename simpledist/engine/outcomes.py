@@ -72,15 +72,11 @@ class Outcomes:
             return Unread(future, why_unread(error))
         if isinstance(outcome, str):
             return Alone(future, outcome)
+        version, queued_seconds = version_of(call.spec.function), reply.queued_ms / 1000
+        run_seconds = outcome.run_seconds if call.part is not None else reply.run_ms / 1000
+        # By position: one is made for each call, and names take half as long again.
         info = Info(
-            where="remote",
-            worker=reply.worker,
-            version=version_of(call.spec.function),
-            attempts=reply.attempts,
-            queued_seconds=reply.queued_ms / 1000,
-            run_seconds=outcome.run_seconds if call.part is not None else reply.run_ms / 1000,
-            joined=future.joined,
-            cached=cached,
+            "remote", None, reply.worker, version, reply.attempts, queued_seconds, run_seconds, future.joined, cached
         )
         return Read(outcome, info)
 

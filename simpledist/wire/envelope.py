@@ -102,7 +102,7 @@ def seal_call(
     """
     kind = _CHUNK if chunk else _SHARED if address else _SINGLE
     digest = address or _digest(nonce, function, codec, kind, body)
-    note = brief(fingerprint).encode()
+    note = _note(fingerprint)
     sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring, python)
     return SealedCall(sealed, digest + _CODEC_IDS[codec])
 
@@ -165,6 +165,11 @@ def _digest(nonce: bytes, function: str, codec: str, kind: int, body: Data | mem
 
 
 @functools.lru_cache(maxsize=1024)
+def _note(fingerprint: str) -> bytes:
+    return brief(fingerprint).encode()
+
+
+@functools.lru_cache(maxsize=1024)
 def _about(function: str, codec: str, chunk: bool) -> bytes:
     return (b"sd2-chunk\0" if chunk else b"sd2-digest\0") + _length_first(function) + _length_first(codec)
 
@@ -188,7 +193,7 @@ def _seal(
     python: str = "",
 ) -> Data:
     algorithm, key_id = _BLAKE2B if keyring else _UNSIGNED, keyring.signing_id
-    minor = int(python.partition(".")[2] or _ANY_MINOR)
+    minor = int(python.partition(".")[2]) if python else _ANY_MINOR
     header = _HEADER.pack(
         _MAGIC, _VERSION, algorithm, key_id, direction, _CODEC_IDS[codec], kind, mark, at_ms, minor, len(note)
     )
@@ -201,21 +206,22 @@ def _seal(
 def _open(
     direction: bytes, function: str, data: Data, keyring: Keyring
 ) -> tuple[str, int, bytes, int, str, memoryview | Pieces]:
-    if len(data) < _HEADER.size:
+    whole = data if isinstance(data, Pieces) else memoryview(data)
+    end = len(whole)
+    if end < _HEADER.size:
         raise BadEnvelope("too short to be an envelope of ours")
-    header = _HEADER.unpack(bytes(_cut(data, 0, _HEADER.size)))
+    header = _HEADER.unpack_from(bytes(whole.cut(0, _HEADER.size)) if isinstance(whole, Pieces) else whole)
     magic, version, algorithm, key_id, towards, codec_id, kind, mark, at_ms, minor, length = header
     if magic != _MAGIC or version != _VERSION:
         raise BadEnvelope("not an envelope of this version of simpledist")
-    end = len(data)
     if algorithm == _BLAKE2B:
-        if len(data) < _HEADER.size + length + MAC_BYTES:
+        if end < _HEADER.size + length + MAC_BYTES:
             raise BadEnvelope("cut short")
         if not keyring:
             raise WrongKey("signed, and this process has no key: give it the same --secret-file")
         end -= MAC_BYTES
-        mac = bytes(_cut(data, end, len(data)))
-        keyring.verify(_PERSON[direction], key_id, mac, _length_first(function), *parts_of(_cut(data, 0, end)))
+        mac = bytes(_cut(whole, end, end + MAC_BYTES))
+        keyring.verify(_PERSON[direction], key_id, mac, _length_first(function), *parts_of(_cut(whole, 0, end)))
     elif algorithm == _UNSIGNED:
         if keyring:
             raise WrongKey("not signed, and this process has a key: give the other side the same --secret-file")
@@ -231,11 +237,11 @@ def _open(
     if minor not in (_ANY_MINOR, sys.version_info.minor):
         raise serializers.other_python(f"{sys.version_info.major}.{minor}")
     try:
-        note = bytes(_cut(data, _HEADER.size, begin)).decode()
+        note = bytes(_cut(whole, _HEADER.size, begin)).decode() if length else ""
     except UnicodeDecodeError:
         raise BadEnvelope("the note is not text") from None
-    return CODECS[codec_id], kind, mark, at_ms, note, _cut(data, begin, end)
+    return CODECS[codec_id], kind, mark, at_ms, note, _cut(whole, begin, end)
 
 
-def _cut(data: Data, start: int, stop: int) -> memoryview | Pieces:
-    return data.cut(start, stop) if isinstance(data, Pieces) else memoryview(data)[start:stop]
+def _cut(whole: memoryview | Pieces, start: int, stop: int) -> memoryview | Pieces:
+    return whole.cut(start, stop) if isinstance(whole, Pieces) else whole[start:stop]

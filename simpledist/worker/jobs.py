@@ -162,10 +162,10 @@ class Jobs:
 
     def _place(self, slot: Slot, claimed: Claimed, data: Data) -> Order | None:
         """Verify a call, and note it as the last job of a slot; None where it is refused."""
-        held = claimed.held
-        self._batching.saw_call(held.function, big=claimed.call is None)
+        held, function = claimed.held, claimed.held.function
+        self._batching.saw_call(function, big=claimed.call is None)
         try:
-            call = self._envelopes.open(held.function, data)
+            call = self._envelopes.open(function, data)
         except WrongKey as error:
             self._release.fail(held, "key", str(error))
             return None
@@ -173,15 +173,15 @@ class Jobs:
             self._release.fail(held, "undecodable", str(error))
             return None
         del data  # the channel lets go of it, piece by piece
-        if self.other_code.differs(held.function, call.fingerprint) and call.shared:
+        if self.other_code.differs(function, call.fingerprint) and call.shared:
             # What many callers get, and for long, is not to come from code that is not theirs.
             self._release.fail(held, "worker_error", "other code than its caller's, and the outcome would be shared")
             return None
         index = slot.place(Placed(held, call.codec, call.digest, Chunk() if call.chunk else None))
         self.held[held] = slot
-        log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, held.function, claimed.attempt, slot.number)
+        log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, function, claimed.attempt, slot.number)
         kind = CHUNK if call.chunk else JOB
-        return Order(kind, index, codec=wire.codec_id(call.codec), id=held.id, function=held.function, body=call.body)
+        return Order(kind, index, codec=wire.codec_id(call.codec), id=held.id, function=function, body=call.body)
 
     def _begin_in(self, slot: Slot, orders: list[Order]) -> None:
         slot.begin(orders, time.monotonic(), self._batching.patience_seconds(orders[0].function))

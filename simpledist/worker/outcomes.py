@@ -56,10 +56,11 @@ class Outcomes:
         if placed is None:
             return
         held, outcome, run_seconds = placed.held, answer.outcome, answer.run_us / 1e6
+        function = held.function
         self.done += 1
         # So long the rest will take at least: there is no hurry to read the first answer of it.
-        slot.rest(self._batching.ran(held.function, run_seconds).mean_seconds or 0.0)
-        log.debug("job %s (%s): %s in %.3f ms", held.id, held.function, outcome, run_seconds * 1000)
+        slot.rest(self._batching.ran(function, run_seconds).mean_seconds or 0.0)
+        log.debug("job %s (%s): %s in %.3f ms", held.id, function, outcome, run_seconds * 1000)
         if outcome == "chunk" and placed.chunk is not None:
             self._chunk_ended(placed, placed.chunk)
         elif outcome in ("value", "error"):

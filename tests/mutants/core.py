@@ -407,8 +407,8 @@ MUTATIONS = (
         "shared outcomes",
         "a worker with other code fills the cache",
         "simpledist/worker/jobs.py",
-        "if self.other_code.differs(held.function, call.fingerprint) and call.shared:",
-        "if self.other_code.differs(held.function, call.fingerprint) and False:",
+        "if self.other_code.differs(function, call.fingerprint) and call.shared:",
+        "if self.other_code.differs(function, call.fingerprint) and False:",
         "tests/integration/test_cache.py -k other_code",
     ),
     Mutation(
