@@ -62,6 +62,7 @@ class _Buffer(io.BufferedWriter):
     def write(self, data: Any, /) -> int:
         if self.shut:
             raise ValueError("write to closed file")
+        self.output.wrote = True
         return super().write(data)
 
 
@@ -69,6 +70,10 @@ class Stream(io.TextIOWrapper):
     """`sys.stdout` or `sys.stderr` of user code."""
 
     output: Output
+
+    def write(self, text: str, /) -> int:
+        self.output.wrote = True
+        return super().write(text)
 
     def reconfigure(self, **options: Any) -> None:
         self.output.changed = True
@@ -88,6 +93,7 @@ class Output:
     def __init__(self) -> None:
         self.job = ""
         self.changed = False  # a stream was closed or reconfigured
+        self.wrote = True  # a stream may hold what is not in the pipe yet
         self._pipe = -1  # our own descriptor of it, whatever user code does with 1 and 2
         self._inode = 0
         self._token = b""
@@ -156,11 +162,11 @@ class Output:
         if sys.stdin is not stdin or (stdin is not None and stdin.closed):
             sys.stdin = open(os.devnull)  # noqa: SIM115 - for as long as the child lives
             self._home = (*self._home[:2], sys.stdin)
-        try:  # `suppress` takes longer than both of them
-            self._out.flush()
-            self._err.flush()
-        except Exception:  # noqa: BLE001 - a stream that user code has put in its place
-            pass
+        if self.wrote:
+            self.wrote = False  # first: a thread of user code may write in this moment
+            with contextlib.suppress(Exception):  # a buffer that user code has detached or closed
+                self._out.flush()
+                self._err.flush()
         if run_us >= _LONG_US:
             with contextlib.suppress(Exception):
                 self._libc.fflush(None)

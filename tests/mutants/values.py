@@ -141,6 +141,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "output",
+        "a stream does not say that a job has written",
+        "simpledist/worker/output.py",
+        "        self.output.wrote = True\n        return super().write(text)\n",
+        "        return super().write(text)\n",
+        OUTPUT + " -k each_way",
+    ),
+    Mutation(
+        "output",
         "it is not asked again which job runs",
         "simpledist/worker/output_pipe.py",
         "            if self.running() == self._asked:\n",
