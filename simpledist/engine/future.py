@@ -39,28 +39,29 @@ _DONE = ("CANCELLED", "CANCELLED_AND_NOTIFIED", "FINISHED")  # `done()` would ta
 class Future(concurrent.futures.Future[R], Generic[R]):
     """The outcome of one call, now or later; `info` tells where it came from."""
 
+    # How each one begins. Attributes of the class: one is created for each call.
+    info: Info | None = None
+    sent = False  # submitted once: before that, Redis need not know it
+    on_worker = False  # a worker had it when Redis was last asked
+    forgotten, forgotten_at = 0, float("-inf")  # how often Redis knew it no more, and when last
+    joined = False  # it waits for the job of an identical call
+    batch: Carrier | None = None  # in which it travels
+    settled_by = 0  # the thread that made it done and runs its callbacks
+    runner = 0  # the thread that runs it here
+    untold = False  # cancelled by an interruption: its callbacks and waiters are still to be told
+    ready: Ready | None = None  # what came of the call, and is still to be settled
+    _settling = False
+    _getters = 0
+    _has_callbacks = False
+
     def __init__(self, call: Call, owner: Owner, *, caller_runs: bool) -> None:
         super().__init__()
         if locks.CHECKED:
             self._condition = locks.condition("future")
         self.call = call
-        self.info: Info | None = None
-        self.sent = False  # submitted once: before that, Redis need not know it
-        self.on_worker = False  # a worker had it when Redis was last asked
-        self.forgotten, self.forgotten_at = 0, float("-inf")  # how often Redis knew it no more, and when last
-        self.joined = False  # it waits for the job of an identical call
-        self.batch: Carrier | None = None  # in which it travels
-        self.settled_by = 0  # the thread that made it done and runs its callbacks
-        self.runner = 0  # the thread that runs it here
-        self.untold = False  # cancelled by an interruption: its callbacks and waiters are still to be told
-        self.ready: Ready | None = None  # what came of the call, and is still to be settled
+        self.caller_runs = caller_runs  # a plain call: its own thread waits, decodes and, if need be, runs the function
         self._owner = owner
         self._pid = os.getpid()
-        self._owned: Callable[[], bool] = self._condition._is_owned  # type: ignore[attr-defined]
-        self.caller_runs = caller_runs  # a plain call: its own thread waits, decodes and, if need be, runs the function
-        self._settling = False
-        self._getters = 0
-        self._has_callbacks = False
 
     def result(self, timeout: float | None = None) -> R:
         """Return the value, or raise the exception that the function raised; TimeoutError after `timeout` seconds.
@@ -96,6 +97,10 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def _interrupts(self) -> bool:
         """Return whether this thread works for us already, or holds this future's lock, or runs this very call."""
         return (thread.inside and is_inside()) or self._owned() or self.runner == threading.get_ident()
+
+    def _owned(self) -> bool:
+        """Return whether this thread holds the lock."""
+        return bool(self._condition._is_owned())  # type: ignore[attr-defined]
 
     def outcome(self) -> R:
         """Return `result()` to code of ours, which is inside already."""
@@ -339,7 +344,6 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         if self._state not in ("PENDING", "RUNNING"):
             return
         self._condition = locks.condition("future")
-        self._owned = self._condition._is_owned  # type: ignore[attr-defined]
         self._owner = self._owner.heir()
         self.sent = False
         self.batch = None

@@ -162,7 +162,7 @@ def goes_by_value(module: str) -> bool:
 
 def _is_small(value: Any, depth: int = 3) -> bool:
     """Return whether the surface of a value shows that it holds nothing big: creating a pickler takes 5 us."""
-    kind = cast("type[object]", type(value))
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType] - `cast` would be a call
     if kind in _NUMBERS:
         return True
     if kind is str or kind is bytes:
