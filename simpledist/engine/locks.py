@@ -106,10 +106,14 @@ class _Checked:
     def _check(self) -> None:
         me = threading.get_ident()
         _held.locks[:] = [one for one in _held.locks if one._owner == me]
-        # The stdlib takes the locks of several futures together, in an order of its own.
-        above = [one._name for one in _held.locks if one._rank > self._rank or (one._name == self._name != "future")]
+        # The stdlib takes the locks of several futures together, in an order of its own. And a signal handler may have
+        # come since the line above: what it took stands in the list, and is given back.
+        above = [one._name for one in list(_held.locks) if one._owner == me and self._stands_above(one)]
         if above:
             raise AssertionError(f"a thread that holds {' and '.join(above)!r} waits for {self._name!r}")
+
+    def _stands_above(self, other: _Checked) -> bool:
+        return other._rank > self._rank or (other._name == self._name != "future")
 
     def __enter__(self) -> bool:
         return self.acquire()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -81,3 +84,21 @@ def test_futures_may_be_taken_together() -> None:
 
 def test_each_name_stands_once() -> None:
     assert len(set(locks.ORDER)) == len(locks.ORDER)
+
+
+def test_what_a_signal_handler_took_and_gave_back_while_the_order_is_checked_is_not_held() -> None:
+    above, below = locks.lock(ABOVE), locks.lock(BELOW)
+
+    def interrupt(frame: FrameType, event: str, _: Any) -> Any:
+        if event == "line" and frame.f_code.co_name == "_check":
+            with below:
+                pass
+        return interrupt
+
+    before = sys.gettrace()
+    sys.settrace(interrupt)
+    try:
+        above.acquire()
+    finally:
+        sys.settrace(before)
+    above.release()
