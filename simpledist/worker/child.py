@@ -69,9 +69,9 @@ class Assigned:
             first = order.job + bool(order.part)  # some of a chunk is still to be run, also if it has not begun
             self._jobs = deque(job for job in self._jobs if job.job < first)
 
-    def may_begin(self, job: int, part: int) -> bool:
-        """Return whether this part of a chunk has not been taken back."""
-        return self._cut is None or self._cut[0] != job or part < self._cut[1]
+    def gone_from(self, job: int) -> int:
+        """Return from which part on this chunk was taken back, when the channel was last looked at."""
+        return self._cut[1] if self._cut is not None and self._cut[0] == job else sys.maxsize
 
 
 class Row:
@@ -92,10 +92,12 @@ class Row:
         piece = wire.encode_part(part, outcome, body, run_us)
         self._count += 1
         self._us += run_us
-        self._returned += outcome == "value"
         if outcome == "error":
             self._send(piece, told, raised=1)
-        elif not self._buffer.add(piece):
+            return
+        if outcome == "value":
+            self._returned += 1
+        if not self._buffer.add(piece):
             self._send(piece)
 
     def send(self) -> None:
@@ -169,17 +171,19 @@ def run_each(
     except Undecodable as error:
         return "undecodable", b"", str(error)
     row.begin(job.job)
-    began = looked = time.perf_counter()
+    gone_from, clock = assigned.gone_from(job.job), time.perf_counter
+    began = looked = clock()
     for part, body in enumerate(calls):
         if began - looked >= policy.LOOK_SECONDS:
             looked = began
             assigned.look()
-        if not assigned.may_begin(job.job, part):
+            gone_from = assigned.gone_from(job.job)
+        if part >= gone_from:
             break
         outcome, answer, told = run(functions, job.function, codec, body, original)
         if part == 0 and policy.is_refusal(outcome, told):
             return outcome, b"", told  # all of it is refused: another worker may do better with all of it
-        now = time.perf_counter()
+        now = clock()
         output.end_call()
         row.add(part, outcome, answer, told, round((now - began) * 1e6))
         began = now
