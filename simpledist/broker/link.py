@@ -70,6 +70,8 @@ class Link:
         self._make_connection = make_connection
         self._connection: Any = None
         self._stream: Stream | ForeignStream | None = None
+        self.connected = False  # whether there is a stream: asked many times for each command
+        self._number = -1  # the descriptor of its socket, once it was asked for
         self._unread = 0  # replies that were asked for and not read yet
         self._known = False  # we have introduced ourselves
         self._until = float("inf")
@@ -78,10 +80,6 @@ class Link:
         self._trip_seconds = float("inf")  # the quickest way there and back that was seen
         self.identity = ""
         self.version = ""
-
-    @property
-    def connected(self) -> bool:
-        return self._stream is not None
 
     @property
     def run_id(self) -> str:
@@ -120,6 +118,7 @@ class Link:
         sock = getattr(connection, "_sock", None)
         self._stream = Stream(sock, new_reader()) if isinstance(sock, socket.socket) else ForeignStream(connection)
         self._stream.until, self._stream.meanwhile = self._until, self.meanwhile
+        self.connected, self._number = True, -1
         self._unread = 0
         self._known = False
         self._introduce(opening)
@@ -153,6 +152,7 @@ class Link:
         self.identity = f"{run_id}:{client_id}" if run_id and isinstance(client_id, int) else ""
 
     def close(self) -> None:
+        self.connected, self._number = False, -1  # first: Ctrl-C may come between the two
         connection, self._connection, self._stream = self._connection, None, None
         self.identity = ""
         if connection is not None:
@@ -163,7 +163,9 @@ class Link:
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
-        return self._open().fileno()
+        if self._number < 0:
+            self._number = self._open().fileno()
+        return self._number
 
     # --- commands ------------------------------------------------------------------------------------------------
 
