@@ -132,7 +132,7 @@ class MapIterator(Iterator[R], Generic[R]):
             unit = self._units[0]
             outcomes = unit.outcomes() if isinstance(unit, MapBatch) else [unit]
             self._take()
-            if len(outcomes) > 1 and all(type(one) is wire.Value for one in outcomes):
+            if len(outcomes) > 1 and set(map(type, outcomes)) == {wire.Value}:
                 self._values = iter([one.value for one in cast("list[wire.Value]", outcomes)])
                 return next(self._values)
             self._taken.extend(outcomes)

@@ -77,11 +77,10 @@ class MapBatch:
                 for number, args in enumerate(self._given())
             ]
         parts: dict[int, wire.Part] | list[wire.Part] = self.future.told()
-        found = dict(enumerate(parts)) if isinstance(parts, list) else parts
+        found = parts if isinstance(parts, list) else [parts.get(number, "") for number in range(len(self._calls))]
         given: list[Arguments] = []
         outcomes: list[Outcome] = []
-        for number in range(len(self._calls)):
-            part = found.get(number, "")
+        for number, part in enumerate(found):
             if isinstance(part, str):
                 given = given or self._given()
                 outcomes.append(

@@ -25,7 +25,8 @@ class OtherCode:
 
     def differs(self, function: str, theirs: str) -> bool:
         """Return whether a call's fingerprint is another than ours; log it once, and note it for the row."""
-        if not wire.differs(wire.brief(self._children.template.functions.get(function, "")), theirs):
+        ours = wire.brief(self._children.template.functions.get(function, ""))
+        if ours == theirs or not wire.differs(ours, theirs):  # most are equal
             return False
         if function not in self.seen:
             log.warning(
