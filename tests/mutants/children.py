@@ -131,7 +131,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what a job started",
-        "a number is signalled whoever bears it",
+        "a number is signalled, whichever process has it",
         "simpledist/worker/remains.py",
         "if pid == os.getpid() or not (self._everything or serial in self._ended):",
         "if pid == os.getpid():",

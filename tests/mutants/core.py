@@ -8,7 +8,7 @@ MUTATIONS = (
     # --- one outcome, and the right one -------------------------------------------------------------------------------
     Mutation(
         "fence",
-        "an error counts whoever brings it",
+        "an error counts under any fence",
         LUA + "complete.lua",
         "kind == 'error' and job.fence ~= fence",
         "false",
@@ -16,7 +16,7 @@ MUTATIONS = (
     ),
     Mutation(
         "fence",
-        "a crash counts whoever reports it",
+        "a crash counts, whichever worker reports it",
         LUA + "fail.lua",
         "job.fence ~= fence",
         "false",
@@ -121,7 +121,7 @@ MUTATIONS = (
     ),
     Mutation(
         "nonce",
-        "a claim said again claims anew",
+        "a claim said again claims other jobs",
         LUA + "claim.lua",
         "if again then",
         "if false then",
@@ -218,7 +218,7 @@ MUTATIONS = (
     ),
     Mutation(
         "nudge",
-        "nobody left to run it: it waits for ever",
+        "no worker is left to run it: it waits for ever",
         "simpledist/engine/nudging.py",
         'self.call_off([one for one in some if why != "no_worker" or not self._crosses_restart(one)], why)',
         "pass",

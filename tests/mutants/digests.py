@@ -79,7 +79,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "what is loaded",
-        "a module that was loaded anew is taken for the one that was read",
+        "a module that was loaded again is taken for the one that was read",
         "simpledist/code/sources.py",
         "        return self.loaded is module and (module is None or self.spec is module.__spec__)",
         "        return True",

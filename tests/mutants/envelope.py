@@ -82,7 +82,7 @@ MUTATIONS = (
     ),
     Mutation(
         "age of a call",
-        "a call that waits long is not sealed anew",
+        "a call that waits long is not sealed again",
         "simpledist/engine/envelopes.py",
         "age_ms > policy.RESEAL_SECONDS * 1000",
         "False",

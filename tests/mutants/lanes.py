@@ -31,7 +31,7 @@ MUTATIONS = (
     ),
     Mutation(
         "lanes",
-        "a worker beside the plain lane never asks for it",
+        "a worker of another lane never asks for the plain one",
         "simpledist/worker/heartbeat.py",
         "        another = any(parsed(lane).code for lane in lanes)\n",
         "        another = False\n",
@@ -47,7 +47,7 @@ MUTATIONS = (
     ),
     Mutation(
         "lanes",
-        "nobody hears of a lane with a priority",
+        "no worker hears of a lane with a priority",
         LUA + "submit.lua",
         "if lane ~= code_lane(lane) then open_lane(lane) end",
         "",
@@ -79,7 +79,7 @@ MUTATIONS = (
     ),
     Mutation(
         "many offers",
-        "10,000 workers are asked anew for each call that none of them takes",
+        "10,000 workers are asked again for each call that none of them takes",
         LUA + "_offer.lua",
         "if asked == wish.asked and since(since_ms) < UNMET_MS then return answer end",
         "",
@@ -103,7 +103,7 @@ MUTATIONS = (
     ),
     Mutation(
         "refusals",
-        "nobody is struck",
+        "no worker is struck",
         LUA + "complete.lua",
         "if job.refused_by then strike_refusers(lane, job) end",
         "",

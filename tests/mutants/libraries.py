@@ -15,7 +15,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "by value",
-        "what is not lent is not copied",
+        "a value that is not passed on is not copied",
         "simpledist/wire/serializers.py",
         "whole if lend else",
         "whole if mark else",
@@ -71,7 +71,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "executors",
-        "a map at which nobody looks is cancelled",
+        "a map that is never read is cancelled",
         "simpledist/client/executor.py",
         "self._begun = False",
         "self._begun = True",

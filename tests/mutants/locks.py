@@ -31,7 +31,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "interruptions",
-        "a result is waited for, whoever asks",
+        "a result is waited for, even in an interruption",
         "simpledist/engine/future.py",
         "        if self._interrupts():\n            return False\n",
         "",

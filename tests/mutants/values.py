@@ -189,7 +189,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "output",
-        "whoever reads stderr is waited for",
+        "the reader of stderr is waited for",
         "simpledist/worker/nonblocking.py",
         "flags = os.O_WRONLY | os.O_NONBLOCK",
         "flags = os.O_WRONLY",
