@@ -117,7 +117,7 @@ HOPELESS_SECONDS = 15.0  # a worker whose children have failed for so long, and 
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 SLOWEST_BYTES = 16 * 1024  # a second, each way: what moves slower than this does not move
 SLICE_BYTES_FIRST = 128 * 1024  # a big value travels in slices: the first one of a connection is so long
-REPLIES_FIRST = SLICE_BYTES_FIRST // INLINE_BYTES  # so many replies are read at once while their length is unknown
+REPLIES_FIRST = SLICE_BYTES_FIRST // INLINE_BYTES  # replies to read at once, while their length is unknown
 SLICE_BYTES_LEAST = 16 * 1024
 SLICE_BYTES_MOST = 768 * 1024  # shorter than any limit that a server can be given
 SLICE_SECONDS = 0.2  # so long is one slice under way, at most: what is small waits no longer
@@ -261,7 +261,7 @@ def next_slice_bytes(slice_bytes: int, moved_bytes: int, seconds: float) -> int:
 
 
 def next_replies(most: int, read: int, read_bytes: int) -> int:
-    """Return how many replies are read at once, after `read` of at most `most` brought so many bytes.
+    """Return how many replies to read at once, after a read of at most `most` returned `read`, of `read_bytes` in all.
 
     Replies of any length begin with as many as fit in the first slice. Short ones are read in bigger groups, which grow
     twofold at most: should all of the next ones be long, they are no more than one script may bring.

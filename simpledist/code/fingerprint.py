@@ -66,6 +66,8 @@ def _short(text: str) -> str:
 
 def differs(left: str, right: str) -> bool:
     """Whether two fingerprints are of the same function and Python, and tell different code."""
+    if left == right:  # as most are
+        return False
     left_name, _, left_hash = left.rpartition("/")
     right_name, _, right_hash = right.rpartition("/")
     return bool(left_name) and left_name == right_name and left_hash != right_hash

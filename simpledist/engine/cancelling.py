@@ -41,7 +41,7 @@ class Cancelling:
                     continue
                 future = batch.whole  # the last of them
             others = self._flight.withdraw(future)
-            if (others is not None or future.untold) and future.give_up() and others is False:
+            if (others is not None or future.unnotified) and future.give_up() and others is False:
                 jobs.append((future.call.spec.function, future.call.id))
                 batch = batch or self._flight.batch_of(future)
                 if batch is not None:

@@ -22,10 +22,10 @@ from importlib import import_module
 from typing import Any, Generic, TypeVar
 
 from simpledist import wire
-from simpledist.engine import callbacks, locks, moments
+from simpledist.engine import callbacks, locks
 from simpledist.engine.call import Call
 from simpledist.engine.inside import is_inside, run_outside, thread
-from simpledist.engine.moments import LONGEST_WAIT_SECONDS, NEVER, OVERDUE_SECONDS
+from simpledist.engine.moments import LONGEST_WAIT_SECONDS, NEVER, OVERDUE_SECONDS, after
 from simpledist.engine.owner import Carrier, Owner
 from simpledist.engine.ready import Read, Ready, RunHere
 from simpledist.engine.state import state_of
@@ -48,7 +48,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     batch: Carrier | None = None  # in which it travels
     settled_by = 0  # the thread that made it done and runs its callbacks
     runner = 0  # the thread that runs it here
-    untold = False  # cancelled by an interruption: its callbacks and waiters are still to be told
+    unnotified = False  # cancelled by an interruption: callbacks and waiters do not know it yet
     ready: Ready | None = None  # what came of the call, and is still to be settled
     _settling = False
     _getters = 0
@@ -305,7 +305,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             waits = self.ready is None or isinstance(self.ready, RunHere)
             if self._state != "PENDING" or not waits or self._settling:
                 return False
-            self._state, self.ready, self.untold = "CANCELLED", None, True
+            self._state, self.ready, self.unnotified = "CANCELLED", None, True
             self._condition.notify_all()
             return True
         finally:
@@ -314,9 +314,9 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def give_up(self) -> bool:
         """Cancel for good, if nothing came yet; wake the threads that wait."""
         with self._condition:
-            if not self.untold and (self.ready is not None or self._state != "PENDING"):
+            if not self.unnotified and (self.ready is not None or self._state != "PENDING"):
                 return False
-            self.untold = False
+            self.unnotified = False
             self._state = "CANCELLED"
             self._condition.notify_all()
             # Those who wait by `wait` or `as_completed` have locks of their own, which it may have interrupted.
@@ -355,7 +355,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def _settle(self, timeout: float | None) -> None:
         if self._pid != os.getpid():
             self._inherit()
-        end = NEVER if timeout is None else moments.after(timeout)
+        end = NEVER if timeout is None else after(timeout)
         overdue = NEVER if self.call.deadline is None else self.call.deadline + OVERDUE_SECONDS
         outer = self._owned()  # by the code that this thread has interrupted
         while True:

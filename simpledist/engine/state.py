@@ -17,7 +17,7 @@ class Asked(Protocol):
 
 
 def state_of(future: Asked) -> State:
-    """Return the state. Takes no lock and waits for nothing."""
+    """Return the state as it is now: no outcome is waited for."""
     if not future.done():
         return "running" if future.running() else "queued"
     if future.cancelled():

@@ -25,8 +25,7 @@ class OtherCode:
 
     def differs(self, function: str, theirs: str) -> bool:
         """Return whether a call's fingerprint is another than ours; log it once, and note it for the row."""
-        ours = wire.brief(self._children.template.functions.get(function, ""))
-        if ours == theirs or not wire.differs(ours, theirs):  # most are equal
+        if not wire.differs(wire.brief(self._children.template.functions.get(function, "")), theirs):
             return False
         if function not in self.seen:
             log.warning(

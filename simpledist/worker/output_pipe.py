@@ -40,8 +40,8 @@ class OutputPipe:
     def read(self) -> bytes:
         """Read what is there, and note which job ran meanwhile: what no mark in the pipe claims is that one's.
 
-        A job that ends while its text is unread marks it in the pipe. So what lies there unmarked, while one job runs
-        before and after it is counted, was written by that job; what comes after the count is left for the next time.
+        A job that ends while its text is unread marks it in the pipe. If one job runs before and after the bytes are
+        counted, it wrote all of them that have no mark. What comes after the count is left for the next read.
         """
         for _ in range(_ASKED_MOST):
             self._asked = self.running()

@@ -22,7 +22,7 @@ from simpledist.worker.nonblocking import NonblockingWriter
 from simpledist.worker.output import TOKEN_BYTES
 from simpledist.worker.output_pipe import OutputPipe
 
-_READ_BYTES = 1 << 16
+_WRITE_BYTES = 1 << 16
 _MOST_WAITING_BYTES = 1 << 18
 _STUCK_SECONDS = 1.0
 _AFTER_SECONDS = 2.0  # so long a pipe is read whose child has gone, if something still holds it
@@ -164,7 +164,7 @@ class Printer:
                 self._lost_bytes += len(data)
             else:
                 self._waiting += data
-            piece = bytes(self._waiting[:_READ_BYTES])
+            piece = bytes(self._waiting[:_WRITE_BYTES])
         if not piece:
             return
         written = self._to.write(piece)

@@ -11,11 +11,12 @@ import pytest
 from simpledist.worker.output import TOKEN_BYTES
 from simpledist.worker.output_pipe import OutputPipe
 
+Ends = tuple[OutputPipe, Callable[[bytes], int]]
 TOKEN = b"\0" + b"t" * (TOKEN_BYTES - 1)
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[OutputPipe, Callable[[bytes], int]]]:
+def ends() -> Iterator[Ends]:
     """The parent's side, and what writes into the child's."""
     read_end, write_end = os.pipe()
     yield OutputPipe(read_end, TOKEN, lambda: None), lambda data: os.write(write_end, data)
@@ -24,13 +25,11 @@ def ends() -> Iterator[tuple[OutputPipe, Callable[[bytes], int]]]:
 
 
 def said(job: str, text: str) -> bytes:
-    """What lies in the pipe once a job has ended whose text was still unread."""
+    """Return what the pipe holds after a job has ended before its text was read."""
     return b"%b\n%b%b\n%b\n" % (text.encode(), TOKEN, job.encode(), TOKEN)
 
 
-def test_what_is_read_behind_the_mark_of_another_job_is_of_the_one_that_ran_then(
-    ends: tuple[OutputPipe, Callable[[bytes], int]],
-) -> None:
+def test_what_is_read_behind_the_mark_of_another_job_is_of_the_one_that_ran_then(ends: Ends) -> None:
     pipe, write = ends
     runs = chain(["two", "two"], repeat("three"))  # it has begun by the time the text is looked at
     pipe.running = lambda: next(runs)
@@ -38,9 +37,7 @@ def test_what_is_read_behind_the_mark_of_another_job_is_of_the_one_that_ran_then
     assert pipe.hear(pipe.read()) == b"[one] first\n[two] second\n"
 
 
-def test_where_a_job_begins_while_it_is_asked_it_is_asked_again(
-    ends: tuple[OutputPipe, Callable[[bytes], int]],
-) -> None:
+def test_where_a_job_begins_while_it_is_asked_it_is_asked_again(ends: Ends) -> None:
     pipe, write = ends
     write(b"first\n")
 
@@ -54,9 +51,7 @@ def test_where_a_job_begins_while_it_is_asked_it_is_asked_again(
     assert pipe.hear(pipe.read()) == b"[one] first\n[one] more\n[two] second\n"
 
 
-def test_what_comes_after_it_was_asked_is_left_for_the_next_time(
-    ends: tuple[OutputPipe, Callable[[bytes], int]],
-) -> None:
+def test_what_comes_after_it_was_asked_is_left_for_the_next_time(ends: Ends) -> None:
     pipe, write = ends
     write(b"first\n")
     asked: list[str] = []

@@ -119,7 +119,7 @@ local function drop(lane, id, job) -- rare
   call('DEL', key_job(id), key_call(id), key_result(id))
 end
 
--- Returns how a job ended, as one element of a reply list (records.parse_reply reads it):
+-- Returns how a job ended, as one element of a reply list (parsing.py reads it):
 -- "id state why worker attempts queued_ms run_ms place\n<bytes>".
 local function reply_text(id, job, place, bytes)
   -- stylua: ignore
