@@ -11,11 +11,13 @@ ARGS ?=
 # Tests mostly wait: two at a time take half of the time. `JOBS=0`: one after the other.
 JOBS ?= 2
 KEEP ?=
+# HASHED=1: install the very files that .ci/requirements.txt names, as CI does, and not the newest of each.
+HASHED ?=
 MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix foreign digests bench chaos links clean
+.PHONY: help install demo test check format lint types mutants matrix tls foreign digests bench chaos fuzz links hashes sbom clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -27,7 +29,8 @@ define INSTALL
 	@test -n "$(PYTHON)" || { echo "simpledist needs Python 3.10 or newer: none found on the PATH" >&2; exit 2; }
 	@"$(PYTHON)" -m venv $(VENV) || { echo "no virtual environment: on Debian, apt-get install python3-venv" >&2; exit 2; }
 	@echo "Installing into $(VENV): $(2), once."
-	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[$(1)]'
+	$(if $(HASHED),$(BIN)/python -m pip install --disable-pip-version-check --require-hashes --requirement .ci/requirements.txt)
+	$(BIN)/python -m pip install --disable-pip-version-check $(if $(HASHED),--no-deps --no-build-isolation) --editable '.[$(1)]'
 endef
 
 $(STAMP): pyproject.toml
@@ -62,6 +65,9 @@ mutants: $(STAMP)  ## take one mechanism out after the other: which test misses 
 matrix: $(STAMP)  ## the short tier on corners of Python x redis-py x Redis, half an hour (ARGS=3.13 for a part)
 	$(BIN)/python -m tests.matrix $(ARGS)
 
+tls: $(STAMP)  ## the tests of TLS with each redis-py from the oldest to the newest, 5 minutes
+	$(BIN)/python -m tests.redis_pys $(ARGS)
+
 foreign: $(STAMP)  ## joblib's, loky's and scikit-learn's own tests with the cluster in place of loky, half an hour (ARGS=joblib for a part)
 	$(BIN)/python -m tests.foreign $(ARGS)
 
@@ -74,8 +80,31 @@ bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (AR
 chaos: $(STAMP)  ## every fault at once, for MINUTES=10, and what came of it (SEED=n: the same faults again)
 	$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+fuzz: $(STAMP)  ## random envelopes, replies, verbs and pages for MINUTES=10, and what came of it (SEED=n: the same again)
+	$(BIN)/python -m tests.security.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 links: $(STAMP)  ## big values over real slow links, in network namespaces: three minutes; takes root, ip and tc
 	$(BIN)/python -m tests.faults.real_links
+
+# $(1): the name of an environment of its own, $(2): what it holds.
+define APART
+	@test -n "$(PYTHON)" || { echo "simpledist needs Python 3.10 or newer: none found on the PATH" >&2; exit 2; }
+	@"$(PYTHON)" -m venv --clear .venv-$(1)
+	@.venv-$(1)/bin/python -m pip install --quiet --disable-pip-version-check $(2)
+endef
+
+hashes:  ## resolve again what CI installs, every file with its hash, into .ci/requirements.txt
+	$(call APART,hashes,'uv>=0.8')
+	.venv-hashes/bin/uv pip compile pyproject.toml .ci/requirements.in --extra test --universal --python-version 3.10 \
+		--generate-hashes --no-annotate --custom-compile-command "make hashes" --quiet --upgrade --output-file .ci/requirements.txt
+
+sbom:  ## what simpledist installs beside itself, as CycloneDX in build/simpledist.cdx.json
+	$(call APART,sbom,.)
+	@.venv-sbom/bin/python -m pip --quiet uninstall --yes setuptools pip
+	$(call APART,cyclonedx,'cyclonedx-bom>=7')
+	@mkdir -p build
+	.venv-cyclonedx/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-format JSON \
+		--output-file build/simpledist.cdx.json .venv-sbom/bin/python
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf .venv .venv-* benchmarks/.venvs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -16,7 +16,7 @@ from benchmarks import jobs
 from simpledist import job, wire
 from simpledist.broker import Broker, Keys, Link
 from simpledist.cluster import Cluster
-from simpledist.wire.signing import Keyring
+from simpledist.wire.keyring import Keyring
 
 MEGABYTE = 1024 * 1024
 TARGETS = tuple(f"benchmarks.jobs:{name}" for name in jobs.JOBS)

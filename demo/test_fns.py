@@ -1,4 +1,4 @@
-"""How a program that uses simpledist is tested: `pytest` in this folder. The fixtures come with simpledist."""
+"""Tests of a program that uses simpledist: run `pytest` in this folder. The fixtures come with simpledist."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """simpledist: call a pure function as if it were local; it runs on whatever worker is free, or here.
 
-The public names: `connect`, `worker_function`, `function`, `Client`, `WorkerFunction`, `Future`, `Info`, `track`,
-`errors`. They load when they are first used, so that a worker's child pays for nothing that it does not need.
+The public names: `connect`, `worker_function`, `function`, `Client`, `WorkerFunction`, `Future`, `Info`, `Stats`,
+`track`, `errors`. They load when they are first used, so that a worker's child pays for nothing that it does not need.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from simpledist.client.options import function, worker_function
     from simpledist.client.progress import track
     from simpledist.engine.future import Future
-    from simpledist.job import Info
+    from simpledist.job import Info, Stats
 
 __all__ = [
     "Client",
     "Future",
     "Info",
+    "Stats",
     "WorkerFunction",
     "__version__",
     "connect",
@@ -41,6 +42,7 @@ _HOMES = {
     "worker_function": "simpledist.client.options",
     "Future": "simpledist.engine.future",
     "Info": "simpledist.job",
+    "Stats": "simpledist.job",
     "track": "simpledist.client.progress",
 }
 

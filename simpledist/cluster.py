@@ -20,12 +20,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
+from simpledist import config
 from simpledist.broker import Keys, Link
 from simpledist.client.client import Client, connect
 from simpledist.embedded import HOST, EmbeddedRedis
 from simpledist.embedded.watchdog import Keeper, end_process, kept
 from simpledist.errors import OperatorError, RedisDown
 from simpledist.job import DEFAULT_NAMESPACE
+from simpledist.wire import user_key
 
 READY_SECONDS = 20.0
 STOP_SECONDS = 5.0
@@ -81,7 +83,7 @@ class RoleProcess:
         return code
 
     def end(self, seconds: float = STOP_SECONDS, *, told: bool = False) -> int:
-        """Send SIGTERM (unless it was `told` already), SIGKILL if it goes on, and return its exit code."""
+        """Send SIGTERM (unless it has one already: `told`), SIGKILL if it goes on, and return its exit code."""
         code = end_process(self._process, seconds=seconds, told=told)
         self._dismiss_keeper()
         return code
@@ -100,8 +102,9 @@ class Cluster:
     """Redis, `workers` workers for `targets`, and a distributor if asked for; all of it ends with the `with` block.
 
     `targets` are a worker's (`fns:fib`), imported from `folder`, by default the current one. `redis`: an EmbeddedRedis
-    that somebody else ends, or a URL; by default one of our own, on a Unix socket. `environment` is added to that of
-    every process. One thread at a time may use it.
+    that somebody else ends, or a URL; by default one of our own, on a Unix socket. `secret_file`: the key; by default
+    the user's own, and where the user has none yet, one next to the socket, which goes with it: each process that is
+    given the URL finds it there. `environment` is added to that of every process. One thread at a time may use it.
     """
 
     def __init__(
@@ -151,6 +154,7 @@ class Cluster:
         try:
             if self._own_redis is not None:
                 self._own_redis.start()
+            self._have_key()
             if self._distributor:
                 self.start_distributor(web=self._web)
             started = [self.start_worker(ready=False) for _ in range(self._first_workers)]
@@ -232,6 +236,14 @@ class Cluster:
             return bool(worker.id)
 
         self._wait(worker, "registered", registered, seconds)
+
+    def _have_key(self) -> None:
+        """Make a key next to the socket of a private Redis, where the user has none: so none is left in the home."""
+        if not isinstance(self._redis, EmbeddedRedis) or self._redis.port is not None:
+            return
+        named = config.load(self.url, namespace=self.namespace, secret_file=self._secret_file).secret_file
+        if not named and user_key.find(self.url) is None:
+            user_key.make_next_to_socket(self.url)
 
     def _start(
         self, module: str, title: str, line: Sequence[str], environment: Mapping[str, str] | None = None

@@ -41,6 +41,10 @@ class Undeliverable(OperatorError):
     """A value never gets through to Redis, or from it, though Redis is there: a limit of the server, or a right."""
 
 
+class BudgetSpent(OperatorError):
+    """The time that a call may spend away from its client is over; it runs here."""
+
+
 class BadEnvelope(OperatorError):
     """Bytes from Redis are not what an honest peer sends: wrong key, other call, damaged or foreign."""
 
@@ -57,8 +61,20 @@ class Undecodable(OperatorError):
     """Bytes of an honest peer cannot be turned into objects here: other Python, missing module."""
 
 
+class ModuleMissing(Undecodable):
+    """A function that came with its call imports a module that this worker does not have."""
+
+
 class Unserialisable(OperatorError):
     """A value cannot be turned into bytes, or would not survive the way back."""
+
+
+class NotPacked(Unserialisable):
+    """The code that a call needs does not travel with it: a file has changed since it was imported, or is too big."""
+
+    def __init__(self, text: str, *, changed: bool = False) -> None:
+        super().__init__(text)
+        self.changed = changed
 
 
 class Unkeyable(Unserialisable):

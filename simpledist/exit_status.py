@@ -1,4 +1,4 @@
-"""How a process ended, in words for people. Used for the children of a worker and for throw-away children."""
+"""Exit statuses of processes, in words for people. Used for the children of a worker and for throw-away children."""
 
 from __future__ import annotations
 

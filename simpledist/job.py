@@ -1,4 +1,4 @@
-"""What a job is: its name, its states, the words that say why a call ran here, and the facts of its end.
+"""Vocabulary of jobs: the name, its states, and the facts of its end; why a call ran here is in reasons.py.
 
 Owns the vocabulary that Redis, Python, pages and docs share. Knows nothing of Redis, bytes or processes.
 """
@@ -8,39 +8,18 @@ from __future__ import annotations
 import re
 import secrets
 import string
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
+from typing import Any, Literal
 
 from simpledist.errors import ConfigurationError
+from simpledist.reasons import Why
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
-Why = Literal[
-    "no_worker",
-    "redis_down",
-    "redis_refused",
-    "crashed",
-    "lost",
-    "worker_error",
-    "unserialisable",
-    "undecodable",
-    "too_big",
-    "timeout",
-    "queue_full",
-    "nested",
-    "key",
-    "closed",
-    "called_off",
-    "other_code",
-    "disabled",
-    "undeliverable",
-    "cheaper",
-    "local",
-]
-WHYS: tuple[str, ...] = get_args(Why)
-
-# Where calls run: on workers if they can, here, or wherever it costs less (placement.py).
+# Where calls run: on workers if they can, here, or wherever it costs less (costs.py).
 Policy = Literal["remote", "auto", "local"]
+Priority = Literal["high", "normal", "low"]
 
 DEFAULT_NAMESPACE = "simpledist"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
@@ -56,6 +35,8 @@ class Info:
     `where` is "remote" or "local"; `why` says why it ran here (None if remote). Seconds are measured on the
     worker (run) and by Redis (queued); for a local run `queued_seconds` is the time lost before it began. `joined`: it
     is the outcome of an identical call that was in flight; `cached`: the value of an earlier one, kept in Redis.
+    `detail` says in words what led to a local run: the exception, the module that is missing, the worker, the ids of
+    the keys; None if remote.
     """
 
     where: Literal["remote", "local"]
@@ -67,6 +48,46 @@ class Info:
     run_seconds: float = 0.0
     joined: bool = False
     cached: bool = False
+    detail: str | None = None
+
+
+_Unfrozen: Any = make_dataclass("_Unfrozen", [(one.name, Any) for one in fields(Info)], slots=True)
+
+
+def remote_info(
+    worker: str | None,
+    version: str | None,
+    attempts: int,
+    queued_seconds: float,
+    run_seconds: float,
+    joined: bool = False,
+    cached: bool = False,
+) -> Info:
+    """Return the info of a call that ran on a worker.
+
+    One is made for each call, and to fill a frozen dataclass takes four times as long as to fill this one.
+    """
+    info = _Unfrozen("remote", None, worker, version, attempts, queued_seconds, run_seconds, joined, cached, None)
+    info.__class__ = Info
+    return info
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What the calls of one worker function came to, in this process; `WorkerFunction.stats()` returns one.
+
+    `calls`: those that have an outcome, `remote` + the values of `local`. `local`: those that ran here, by reason
+    (`Info.why`), the most frequent first. `failed`: those that raised, wherever they ran. `mean_run_seconds`: how long
+    one ran; `mean_wait_seconds`: how long one waited before it began, in its queue or on its way back here. Both are
+    None before the first outcome.
+    """
+
+    calls: int = 0
+    remote: int = 0
+    local: Mapping[str, int] = field(default_factory=dict[str, int])
+    failed: int = 0
+    mean_run_seconds: float | None = None
+    mean_wait_seconds: float | None = None
 
 
 def qualified(name: str, version: str | int | None = None) -> str:
@@ -87,11 +108,6 @@ def version_of(function: str) -> str | None:
     """Return the version in a qualified name, or None."""
     _, at, version = function.partition("@")
     return version if at else None
-
-
-def why_of(word: str) -> Why:
-    """Return the reason that a worker's word means; an unknown word of a newer worker is `worker_error`."""
-    return word if word in WHYS else "worker_error"  # type: ignore[return-value]
 
 
 def new_client_id() -> str:

@@ -80,7 +80,7 @@ class SimpledistBackend(AutoBatchingMixin, ParallelBackendBase):
         self._client = client or _default_client()
         self._begin = _Beginning.of(initializer, initargs)
         self._run: WorkerFunction[..., Any] = WorkerFunction(
-            self._client.engine, FunctionSpec(shipped.FUNCTION, shipped.run)
+            self._client.engine, FunctionSpec(shipped.FUNCTION, shipped.run, strict=True)
         )
         self._futures: set[Future[Any]] = set()
         self.parallel: Any = None  # the one `Parallel` that uses this very backend

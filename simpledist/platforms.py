@@ -1,4 +1,4 @@
-"""What simpledist needs of the operating system, and one line where that is missing.
+"""Checks of the operating system: one line where something that simpledist needs is missing.
 
 The rule: what every path needs is demanded here; what only makes a path faster or safer is looked for where it is used.
 So fork is not demanded: a worker spawns its children where it cannot fork them, which takes longer, and the throw-away

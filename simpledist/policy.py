@@ -1,14 +1,16 @@
 """Pure decisions: all timings with their units, and the small laws that read them.
 
-Owns every number that says how long, how often and how many. Touches no clock, socket or process: time comes in as
-an argument. The Lua scripts get the timings that they need from here (broker/scripts.py).
+Owns the numbers (how long, how often, how many) that several rooms go by, that Redis' scripts are given
+(broker/scripts.py) or that a law below reads. A number that one room alone goes by stands in the file that it explains:
+how long a pause of a reader is, how often a loop looks; what a call costs in costs.py. Touches no clock, socket or
+process: time comes in as an argument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -43,12 +45,12 @@ TIMINGS = Timings()
 
 # What clients, workers and scripts of one version agree on: calls, outcomes, arguments of the verbs. Builds with
 # different numbers may share a Redis, and never meet in a job.
-PROTOCOL = 2
+PROTOCOL = 3
 
 REFUSAL_CAP = 2  # workers that may refuse a job before its client runs it
 STRIKES = 3  # refused jobs that another worker could do, until a function is withdrawn
 WITHDRAWN_SECONDS_MOST = 60.0
-REFUSED = frozenset({"key", "undecodable", "worker_error"})
+REFUSED = frozenset({"key", "undecodable", "worker_error", "other_code"})
 # A child's limits may be smaller than its caller's, and other children have the same: such a call runs at its client.
 GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt")
 LOW_FIRST_EVERY = 16  # one pop in so many asks low lanes first
@@ -60,19 +62,20 @@ INLINE_BYTES = 4096  # a result up to this size travels in the reply itself
 BESIDE_BYTES = 64 * 1024  # a value over this size travels by a plain SET before the script
 HEAD_BYTES = 2048  # the envelope of a call, and the note of it, are shorter than this
 BATCH_ITEMS = 1000
+DETAIL_CHARACTERS = 300  # of what a worker tells a caller in words
 BATCH_BYTES = 1024 * 1024
 BATCH_SECONDS = 0.005  # a child is given so much work at once, if its jobs are that short
 CHILD_JOBS = 200  # ... and at most so many jobs
 AHEAD_SECONDS = 0.2  # a job so long at most may wait behind one of its kind, to begin the moment that the child is free
 SLOW_SECONDS = 0.05  # a job in front that has run for so long and its mean: those behind it go back
-CHUNK_SLOW_SECONDS = 0.1  # a call of a chunk that has run for so long: the same
-CHUNK_LATE_SECONDS = 0.5  # ... or where all of it turns out to take so long
+BATCH_SLOW_SECONDS = 0.1  # a call of a batch that has run for so long: the same
+BATCH_LATE_SECONDS = 0.5  # ... or where all of it turns out to take so long
 LOOK_SECONDS = 0.005  # between two calls or short jobs a child looks so often whether the rest was taken from it
 REST_SECONDS = 0.002  # answers of short jobs are read together, so long after the first at the latest
 MAP_BATCH_SECONDS = 0.02  # so much work is aimed at for a batch of a map
 MAP_BATCH_CALLS = 1000  # ... which has at most so many calls
 MAP_BATCH_BYTES = 256 * 1024  # ... of so many bytes
-CHUNK_BYTES_MOST = 8 * 1024 * 1024  # outcomes of a chunk that have grown to so much are handed back
+BATCH_OUTCOME_BYTES = 8 * 1024 * 1024  # outcomes of a batch that have grown to so much are handed back
 GATHERED_CALLS = 16  # so many short calls that wait to be sent travel as one job, if that many take MAP_BATCH_SECONDS
 GATHERED_JOBS = 4  # what waits is cut into so many, if they are big enough
 GATHERED_CALL_BYTES = 4096  # a call that is longer travels by itself
@@ -101,6 +104,8 @@ CACHED_BYTES = 64 * 1024 * 1024  # what the cached results of all functions may 
 CACHED_SECONDS = 30 * 86_400.0  # the longest that one may be kept
 JOINED_SLACK_SECONDS = 2.0  # the outcome of a joined call may seem to be made so long before it was joined
 CALL_LIFE_SECONDS = 24 * 3600.0  # a worker refuses a call that was sealed longer ago
+ARCHIVE_SECONDS = 2 * 3600.0  # so long an archive stays in Redis after the last call that named it was sent ...
+ARCHIVE_RENEWED_SECONDS = 600.0  # ... which its client says at most so often
 RESEAL_SECONDS = 12 * 3600.0  # a client seals a call again that waits or runs for so long
 TERM_SECONDS = 2.0  # what a job left behind has so long between SIGTERM and SIGKILL
 TRACKER_SECONDS = 1.0  # ... and what removes its shared memory so much longer
@@ -114,9 +119,22 @@ BEGIN_SECONDS = 5.0  # a worker without a child for so long says so
 START_SECONDS = 30.0  # a child that has not begun after so long (or ten times its template's import) is replaced
 TEMPLATE_DEATHS, TEMPLATE_SECONDS = 3, 60.0  # so many deaths of templates in so long end a worker
 HOPELESS_SECONDS = 15.0  # a worker whose children have failed for so long, and none of which ever began, ends
+# A call whose budget is spent while Redis hangs is to end within 2 s after it: what it waits for takes less than that.
+COMMAND_TIMEOUT_SECONDS = 1.5
+# A router or firewall forgets a connection that is idle for a minute or more, without a word.
+IDLE_CONNECTION_SECONDS = 30.0
+# A signal that comes in the moment before the main thread blocks on a lock does not interrupt it: CPython looks for
+# signals, lets go of the GIL, perhaps for milliseconds on a busy machine, and only then blocks. So Ctrl-C is looked for
+# again after this time.
+INTERRUPT_SECONDS = 1.0
+RETELL_SECONDS = 60.0  # a worker says the same of other code, or of refused jobs, at most so often
+LONGEST_SECONDS = 1e9  # 31 years; locks and timers refuse longer waits, on some systems much shorter ones
 MAX_VALUE_BYTES = 256 * 1024 * 1024
 SLOWEST_BYTES = 16 * 1024  # a second, each way: what moves slower than this does not move
 SLICE_BYTES_FIRST = 128 * 1024  # a big value travels in slices: the first one of a connection is so long
+REPLY_BYTES_MOST = 64_000_000  # of one reply of Redis: what has more was not written by us, and is not read
+PAGE_BYTES_MOST = 16_000_000  # ... for a page or a command that looks
+POP_BYTES_MOST = 4_000_000  # ... where replies, handed jobs or ids are popped
 REPLIES_FIRST = SLICE_BYTES_FIRST // INLINE_BYTES  # replies to read at once, while their length is unknown
 SLICE_BYTES_LEAST = 16 * 1024
 SLICE_BYTES_MOST = 768 * 1024  # shorter than any limit that a server can be given
@@ -125,10 +143,13 @@ UNDELIVERED_TRIES = 3  # so often is a command tried, while Redis takes the beat
 
 
 def worker_health(age_seconds: float, *, dead: bool, timings: Timings = TIMINGS) -> str:
-    """Return the state that pages show for a worker with a heartbeat of this age: alive, late, silent or dead."""
+    """Return the state that pages show for a worker with a heartbeat of this age: alive, late, silent or dead.
+
+    A heartbeat far ahead of Redis' clock (a negative age) is no sign of life: a living worker replaces it soon.
+    """
     if dead:
         return "dead"
-    if age_seconds > timings.silent_seconds:
+    if abs(age_seconds) > timings.silent_seconds:
         return "silent"
     return "late" if age_seconds > timings.late_seconds else "alive"
 
@@ -166,8 +187,7 @@ class Standing:
         return Standing(0, min(self.withdrawals + 1, 10), now + seconds)
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):  # made for each job: a frozen dataclass takes twice as long
     """How fast a function's jobs are on one worker, and how many of them a child is given at once."""
 
     batch: int = 1
@@ -196,8 +216,7 @@ class Pace:
         return SLOW_SECONDS + (self.mean_seconds or 0.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Experience:
+class Experience(NamedTuple):  # made for each call
     """What a client has seen of a function: how many calls have run (elsewhere, or here), and how long one takes."""
 
     calls: int = 0

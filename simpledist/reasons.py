@@ -1,12 +1,38 @@
 """Everything that is said about a reason why a call ran at its client, in one table.
 
 One row a word of `Info.why`. Routing and the rest of the engine go by its marks; pages, command lines, the doctor and
-docs/operations.md take their text from here. Knows nothing of how a reason comes about.
+docs/operations.md take their text from here. That page has an anchor for each reason, to which the README and the
+doctor link. Knows nothing of how a reason comes about.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
+
+Why = Literal[
+    "no_worker",
+    "redis_down",
+    "redis_refused",
+    "crashed",
+    "lost",
+    "worker_error",
+    "unserialisable",
+    "undecodable",
+    "too_big",
+    "timeout",
+    "queue_full",
+    "nested",
+    "key",
+    "closed",
+    "called_off",
+    "other_code",
+    "disabled",
+    "undeliverable",
+    "cheaper",
+    "local",
+]
+WHYS: tuple[str, ...] = get_args(Why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +128,31 @@ SUSPECT = frozenset(why for why, reason in REASONS.items() if reason.suspect)
 MAY_BE_QUEUED = frozenset(why for why, reason in REASONS.items() if reason.queued)
 
 
+def is_silent(why: str) -> bool:
+    """Return whether no line is logged of calls that ran here for this reason: somebody asked for it."""
+    return why in REASONS and REASONS[why].asked_for
+
+
+def why_of(word: str) -> Why:
+    """Return the reason that a worker's word means; an unknown word of a newer worker is `worker_error`."""
+    return word if word in WHYS else "worker_error"  # type: ignore[return-value]
+
+
+def anchor(why: str) -> str:
+    """Return the anchor of a reason in the table of docs/operations.md."""
+    return f"why-{why}"
+
+
+def address(why: str) -> str:
+    """Return the page that explains a reason, with its anchor."""
+    return f"docs/operations.md#{anchor(why)}"
+
+
 def row(why: str) -> str:
     """Return the line of a reason in the table of docs/operations.md."""
     reason = REASONS[why]
-    return f"| `{why}` | {reason.words} | {reason.remedy or 'nothing'}{' (asked for)' if reason.asked_for else ''} |"
+    remedy = f"{reason.remedy or 'nothing'}{' (asked for)' if reason.asked_for else ''}"
+    return f'| <a id="{anchor(why)}"></a>`{why}` | {reason.words} | {remedy} |'
 
 
 def words(why: str | None) -> str:

@@ -8,16 +8,34 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
+
+from simpledist import wire
+from simpledist.errors import ModuleMissing
 
 # The dot keeps it apart from every function that is offered under its own name.
 NAME = "simpledist.any"
 FUNCTION = f"{NAME}@{sys.version_info.major}.{sys.version_info.minor}"
 TARGET = f"{NAME}=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
 
+on_worker = False  # in a worker's child
+
 _carried: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A function whose arguments are as they were encoded when its call was made."""
+
+    function: Callable[..., Any]
+    arguments: bytes
+
+    def __call__(self) -> Any:
+        args, kwargs = wire.decode_arguments("pickle", self.arguments)
+        return self.function(*args, **kwargs)
 
 
 def carry(module: str) -> None:
@@ -40,15 +58,23 @@ def arguments(
 def run(
     function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], modules: tuple[str, ...] = ()
 ) -> Any:
-    """Call what came with the call."""
+    """Call what came with the call.
+
+    A module that is missing on a worker is not the function's doing: ModuleMissing sends the call to its client.
+    """
     for module in modules:
         if module not in sys.modules:
             # Where it is missing, a function that needs it says so itself.
             with contextlib.suppress(ImportError):
                 import_module(module)
-    return function(*args, **kwargs)
+    if not on_worker:
+        return function(*args, **kwargs)
+    try:
+        return function(*args, **kwargs)
+    except ModuleNotFoundError as error:
+        raise ModuleMissing(str(error)) from error
 
 
-def run_each(function: Callable[..., Any], calls: list[tuple[Any, ...]]) -> list[Any]:
+def run_each(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:
     """Call it once for each of `calls`: several short calls that travel as one."""
     return [function(*args) for args in calls]

@@ -1,4 +1,4 @@
-"""Runs the commands as a shell would: a process each, without the SIMPLEDIST_* of whoever runs the tests."""
+"""Runs the commands as a shell would: a process each, without the SIMPLEDIST_* of anyone who runs the tests."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def run(
         timeout=seconds,
         env=environment,
         cwd=cwd,
+    )
+
+
+def python(*words: str, cwd: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of a user, in a folder, with the Redis of this URL."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=cwd,
+        env={**os.environ, "SIMPLEDIST_REDIS_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

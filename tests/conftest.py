@@ -17,6 +17,7 @@ import pytest
 import simpledist
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
+from simpledist.wire.key_file import new_secret
 from tests import servers, standing
 from tests.key_leaks import no_key_stays
 from tests.links import open_link
@@ -25,8 +26,9 @@ from tests.waiting import wait_until
 
 os.environ.setdefault("SIMPLEDIST_LOCK_ORDER", "1")  # before a client is loaded, here and in programs of tests
 
-for size in ("COLUMNS", "LINES"):  # pytest-xdist sets them; the terminals of tests have sizes of their own
-    os.environ.pop(size, None)
+# pytest-xdist sets sizes, and the terminals of tests have their own; a pytest that a test starts has its own options.
+for name in ("COLUMNS", "LINES", "PYTEST_ADDOPTS"):
+    os.environ.pop(name, None)
 
 LEAVES_KEYS = "leaves_keys"
 
@@ -40,11 +42,22 @@ _cache = tempfile.mkdtemp(prefix="simpledist-tests-cache-")
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_CACHE_HOME"] = _cache
+    if not hasattr(config, "workerinput"):
+        _make_key()
     config.addinivalue_line("markers", f"{LEAVES_KEYS}: the test puts keys of its own into Redis on purpose")
     # What a shell starts in the background ignores Ctrl-C, what nohup starts SIGHUP: so would all that tests start.
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+def _make_key() -> None:
+    """Have a key as a user's processes have one, for this session alone; pytest-xdist's workers get it from here."""
+    os.environ["XDG_CONFIG_HOME"] = os.path.join(_cache, "config")
+    file = Path(os.environ["XDG_CONFIG_HOME"]) / "simpledist" / "key"
+    file.parent.mkdir(parents=True)
+    file.touch(0o600)
+    file.write_text(new_secret())
 
 
 def pytest_unconfigure() -> None:

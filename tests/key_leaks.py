@@ -30,6 +30,7 @@ BOUND_SECONDS: dict[str, float] = {
     "result": _TIMES.ended_ttl_seconds,
     "staged_result": _TIMES.ended_ttl_seconds,
     "slices": _TIMES.ended_ttl_seconds,
+    "archive": policy.ARCHIVE_SECONDS,
     "reply": _TIMES.ended_ttl_seconds,
     "history": policy.HISTORY_MINUTES * 60,
     "recent": policy.HISTORY_MINUTES * 60,

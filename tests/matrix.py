@@ -34,8 +34,8 @@ SHORT_TIER = (
     "tests/unit",
     "tests/broker",
     "tests/integration/test_calls.py",
-    "tests/integration/test_chunks.py",
-    "tests/integration/test_bundles.py",
+    "tests/integration/test_map_batches.py",
+    "tests/integration/test_submit_batches.py",
     "tests/integration/test_big_values.py",
     "tests/interfaces/test_nested.py",
     "tests/faults/test_points.py",
@@ -44,6 +44,8 @@ SHORT_TIER = (
     "tests/faults/test_redis_death.py",
     "tests/faults/test_hostile.py",
     "tests/faults/test_failover.py",
+    "tests/security/test_tls.py",
+    "tests/security/test_sentinels.py",
 )
 NEEDED = (
     "pytest>=8",

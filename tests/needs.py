@@ -22,6 +22,7 @@ PACKAGES = {
     "tmux": "tmux",
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
+    "setpriv": "util-linux",
     "npm": "npm",
     "node": "nodejs",
     "luacheck": "lua-check",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,13 +30,18 @@ class Sources:
         importlib.invalidate_caches()
         return path
 
+    def tree(self, files: Mapping[str, str]) -> None:
+        """Write several files: by path, their texts."""
+        for name, text in files.items():
+            self.write(name, text)
+
     def load(self, name: str) -> ModuleType:
-        """Import a module as it lies there now, and everything that it imports anew."""
+        """Import a module as it lies there now, and everything that it imports again."""
         self.forget()
         return importlib.import_module(name)
 
     def get(self, place: str) -> Any:
-        """Import `module:name` anew."""
+        """Import `module:name` again."""
         module, _, name = place.partition(":")
         value: Any = self.load(module)
         for part in name.split("."):

@@ -60,12 +60,10 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
     """Return the state of the cluster: what `simpledist status --json` prints, and more."""
     answer = now.as_status()
     answer["redis"] |= {"error": now.redis.error, "remedy": now.redis.remedy, "evicts": now.redis.evicts or None}
-    states = {one.function: one for one in now.functions}
-    for row in answer["functions"]:
-        function = row["name"] if row["version"] is None else f"{row['name']}@{row['version']}"
-        tally = states[function].tally
+    for row, state in zip(answer["functions"], now.functions, strict=True):
+        tally = state.tally
         row |= {
-            "function": function,
+            "function": state.function,
             "submitted": tally["submitted"],
             "returned": tally.returned,
             "raised": tally.raised,
@@ -79,6 +77,7 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
         row |= {"problems": [{"text": one.text, "remedy": one.remedy} for one in worker.problems]}
         row |= {"jobs_done": worker.stats.jobs_done, "python": worker.python}
     answer["time"] = now.time
+    answer["dropped"] = [{"key": one.key, "why": one.why, "count": one.count} for one in monitor.dropped()]
     answer["running"] = [asdict(one) for one in now.running]
     return answer
 
@@ -89,9 +88,8 @@ def stream(now: Snapshot, monitor: Monitor, looks: Looks) -> dict[str, Any]:
     tracks: dict[tuple[str, int], int] = {}
     workers = [one for one in now.workers if one.live]
     for worker in workers:
-        for slot in range(worker.slots):
-            if len(tracks) < TRACKS_MOST:
-                tracks[worker.id, slot] = len(tracks)
+        for slot in range(min(worker.slots, TRACKS_MOST - len(tracks))):
+            tracks.setdefault((worker.id, slot), len(tracks))
     gone = {one.id: one for one in now.workers if not one.live}
     # Workers that have left keep the tracks of their jobs.
     seen = {(one.worker or "", one.slot or 0) for one in attempts} | {

@@ -10,11 +10,12 @@ from typing import Any
 from flask import Flask, render_template
 from werkzeug.exceptions import HTTPException
 
+from simpledist.config.web_token import web_token
 from simpledist.monitor import Monitor
 from simpledist.monitor.looks import Looks
 
 from . import api, human, pages, scrape
-from .guard import guard
+from .guard import ANY_HOSTS, guard
 
 ADVICE = {
     401: "The dashboard needs its token: a browser opens /?token=... once, a script sends Authorization: Bearer ...",
@@ -24,11 +25,14 @@ ADVICE = {
 
 
 def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), token: str | None = None) -> Flask:
-    """Return the dashboard over `monitor` (by default one of the environment's Redis).
+    """Return the dashboard over `monitor`; by default one of the environment's Redis, with the environment's token.
 
     `hosts`: more host names than loopback that it answers (against DNS rebinding). `token`: every request must
-    send it, as `Authorization: Bearer`, as the cookie `simpledist_token`, or once as `?token=`, which sets that cookie.
+    send it, as `Authorization: Bearer`, as a cookie, or once as `?token=`, which sets that cookie. Without a token,
+    only requests from this machine are answered.
     """
+    if monitor is None and token is None and (token := web_token()) is not None:
+        hosts = [*hosts, *ANY_HOSTS]  # `flask run` does not tell where it listens
     app = Flask("simpledist_web")
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     words: Any = app.jinja_env

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
+from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, abort, request
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 ANY_HOSTS = frozenset({"0.0.0.0", "::"})
-TOKEN_COOKIE = "simpledist_token"
+TOKEN_COOKIE = "simpledist_token"  # behind it the port: browsers send a cookie to all ports of a host
 TOKEN_SECONDS = 30 * 86_400
 
 HEADERS = {
@@ -42,6 +43,8 @@ def guard(app: Flask, *, hosts: Iterable[str], token: str | None) -> None:
     def judge() -> Response | None:
         if request.method not in ("GET", "HEAD"):
             abort(405)
+        if token is None and not _is_near(request.remote_addr):
+            abort(403, "Without a token only this machine is answered: set SIMPLEDIST_WEB_TOKEN_FILE.")
         if not anywhere and not _host_allowed(request.host, allowed):
             abort(403, "This host name is not one of ours: ask for http://127.0.0.1.")
         if token is None or _has_token(token):
@@ -59,6 +62,19 @@ def guard(app: Flask, *, hosts: Iterable[str], token: str | None) -> None:
     app.after_request(mark)
 
 
+def _is_near(address: str | None) -> bool:
+    """Return whether a request comes from this machine: from loopback, or by a Unix socket, which has no address."""
+    try:
+        return ip_address(address or "127.0.0.1").is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+def _cookie() -> str:
+    _, _, port = request.host.rpartition("]")[2].partition(":")
+    return f"{TOKEN_COOKIE}_{port}" if port.isdigit() else TOKEN_COOKIE
+
+
 def _host_allowed(host: str, allowed: Iterable[str]) -> bool:
     try:
         name = urlsplit(f"//{host}").hostname or ""
@@ -70,7 +86,7 @@ def _host_allowed(host: str, allowed: Iterable[str]) -> bool:
 def _has_token(token: str) -> bool:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer":
-        given = request.cookies.get(TOKEN_COOKIE, "")
+        given = request.cookies.get(_cookie(), "")
     return _same(given, token)
 
 
@@ -81,7 +97,7 @@ def _same(given: str, token: str) -> bool:
 def _remembered(token: str) -> Response:
     """Return a redirect that moves the token from the address, which browsers show and store, into a cookie."""
     answer = Response(status=303, headers={"Location": "/" + quote(request.path.lstrip("/\\"))})
-    answer.set_cookie(
-        TOKEN_COOKIE, token, max_age=TOKEN_SECONDS, httponly=True, samesite="Strict", secure=request.is_secure
-    )
+    # A proxy in front may speak TLS for us. Where this is false, the browser does not send the cookie: no harm.
+    secure = request.is_secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    answer.set_cookie(_cookie(), token, max_age=TOKEN_SECONDS, httponly=True, samesite="Strict", secure=secure)
     return answer

@@ -42,7 +42,9 @@ def add_to(app: Flask, monitor: Monitor, looks: Looks) -> None:
                     return render_template(outer, inner="away.html", name=name, now=Snapshot(redis)), 503
                 if missing is not None:
                     raise missing
-                return render_template(outer, inner=f"{name}.html", name=name, now=now, labels=labels, **values), 200
+                return render_template(
+                    outer, inner=f"{name}.html", name=name, now=now, labels=labels, dropped=monitor.dropped(), **values
+                ), 200
 
             app.add_url_rule(route, name, view)
 

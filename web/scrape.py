@@ -13,7 +13,8 @@ def add_to(app: Flask, monitor: Monitor) -> None:
 
     def metrics() -> Response:
         # Where Redis is away, simpledist_up is 0: a scrape that fails would say less.
-        body, content_type = exposition(monitor.snapshot(), request.headers.get("Accept", ""))
+        accept, now = request.headers.get("Accept", ""), monitor.snapshot()
+        body, content_type = exposition(now, accept, dropped=monitor.dropped_in_all())
         return Response(body, content_type=content_type)
 
     app.add_url_rule("/metrics", "metrics", metrics)

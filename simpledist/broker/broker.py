@@ -9,14 +9,28 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simpledist import policy
-from simpledist.broker import scripts
+from simpledist.broker import repairs, scripts
 from simpledist.broker.keys import Keys
-from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS, Argument, Link
-from simpledist.broker.parsing import parse_claimed, parse_held, parse_reply, parse_texts
+from simpledist.broker.link import Argument, Link
+from simpledist.broker.parsing import (
+    T,
+    parse_claimed,
+    parse_cleared,
+    parse_completed,
+    parse_disabled,
+    parse_held,
+    parse_pairs,
+    parse_reaped,
+    parse_submitted,
+    parse_text,
+    parse_texts,
+    parse_word,
+    read,
+)
 from simpledist.broker.records import (
     Beaten,
     Claimed,
@@ -51,6 +65,7 @@ class Broker:
         self.link = link
         self.keys = keys
         self._verbs = verbs
+        self._repairs = repairs.Repairs()
 
     @property
     def batch_bytes(self) -> int:
@@ -90,24 +105,23 @@ class Broker:
         ]
         for label, call in calls:
             arguments += (label, b"" if call is None else self._put_beside("call", label.partition(" ")[0], call))
-        epoch, words = self._run("submit", arguments, then=then)
-        return Submitted(epoch.decode(), [parse_reply(word) if b"\n" in word else word.decode() for word in words])
+        return self._run("submit", arguments, parse_submitted, then=then)
 
     def clear(self, function: str) -> Cleared:
         """Forget the cached values of a function."""
         forgotten, more, at_ms = 0, 1, 0
         while more:
-            number, more, at_ms = self._run("clear", [function])
+            number, more, at_ms = self._run("clear", [function], parse_cleared)
             forgotten += number
         return Cleared(forgotten, at_ms)
 
     def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
 
-        None is an operator: each job leaves the cluster, and its clients are told to run it (called_off).
+        None is an operator: each job leaves the cluster, and its clients run it (called_off).
         With `spare_running` what runs goes on, and its word is "running".
         """
-        return parse_texts(self._run("cancel", [client or "", int(spare_running), len(jobs), *_flat(jobs)]))
+        return self._run("cancel", [client or "", int(spare_running), len(jobs), *_flat(jobs)], parse_texts)
 
     def ack(self, client: str, ids: Sequence[str], local: Mapping[tuple[str, str], int] | None = None) -> None:
         """Say that these outcomes were read, and bring the counts of local runs by (function, why)."""
@@ -115,14 +129,14 @@ class Broker:
         arguments: list[Argument] = [client, len(ids), *ids, len(counts)]
         for (function, why), number in counts.items():
             arguments += (function, why, number)
-        self._run("ack", arguments)
+        self._run("ack", arguments, bool)
 
     def nudge(
         self,
         client: str,
         connection: str,
         jobs: Sequence[tuple[str, str]],
-        asked: Mapping[str, Wish] | None = None,
+        asked: Sequence[tuple[str, Wish]] = (),
         *,
         wish: Wish = BY_NAME,
     ) -> Nudged:
@@ -131,22 +145,25 @@ class Broker:
         `asked`: lanes on which calls with such a wish would travel, if they may; `wish` is this client's own.
         """
         arguments: list[Argument] = [client, connection, self.link.run_id, wish.text, len(jobs), *_flat(jobs)]
-        wanted = asked or {}
-        arguments.append(len(wanted))
-        for lane, its in wanted.items():
+        arguments.append(len(asked))
+        for lane, its in asked:
             arguments += (lane, its.text)
         sent = moment()
-        epoch, words, lives, suspects, closing, clients, ms = self._run("nudge", arguments)
-        pairs = parse_texts(suspects)
-        return Nudged(
-            epoch=epoch.decode(),
-            words=[parse_reply(word) if b"\n" in word else word.decode() for word in words],
-            live=dict(zip(wanted, parse_texts(lives), strict=True)),
-            suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
-            closing=bool(closing),
-            clients=clients,
-            clock=Reading(ms, sent, moment()),
-        )
+
+        def nudged(answer: Any) -> Nudged:
+            epoch, words, lives, suspects, closing, clients, ms = answer
+            pairs = parse_texts(suspects)
+            return Nudged(
+                epoch=parse_text(epoch),
+                words=[parse_word(word) for word in words],
+                live=parse_texts(lives[: len(asked)]),
+                suspects=[Suspect("worker", pairs[i], pairs[i + 1]) for i in range(0, len(pairs), 2)],
+                closing=bool(closing),
+                clients=int(clients),
+                clock=Reading(int(ms), sent, moment()),
+            )
+
+        return self._run("nudge", arguments, nudged)
 
     def result_bytes(self, reply: Reply) -> Data | None:
         """Return the bytes of a reply whose place is `"beside"`; None if they are gone."""
@@ -173,7 +190,7 @@ class Broker:
     ) -> list[Claimed]:
         """Make running jobs of popped list elements and of what else is queued, at most `deep` a slot (see Take)."""
         arguments: list[Argument] = [worker, nonce, int(again), lane, len(popped), *popped]
-        return parse_claimed(self._run("claim", [*arguments, deep, ahead, len(slots), *slots, idle_for]))
+        return self._run("claim", [*arguments, deep, ahead, len(slots), *slots, idle_for], parse_claimed)
 
     def complete(
         self,
@@ -193,8 +210,7 @@ class Broker:
         arguments.append(int(take is not None))
         if take is not None:
             arguments += (take.lane, take.deep, take.ahead, len(take.slots), *take.slots, take.idle_for)
-        words, claimed = self._run("complete", arguments, then=then)
-        return parse_texts(words), parse_claimed(claimed)
+        return self._run("complete", arguments, parse_completed, then=then)
 
     def upload_outcome(self, held: Held, outcome: Data) -> Upload:
         """Return the upload of an outcome over 64 KB, which travels apart from the scripts, before `complete`."""
@@ -205,11 +221,11 @@ class Broker:
         arguments: list[Argument] = [worker, len(failed)]
         for one in failed:
             arguments += (*one.held, one.why, int(one.refused), one.error)
-        return parse_texts(self._run("fail", arguments))
+        return self._run("fail", arguments, parse_texts)
 
     def release(self, worker: str, held: Sequence[Held]) -> list[str]:
         """Give jobs back to their queues; no attempt is counted."""
-        return parse_texts(self._run("release", [worker, len(held), *_flat(held)]))
+        return self._run("release", [worker, len(held), *_flat(held)], parse_texts)
 
     def beat(
         self,
@@ -219,6 +235,7 @@ class Broker:
         row: Mapping[str, Any] | None = None,
         functions: Sequence[str] | Mapping[str, str] = (),
         *,
+        places: Mapping[str, str] | None = None,
         traits: Traits = ANY_WORKER,
         offered: Sequence[str] = (),
         slots: int = 0,
@@ -226,7 +243,8 @@ class Broker:
     ) -> Beaten:
         """Say that the worker lives and what it holds; with `row` it registers, and offers `functions` by its `traits`.
 
-        `functions` may have a digest of each one's code; offered without one it goes by name. `offered`: without a row,
+        `functions` may have a digest of each one's code, and `places` its place (Wish); offered without a digest it
+        goes by name. `offered`: without a row,
         some functions that it offers; where Redis has lost one of these offers, it does not know the worker. `slots`
         and `stats` are for people: how many it has; the text of WorkerStats, empty: as it was.
         """
@@ -234,15 +252,21 @@ class Broker:
         arguments: list[Argument] = [worker, connection, slots, stats, text, len(held), *(one.field for one in held)]
         if text:
             digests = functions if isinstance(functions, Mapping) else dict.fromkeys(functions, "")
-            arguments += (traits.text, traits.lifetime_ms, len(digests), *_flat(list(digests.items())))
+            its = places or {}
+            offers = [(name, digest, its.get(name, "")) for name, digest in digests.items()]
+            arguments += (traits.text, traits.lifetime_ms, len(offers), *_flat(offers))
         else:
             arguments += (len(offered), *offered)
         sent = moment()
-        reply = self._run("beat", arguments)
-        if reply == 0:
-            return Beaten(False)
-        stop, missing, lanes, ms = ((), (), (), reply) if isinstance(reply, int) else reply
-        return Beaten(True, parse_held(stop), parse_held(missing), parse_texts(lanes), Reading(ms, sent, moment()))
+
+        def beaten(answer: Any) -> Beaten:
+            if answer == 0:
+                return Beaten(False)
+            stop, missing, lanes, ms = ((), (), (), answer) if isinstance(answer, int) else answer
+            clock = Reading(int(ms), sent, moment())
+            return Beaten(True, parse_held(stop), parse_held(missing), parse_texts(lanes), clock)
+
+        return self._run("beat", arguments, beaten)
 
     def tell_code(self, worker: str, code: Mapping[str, str]) -> None:
         """Note the parts of the code that a worker has loaded, each with its hash, for people who compare."""
@@ -251,11 +275,11 @@ class Broker:
 
     def still_here(self, worker: str) -> bool:
         """Say that the worker lives, in the middle of another verb; whether Redis knows it."""
-        return bool(self._run("beat", [worker, "-", 0, "", "", -1, 0], timeout=SLOW_BEAT_SECONDS))
+        return self._run("beat", [worker, "-", 0, "", "", -1, 0], bool, timeout=SLOW_BEAT_SECONDS)
 
     def leave(self, worker: str, *, final: bool) -> int:
         """Withdraw the worker's offers; `final`: give back what it holds and remove its rows (a client's as well)."""
-        return self._run("leave", [worker, int(final)])
+        return self._run("leave", [worker, int(final)], int)
 
     def pass_on(self, roll_call: bytes) -> None:
         """Put a roll call back, for the worker that has waited longest."""
@@ -275,23 +299,6 @@ class Broker:
     def any_queued(self, lanes: Sequence[str]) -> bool:
         """Return whether anything is in one of these queues."""
         return bool(lanes) and self.link.call("EXISTS", *map(self.keys.queue, lanes)) > 0
-
-    def live_workers(self) -> list[dict[str, Any]]:
-        """Return the rows of the workers with a fresh heartbeat, as they registered them."""
-        clock, rows, beats = self.link.pipeline(
-            [("TIME",), ("HGETALL", self.keys.workers), ("HGETALL", self.keys.heartbeats)]
-        )
-        for reply in (clock, rows, beats):
-            if isinstance(reply, Exception):
-                raise reply
-        now_seconds, beat_ms = int(clock[0]), dict(zip(beats[::2], beats[1::2], strict=True))
-        live: list[dict[str, Any]] = []
-        for worker, text in zip(rows[::2], rows[1::2], strict=True):
-            row = json.loads(text)
-            age_seconds = now_seconds - int(beat_ms.get(worker, 0)) / 1000
-            if policy.worker_health(age_seconds, dead="dead" in row) in ("alive", "late"):
-                live.append(row)
-        return live
 
     # --- anybody -----------------------------------------------------------------------------------------------
 
@@ -313,19 +320,58 @@ class Broker:
         for pairs in (workers, clients):
             arguments += (len(pairs), *_flat(pairs))
         arguments += (len(functions), *functions, len(orphans), *_flat(orphans))
-        expelled, forgotten, requeued, dropped, closing = self._run("reap", arguments)
-        return Reaped(parse_texts(expelled), forgotten, requeued, dropped, bool(closing))
+        return self._run("reap", arguments, parse_reaped)
+
+    def drain(self, workers: Sequence[str]) -> list[str]:
+        """Ask workers to finish their jobs and leave; a word each: asked, draining (already), dead, gone."""
+        return self._run("drain", [len(workers), *workers], parse_texts)
+
+    def forget(self, function: str) -> str:
+        """Forget a function that is not in use; a word: forgotten, busy, offered, disabled, unknown."""
+        while (word := self._run("forget", [function], parse_text)) == "more":
+            pass
+        return word
+
+    def disable(self, function: str, *, enable: bool = False) -> tuple[str, int]:
+        """Disable a function, or enable it again; (disabled, enabled or unknown; how many queued jobs went home)."""
+        sent, more, word = 0, 1, ""
+        while more:
+            word, number, more = self._run("disable", [function, int(not enable)], parse_disabled)
+            sent += number
+        return word, sent
+
+    def repair(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Remove what no verb wrote from the keys of these names; (key, what went: all, fields, or stays) each."""
+        return self._run("repair", [len(names), *names], parse_pairs)
+
+    def load_scripts(self) -> None:
+        """Bring all scripts to Redis, for users who may only name them. Where that is refused, each brings its own."""
+        verbs = self._verbs or scripts.loaded()
+        self.link.pipeline([("SCRIPT", "LOAD", verbs[verb].text) for verb in verbs])
 
     # --- how a verb travels ------------------------------------------------------------------------------------
 
     def _run(
-        self, verb: str, arguments: Sequence[Argument], *, then: bytes = b"", timeout: float = COMMAND_TIMEOUT_SECONDS
-    ) -> Any:
-        script = (self._verbs or scripts.loaded())[verb]
-        try:
-            return self.link.evaluate(script.sha, script.text, self.keys.epoch, arguments, timeout=timeout, then=then)
-        except RedisRefused as error:
-            raise type(error)(script.error_with_places(str(error))) from error
+        self,
+        verb: str,
+        arguments: Sequence[Argument],
+        reader: Callable[[Any], T],
+        *,
+        then: bytes = b"",
+        timeout: float = policy.COMMAND_TIMEOUT_SECONDS,
+    ) -> T:
+        """Run a script, and return what `reader` makes of its answer."""
+        script, key = (self._verbs or scripts.loaded())[verb], self.keys.epoch
+        for again in (bool(then) or verb == "repair", True):
+            try:
+                answer = self.link.evaluate(script.sha, script.text, key, arguments, timeout=timeout, then=then)
+                return read(verb, reader, answer)
+            except RedisRefused as error:
+                refused = type(error)(script.error_with_places(str(error)))
+                if again or not repairs.by_content(str(error)):
+                    raise refused from error
+                self._repairs.tell(self.repair(repairs.names_in(arguments)), refused)
+        raise AssertionError("unreachable")
 
     def _put_beside(self, template: str, id: str, value: Data) -> bytes:
         """Big values go by plain SET: through EVALSHA they cost three times as much, and Redis stands still."""
@@ -348,15 +394,6 @@ class Broker:
 def _attempt(held: Held) -> str:
     """Return the name under which an outcome waits, apart from the scripts, until `complete` counts it."""
     return f"{held.id}:{held.fence}"
-
-
-def job_label(id: str, address: str, *, join: bool, cache_seconds: float, anew: bool = False) -> str:
-    """Return how `submit` names a job that shares its outcome; `address` is that of its call; 0 seconds: not kept.
-
-    `anew`: the kept value does not answer it.
-    """
-    cache_ms = round(cache_seconds * 1000)
-    return f"{id} {address} {int(join)} {cache_ms} {int(cache_ms > 0 and not anew)}"
 
 
 def _flat(rows: Sequence[Sequence[Argument]]) -> list[Argument]:

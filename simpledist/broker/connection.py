@@ -1,37 +1,42 @@
-"""One redis-py connection with our rules instead of the library's, and its errors as ours.
+"""A connected socket by redis-py with our rules instead of the library's, and the library's errors as ours.
 
-Used by link.py and sentinel.py, which own what is made here. redis-py reads the URL and makes the socket; what is sent
-and read on it is link.py's.
+Used by link.py and sentinel.py, which own what is made here. redis-py reads the URL and knows TLS; which address is
+tried, and what is sent and read, is ours.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import re
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, cast
 
 import redis
+import redis.connection
 import redis.exceptions
-from redis import RedisError, ResponseError, TimeoutError
+from redis import RedisError, ResponseError
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 from redis.retry import Retry
 
+from simpledist.broker.resp import ErrorReply
 from simpledist.config import url_options
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.interruption import by_signal
 
 __all__ = [
     "NoScript",
     "RedisError",
     "ResponseError",
-    "TimeoutError",
-    "connection_to",
+    "dialled",
+    "exchanged",
     "meaning_of",
     "packed",
     "translated",
-    "unopened",
 ]
 
 # The kernel probes a connection that is idle for so long, and gives it up when no answer comes. What was sent
@@ -108,65 +113,118 @@ _LASTING = ("Invalid Database", "Error setting client name")
 _IN_SCRIPT = re.compile(r"^(?:ERR )?Error running script .*?: -(?=[A-Z]+ )")
 
 
-def connection_to(url: str, *, name: str, seconds: float) -> Any:
-    """Return one that is not connected; each step has `seconds`. Raises RedisRefused: the URL cannot be used."""
-    return _connection(url, {"client_name": name}, seconds)
+def dialled(url: str, *, name: str, seconds: float) -> tuple[socket.socket, list[tuple[str, ...]]]:
+    """Return a connected socket, and the commands that then open it: who we are, our name, the database.
 
-
-def unopened(url: str, *, name: str, seconds: float) -> tuple[Any, list[tuple[str, ...]]]:
-    """Return a connection that only connects, and the commands that then open it: who we are, our name, the database.
-
-    redis-py would wait for each of their answers, and each byte of an answer may take `seconds`.
+    redis-py would wait for each of their answers, and each byte of an answer may take `seconds`. Each address of the
+    host has `seconds`. Raises RedisDown; RedisRefused where the URL cannot be used.
     """
-    connection = _connection(url, {"redis_connect_func": _greets_nobody}, seconds)
-    user: str | None = getattr(connection, "username", None)
-    password: str | None = getattr(connection, "password", None)
+    try:
+        url_options.check_files(url.partition("?")[2])
+        read = _read(url)
+    except (redis.RedisError, TypeError, ValueError) as error:
+        raise RedisRefused(f"the Redis URL cannot be used: {error}") from error
+    try:
+        sock = _connected(read, seconds)
+    except Exception as error:
+        if by_signal(error):
+            raise
+        raise translated(error) from error
+    user: str | None = getattr(read, "username", None)
+    password: str | None = getattr(read, "password", None)
     opening: list[tuple[str, ...]] = []
     if user or password:
         opening.append(("AUTH", *([user] if user else []), password or ""))
-    if connection.db:
-        opening.append(("SELECT", str(connection.db)))
-    return connection, [*opening, ("CLIENT", "SETNAME", name)]
+    if read.db:
+        opening.append(("SELECT", str(read.db)))
+    return sock, [*opening, ("CLIENT", "SETNAME", name)]
 
 
-def _greets_nobody(_: Any) -> None:
-    """Say nothing to a server that was just connected to."""
+def _connected(read: Any, seconds: float) -> socket.socket:
+    """Return a socket that is connected to where a URL says.
+
+    redis-py's own loop over addresses takes what a signal handler raises in it, a TimeoutError, for an address that
+    does not answer, and goes on to the next.
+    """
+    if isinstance(read, redis.UnixDomainSocketConnection):
+        return _connected_to(read.path, socket.AF_UNIX, 0, seconds)
+    failed: OSError | None = None
+    found = socket.getaddrinfo(read.host, read.port, read.socket_type, socket.SOCK_STREAM)
+    for family, _, protocol, _, address in found:
+        try:
+            sock = _connected_to(address, family, protocol, seconds)
+        except OSError as error:
+            if by_signal(error):
+                raise
+            failed = error
+        else:
+            return read.wrapped(sock) if isinstance(read, _WithTLS) else sock
+    raise failed or OSError(f"{read.host} has no address")
 
 
-def _connection(url: str, own: dict[str, Any], seconds: float) -> Any:
+def _connected_to(address: Any, family: int, protocol: int, seconds: float) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, protocol)
     try:
-        url_options.check_files(url.partition("?")[2])
-        return _made(url, own, seconds)
-    except (redis.RedisError, TypeError, ValueError) as error:
-        raise RedisRefused(f"the Redis URL cannot be used: {error}") from error
+        if family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _keepalive().items():
+                sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        sock.settimeout(seconds)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
-def _made(url: str, own: dict[str, Any], seconds: float) -> Any:
-    pool: Any = cast(Any, redis.ConnectionPool).from_url(url)
+class _Given(redis.Connection):
+    """A connection that is given its socket by `given`, connected."""
+
+    given = threading.local()
+
+    def _connect(self) -> socket.socket:
+        return self.given.sock
+
+
+class _WithTLS(redis.SSLConnection, _Given):
+    """redis-py's TLS over a socket that it is given: it wraps what the next class in line connects."""
+
+    def wrapped(self, sock: socket.socket) -> socket.socket:
+        """Return the socket, with TLS spoken on it."""
+        self.given.sock = sock
+        try:
+            return self._connect()
+        except BaseException:
+            sock.close()
+            raise
+
+
+@functools.lru_cache(maxsize=32)
+def _read(url: str) -> Any:
+    """Return what redis-py reads in a URL, as a connection of its that is never connected."""
     settings: dict[str, Any] = {
-        **pool.connection_kwargs,
-        "socket_timeout": seconds,
-        "socket_connect_timeout": seconds,
+        **_library.parse_url(url),
         "retry": Retry(NoBackoff(), 0),
         "retry_on_timeout": False,
         "retry_on_error": [],
         "health_check_interval": 0,
         "decode_responses": False,
         "protocol": 2,
-        **own,
     }
-    if not issubclass(pool.connection_class, redis.UnixDomainSocketConnection):
-        settings["socket_keepalive"] = True
-        settings["socket_keepalive_options"] = _keepalive()
-    settings.pop("connection_class", None)
-    # redis-py 8 offers to follow a server that moves, for the pool that we do not use, and demands hiredis for it.
-    settings = {name: value for name, value in settings.items() if not name.startswith("maint_notifications")}
-    connection: Any = pool.connection_class(**settings)
-    # No CLIENT SETINFO: it tells nothing that the name does not, and Redis 6.2 notes it in ACL LOG as a breach.
-    connection.lib_name = connection.lib_version = connection.driver_info = None
-    return connection
+    settings.pop("max_connections", None)  # of a pool
+    if "driver_info" in inspect.signature(_library.AbstractConnection).parameters:
+        settings["driver_info"] = None  # else it looks for its own version in all of sys.path
+    kind = settings.pop("connection_class", redis.Connection)
+    if kind is redis.SSLConnection and settings.get("ssl_cert_reqs") != "none":
+        settings.setdefault("ssl_check_hostname", True)  # redis-py 5 takes a certificate for any host
+    return (_WithTLS if kind is redis.SSLConnection else kind)(**settings)
 
 
+_library = cast(Any, redis.connection)
+
+
+@functools.lru_cache(maxsize=1)
 def _keepalive() -> dict[int, int]:
     """Options of TCP, as far as this system has them."""
     wanted = {
@@ -177,6 +235,13 @@ def _keepalive() -> dict[int, int]:
         "TCP_USER_TIMEOUT": LOST_SECONDS * 1000,
     }
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}
+
+
+def exchanged(stream: Any, commands: Sequence[tuple[Any, ...]], seconds: float) -> list[Any]:
+    """Send commands on a new stream and return their replies; of a refused one, what that means."""
+    stream.write(b"".join(map(packed, commands)), seconds)
+    replies = [stream.read(seconds) for _ in commands]
+    return [meaning_of(str(reply)) if isinstance(reply, ErrorReply) else reply for reply in replies]
 
 
 def meaning_of(text: str) -> RedisDown | RedisRefused:

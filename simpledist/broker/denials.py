@@ -111,6 +111,13 @@ _KINDS: tuple[tuple[re.Pattern[str], Denial], ...] = tuple(
             ),
         ),
         (
+            r"(?:Hostname|IP address) mismatch, certificate is not valid",
+            Denial(
+                "its certificate is for another host",
+                "name the host in the URL as its certificate does; if it is not the Redis that you mean, stop here",
+            ),
+        ),
+        (
             r"CERTIFICATE_VERIFY_FAILED",
             Denial(
                 "its certificate cannot be verified",

@@ -13,6 +13,7 @@ from typing import Any
 from simpledist.broker.stream import Meanwhile
 from simpledist.buffers import Filling, Part
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.interruption import by_signal
 
 
 class ForeignStream:
@@ -23,6 +24,21 @@ class ForeignStream:
         self.until = float("inf")
         self.used_at = time.monotonic()
         self._connection = connection
+
+    @classmethod
+    def opened(cls, connection: Any) -> ForeignStream:
+        """Return the stream of a connection, connected. Raises RedisDown or RedisRefused."""
+        library: Any = import_module("simpledist.broker.connection")
+        try:
+            connection.connect()
+        except (library.RedisError, OSError, ValueError) as error:
+            if by_signal(error):
+                raise
+            raise library.translated(error) from error
+        return cls(connection)
+
+    def close(self) -> None:
+        self._connection.disconnect()
 
     def fileno(self) -> int:
         raise RedisDown("this connection has no descriptor")

@@ -34,6 +34,7 @@ TEMPLATES: dict[str, str] = {
     "staged_result": "data:{id}:staged",
     "slices": "data:{id}:slices",
     "reply": "reply:{client}",
+    "archive": "data:{sha256}:archive",
     "given": "data:{worker}:given",
     "history": "history:{function}",
     "recent": "recent:{function}",
@@ -49,11 +50,23 @@ PERMANENT = frozenset(
     {"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta", "lanes"}
 )
 SEALED = frozenset(
-    {"call", "result", "staged_result", "slices", "reply", "given", "kept"}
+    {"call", "result", "staged_result", "slices", "reply", "given", "kept", "archive"}
 )  # bytes: who only looks may not read them
 # Fields of meta:{function} that are no counters: statistics leave them out.
 NOT_COUNTED = frozenset(
-    {"stamp", "reaped", "checked", "witness", "minute", "wanted", "idle", "disabled", "told", "unmet"}
+    {
+        "stamp",
+        "reaped",
+        "checked",
+        "witness",
+        "minute",
+        "wanted",
+        "idle",
+        "disabled",
+        "protocol_sent_at",
+        "other_code_sent_at",
+        "unmet",
+    }
 )
 
 

@@ -53,6 +53,11 @@ def class_of(lane: str) -> str:
     return lane.partition("!")[2]
 
 
+def without_class(lane: str) -> str:
+    """Return the lane of the same code and tags without a priority."""
+    return lane.partition("!")[0]
+
+
 def in_turn(lanes: Collection[str], first: Mapping[str, int], *, low_first: bool = False) -> list[str]:
     """Return lanes in the order in which one pop asks them: high, plain, low; `first` says where each class begins.
 

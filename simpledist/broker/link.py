@@ -11,32 +11,38 @@ Owned by one thread at a time (roles lock or confine it). Every method raises Re
 
 from __future__ import annotations
 
+import functools
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from simpledist import policy
+from simpledist.broker import server_owner, shapes
 from simpledist.broker.foreign import ForeignStream
 from simpledist.broker.resp import ErrorReply, new_reader
-from simpledist.broker.stream import Meanwhile, Stream
+from simpledist.broker.stream import Meanwhile, Stream, TooLong
 from simpledist.buffers import Filling, Part
 from simpledist.config import sentinel_url
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.interruption import by_signal
 
 if TYPE_CHECKING:
     from simpledist.broker.sentinel import Sentinels
 
-# A call whose budget is spent while Redis hangs is to end within 2 s after it: what it waits for takes less than that.
-COMMAND_TIMEOUT_SECONDS = 1.5
-# A router or firewall forgets a connection that is idle for a minute or more, without a word.
-IDLE_SECONDS = 30.0
 OLDEST_SERVER = (6, 2)
+
+# The right to bring the text of a script is missing, and not one that the script itself needs.
+_NO_EVAL = re.compile(r"NOPERM .*'eval' command")
 
 Argument = str | bytes | memoryview | int | float
 
+R = TypeVar("R")
 
+
+@functools.cache
 def library() -> Any:
     """redis-py, behind connection.py: loaded when it is first needed, for that takes longer than all of ours.
 
@@ -48,8 +54,11 @@ def library() -> Any:
 class Link:
     """A connection that is either whole or closed; `identity` is `<run id>:<client id>`, or "" where unknown.
 
-    With `renews` it connects again by itself before it is used after IDLE_SECONDS. `meanwhile` is called now and then
-    while a command takes long, and may end it by raising.
+    With `stays_here` no key was named: server_owner.py looks whose Redis it is, and refuses another user's socket;
+    `warn` is called with what it says of a port.
+    With `renews` it connects again by itself before it is used after IDLE_CONNECTION_SECONDS. `meanwhile` is called
+    now and then while a command takes long, and may end it by raising. A reply of more than `most_bytes` ends the
+    connection, so that no one who writes to Redis fills our memory.
     """
 
     def __init__(
@@ -59,6 +68,8 @@ class Link:
         name: str = "simpledist",
         stays_here: bool = False,
         renews: bool = False,
+        most_bytes: int = policy.REPLY_BYTES_MOST,
+        warn: Callable[[str], object] = server_owner.log.warning,
         make_connection: Callable[[], Any] | None = None,
     ) -> None:
         self._sentinels: Sentinels | None = None
@@ -66,16 +77,15 @@ class Link:
             self._sentinels = import_module("simpledist.broker.sentinel").Sentinels(
                 url, name=name, stays_here=stays_here
             )
-        self._url, self._name, self._renews = url, name, renews
-        self._make_connection = make_connection
-        self._connection: Any = None
+        self._url, self._name, self._renews, self._stays_here = url, name, renews, stays_here
+        self._make_connection, self._most_bytes, self._warn = make_connection, most_bytes, warn
         self._stream: Stream | ForeignStream | None = None
-        self.connected = False  # whether there is a stream: asked many times for each command
+        self.connected = False  # whether there is a stream, on which we are known: asked many times for each command
         self._number = -1  # the descriptor of its socket, once it was asked for
         self._unread = 0  # replies that were asked for and not read yet
-        self._known = False  # we have introduced ourselves
         self._until = float("inf")
         self.meanwhile: Meanwhile | None = None
+        self.bring_scripts: Callable[[], None] | None = None  # to a server that lacks one; else each brings its own
         self.slice_bytes = policy.SLICE_BYTES_FIRST  # as the speed of this wire was last seen
         self._trip_seconds = float("inf")  # the quickest way there and back that was seen
         self.identity = ""
@@ -106,60 +116,48 @@ class Link:
         left = self._until - time.monotonic()
         if left <= 0:
             raise RedisDown("there was no time left to connect to Redis")
-        connection, opening = self._unopened(min(COMMAND_TIMEOUT_SECONDS, left))
+        stream, opening = self._dialled(min(policy.COMMAND_TIMEOUT_SECONDS, left))
+        stream.until, stream.meanwhile = self._until, self.meanwhile
         try:
-            connection.connect()
-        except (library().RedisError, OSError, ValueError) as error:
-            raise library().translated(error) from error
-        except BaseException:  # Ctrl-C
-            connection.disconnect()
+            self._do(self._introduce, stream, opening)
+        except BaseException:
+            stream.close()
             raise
-        self._connection = connection
-        sock = getattr(connection, "_sock", None)
-        self._stream = Stream(sock, new_reader()) if isinstance(sock, socket.socket) else ForeignStream(connection)
-        self._stream.until, self._stream.meanwhile = self._until, self.meanwhile
-        self.connected, self._number = True, -1
-        self._unread = 0
-        self._known = False
-        self._introduce(opening)
-        self._known = True
+        # Last: what was torn away before it has said who we are, in which database, must send nothing else.
+        self._unread, self._number, self._stream = 0, -1, stream
+        self.connected = True
 
-    def _introduce(self, opening: Sequence[Sequence[Argument]]) -> None:
+    def _introduce(self, stream: Stream | ForeignStream, opening: Sequence[Sequence[Argument]]) -> None:
         """Say who we are, and learn who answers."""
         replication = [("INFO", "replication")] if self._sentinels else []
+        commands = [*opening, ("CLIENT", "ID"), ("INFO", "server"), *replication]
         began = time.monotonic()
-        replies = self.pipeline([*opening, ("CLIENT", "ID"), ("INFO", "server"), *replication])
+        replies = library().exchanged(stream, commands, policy.COMMAND_TIMEOUT_SECONDS)
         self._trip_seconds = min(self._trip_seconds, time.monotonic() - began)
-        for command, reply in zip(opening, replies, strict=False):
-            if isinstance(reply, RedisRefused) and command[0] != "CLIENT":
-                self.close()
+        for command, reply in zip(commands, replies, strict=True):
+            lasting = isinstance(reply, RedisRefused) and (command[0] in ("AUTH", "SELECT") or "NOAUTH" in str(reply))
+            if lasting or isinstance(reply, RedisDown):
                 raise reply
         client_id, info = replies[len(opening) : len(opening) + 2]
-        for reply in (client_id, info):
-            if isinstance(reply, RedisRefused) and "NOAUTH" in str(reply):
-                self.close()
-                raise reply
         facts = facts_of(info)
         self.version = facts.get("redis_version", "")
         if _number(self.version) < OLDEST_SERVER:
-            version = self.version
-            self.close()
-            raise RedisRefused(f"Redis {version} is too old: simpledist needs 6.2 or newer")
+            raise RedisRefused(f"Redis {self.version} is too old: simpledist needs 6.2 or newer")
         if replication and facts_of(replies[-1]).get("role", "master") != "master":
-            self.close()
             raise RedisDown("the Redis that Sentinel names is still a replica")
         run_id = facts.get("run_id", "")
         self.identity = f"{run_id}:{client_id}" if run_id and isinstance(client_id, int) else ""
 
     def close(self) -> None:
         self.connected, self._number = False, -1  # first: Ctrl-C may come between the two
-        connection, self._connection, self._stream = self._connection, None, None
+        stream, self._stream = self._stream, None
         self.identity = ""
-        if connection is not None:
-            try:
-                connection.disconnect()
-            except (library().RedisError, OSError):
-                return
+        if stream is not None:
+            stream.close()
+
+    def __del__(self) -> None:
+        if stream := getattr(self, "_stream", None):
+            stream.close()
 
     def fileno(self) -> int:
         """Return the socket's descriptor, for a selector."""
@@ -169,86 +167,67 @@ class Link:
 
     # --- commands ------------------------------------------------------------------------------------------------
 
-    def call(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> Any:
+    def call(self, *command: Argument, timeout: float = policy.COMMAND_TIMEOUT_SECONDS) -> Any:
         """Send one command and read its reply."""
         self.send(*command, timeout=timeout)
-        return self.receive(timeout=timeout)
+        return self._checked(command, self.receive(timeout=timeout))
 
     def pipeline(
-        self, commands: Sequence[Sequence[Argument]], *, timeout: float = COMMAND_TIMEOUT_SECONDS
+        self, commands: Sequence[Sequence[Argument]], *, timeout: float = policy.COMMAND_TIMEOUT_SECONDS
     ) -> list[Any]:
         """Send many commands at once; a refused one gives its RedisRefused as its reply."""
         stream = self._open(to_send=len(commands))
-        try:
-            stream.write(b"".join(library().packed(tuple(command)) for command in commands), timeout)
-        except BaseException as error:
-            raise self._broken(error) from error
+        self._do(stream.write, self._do(_joined, commands), timeout)
         replies: list[Any] = []
-        for _ in commands:
+        for command in commands:
             try:
-                replies.append(self.receive(timeout=timeout))
+                reply = self.receive(timeout=timeout)
             except RedisRefused as error:
                 replies.append(error)
+            except TooLong as error:
+                error.received = replies
+                raise
+            else:
+                replies.append(self._checked(command, reply))
         return replies
 
-    def send(self, *command: Argument, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
+    def send(self, *command: Argument, timeout: float = policy.COMMAND_TIMEOUT_SECONDS) -> None:
         """Send one command; its reply must be read by `receive` before anything else is sent."""
-        try:
-            data = library().packed(command)
-        except BaseException as error:
-            raise self._broken(error) from error
+        data = self._do(library().packed, command)
         self.send_packed(data, timeout=timeout)
 
-    def send_packed(self, command: bytes, *, replies: int = 1, timeout: float = COMMAND_TIMEOUT_SECONDS) -> None:
+    def send_packed(self, command: bytes, *, replies: int = 1, timeout: float = policy.COMMAND_TIMEOUT_SECONDS) -> None:
         """Send one or several commands that were `packed` before."""
         stream = self._open(to_send=replies)
-        try:
-            stream.write(command, timeout)
-        except BaseException as error:
-            raise self._broken(error) from error
+        self._do(stream.write, command, timeout)
 
     def send_parts(self, parts: Iterable[Part], size: int, *, replies: int) -> None:
         """Send commands that come in parts, `size` bytes together."""
         stream = self._open(to_send=replies)
-        try:
-            stream.write_parts(parts, size, COMMAND_TIMEOUT_SECONDS)
-        except BaseException as error:
-            raise self._broken(error) from error
+        self._do(stream.write_parts, parts, size, policy.COMMAND_TIMEOUT_SECONDS)
 
-    def receive(self, *, timeout: float = COMMAND_TIMEOUT_SECONDS) -> Any:
+    def receive(self, *, timeout: float = policy.COMMAND_TIMEOUT_SECONDS) -> Any:
         """Read one reply, for at most `timeout` seconds without progress (see stream.py)."""
         stream = self._open()
-        try:
-            reply = stream.read(timeout)
-        except BaseException as error:
-            raise self._broken(error) from error
+        reply = self._do(stream.read, timeout)
         return self._answered(reply)
 
     def receive_within(self, seconds: float) -> tuple[bool, Any]:
         """Read one reply if it comes so soon: (True, reply), or (False, None) and it is still outstanding."""
         stream = self._open()
-        try:
-            came, reply = stream.read_within(seconds)
-        except BaseException as error:
-            raise self._broken(error) from error
+        came, reply = self._do(stream.read_within, seconds)
         return (True, self._answered(reply)) if came else (False, None)
 
     def receive_into(self, room: Filling, size: int) -> Any:
         """Read a value of so many bytes into `room`; None where it came, else what came in its place."""
         stream = self._open()
-        try:
-            reply = stream.fill(room, size, COMMAND_TIMEOUT_SECONDS)
-        except BaseException as error:
-            raise self._broken(error) from error
+        reply = self._do(stream.fill, room, size, policy.COMMAND_TIMEOUT_SECONDS)
         return self._answered(reply)
 
     def readable(self) -> bool:
         """Return whether the next reply, or the end, is there. What came with the last reply shows on no poll."""
         stream = self._open()
-        try:
-            return stream.readable()
-        except BaseException as error:
-            raise self._broken(error) from error
+        return self._do(stream.readable)
 
     def saw(self, moved_bytes: int, began: float) -> None:
         """Note how many bytes have moved since `began` (time.monotonic()): so fast is this wire."""
@@ -268,13 +247,12 @@ class Link:
     ) -> Any:
         """Run a script by its SHA-1; sends the text only to a server that does not have it.
 
+        Raises RedisDown where our user may not send it: a distributor brings it soon (docs/acl.md).
+
         `then` is a blocking command, packed, that goes out behind it in one write; its reply is left to be received.
         With one outstanding nothing can be sent any more: a server that does not have the script refuses it.
         """
-        try:
-            data = library().packed(("EVALSHA", sha, 1, key, *arguments))
-        except BaseException as error:
-            raise self._broken(error) from error
+        data = self._do(library().packed, ("EVALSHA", sha, 1, key, *arguments))
         if then:
             self.send_packed(data + then, replies=2, timeout=timeout)
             return self.receive(timeout=timeout)
@@ -285,16 +263,46 @@ class Link:
         except RedisRefused as error:
             if not isinstance(error, library().NoScript):
                 raise
-            return self.call("EVAL", text, 1, key, *arguments, timeout=timeout)
+            return self._evaluate_text(sha, text, (1, key, *arguments), timeout)
         if began is not None:
             self.saw(len(data), began)
         return reply
 
-    def _unopened(self, seconds: float) -> tuple[Any, Sequence[Sequence[Argument]]]:
+    def _evaluate_text(self, sha: str, text: str, words: Sequence[Argument], timeout: float) -> Any:
+        """Run a script that the server did not have."""
+        if self.bring_scripts is not None:
+            self.bring_scripts()
+            try:
+                return self.call("EVALSHA", sha, *words, timeout=timeout)
+            except RedisRefused as error:
+                if not isinstance(error, library().NoScript):
+                    raise
+        try:
+            return self.call("EVAL", text, *words, timeout=timeout)
+        except RedisRefused as error:
+            if not _NO_EVAL.match(str(error)):
+                raise
+            raise RedisDown(
+                f"Redis lacks a script of ours until a distributor brings it, see docs/acl.md ({error})"
+            ) from error
+
+    def _dialled(self, seconds: float) -> tuple[Stream | ForeignStream, Sequence[Sequence[Argument]]]:
+        """Return a new stream, and the commands that open it."""
         if self._make_connection is not None:
-            return self._make_connection(), ()
+            return ForeignStream.opened(self._make_connection()), ()
         url = self._sentinels.primary() if self._sentinels is not None else self._url
-        return library().unopened(url, name=self._name, seconds=seconds)
+        sock, opening = library().dialled(url, name=self._name, seconds=seconds)
+        if self._stays_here:
+            self._check_owner(sock)
+        return Stream(sock, new_reader(), self._most_bytes), opening
+
+    def _check_owner(self, sock: socket.socket) -> None:
+        """Raise RedisRefused where another user of this machine serves us: nothing was sent yet, no password either."""
+        try:
+            server_owner.check(sock, self._warn)
+        except BaseException:
+            sock.close()
+            raise
 
     def _open(self, *, to_send: int = 0) -> Stream | ForeignStream:
         stream = self._stream
@@ -306,7 +314,7 @@ class Link:
             # An interrupt came between a send and its receive: that reply would answer the next command.
             self.close()
             raise RedisDown("a reply on this connection was never read")
-        if self._renews and self._known and time.monotonic() - stream.used_at > IDLE_SECONDS:
+        if self._renews and time.monotonic() - stream.used_at > policy.IDLE_CONNECTION_SECONDS:
             self.connect()
             stream = self._open()
         self._unread = to_send
@@ -315,6 +323,8 @@ class Link:
     def _answered(self, reply: Any) -> Any:
         """Return a reply that was read, or raise what it refuses."""
         self._unread -= 1
+        if not isinstance(reply, Exception):
+            return reply
         if isinstance(reply, ErrorReply):
             reply = library().meaning_of(str(reply))
         if isinstance(reply, RedisDown):
@@ -323,12 +333,36 @@ class Link:
             raise reply
         return reply
 
-    def _broken(self, error: BaseException) -> BaseException:
-        """Drop the connection: half a reply may be on it. KeyboardInterrupt and its like pass through."""
-        self.close()
-        if isinstance(error, (RedisDown, RedisRefused)):
-            return error
-        return library().translated(error) if isinstance(error, Exception) else error
+    def _checked(self, command: Sequence[Argument], reply: Any) -> Any:
+        """Return a reply of the kind that Redis gives to this command; whatever else answers is left at once."""
+        if self._make_connection is not None:  # fakeredis has kinds of its own
+            return reply
+        try:
+            return shapes.checked(command, reply)
+        except RedisRefused:
+            self.close()
+            raise
+
+    def _do(self, step: Callable[..., R], *args: Any) -> R:
+        """Take a step of a command; what goes wrong in it drops the connection, for half a reply may be on it.
+
+        What a signal handler raises passes as it is: Ctrl-C, or the TimeoutError of an alarm.
+        """
+        try:
+            return step(*args)
+        except (RedisDown, RedisRefused):
+            self.close()
+            raise
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, Exception) or by_signal(error):
+                raise
+            raise library().translated(error) from error
+
+
+def _joined(commands: Sequence[Sequence[Argument]]) -> bytes:
+    """Return commands as they travel, in one piece."""
+    return b"".join(library().packed(tuple(command)) for command in commands)
 
 
 def packed(*command: Argument) -> bytes:

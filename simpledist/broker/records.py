@@ -1,4 +1,4 @@
-"""What the verbs take and give back: plain frozen records, no Redis and no bytes but opaque ones.
+"""Arguments and replies of the verbs: plain frozen records, no Redis and no bytes but opaque ones.
 
 What there is one of for each job is a tuple with names: a frozen dataclass takes several times as long to make.
 
@@ -18,18 +18,23 @@ from simpledist.buffers import Data
 from simpledist.clock import Reading
 
 NO_KEY = "00000000"  # the key id of a process that signs nothing
+NO_DIGEST = "-"  # the code of a function that has no digest
+ANY_PLACE = "*"
 
 
 class Wish(NamedTuple):
     """What a call asks of the worker that runs it; `live` (lua/_offer.lua) compares it with what workers offer.
 
     `key` is the id of the key that signs the call. `python`: a minor version, where only that one can read the call.
-    `digest` names the code of its function; without one the call goes by name.
+    `digest` names the code of its function; without one the call goes by name, and NO_DIGEST asks for an offer without
+    one. `place` says where that code stands: code of another place is another function, which may serve the call by its
+    name. "" refuses all other code, ANY_PLACE none.
     """
 
     key: str = NO_KEY
     python: str = ""
     digest: str = ""
+    place: str = ""
     protocol: int = policy.PROTOCOL
 
     @property
@@ -40,7 +45,10 @@ class Wish(NamedTuple):
 
 @functools.lru_cache(maxsize=1000)
 def _wish_text(wish: Wish) -> str:
-    return f'{{"protocol":{wish.protocol},"key":"{wish.key}","python":"{wish.python}","digest":"{wish.digest}"}}'
+    return (
+        f'{{"protocol":{wish.protocol},"key":"{wish.key}","python":"{wish.python}",'
+        f'"digest":"{wish.digest}","place":"{wish.place}"}}'
+    )
 
 
 class Traits(NamedTuple):
@@ -109,9 +117,9 @@ class Ended(NamedTuple):
     """One attempt that came to an outcome, for `complete`.
 
     `kind` is "value" (the function returned), "error" (it raised: counts from the current fence only) or "partial" (of
-    a chunk that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes; None: they were sent
+    a batch that goes on: what is finished, at most BESIDE_BYTES). `outcome` is the sealed bytes; None: they were sent
     before, apart from the scripts. `error` is text for people, empty for a value: one line, then, where known, a line
-    with the place and the traceback; of a chunk's value how many of its calls returned and raised.
+    with the place and the traceback; of a batch's value how many of its calls returned and raised.
     """
 
     held: Held
@@ -125,7 +133,7 @@ class Ended(NamedTuple):
 class Failed:
     """One attempt that the cluster, not the function, brought to an end, for `fail`.
 
-    `why` is a word of `job.Why`: crashed (tried again until the cap), worker_error, undecodable, unserialisable,
+    `why` is a word of `reasons.Why`: crashed (tried again until the cap), worker_error, undecodable, unserialisable,
     too_big or key (the call then runs at its client). `refused`: another worker may do better, and is tried first.
     """
 
@@ -138,8 +146,9 @@ class Failed:
 class Submitted(NamedTuple):
     """Reply of `submit`, for each call: queued, exists, done, full; `joined <id>`: it waits for that job; a Reply with
     the cached value; `again`: the cached values of this reply are many bytes, submit it once more; `moved <lane>`:
-    submit it there; or, with words for people behind it, why no worker may have it: no_worker, other_code, key,
-    disabled.
+    submit it there; `named <lane> <digest> <place> <worker>`: only another function under the name is there, submit
+    it there with that digest; or, with words for people behind it, why no worker may have it: no_worker, other_code,
+    key, disabled.
     """
 
     epoch: str
@@ -181,9 +190,9 @@ class Suspect:
 class Reply(NamedTuple):
     """How a job ended, as its client reads it.
 
-    `state` is succeeded, failed or cancelled, or running: what is finished of a chunk that goes on. `why` is set where
+    `state` is succeeded, failed or cancelled, or running: what is finished of a batch that goes on. `why` is set where
     the call must run at the client; `result` is None where `place` says that the bytes have to be fetched (`"beside"`).
-    `place` "cached": a value that was kept.
+    `place` "cached": a value that was kept. `detail`: with a `why`, what went wrong, in words for people.
     """
 
     id: str
@@ -195,6 +204,7 @@ class Reply(NamedTuple):
     run_ms: int
     place: str
     result: bytes | None
+    detail: str = ""
 
     @property
     def lost(self) -> bool:
@@ -207,14 +217,14 @@ class Nudged:
     """Reply of `nudge`: a word a job (queued, running, missing, or why no worker may have it) or its Reply; who might
     be dead.
 
-    `live` has the answer for each lane asked about, "ok" where a call may travel. `suspects` are workers whose
+    `live` has the answer to each question about a lane, "ok" where a call may travel. `suspects` are workers whose
     connection this client should look at; none if it is another caller's turn. `closing` is True while a suspicion
     runs: nudge again in 0.5 s. `clients`: how many there are.
     """
 
     epoch: str
     words: list[str | Reply]
-    live: dict[str, str]
+    live: list[str]
     suspects: list[Suspect]
     closing: bool
     clients: int
@@ -230,3 +240,12 @@ class Reaped:
     requeued: int
     dropped: int
     closing: bool
+
+
+def job_label(id: str, address: str, *, join: bool, cache_seconds: float, anew: bool = False) -> str:
+    """Return how `submit` names a job that shares its outcome; `address` is that of its call; 0 seconds: not kept.
+
+    `anew`: the kept value does not answer it.
+    """
+    cache_ms = round(cache_seconds * 1000)
+    return f"{id} {address} {int(join)} {cache_ms} {int(cache_ms > 0 and not anew)}"

@@ -31,6 +31,10 @@ VERBS = (
     "nudge",
     "reap",
     "clear",
+    "drain",
+    "forget",
+    "disable",
+    "repair",
 )
 
 LIFETIMES = frozenset({"UNFINISHED_MS", "ENDED_MS", "CONTROL_MS"})

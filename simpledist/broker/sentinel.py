@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import redis
-
 from simpledist import config
-from simpledist.broker.connection import connection_to, translated
+from simpledist.broker.connection import dialled, exchanged, translated
+from simpledist.broker.resp import new_reader
+from simpledist.broker.stream import Stream
 from simpledist.config import sentinel_url
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.interruption import by_signal
 
 SENTINEL_TIMEOUT_SECONDS = 0.5  # a Sentinel that is gone must not cost the time in which another would answer
 
@@ -57,24 +58,34 @@ class Sentinels:
         return found
 
     def _ask(self, place: str, url: str) -> tuple[str, int]:
-        connection = connection_to(url, name=self._name, seconds=SENTINEL_TIMEOUT_SECONDS)
+        sock, opening = dialled(url, name=self._name, seconds=SENTINEL_TIMEOUT_SECONDS)
+        stream = Stream(sock, new_reader())
+        commands = [*opening, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)]
         try:
-            connection.connect()
-            connection.send_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service)
-            answer: Any = connection.read_response()
-        except (redis.RedisError, OSError, ValueError) as error:
+            replies = exchanged(stream, commands, SENTINEL_TIMEOUT_SECONDS)
+        except Exception as error:
+            if by_signal(error):
+                raise
             trouble = translated(error)
             raise type(trouble)(f"Sentinel {place}: {trouble}") from error
         finally:
-            connection.disconnect()
+            stream.close()
+        for command, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, (RedisDown, RedisRefused)) and command[0] != "CLIENT":
+                raise type(reply)(f"Sentinel {place}: {reply}")
+        answer: Any = replies[-1]
         if not answer:
             raise RedisRefused(f"Sentinel {place} knows no service {self._url.service!r}")
-        return answer[0].decode(), int(answer[1])
+        match answer:
+            case [bytes(host), bytes(port)] if port.isdigit() and len(port) < 6:
+                return host.decode("utf-8", "replace"), int(port)
+            case _:
+                raise RedisRefused(f"Sentinel {place} gives an answer that cannot be read: is it a Sentinel?")
 
     def _checked(self, url: str) -> str:
         if self._stays_here and not config.on_this_machine(url):
             raise RedisRefused(
-                f"Sentinel names {config.redacted(url)}, which is on another machine, and no key is set: whoever can "
+                f"Sentinel names {config.redacted(url)}, which is on another machine, and no key is set: who can "
                 "write to it could run code here. Give every process --secret-file FILE, or say --insecure"
             )
         return url

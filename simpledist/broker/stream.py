@@ -10,12 +10,14 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from simpledist import policy
 from simpledist.broker.resp import ReplyReader
 from simpledist.buffers import Filling, Part
+from simpledist.errors import RedisDown
+from simpledist.interruption import by_signal
 
 _READ_BYTES = 1 << 16
 _AT_ONCE_BYTES = 16 * 1024  # the kernel takes so much of a command without waiting
@@ -25,18 +27,27 @@ _MEANWHILE_SECONDS = 0.5
 Meanwhile = Callable[[], None]
 
 
+class TooLong(RedisDown):
+    """A reply has more bytes than any that is expected: what is read of it is given up, with the connection.
+
+    `received` are the replies before it, to commands that were sent together.
+    """
+
+    received: Sequence[Any] = ()
+
+
 class Stream:
     """One connected socket; `meanwhile` is called while a command takes long, and may end it by raising.
 
     `until` (time.monotonic()) bounds whatever is waited for.
     """
 
-    def __init__(self, sock: socket.socket, reader: ReplyReader) -> None:
+    def __init__(self, sock: socket.socket, reader: ReplyReader, most_bytes: int = policy.REPLY_BYTES_MOST) -> None:
         self.meanwhile: Meanwhile | None = None
         self.until = float("inf")
         self.used_at = time.monotonic()
         self._sock = sock
-        self._reader = reader
+        self._reader, self._most_bytes = reader, most_bytes
         self._timeout: float | None = sock.gettimeout()
         self._ahead: list[Any] = []  # a reply that `readable` found
         self._sent = 0  # bytes of the commands whose replies are due
@@ -44,19 +55,32 @@ class Stream:
     def fileno(self) -> int:
         return self._sock.fileno()
 
+    def close(self) -> None:
+        try:
+            self._sock.close()
+        except OSError as error:  # of bytes that were never sent
+            if by_signal(error):
+                raise
+
     # --- sending -------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes, seconds: float) -> None:
         """Send commands."""
         self._sent = len(data)
-        if len(data) <= _AT_ONCE_BYTES and self.until == float("inf"):
-            self._wait_at_most(seconds if self.meanwhile is None else _MEANWHILE_SECONDS)
-            self._sock.sendall(data)
-        else:
-            self._write_slowly([data], seconds)
+        waits = self._timeout
+        if len(data) <= _AT_ONCE_BYTES and self.until == float("inf") and waits is not None and waits <= seconds:
+            try:
+                sent = self._sock.send(data)
+            except TimeoutError as error:
+                self._go_on(error)
+                sent, seconds = 0, seconds - waits
+            if sent == len(data):
+                return
+            data = data[sent:]
+        self._write_slowly([data], seconds)
 
     def write_parts(self, parts: Iterable[Part], size: int, seconds: float) -> None:
-        """Send a command that lies in parts, as they lie."""
+        """Send a command that is in parts, without joining them."""
         self._sent = size
         self._write_slowly(parts, seconds)
 
@@ -68,8 +92,8 @@ class Stream:
                 self._wait_for_more(began, policy.allowed_seconds(seconds, moved))
                 try:
                     count = self._sock.send(rest)
-                except TimeoutError:
-                    self._tell_meanwhile()
+                except TimeoutError as error:
+                    self._go_on(error)
                     continue
                 rest, moved = rest[count:], moved + count
 
@@ -95,14 +119,17 @@ class Stream:
         self.used_at = began = time.monotonic()
         moved = self._sent if patient and self._sent > _AT_ONCE_BYTES else 0
         left = policy.allowed_seconds(seconds, moved) if moved else seconds
+        came = 0
         if self.until < float("inf"):
             left = self._left(began, left)
+        exactly = False  # the first wait may end earlier: to set the time takes longer than to send a command
         while left > 0:
-            self._wait_at_most(left if self.meanwhile is None else min(left, _MEANWHILE_SECONDS))
+            self._wait_at_most(left if self.meanwhile is None else min(left, _MEANWHILE_SECONDS), exactly=exactly)
+            exactly = True
             try:
                 data = self._sock.recv(_READ_BYTES)
-            except TimeoutError:
-                self._tell_meanwhile()
+            except TimeoutError as error:
+                self._go_on(error)
             else:
                 if not data:
                     raise ConnectionError("Redis closed the connection")
@@ -110,6 +137,9 @@ class Stream:
                 reply = self._reader.gets()
                 if reply is not False:
                     return True, reply
+                came += len(data)
+                if came > self._most_bytes:
+                    raise TooLong(f"an answer of Redis has more than {self._most_bytes // 1_000_000} MB")
                 moved += len(data) if patient else 0
                 self._tell_meanwhile()
             left = self._left(began, policy.allowed_seconds(seconds, moved))
@@ -150,8 +180,8 @@ class Stream:
                     room.filled(count)
                 else:
                     count = len(self._sock.recv(size + len(end) - moved))
-            except TimeoutError:
-                self._tell_meanwhile()
+            except TimeoutError as error:
+                self._go_on(error)
                 continue
             if not count:
                 raise ConnectionError("the connection ended within a value")
@@ -164,8 +194,8 @@ class Stream:
             self._wait_for_more(began, policy.allowed_seconds(seconds, self._sent))
             try:
                 return self._sock.recv(_LINE_BYTES, socket.MSG_PEEK)
-            except TimeoutError:
-                self._tell_meanwhile()
+            except TimeoutError as error:
+                self._go_on(error)
 
     # --- time ----------------------------------------------------------------------------------------------------
 
@@ -182,10 +212,16 @@ class Stream:
             raise TimeoutError("Redis takes too long")
         self._wait_at_most(left if self.meanwhile is None else min(left, _MEANWHILE_SECONDS))
 
-    def _wait_at_most(self, seconds: float) -> None:
-        if seconds != self._timeout:
+    def _wait_at_most(self, seconds: float, *, exactly: bool = True) -> None:
+        if self._timeout is None or self._timeout > seconds or (exactly and self._timeout != seconds):
             self._sock.settimeout(seconds)
             self._timeout = seconds
+
+    def _go_on(self, error: TimeoutError) -> None:
+        """Go on after a step that has taken its time; what a signal handler raises is not the socket's."""
+        if by_signal(error):
+            raise error
+        self._tell_meanwhile()
 
     def _tell_meanwhile(self) -> None:
         if self.meanwhile is not None:

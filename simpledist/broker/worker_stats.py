@@ -1,4 +1,4 @@
-"""What a worker says of itself in each heartbeat, for people: nothing decides by it.
+"""Statistics of a worker, sent with each heartbeat, for people: nothing decides by them.
 
 The worker fills in the fields (worker/stats.py); the beat carries them as JSON, which Redis keeps as it is; the monitor
 reads them into its rows. A new field is a new line here, where the worker fills it in, and where a page shows it.

@@ -12,15 +12,16 @@ from typing import Any
 
 import click
 
+from simpledist import policy
 from simpledist.broker import Broker, Keys, Link
+from simpledist.broker.rows import live_workers
 from simpledist.cli.options import OK, USAGE, WRONG, Seconds, complain, shared
 from simpledist.cli.reading import meant, refusal_of
 from simpledist.client.client import connect
 from simpledist.client.options import worker_function
 from simpledist.config import Config
-from simpledist.config.arguments import MOST_SECONDS
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused
-from simpledist.monitor.rows import printable
+from simpledist.printable import printable
 from simpledist.reasons import sentence
 
 KEYWORD = re.compile(r"([^\W\d]\w*)=(?!=)")
@@ -54,11 +55,11 @@ class Call(click.Command):
 @click.argument("arguments", metavar="[ARGS]...", nargs=-1, type=click.UNPROCESSED)
 @click.option(
     "--timeout",
-    type=Seconds(0, MOST_SECONDS, min_open=True),
+    type=Seconds(0, policy.LONGEST_SECONDS, min_open=True),
     metavar="SECONDS",
     help="How long it may take, the wait for a free worker included.",
 )
-@shared(log_level="critical")
+@shared(log_level="critical", signs=True)
 def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float | None) -> int:
     """Call the function NAME on a worker and print what it returns.
 
@@ -111,7 +112,7 @@ def _meant(config: Config, name: str) -> str:
     try:
         link.connect()
         # Not through the monitor: the user of a client in docs/acl.md may not read all that it reads.
-        workers = Broker(link, Keys(config.namespace)).live_workers()
+        workers = live_workers(Broker(link, Keys(config.namespace)))
         offered = {printable(function) for worker in workers for function in worker.get("functions") or ()}
     except Exception:  # noqa: BLE001 - a hint is worth no error, whatever the rows hold
         return ""
@@ -169,6 +170,6 @@ def _shown(value: Any) -> str:
     except (TypeError, ValueError, RecursionError):
         pass
     try:
-        return repr(value)
+        return printable(repr(value), None)
     except Exception as error:  # noqa: BLE001 - a user's __repr__ may raise anything
         return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"

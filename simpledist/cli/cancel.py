@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from simpledist.broker import Broker, Keys, Link
+from simpledist.broker import Keys, Link
+from simpledist.cli.operating import broker_of
 from simpledist.cli.options import OK, WRONG, common_options, complain
-from simpledist.cli.reading import demand_primary, refusal_of
 from simpledist.config import Config
-from simpledist.errors import RedisDown, RedisRefused
+from simpledist.printable import printable
 
 REFUSALS = {
     "ended": "it has ended already",
@@ -31,25 +31,17 @@ def cancel(config: Config, ids: tuple[str, ...]) -> int:
         simpledist cancel 6f1c0d9be2a34785-17
         simpledist jobs --function fib --state queued | tail -n +2 | cut -f1 | xargs simpledist cancel --
     """
-    link = Link(config.url, name="simpledist-cancel")
-    broker = Broker(link, Keys(config.namespace))
-    try:
-        link.connect()
-        demand_primary(link)
-        words = dict.fromkeys(ids, "gone")
-        jobs = [(function, id) for id in words if (function := _function(link, broker.keys, id))]
+    words = dict.fromkeys(ids, "gone")
+    with broker_of(config, "simpledist cancel") as broker:
+        jobs = [(function, id) for id in words if (function := _function(broker.link, broker.keys, id))]
         for first in range(0, len(jobs), 1000):
             batch = jobs[first : first + 1000]
             words.update(zip((id for _, id in batch), broker.cancel(None, batch), strict=True))
-    except (RedisDown, RedisRefused) as error:
-        raise refusal_of(config, error) from None
-    finally:
-        link.close()
     for id, word in words.items():
         if word in REFUSALS:
             complain("simpledist cancel", f"{id}: {REFUSALS[word]}")
         else:
-            click.echo(f"{id} is called off")
+            click.echo(f"{printable(id)} is called off")
     return WRONG if any(word in REFUSALS for word in words.values()) else OK
 
 

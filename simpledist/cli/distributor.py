@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
 import socket
 import sys
 import threading
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
 
 from simpledist.cli.options import common_options, run
 from simpledist.config import Config
+from simpledist.config.web_token import TOKEN_VARIABLE, web_token
 from simpledist.distributor.daemon import Daemon
 from simpledist.errors import ConfigurationError
 from simpledist.monitor import Monitor
+from simpledist.printable import logger
 
-log = logging.getLogger("simpledist.distributor")
+log = logger("simpledist.distributor")
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-TOKEN_VARIABLE = "SIMPLEDIST_WEB_TOKEN_FILE"
 STOP = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -72,20 +70,12 @@ def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
 
 def _token(host: str) -> str | None:
     """Return the token that a browser must send; None on loopback without one."""
-    path = os.environ.get(TOKEN_VARIABLE)
-    if not path:
-        if host in LOOPBACK:
-            return None
+    token = web_token()
+    if token is None and host not in LOOPBACK:
         raise ConfigurationError(
             f"--host {host} shows the dashboard to others: put a token of 32 characters or more into a file "
             f"(simpledist secret FILE) and name it in ${TOKEN_VARIABLE}"
         )
-    try:
-        token = Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"${TOKEN_VARIABLE} {path}: {error}") from None
-    if len(token) < 32:
-        raise ConfigurationError(f"${TOKEN_VARIABLE} {path}: a token has 32 characters or more: simpledist secret FILE")
     return token
 
 
@@ -107,12 +97,10 @@ def _listen(host: str, port: int) -> socket.socket:
 def _server(config: Config, listener: socket.socket, host: str, token: str | None) -> Any:
     """Return the dashboard, ready to run; it is imported by name, so that --no-web needs no Flask."""
     monitor = Monitor.connect(config.url, config.namespace)
-    logging.getLogger("waitress").setLevel(logging.ERROR)
     try:
         web: Any = import_module("simpledist_web")
-        waitress: Any = import_module("waitress")
         app = web.create_app(monitor, hosts=[host], token=token)
-        server = waitress.create_server(app, sockets=[listener], threads=4, ident=None)
+        server = import_module("simpledist_web.serving").create_server(app, listener)
     except Exception as error:  # an import runs foreign code, which may fail in any way
         listener.close()
         raise ConfigurationError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import click
@@ -13,15 +12,13 @@ from simpledist.cli.diagnostics.facts import gather
 from simpledist.cli.diagnostics.finding import Finding
 from simpledist.cli.diagnostics.report import report
 from simpledist.cli.options import OK, USAGE, WRONG, shared
-from simpledist.cli.tables import show
+from simpledist.cli.tables import json_option, plain, show, show_json
 from simpledist.config import Config
 from simpledist.monitor.times import plural
 
-SCHEMA = 1
-
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, stable for scripts (`schema` 1).")
+@json_option
 @shared(log_level="error", needs_key_file=False)
 def doctor(config: Config, as_json: bool) -> int:
     """Find what is wrong with Redis, the cluster and the key file, and say what to do about it.
@@ -43,7 +40,7 @@ def doctor(config: Config, as_json: bool) -> int:
     fine = all(one.ok for one in findings)
     if as_json:
         checks = [{"check": one.check, "ok": one.ok, "text": one.text, "remedy": one.remedy} for one in findings]
-        click.echo(json.dumps({"schema": SCHEMA, "ok": fine, "checks": checks}))
+        show_json(ok=fine, checks=checks)
     elif sys.stdout.isatty():
         _print(findings)
     else:
@@ -58,9 +55,9 @@ def _print(findings: list[Finding]) -> None:
     console = Console(highlight=False)
     for one in findings:
         mark = ("ok  ", "green") if one.ok else ("!!  ", "bold red")
-        console.print(Text.assemble(mark, (f"{one.check:<12}", "dim"), one.text))
+        console.print(Text.assemble(mark, (f"{one.check:<12}", "dim"), plain(one.text)))
         if not one.ok:
-            console.print(Text(f"{'':16}{one.remedy}", style="bold"))
+            console.print(Text(f"{'':16}{plain(one.remedy)}", style="bold"))
     wrong = sum(not one.ok for one in findings)
     console.print(
         Text(f"\n{plural(wrong, 'finding')}" if wrong else "\nall is well", style="bold red" if wrong else "green")

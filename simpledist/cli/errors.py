@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of
-from simpledist.cli.tables import Age, show
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, tell_dropped
+from simpledist.cli.tables import Age, json_option, objects, show, show_json
 from simpledist.config import Config
 from simpledist.monitor import Failure
 from simpledist.monitor.times import ago, plural
@@ -18,8 +18,9 @@ HEADS = ("count", "function", "error", "place", "first_seconds", "last_seconds",
 @click.option("--function", metavar="NAME", help="Only failures of NAME, in any version, or of NAME@VERSION.")
 @click.option("--traceback", is_flag=True, help="Show one traceback of each group; meant for reading, not for scripts.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many groups to show.")
+@json_option
 @common_options
-def errors(config: Config, function: str | None, traceback: bool, limit: int) -> int:
+def errors(config: Config, function: str | None, traceback: bool, limit: int, as_json: bool) -> int:
     """Show what failed, grouped by function, error and place, the latest group first.
 
     An error is the type of an exception that a function raised, or the reason why a job ran at its client (crashed,
@@ -37,25 +38,29 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int) ->
         named = {one.function for one in snapshot.functions if function in (None, one.function, one.name)}
         groups = [one for one in monitor.failures() if one.function in named]
         redis = monitor.redis()
+        tell_dropped("simpledist errors", monitor)
     demand(config, redis)
     shown = groups[:limit]
-    if traceback:
+    rows = [
+        (
+            one.count,
+            one.function,
+            one.kind,
+            one.place,
+            Age(max(0.0, snapshot.time - one.first)),
+            Age(max(0.0, snapshot.time - one.last)),
+            one.job,
+            one.message,
+        )
+        for one in shown
+    ]
+    if as_json:
+        traces = [{"traceback": one.traceback} if traceback else {} for one in shown]
+        show_json(errors=[row | trace for row, trace in zip(objects(HEADS, rows), traces, strict=True)])
+    elif traceback:
         for one in shown:
             click.echo(_told(one, snapshot.time))
     else:
-        rows = [
-            (
-                one.count,
-                one.function,
-                one.kind,
-                one.place,
-                Age(max(0.0, snapshot.time - one.first)),
-                Age(max(0.0, snapshot.time - one.last)),
-                one.job,
-                one.message,
-            )
-            for one in shown
-        ]
         show(HEADS, rows, empty="nothing has failed in the last day")
     if question := meant(function, function_names(snapshot)):
         complain("simpledist errors", question)

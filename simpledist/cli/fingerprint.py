@@ -15,15 +15,19 @@ from simpledist.cli.reading import demand, demand_all, monitor_of, named
 from simpledist.code.digest import CodeDigest, Digests
 from simpledist.code.first_party import STANDARD_LIBRARY
 from simpledist.code.outline import first_difference, parts_of
+from simpledist.code.travelling_modules import Program
 from simpledist.config import Config
-from simpledist.errors import TargetError
+from simpledist.errors import NotPacked, TargetError, Unserialisable
+from simpledist.monitor.rows import printable
+from simpledist.wire.envelope import encode_arguments
 
 
 @click.command()
 @click.argument("target", metavar="MODULE:FUNCTION")
 @click.option("--against", metavar="WORKER", help="Compare with what this worker (its id or label) has loaded.")
+@click.option("--files", is_flag=True, help="List what would travel with a call to a worker with --any, and end.")
 @shared(connects="against")
-def fingerprint(config: Config | None, target: str, against: str | None) -> int:
+def fingerprint(config: Config | None, target: str, against: str | None, files: bool) -> int:
     """Print the code digest of a function, and everything of its own package that it covers.
 
     Two functions with the same digest do the same: it covers the source of the function and of all that it uses in its
@@ -31,13 +35,17 @@ def fingerprint(config: Config | None, target: str, against: str | None) -> int:
     files lie. Other first-party packages that it reaches have a hash of their own; the rest is listed by name.
 
     With --against the first part that differs is printed last, and the exit code is 1 where one does. Exits with 1
-    also where the function has no digest, and says why.
+    also where the function has no digest, and says why. With --files nothing is compared: the files are listed that go
+    along with a call to a worker that takes any function; exits with 1 where they would not.
 
     \b
     Examples:
         simpledist fingerprint fns:fib
+        simpledist fingerprint fns:fib --files
         simpledist fingerprint fns:fib --against alder
     """
+    if files:
+        return _list_files(_imported(target))
     found = Digests().of(_imported(target))
     if not found.text:
         click.echo(f"{target} has no digest: {found.reason}")
@@ -46,6 +54,20 @@ def fingerprint(config: Config | None, target: str, against: str | None) -> int:
     for line in _lines(found):
         click.echo(line)
     return OK if config is None or against is None else _compare(config, found, against)
+
+
+def _list_files(function: Any) -> int:
+    """List what a call of a function takes along, each file with its size in bytes."""
+    try:
+        archive = Program().archive_of(encode_arguments("pickle", (function,)))
+    except (NotPacked, Unserialisable) as error:
+        click.echo(f"nothing travels, calls run here: {error}")
+        return WRONG
+    held = {} if archive is None else archive.files()
+    for name, size in held.items():
+        click.echo(f"{size:9}  {printable(name)}")
+    click.echo(f"{len(held)} files" if held else "no file travels: it needs no module of yours")
+    return OK
 
 
 def _compare(config: Config, found: CodeDigest, against: str) -> int:

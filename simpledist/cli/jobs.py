@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of
-from simpledist.cli.tables import Cell, Duration, show
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, tell_dropped
+from simpledist.cli.tables import Cell, Duration, json_option, objects, show, show_json
 from simpledist.config import Config
 from simpledist.monitor import Monitor, Snapshot
 
@@ -20,8 +20,9 @@ HEADS = ("job", "function", "state", "seconds", "worker", "slot", "attempt")
 @click.option(
     "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="How many of either to show."
 )
+@json_option
 @common_options
-def jobs(config: Config, function: str | None, worker: str | None, state: str | None, limit: int) -> int:
+def jobs(config: Config, function: str | None, worker: str | None, state: str | None, limit: int, as_json: bool) -> int:
     """Show the jobs that run, the longest first, and the jobs that are queued, the oldest of each function first.
 
     `seconds` says how long a job has run or waited. The dashboard shows ended jobs, `simpledist errors` shows what
@@ -39,11 +40,17 @@ def jobs(config: Config, function: str | None, worker: str | None, state: str | 
         running = _running(snapshot, wanted, worker) if state != "queued" else []
         queued, waiting = ([], 0)
         if state != "running" and worker is None:
-            queued = _queued(monitor, wanted, limit)
+            waits = {one.function for one in snapshot.functions if one.queued}
+            queued = _queued(monitor, [one for one in wanted if one in waits], limit)
             waiting = sum(one.queued for one in snapshot.functions if one.function in wanted)
         redis = monitor.redis()
+        tell_dropped("simpledist jobs", monitor)
     demand(config, redis)
-    show(HEADS, [*running[:limit], *queued], empty="nothing is queued, nothing runs")
+    rows = [*running[:limit], *queued]
+    if as_json:
+        show_json(jobs=objects(HEADS, rows), running=len(running), queued=waiting)
+    else:
+        show(HEADS, rows, empty="nothing is queued, nothing runs")
     workers = {name for one in snapshot.workers for name in (one.id, one.label)}
     for question in (meant(function, function_names(snapshot)), meant(worker, workers)):
         if question:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import NoReturn, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from simpledist import platforms
 from simpledist.cli.options import before_subcommand, run
@@ -22,12 +23,18 @@ SUBCOMMANDS = {
     "workers": "Show the workers: their health, what they offer, how busy they are.",
     "jobs": "Show what is queued and what runs, job by job.",
     "errors": "Show what failed, in groups, with one traceback each.",
+    "explain": "Say what becomes of a function's calls, or of one job, and why.",
     "top": "Watch the cluster live, in the terminal.",
     "doctor": "Find what is wrong, and say what to do about it.",
     "cancel": "Take jobs off the cluster; their callers run them.",
+    "drain": "Have workers finish their jobs and end, on any machine.",
+    "disable": "Have calls of a function run at their callers, until it is enabled.",
+    "enable": "Have calls of a function run on workers again.",
+    "forget": "Remove a function that is not in use, such as a mistyped one.",
     "call": "Call a function on a worker and print what it returns.",
     "fingerprint": "Print the digest of a function's code, and what it covers.",
     "secret": "Make the key that signs calls and results.",
+    "completion": "Print what makes bash, zsh or fish complete our commands.",
     "lua": "Print the Lua script of a verb, and where its parts come from.",
 }
 
@@ -63,6 +70,12 @@ class LazyGroup(click.Group):
             hint = f": did you mean {ELSEWHERE.get(near[0], near[0])}?" if near else ""
             raise click.UsageError(f"there is no command {name[:40]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a subcommand, or of an option, without importing any."""
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        return [CompletionItem(name, help=text) for name, text in SUBCOMMANDS.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of subcommands without importing them."""

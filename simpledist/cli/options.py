@@ -1,4 +1,4 @@
-"""What all commands share: options, log lines, and how an error becomes one line and an exit code.
+"""Options, log lines and exit codes of all commands; an error becomes one line.
 
 Called by each command's module. `common_options` passes a Config before the command's own arguments; each entry point
 calls `run`. Knows nothing of what the commands do.
@@ -21,6 +21,7 @@ from simpledist import __version__, config, platforms
 from simpledist.cli import streams
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused, SimpledistError
 from simpledist.job import DEFAULT_NAMESPACE
+from simpledist.printable import printable
 
 OK = 0
 WRONG = 1  # what the command asked about is wrong
@@ -31,6 +32,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 Command = Callable[..., Any]
+
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Seconds(click.FloatRange):
@@ -49,12 +52,26 @@ class Seconds(click.FloatRange):
         return super().convert(value, param, ctx)
 
 
+class Duration(Seconds):
+    """A number of seconds, or of minutes, hours, days: 90, 90s, 55m, 2h, 1d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Multiply by the unit, if there is one."""
+        if isinstance(value, str) and value[-1:] in UNIT_SECONDS:
+            with contextlib.suppress(ValueError):
+                value = float(value[:-1]) * UNIT_SECONDS[value[-1]]
+        return super().convert(value, param, ctx)
+
+
 def shared(
-    *, connects: bool | str = True, log_level: str = "info", needs_key_file: bool = True
+    *, connects: bool | str = True, log_level: str = "info", needs_key_file: bool = True, signs: bool = False
 ) -> Callable[[Command], Command]:
     """Return a decorator that gives a click callback the options of every command.
 
-    With `needs_key_file` a secret file that is named must exist; the doctor reports that itself. With `connects` the
+    With `needs_key_file` a secret file that is named must exist; the doctor reports that itself. With `signs` the
+    command makes or runs calls: where Redis is on another machine it needs a key. With `connects` the
     callback's first argument is the Config made from the options. Without it nothing is checked or passed: a command
     that needs no Redis must not fail because there is no key. `connects` may
     name an option: without it the command needs no Redis, and gets None.
@@ -77,7 +94,9 @@ def shared(
                 return callback(*args, **named)
             if isinstance(connects, str) and not named[connects]:
                 return callback(None, *args, **named)
-            settings = config.load(redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure)
+            settings = config.load(
+                redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure, signs=signs
+            )
             if needs_key_file and settings.secret_file and not os.path.exists(settings.secret_file):
                 raise ConfigurationError(
                     f"secret file {settings.secret_file} is not there: make one with "
@@ -135,14 +154,15 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
             "--secret-file",
             metavar="FILE",
             hidden=hidden,
-            help="The key that signs calls and results; needed if Redis is on another machine. "
-            "Else $SIMPLEDIST_SECRET_FILE. Make one with `simpledist secret FILE`.",
+            help="The key that signs calls and results; needed if Redis is on another machine. Else "
+            "$SIMPLEDIST_SECRET_FILE, else your own key on this machine, ~/.config/simpledist/key, which is made at "
+            "first need. Make one with `simpledist secret FILE`.",
         ),
         click.option(
             "--insecure",
             is_flag=True,
             hidden=hidden,
-            help="Work without a key although Redis is on another machine: who can write to it can run code here.",
+            help="Sign nothing and believe everything: who can write to Redis can run code here.",
         ),
         click.option(
             "--log-level",
@@ -164,7 +184,7 @@ def start_log(level: str) -> None:
 def complain(program: str, text: object) -> None:
     """Write one line to stderr, whatever the error's text looks like; ignore a stderr that cannot be written."""
     with contextlib.suppress(OSError):
-        click.echo(f"{program}: {' '.join(str(text).split())}", err=True)
+        click.echo(f"{program}: {printable(' '.join(str(text).split()), None)}", err=True)
 
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""How commands read the cluster through the monitor, and what several of them say about it.
+"""Reading the cluster through the monitor, and the lines that several commands print of it.
 
 Called by the commands that only look; the errors raised here become one line and an exit code in options.py.
 """
@@ -10,10 +10,13 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 from simpledist.broker import Link, denials, facts_of
+from simpledist.cli.options import complain
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.monitor import FunctionState, Monitor, RedisState, Snapshot, WorkerState
 from simpledist.monitor.times import plural
+
+DROPPED_SHOWN = 5
 
 
 @contextmanager
@@ -41,6 +44,12 @@ def demand_all(config: Config, redis: RedisState) -> None:
     """Raise RedisRefused where a part of what was just printed could not be read."""
     if redis.error:
         raise RedisRefused(f"Redis at {config.safe_url} did not answer everything: {redis.error}; {redis.remedy}")
+
+
+def tell_dropped(program: str, monitor: Monitor) -> None:
+    """Say on stderr what was left out of the answers, and what to do about it."""
+    for one in monitor.dropped()[:DROPPED_SHOWN]:
+        complain(program, f"{one.text}, and were left out; {one.remedy}")
 
 
 def demand_primary(link: Link) -> None:

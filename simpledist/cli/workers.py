@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, told
-from simpledist.cli.tables import Age, Cell, show
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, tell_dropped, told
+from simpledist.cli.tables import Age, Cell, json_option, objects, show, show_json
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
 
@@ -15,8 +15,9 @@ HEADS = ("worker", "label", "host", "pid", "health", "busy", "slots", "beat_seco
 
 @click.command()
 @click.option("--function", metavar="NAME", help="Only the workers that offer NAME, in any version or in that one.")
+@json_option
 @common_options
-def workers(config: Config, function: str | None) -> int:
+def workers(config: Config, function: str | None, as_json: bool) -> int:
     """Show each worker: its health, its slots, the age of its last beat, and the functions that it offers.
 
     Health is alive, late (no beat for 5 s), silent (for 10 s) or dead. The jobs of a dead worker went back to their
@@ -28,12 +29,20 @@ def workers(config: Config, function: str | None) -> int:
     Examples:
         simpledist workers
         simpledist workers --function fib | tail -n +2 | cut -f2,5
+        simpledist workers --json | jq -r '.workers[] | select(.health != "alive") | .worker'
     """
     with monitor_of(config) as monitor:
         snapshot = monitor.snapshot()
+        tell_dropped("simpledist workers", monitor)
     demand(config, snapshot.redis)
     found = [one for one in snapshot.workers if function is None or _offers(one, function)]
-    show(HEADS, [_row(one) for one in found], empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
+    if as_json:
+        names = [list(one.functions) for one in found]
+        rows = objects(HEADS, [(*_row(one)[:-1], some) for one, some in zip(found, names, strict=True)])
+        problems = [[{"text": each.text, "remedy": each.remedy} for each in one.problems] for one in found]
+        show_json(workers=[row | {"problems": some} for row, some in zip(rows, problems, strict=True)])
+    else:
+        show(HEADS, [_row(one) for one in found], empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
     for one in found:
         for line in told(one):
             complain("simpledist workers", line)

@@ -9,16 +9,19 @@ import weakref
 from collections.abc import Callable
 from importlib import import_module
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simpledist import config as configuration
 from simpledist import policy
 from simpledist.client.executor import Executor
 from simpledist.config import Config, arguments
-from simpledist.engine import lifetime
+from simpledist.engine import fork_and_exit
 from simpledist.engine.engine import Engine
 from simpledist.errors import ConfigurationError, RedisDown, RedisRefused
-from simpledist.wire.signing import Keyring
+from simpledist.wire.process_keys import keyring_of
+
+if TYPE_CHECKING:
+    from simpledist.client.pool import Pool
 
 
 def connect(
@@ -38,10 +41,12 @@ def connect(
     Never blocks and never needs Redis: without one, calls run here. Inside a worker's child it opens nothing.
     `memory://` is a cluster for unit tests, in this process: no server, no worker, each call run at once.
     `codec` is "pickle" or "json"; `local_slots` how many futures may run here at once; a call whose arguments
-    take more than `max_value_bytes` does not travel, nor does a result over 256 MB. Raises ConfigurationError for what
-    needs no network to be seen: a bad URL or name, or no key where Redis is on another machine.
+    take more than `max_value_bytes` does not travel, nor does a result over 256 MB. Calls are signed by the key of
+    `secret_file` (else $SIMPLEDIST_SECRET_FILE), else, with Redis on this machine, by the user's own key, which is made
+    at first need; `insecure=True` signs nothing. Raises ConfigurationError for what needs no network to be seen: a bad
+    URL or name, no key where Redis is on another machine, or a key file that cannot be used.
     """
-    lifetime.check_platform()
+    fork_and_exit.check_platform()
     if codec not in ("pickle", "json"):
         raise ConfigurationError(f"codec {codec!r}: use 'pickle' or 'json'")
     local_slots = arguments.count("connect", "local_slots", local_slots, least=1, none=False) or 1
@@ -54,8 +59,9 @@ def connect(
     settings = configuration.load(
         url, namespace=namespace, secret_file=secret_file, insecure=insecure, codec=codec, memory=True
     )
-    keyring = Keyring.from_file(settings.secret_file, settings.namespace) if settings.secret_file else Keyring()
-    return Client(Engine(settings, keyring, codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes))
+    return Client(
+        Engine(settings, keyring_of(settings), codec=codec, local_slots=local_slots, max_value_bytes=max_value_bytes)
+    )
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -139,14 +145,41 @@ class Client:
             with client.executor() as pool:
                 print(list(pool.map(pow, range(10), range(10))))
         """
-        if initializer is not None or initargs:
-            raise ConfigurationError(
-                "executor(initializer=...): workers serve many programs and are not initialised by one; "
-                "do it when the function's module is imported, or in the function itself"
-            )
+        _initialises_nothing("executor", initializer, initargs)
         if max_workers is not None and max_workers <= 0:
             raise ValueError("max_workers must be greater than 0")
         return Executor(self.engine, max_workers or self.engine.local_slots)
+
+    def pool(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> Pool:
+        """Return a `multiprocessing.Pool` whose calls run on the cluster, for programs that have a pool in hand.
+
+        Callables go as those of `executor` do. `processes`: how many of its calls may run in this process at once (by
+        default the client's `local_slots`); the cluster runs as many as it has slots. The end of its `with` block, of
+        the program, or of the pool itself cancels what is not done, as the stdlib's terminates it. Raises ValueError
+        for processes below 1, and ConfigurationError for an initializer: a call may run in any process, also in this
+        one.
+
+            with client.pool() as pool:
+                print(pool.map(abs, range(-10, 0)))
+        """
+        _initialises_nothing("pool", initializer, initargs)
+        if processes is not None and processes < 1:
+            raise ValueError("Number of processes must be at least 1")
+        # Imported here: multiprocessing takes longer to import than all of simpledist.
+        return import_module("simpledist.client.pool").Pool(self.engine, processes or self.engine.local_slots)
+
+
+def _initialises_nothing(face: str, initializer: object, initargs: tuple[Any, ...]) -> None:
+    if initializer is not None or initargs:
+        raise ConfigurationError(
+            f"{face}(initializer=...): workers serve many programs and are not initialised by one; "
+            "do it when the function's module is imported, or in the function itself"
+        )
 
 
 def _revived(engine: Engine) -> Client:

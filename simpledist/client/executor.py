@@ -1,7 +1,7 @@
 """The cluster behind the stdlib's interface: `client.executor()`, a concurrent.futures.Executor in every corner.
 
-Owns the way of a callable (by its name, or with its call) and an executor's life. How a call travels is the engine's
-business, what was taken is in engine/pending.py.
+Owns an executor's life and the order of a map's outcomes. Which way a callable goes is in callables.py, how a call
+travels is the engine's business, what was taken is in engine/pending.py.
 """
 
 from __future__ import annotations
@@ -12,26 +12,20 @@ import itertools
 import operator
 import sys
 import time
-import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
-from simpledist import shipped, wire
-from simpledist.client.function import WorkerFunction
+from simpledist.client.callables import Arguments, Callables
 from simpledist.client.mapping import DRAWN_CALLS
-from simpledist.engine import snapshot
 from simpledist.engine.engine import Engine
 from simpledist.engine.future import Future
-from simpledist.engine.inside import Entry, is_inside, thread
-from simpledist.engine.routing import Way
+from simpledist.engine.inside import is_inside
+from simpledist.engine.pending import Closed
 from simpledist.engine.spec import FunctionSpec
-from simpledist.wire import serializers
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]  # of one call
 
 # A pool's thread has a call before `submit` returns, a worker when it gets there. Who gives many calls and shuts down
 # at once, cancelling, counts on some having begun (CPython's test_cancel_futures does): the oldest gets this long.
@@ -47,8 +41,7 @@ class Executor(concurrent.futures.Executor):
     def __init__(self, engine: Engine, slots: int) -> None:
         self._engine = engine
         self._pending = engine.pending(slots)
-        self._run = FunctionSpec(shipped.FUNCTION, shipped.run)
-        self._named: dict[str, FunctionSpec] = {}
+        self._callables = Callables(engine, self._pending)
 
     def __reduce__(self) -> Any:
         return Executor, (self._engine, self._pending.slots)
@@ -58,21 +51,15 @@ class Executor(concurrent.futures.Executor):
 
     @property
     def _max_workers(self) -> int:
-        """Return how many calls can run at once: dask and others ask an executor for it, by the stdlib's own name.
-
-        The slots of the live workers, looked up at most every 2 s; without any, those of this process.
-        """
-        return max(self._engine.offers.all_slots(), self._pending.slots)
+        """Return how many calls can run at once: dask and others ask an executor for it, by the stdlib's own name."""
+        return self._callables.slots
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Start `fn(*args, **kwargs)` and return its future; RuntimeError after `shutdown`.
 
         The future's `cancel` keeps the stdlib's rule: False once the call runs, wherever.
         """
-        named = self._by_name(fn)
-        if named is not None:
-            return self._start(named, [(args, kwargs)])[0]
-        return self._start(self._run, [shipped.arguments(fn, args, kwargs)])[0]
+        return self._start(*self._callables.call(fn, args, kwargs))[0]
 
     def map(
         self,
@@ -95,18 +82,9 @@ class Executor(concurrent.futures.Executor):
             raise ValueError("buffersize must be None or > 0")
         end = None if timeout is None else time.monotonic() + timeout
         calls: Iterator[tuple[Any, ...]] = zip(*iterables)  # noqa: B905 - as the builtin does
-        named = self._by_name(fn)
-        if named is not None:
-            return self._outcomes(named, ((args, {}) for args in calls), buffersize=buffersize, end=end)
-        if chunksize == 1:
-            return self._outcomes(
-                self._run, (shipped.arguments(fn, args, {}) for args in calls), buffersize=buffersize, end=end
-            )
-        # Each item as it is when it is drawn: the next may be the same buffer, filled again.
-        copies = map(snapshot.copied, calls)
-        chunks = iter(lambda: list(itertools.islice(copies, chunksize)), [])
-        jobs = (shipped.arguments(shipped.run_each, (fn, chunk), {}) for chunk in chunks)
-        return _each(self._outcomes(self._run, jobs, buffersize=buffersize, end=end))
+        spec, jobs, chunked = self._callables.jobs(fn, calls, chunksize, copied=True)
+        outcomes = self._outcomes(spec, jobs, buffersize=buffersize, end=end)
+        return _each(outcomes) if chunked else outcomes
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more calls; with `wait`, return when those that were taken are done and their callbacks have run.
@@ -114,7 +92,7 @@ class Executor(concurrent.futures.Executor):
         `cancel_futures` cancels those that have not begun. May be called more than once; the client stays open.
         """
         self._pending.close("cannot schedule new futures after shutdown")
-        if thread.inside and is_inside():  # a signal handler or finaliser in the midst of our work waits for nothing
+        if is_inside():  # a signal handler or finaliser in the midst of our work waits for nothing
             if cancel_futures:
                 self._engine.cancel_waiting(self._pending.outstanding())
             return
@@ -127,39 +105,13 @@ class Executor(concurrent.futures.Executor):
         if wait:
             self._pending.join()
 
-    # --- which way a callable goes -------------------------------------------------------------------------------
-
-    def _by_name(self, fn: Callable[..., Any]) -> FunctionSpec | None:
-        """Return `fn` as the workers know it; None if it must travel with its calls."""
-        if isinstance(fn, WorkerFunction):
-            return cast("WorkerFunction[..., Any]", fn).spec
-        if not isinstance(fn, types.FunctionType) or not _is_at_home(fn) or serializers.goes_by_value(fn.__module__):
-            return None
-        name = self._engine.offers.name_of(wire.fingerprint(fn))
-        if name is None:
-            return None
-        named = self._named.get(name)
-        if named is None or named.local is not fn:
-            named = self._named[name] = FunctionSpec(name, fn)
-        return named
-
     # --- how calls start and end ---------------------------------------------------------------------------------
 
     def _start(self, spec: FunctionSpec, calls: Iterable[Arguments]) -> list[Future[Any]]:
-        """Start calls, each encoded when it is drawn."""
-        engine = self._engine
-        made: list[tuple[Future[Any], Way]] = []
-        for args, kwargs in calls:
-            with Entry():
-                way = engine.route(spec, "submit")
-                made.append(engine.new(spec, args, kwargs, way, pending=self._pending))
-        if not made:
-            return []  # a map that has come to its end asks too, perhaps after `shutdown`
-        futures = [future for future, _ in made]
-        with Entry():
-            self._pending.take(futures)
-            engine.go(made)
-        return futures
+        try:
+            return self._callables.start(spec, calls)
+        except Closed as error:  # the stdlib's own class, for who looks at a traceback
+            raise RuntimeError(str(error)) from None
 
     def _outcomes(
         self, spec: FunctionSpec, calls: Iterator[Arguments], *, buffersize: int | None, end: float | None
@@ -167,8 +119,9 @@ class Executor(concurrent.futures.Executor):
         """Start calls now, and return the iterator of their outcomes."""
         futures: deque[Future[Any]] = deque()
         most = sys.maxsize if buffersize is None else buffersize
+        start = self._start
         try:
-            while batch := self._start(spec, itertools.islice(calls, min(DRAWN_CALLS, most - len(futures)))):
+            while batch := start(spec, itertools.islice(calls, min(DRAWN_CALLS, most - len(futures)))):
                 futures.extend(batch)
         except BaseException:
             self._engine.cancel_waiting(list(futures))
@@ -231,11 +184,3 @@ def _each(lists: Iterator[list[Any]]) -> Iterator[Any]:
         outcomes.reverse()
         while outcomes:
             yield outcomes.pop()
-
-
-def _is_at_home(fn: types.FunctionType) -> bool:
-    """Return whether it is what its module has under its name: a closure or a replaced function is only like it."""
-    found: Any = sys.modules.get(fn.__module__)
-    for part in fn.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found is fn

@@ -17,6 +17,8 @@ from simpledist.config import arguments
 from simpledist.engine.engine import Engine
 from simpledist.engine.future import Future
 from simpledist.engine.spec import FunctionSpec
+from simpledist.job import Stats
+from simpledist.wire.process_keys import check_codec
 
 if TYPE_CHECKING:
     from simpledist.client.progress import Bar
@@ -32,6 +34,7 @@ class WorkerFunction(Generic[P, R]):
     """See `worker_function`. Keeps the local function's name, docstring and signature."""
 
     def __init__(self, engine: Engine, spec: FunctionSpec) -> None:
+        check_codec(spec.codec, engine.keyring)
         functools.update_wrapper(self, spec.local)
         self.engine = engine
         self.spec = spec
@@ -49,7 +52,11 @@ class WorkerFunction(Generic[P, R]):
         return self.spec.local
 
     def __repr__(self) -> str:
-        return f"<worker function {self.spec.function} of {self.engine!r}>"
+        engine, spec, stats = self.engine, self.spec, self.stats()
+        counts = ", ".join(f"{count:,} here ({why})" for why, count in stats.local.items())
+        told = f"; {stats.calls:,} {'call' if stats.calls == 1 else 'calls'}" if stats.calls else ""
+        place = f"{engine.config.safe_url}: {engine.outlook(spec)}{told}{f', {counts}' if counts else ''}"
+        return f"<worker function {spec.function} ({spec.target}) of {place}>"
 
     def __reduce__(self) -> Any:
         """Pickle by name where its module has it, as one that was decorated; else by what it was made of."""
@@ -108,6 +115,16 @@ class WorkerFunction(Generic[P, R]):
         still = all(type(one) in STILL for one in iterables)
         calls = zip(*iterables)  # noqa: B905 - as the builtin does
         return MapIterator(self.engine, self.spec, calls, chunksize=chunksize, bar=bar, still=still)
+
+    def stats(self) -> Stats:
+        """Return what the calls of this function came to in this process, so far.
+
+            print(fib.stats().local)  # {'no_worker': 12}
+
+        Calls that are under way or were cancelled are not among them, nor are those of other processes and of other
+        worker functions of the same name. Asks Redis nothing, and never waits.
+        """
+        return self.spec.tally.stats()
 
     def cache_clear(self) -> int:
         """Forget the values that `cache=` has kept for this function, of every client; return how many there were.

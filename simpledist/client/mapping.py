@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 from simpledist import policy, wire
 from simpledist.buffers import Data
+from simpledist.costs import LOCAL_BATCH_SECONDS
 from simpledist.engine import at_once, map_batch
+from simpledist.engine.argument_snapshot import Arguments, unchanging
 from simpledist.engine.engine import Engine
 from simpledist.engine.future import Future
 from simpledist.engine.inside import Entry, run_outside, thread
 from simpledist.engine.local_batch import LocalBatch
 from simpledist.engine.map_batch import MapBatch, Outcome
 from simpledist.engine.routing import Face, Here, Travel, Way
-from simpledist.engine.snapshot import Arguments, unchanging
 from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import Unserialisable
-from simpledist.job import Why
-from simpledist.placement import LOCAL_BATCH_SECONDS
+from simpledist.reasons import Why
 
 if TYPE_CHECKING:
     from simpledist.client.progress import Bar
@@ -85,12 +85,12 @@ class MapIterator(Iterator[R], Generic[R]):
         self._still = still  # to draw an item runs no code: many may be drawn before the first is sent
         self._raised: BaseException | None = None  # the outcome that is raised in this moment
         self._began = time.monotonic()
-        self._block: LocalBatch[R] | None = None  # of calls that run here, where the iteration is
+        self._local_batch: LocalBatch[R] | None = None  # of calls that run here, where the iteration is
         self._values: Iterator[R] = iter(())  # its values, or those of a batch
-        self._block_size = 1
-        with Entry():
+        self._local_batch_size = 1
+        with Entry(), thread.mark:
             try:
-                if chunksize == "auto" and engine.known(spec.function).on_workers.calls == 0:
+                if chunksize == "auto" and engine.known(spec).on_workers.calls == 0:
                     self._probe()
                 while (way := self._way_out()) is not None:
                     self._fill(way)
@@ -108,7 +108,11 @@ class MapIterator(Iterator[R], Generic[R]):
         except KeyboardInterrupt:  # of a call that runs here, in this thread
             self.close()
             raise
-        with Entry():
+        except BaseException:  # of another one: it is its outcome
+            if self._local_batch is not None:
+                self._local_batch.failed += 1
+            raise
+        with Entry(), thread.mark:
             try:
                 return self._next()
             except BaseException as error:
@@ -119,14 +123,14 @@ class MapIterator(Iterator[R], Generic[R]):
                 self._raised = None
 
     def _next(self) -> R:
-        self._end_block()
+        self._end_local_batch()
         while not self._taken:
             if self._has_room(1 if not self._units else DRAWN_CALLS):
                 way = self._way()
                 if not isinstance(way, Here):
                     self._fill(way)
                 elif not self._units:
-                    return self._first_of_block(way.why)
+                    return self._first_of_local_batch(way.why)
             if not self._units:
                 raise StopIteration
             unit = self._units[0]
@@ -157,7 +161,7 @@ class MapIterator(Iterator[R], Generic[R]):
 
     def close(self) -> None:
         """Cancel every call whose outcome was not taken."""
-        with Entry():
+        with Entry(), thread.mark:
             self._cancel()
 
     def _cancel(self) -> None:
@@ -169,13 +173,13 @@ class MapIterator(Iterator[R], Generic[R]):
 
     def __del__(self) -> None:
         # Wherever the collector runs, it may be in a thread of the client, under its locks.
-        if any(getattr(self, what, None) for what in ("_units", "_taken", "_bar", "_block")):
+        if any(getattr(self, what, None) for what in ("_units", "_taken", "_bar", "_local_batch")):
             self._engine.later(self._rest().cancel)
 
     def _rest(self) -> _Rest:
         """Take all that is under way from this iterator."""
         self._exhausted = True
-        self._drop_block()
+        self._drop_local_batch()
         rest = _Rest(self._engine, [*self._taken, *self._units], self._bar)
         self._units, self._taken, self._under_way, self._bar = deque(), deque(), 0, None
         return rest
@@ -190,40 +194,44 @@ class MapIterator(Iterator[R], Generic[R]):
         face: Face = "map" if self._bar is None else "again"
         return self._engine.route(self._spec, face, self._began, batches=self._batches)
 
-    def _first_of_block(self, why: Why) -> R:
+    def _first_of_local_batch(self, why: Why) -> R:
         """Run the first call of a local batch: its time tells how many the next one may have."""
-        block = self._block = LocalBatch(self._spec.local, self._calls, self._block_size, why=why)
-        self._values = block.values
+        batch = self._local_batch = LocalBatch(self._spec.local, self._calls, self._local_batch_size, why=why)
+        self._values = batch.values
+        self._engine.ran(self._spec, why, 0)
         began = time.perf_counter()
         try:
             return run_outside(next, self._values)
         except BaseException as error:
-            if not (block.over() or isinstance(error, KeyboardInterrupt)):
+            if not (batch.over() or isinstance(error, KeyboardInterrupt)):
                 self._raised = error
+                batch.failed += 1
             raise
         finally:
-            if block.begun():
-                seconds = time.perf_counter() - began
-                self._engine.took(self._spec.function, seconds)
-                fits = seconds * self._block_size < LOCAL_BATCH_SECONDS / 2
-                self._block_size = (
-                    min(2 * self._block_size, LOCAL_BATCH_CALLS) if fits else max(1, self._block_size // 2)
+            if batch.begun():
+                seconds = batch.first_seconds = time.perf_counter() - began
+                self._engine.known(self._spec).took_here(seconds)
+                fits = seconds * self._local_batch_size < LOCAL_BATCH_SECONDS / 2
+                self._local_batch_size = (
+                    min(2 * self._local_batch_size, LOCAL_BATCH_CALLS) if fits else max(1, self._local_batch_size // 2)
                 )
 
-    def _end_block(self) -> None:
+    def _end_local_batch(self) -> None:
         """End a local batch whose calls have run. One that raised StopIteration ends the map, as with the builtin."""
-        if self._block is not None:
-            if not self._block.over():
+        if self._local_batch is not None:
+            if not self._local_batch.over():
                 self._raised = StopIteration()
                 raise self._raised
-            self._exhausted = self._exhausted or self._block.exhausted()
-            self._drop_block()
+            self._exhausted = self._exhausted or self._local_batch.exhausted()
+            self._drop_local_batch()
 
-    def _drop_block(self) -> None:
-        block, self._block = self._block, None
+    def _drop_local_batch(self) -> None:
+        batch, self._local_batch = self._local_batch, None
         self._values = iter(())
-        if block is not None:
-            self._engine.ran(self._spec.function, block.why, block.begun())
+        if batch is not None and (begun := batch.begun()):
+            self._engine.ran(self._spec, batch.why, begun)
+            failed = min(batch.failed, begun)
+            self._spec.tally.add(batch.why, batch.first_seconds, failed, calls=begun)
 
     # --- how calls go out ----------------------------------------------------------------------------------------
 
@@ -232,9 +240,7 @@ class MapIterator(Iterator[R], Generic[R]):
         way = self._way()
         if isinstance(way, Here):
             return
-        few = self._engine.known(
-            self._spec.function
-        ).at_client.short()  # two: what is sent together gets its answer at once
+        few = self._engine.known(self._spec).at_client.short()  # two: what is sent together gets its answer at once
         self._fill(way, 2 if few else 1 if self._spec.policy == "auto" else policy.PROBES)
         last = self._units[-1] if self._units else None
         if isinstance(last, Future) and not self._exhausted:
@@ -245,7 +251,7 @@ class MapIterator(Iterator[R], Generic[R]):
             return 1
         if isinstance(self._chunksize, int):
             return self._chunksize
-        return self._engine.known(self._spec.function).on_workers.batch_calls()
+        return self._engine.known(self._spec).on_workers.batch_calls()
 
     def _has_room(self, for_calls: int = 1) -> bool:
         # While batches still grow, the rest waits for bigger ones.

@@ -12,10 +12,11 @@ from simpledist import job
 from simpledist.client.client import Client
 from simpledist.client.function import WorkerFunction
 from simpledist.config import arguments
+from simpledist.engine.own_code import Match
 from simpledist.engine.sharing import sharing
 from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import ConfigurationError
-from simpledist.job import Policy
+from simpledist.job import Policy, Priority
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,6 +34,9 @@ def worker_function(
     join: bool = False,
     cache: float | None = None,
     policy: Policy = "remote",
+    match: Match = None,
+    priority: Priority = "normal",
+    ship: bool = True,
 ) -> WorkerFunction[P, R]:
     """Return the function that workers offer as `name`, called as if it were `local`, which is also the last resort.
 
@@ -44,8 +48,13 @@ def worker_function(
     "json", by default the client's. `join`: a call that is identical to one in flight, of any client, waits for that
     one's outcome instead of being run again. `cache`: the value is kept in Redis for so many seconds and answers
     identical calls; exceptions are not kept. Identical: same function, version, local code and arguments.
-    `policy`: "remote" sends every call that can travel, "local" none; "auto" runs a call here when that has cost
-    less than its trip. Raises ConfigurationError for a name or option that cannot be used.
+    `match`: a worker with other code of this very function is passed over, and another function under the name serves
+    it, which is said once in the log; "code" refuses that as well, "name" takes whatever is offered under the name,
+    without a word. `priority`: of all that is queued for a worker, whatever the function, "high" begins first and "low"
+    last, but for one turn in sixteen. `ship`: where no worker has the function, one with `--any` gets it with the call,
+    and with it the modules of this program that it needs; False: nothing travels. `policy`: "remote" sends every call
+    that can travel, "local" none; "auto" runs a call here when that has cost less than its trip. Raises
+    ConfigurationError for a name or option that cannot be used.
     """
     if not callable(local):
         raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
@@ -56,7 +65,11 @@ def worker_function(
         raise ConfigurationError(f"worker_function({name!r}): codec={codec!r}: use 'pickle' or 'json'")
     if policy not in ("remote", "auto", "local"):
         raise ConfigurationError(f"worker_function({name!r}): policy={policy!r}: use 'remote', 'auto' or 'local'")
-    shared = sharing(name, local, join=join, cache=cache)
+    if match not in (None, "code", "name"):
+        raise ConfigurationError(f"worker_function({name!r}): match={match!r}: use 'code', 'name' or None")
+    if priority not in ("high", "normal", "low"):
+        raise ConfigurationError(f"worker_function({name!r}): priority={priority!r}: use 'high', 'normal' or 'low'")
+    shared = sharing(name, join=join, cache=cache)
     spec = FunctionSpec(
         job.qualified(name, version),
         local,
@@ -65,6 +78,9 @@ def worker_function(
         max_queue=max_queue,
         policy=policy,
         sharing=shared,
+        match=match,
+        priority=priority,
+        ships=arguments.flag(f"worker_function({name!r})", "ship", ship),
     )
     return WorkerFunction(client.engine, spec)
 
@@ -80,6 +96,9 @@ def function(
     join: bool = False,
     cache: float | None = None,
     policy: Policy = "remote",
+    match: Match = None,
+    priority: Priority = "normal",
+    ship: bool = True,
 ) -> Callable[[Callable[P, R]], WorkerFunction[P, R]]:
     """Return `worker_function` as a decorator; the name is by default the function's own.
 
@@ -103,6 +122,9 @@ def function(
             join=join,
             cache=cache,
             policy=policy,
+            match=match,
+            priority=priority,
+            ship=ship,
         )
 
     return decorate

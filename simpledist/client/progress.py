@@ -1,4 +1,4 @@
-"""How far many calls have come, and where they run: a bar in a terminal or notebook, lines in a log file.
+"""Progress of many calls, and where they run: a bar in a terminal or notebook, lines in a log file.
 
 `Tally` counts and estimates, knows no clock and no screen; `Bar` feeds it from futures and shows it wherever stderr
 leads. Loaded when somebody asks for progress: most programs never need rich. Called by `map(progress=True)` and by
@@ -26,8 +26,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from simpledist import wire
-from simpledist.engine.locks import INTERRUPT_SECONDS
+from simpledist import policy, wire
 from simpledist.engine.map_batch import MapBatch
 
 F = TypeVar("F", bound=concurrent.futures.Future[Any])
@@ -70,7 +69,7 @@ class Tally:
         return (self.done - done) / seconds if seconds > 0 else 0.0
 
     def remaining_seconds(self, now: float) -> float | None:
-        """Return the seconds until all are done, at this rate; None where that cannot be told."""
+        """Return the seconds until all are done, at this rate; None where that is not known."""
         rate = self.rate(now)
         if self.total is None or not rate:
             return None
@@ -217,7 +216,7 @@ class _Tracked(Iterator[F]):
         try:
             if not self._waiting:
                 raise StopIteration
-            while not concurrent.futures.wait([self._waiting[0]], INTERRUPT_SECONDS).done:
+            while not concurrent.futures.wait([self._waiting[0]], policy.INTERRUPT_SECONDS).done:
                 pass
             return self._waiting.popleft()
         except BaseException:

@@ -24,6 +24,7 @@ from types import EllipsisType, NoneType
 from typing import Any, cast
 
 from simpledist.errors import Unkeyable
+from simpledist.interruption import by_signal
 
 ADDRESS_BYTES = 16
 MOST_NODES = 200_000  # what stands in many places is written at each: this bounds what that grows to
@@ -36,7 +37,7 @@ _STATELESS = (object, typing.Generic, typing.Protocol, ABC)
 
 
 def address(function: str, codec: str, code: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
-    """The 16 bytes that name this call; `code` is the fingerprint of the client's function.
+    """Return the 16 bytes that name this call; `code` is the fingerprint of the client's function.
 
     Raises Unkeyable, with the reason, where an argument has no canonical form.
     """
@@ -47,6 +48,8 @@ def address(function: str, codec: str, code: str, args: tuple[Any, ...], kwargs:
     except Unkeyable:
         raise
     except Exception as error:
+        if by_signal(error):
+            raise
         raise Unkeyable(f"an argument does not let itself be read: {type(error).__name__}") from error
     return digest.digest()
 
@@ -108,7 +111,7 @@ class _Writer:
 
 
 def _held(kind: type[Any], value: Any) -> tuple[Any, ...] | None:
-    """What makes a member of an enum, a dataclass, a named tuple or a time what it is; None for all else."""
+    """Return what identifies a member of an enum, a dataclass, a named tuple or a time; None for all else."""
     if issubclass(kind, enum.Flag):
         return (value.value,)
     if issubclass(kind, enum.Enum):
@@ -117,7 +120,7 @@ def _held(kind: type[Any], value: Any) -> tuple[Any, ...] | None:
         return _fields(kind, value)
     if kind.__bases__ == (tuple,) and hasattr(kind, "_fields"):
         if getattr(value, "__dict__", None):
-            raise Unkeyable(f"a {kind.__qualname__} with attributes beside its fields")
+            raise Unkeyable(f"a {kind.__qualname__} with attributes other than its fields")
         return tuple(value)
     if kind.__module__ == "datetime" and kind.__qualname__ in ("datetime", "time"):
         return (value.replace(tzinfo=None).isoformat(), value.fold, value.tzinfo)
@@ -132,12 +135,12 @@ def _fields(kind: type[Any], value: Any) -> tuple[Any, ...]:
     for name in set(getattr(value, "__dict__", ())).difference(names):
         # What is computed from the fields when first asked for says nothing new.
         if not isinstance(getattr(kind, name, None), functools.cached_property):
-            raise Unkeyable(f"a {kind.__qualname__} has an attribute {name} beside its fields")
+            raise Unkeyable(f"a {kind.__qualname__} has an attribute {name} that is not a field")
     return tuple(part for name in names for part in (name, getattr(value, name)))
 
 
 def _array(kind: type[Any], value: Any) -> tuple[tuple[Any, ...], memoryview] | None:
-    """The facts and the bytes of an array or a scalar of numpy, if the program has imported it; None for all else."""
+    """Return facts and bytes of an array or a scalar of numpy, if the program has imported it; None for all else."""
     numpy: Any = sys.modules.get("numpy")
     if numpy is None or not (kind is numpy.ndarray or issubclass(kind, numpy.generic)):
         return None

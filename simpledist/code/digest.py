@@ -1,6 +1,6 @@
 """The code digest of something callable: its place in the source, the tree below it, the values bound to it.
 
-Owns what stands for a callable: a decorated function for what it wraps, a partial, a bound method, a closure and a
+Owns which code a callable means: a decorated function for what it wraps, a partial, a bound method, a closure and a
 callable object for their inner function and what is bound to it. Says why where something has no digest.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -22,9 +23,12 @@ from simpledist.code.first_party import Others
 from simpledist.code.loaded import wrapped_by
 from simpledist.code.tree import WHOLE, Package, Tree, tree_of
 from simpledist.errors import Unkeyable
+from simpledist.interruption import by_signal
 
 _MOST_LAYERS = 32
 _MOST_NESTED = 16  # functions that are bound to functions
+_MOST_PLACE = 200
+_UNPRINTABLE = re.compile(r"""[\s"\\\x00-\x1f\x7f\ud800-\udfff]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,23 @@ class CodeDigest:
     changed: bool = False
     tree: Tree | None = None
     packages: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def short_place(self) -> str:
+        """Return the place by which two codes are those of the same function: `fns.fib`, whichever folder `fns` is in.
+
+        "" where there is none. It has no spaces and no quotes: it stands in offers.
+        """
+        module, name = self.place
+        text = f"{module.rpartition('.')[2]}.{name}" if module and name else ""
+        if len(text) <= _MOST_PLACE and not _UNPRINTABLE.search(text):
+            return text
+        return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def unreadable(error: BaseException) -> CodeDigest:
+    """Return the digest of a function whose source could not be read."""
+    return CodeDigest("", ("", ""), f"its source cannot be read: {type(error).__name__}: {error}")
 
 
 class Digests:
@@ -61,8 +82,15 @@ class Digests:
         with self._lock:
             return self._of(function, list(depends), frozenset(map(_name_of, ignore)))
 
+    def after_fork(self) -> None:
+        """In the child: begin again where another thread was at work, which is not there to end it."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+        else:
+            self.__init__()
+
     def hash_of(self, package: str) -> str:
-        """Return the hash of another package as it lies here, "" where it does not; read once."""
+        """Return the hash of another package as installed here, "" if it is not; read once."""
         with self._lock:
             return self._others.hash_of(package)
 
@@ -74,7 +102,7 @@ class Digests:
             return CodeDigest("", (module, name), f"{type(inner).__qualname__} is not written in Python")
         known_as = _script() if module == "__main__" else module
         if known_as is None:
-            return CodeDigest("", (module, name), "it was typed in, and lies in no file")
+            return CodeDigest("", (module, name), "it was typed in, and is in no file")
         place = known_as, name
         if "<lambda>" in name:
             return CodeDigest("", place, "a lambda has no name by which it could be found")
@@ -116,7 +144,7 @@ class Digests:
         return total.hexdigest()
 
     def _value(self, value: Any, ignored: frozenset[str]) -> bytes:
-        """Return what stands for a bound value: a function by its digest, all else by its canonical form."""
+        """Return the bytes of a bound value: of a function its digest, of all else the canonical form."""
         if isinstance(value, (FunctionType, MethodType, type, functools.partial)):
             known = cast(Any, value)
             for depth, one in enumerate(self._asked):
@@ -138,7 +166,7 @@ class Digests:
             raise Unkeyable(f"what is bound to it has no canonical form: {error}") from error
 
     def _needed(self, value: Any, ignored: frozenset[str]) -> bytes:
-        """Return what stands for a thing that a function was said to depend on."""
+        """Return the bytes of something that `depends=` names."""
         if isinstance(value, os.PathLike):
             return _content(Path(cast("os.PathLike[str]", value)))
         if isinstance(value, (str, ModuleType)):
@@ -151,6 +179,8 @@ class Digests:
 
 
 digests = Digests()  # of this process: what is asked for twice is read once
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=digests.after_fork)
 
 
 def _inner(function: Any, bound: list[tuple[str, Any]]) -> Any:
@@ -234,6 +264,8 @@ def _content(path: Path) -> bytes:
                 name = one.relative_to(path).as_posix().encode("utf-8", "surrogatepass")
                 total.update(b"%d:%b" % (len(name), name) + blake2b(one.read_bytes(), digest_size=16).digest())
     except OSError as error:
+        if by_signal(error):
+            raise
         raise Unkeyable(f"it depends on {path}, which cannot be read: {error.strerror}") from error
     return total.digest()
 

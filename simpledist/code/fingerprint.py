@@ -21,41 +21,41 @@ _PLAIN = (type(None), bool, int, float, complex, str, bytes, type(...))
 
 
 def fingerprint(function: Callable[..., Any]) -> str:
-    """`module:qualname/py3.11/<16 hex digits>`; "" where it cannot be told (builtins, lambdas, `__main__`)."""
+    """`module:qualname/py3.11/<16 hex digits>`; "" where there is none (builtins, lambdas, `__main__`)."""
     module = getattr(function, "__module__", None)
     name = getattr(function, "__qualname__", None)
     if not isinstance(module, str) or not isinstance(name, str) or module == "__main__" or "<" in name:
         return ""
-    told = _hash(function)
-    return f"{module}:{name}/{_PYTHON}/{told}" if told else ""
+    code = _hash(function)
+    return f"{module}:{name}/{_PYTHON}/{code}" if code else ""
 
 
 def code_hash(function: Callable[..., Any]) -> str:
-    """The same of any Python function, wherever it is defined: names no module, so it compares with nothing else's."""
+    """Return the fingerprint of any Python function without its module: only code hashes compare with it."""
     return f"/{_PYTHON}/{_hash(function)}"
 
 
 def _hash(function: Callable[..., Any]) -> str:
     digest = blake2b(digest_size=8)
-    told = False
+    found = False
     layer: Any = function
     # A decorator's wrapper bears the name of what it wraps (functools.wraps, lru_cache): both are the function.
     for _ in range(_MAX_WRAPPERS):
         code = getattr(layer, "__code__", None)
         if isinstance(code, CodeType):
-            told = True
+            found = True
             _add_code(digest, code)
             _add(digest, getattr(layer, "__defaults__", None))
             _add(digest, getattr(layer, "__kwdefaults__", None))
         layer = getattr(layer, "__wrapped__", None)
         if layer is None:
             break
-    return digest.hexdigest() if told else ""
+    return digest.hexdigest() if found else ""
 
 
 @functools.lru_cache(maxsize=1024)
 def brief(fingerprint: str) -> str:
-    """What of a fingerprint travels with every call: `<name>/<code>`, a hash of 24 bits each; of "" it is ""."""
+    """Return the part that travels with every call: `<name>/<code>`, a hash of 24 bits each; of "" it is ""."""
     name, _, code = fingerprint.rpartition("/")
     return "/".join(_short(part) for part in (name, code)) if name else ""
 
@@ -65,7 +65,7 @@ def _short(text: str) -> str:
 
 
 def differs(left: str, right: str) -> bool:
-    """Whether two fingerprints are of the same function and Python, and tell different code."""
+    """Return whether two fingerprints are of the same function and Python, and of different code."""
     if left == right:  # as most are
         return False
     left_name, _, left_hash = left.rpartition("/")

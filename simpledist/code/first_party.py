@@ -1,9 +1,9 @@
-"""Packages beside a function's own: which of them are first-party, and a hash of what each does.
+"""Packages other than a function's own: which of them are first-party, and a hash of what each does.
 
 Owns the rule. First-party is what the user works on: what no RECORD in its own folder lists, what was installed from a
 folder, an archive or a repository (`direct_url.json`), and what SIMPLEDIST_FIRST_PARTY names (with commas). All else
-came from an index, by its version. Compared are files, whoever's tree reaches them: one and the same package may be a
-checkout here and a wheel there.
+came from an index, by its version. Files are compared, whichever function's tree reaches them: the same package may
+be a checkout here and a wheel there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import sysconfig
 import zipimport
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,7 @@ from zipfile import Path as ZippedPath
 
 from simpledist.code.sources import decoded, indexed, spec_of
 from simpledist.code.tree import WHOLE, Package, top_of, tree_of
+from simpledist.interruption import by_signal
 
 VARIABLE = "SIMPLEDIST_FIRST_PARTY"
 # Of all supported Pythons, not only of this one: a name must not be a package of the user's on one of them alone.
@@ -31,13 +33,14 @@ _GONE_OR_NEW = """
 """
 STANDARD_LIBRARY = sys.stdlib_module_names | set(_GONE_OR_NEW.split())
 BY_CODE_BYTES = 1_000_000  # a package with more source is compared byte by byte: to read it would take too long
-File = tuple[Path | ZippedPath, int, str]  # where it lies, its size, its hash where RECORD has one
+File = tuple[Path | ZippedPath, int, str]  # the path, the size, the hash where RECORD has one
 _OURS = "simpledist"  # two versions of it that differ in a protocol never meet in a call
 _INSTALLED = ("site-packages", "dist-packages")
+_PYTHONS = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
 
 
 class Others:
-    """What is known in this process of the packages beside a function's own; each is looked at once."""
+    """What is known in this process of the packages other than a function's own; each is looked at once."""
 
     def __init__(self) -> None:
         self._tops: dict[str, str] = {}  # dotted name -> its package, "" where that is not first-party
@@ -60,15 +63,14 @@ class Others:
         return found
 
     def hash_of(self, package: str) -> str:
-        """Return the hash of a package as it lies here, "" where it does not."""
+        """Return the hash of a package as installed here, "" if it is not."""
         if package not in self._hashes:
             self._hashes[package] = hash_of(package)
         return self._hashes[package]
 
     def _top(self, name: str) -> str:
         if name not in self._tops:
-            top = "" if _head(name) in STANDARD_LIBRARY or _head(name) == _OURS else top_of(name)
-            self._tops[name] = top if top and is_first_party(top) else ""
+            self._tops[name] = own_top(name)
         return self._tops[name]
 
     def _used(self, top: str, name: str) -> set[str]:
@@ -79,6 +81,12 @@ class Others:
         return self._uses[name]
 
 
+def own_top(name: str) -> str:
+    """Return the package that a dotted name belongs to, if its user works on it; else ""."""
+    top = "" if _head(name) in STANDARD_LIBRARY or _head(name) == _OURS else top_of(name)
+    return top if top and is_first_party(top) else ""
+
+
 def is_first_party(package: str) -> bool:
     """Return whether a package, which is here, is one that its user works on."""
     if _head(package) in STANDARD_LIBRARY:
@@ -86,14 +94,14 @@ def is_first_party(package: str) -> bool:
     if package in _named():
         return True
     folder = _folder_of(package)
-    if folder is None:
+    if folder is None or _came_with_python(folder):
         return False
     claims = _claims(str(folder), package)
     return claims is None or (claims / "direct_url.json").exists()
 
 
 def hash_of(package: str) -> str:
-    """Return 16 hex digits that stand for a package's source, "" where it is not here.
+    """Return 16 hex digits, a hash of a package's source, "" where it is not here.
 
     Of a small one they are the same for the same code, as in a digest; of a large one for the same bytes.
     """
@@ -105,7 +113,9 @@ def hash_of(package: str) -> str:
     for name, (path, _, known) in sorted(files.items()):
         try:
             said = _said(path) if by_code else known or _sha256(path.read_bytes())
-        except OSError:
+        except OSError as error:
+            if by_signal(error):
+                raise
             said = "unreadable"
         total.update(f"{len(name)}:{name} {said}\n".encode("utf-8", "surrogatepass"))
     return total.hexdigest()
@@ -123,7 +133,12 @@ def _sha256(data: bytes) -> str:
     return "sha256=" + urlsafe_b64encode(sha256(data).digest()).rstrip(b"=").decode()
 
 
-# --- where a package lies ----------------------------------------------------------------------------------------
+# --- where a package is ------------------------------------------------------------------------------------------
+
+
+def _came_with_python(folder: Path) -> bool:
+    """Return whether a folder has Python's own modules, also those that `sys.stdlib_module_names` leaves out."""
+    return any(folder.is_relative_to(one) for one in _PYTHONS) and not set(folder.parts) & set(_INSTALLED)
 
 
 def _head(name: str) -> str:
@@ -142,7 +157,7 @@ def _named() -> set[str]:
 
 
 def _folder_of(package: str) -> Path | None:
-    """Return the folder on the path in which a package or module lies; None for what lies in no file."""
+    """Return the folder on the path in which a package or module is; None for what is in no file."""
     spec = spec_of(package)
     if spec is None:
         return None
@@ -172,7 +187,9 @@ def _claims(folder: str, package: str) -> Path | None:
 def _scanned(folder: str) -> list[Path]:
     try:
         return list(Path(folder).iterdir())
-    except OSError:
+    except OSError as error:
+        if by_signal(error):
+            raise
         return []
 
 
@@ -183,7 +200,9 @@ def _plain(name: str) -> str:
 def _lines(path: Path) -> list[str] | None:
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+    except OSError as error:
+        if by_signal(error):
+            raise
         return None
 
 
@@ -221,7 +240,9 @@ def _found(folder: Path, paths: Iterable[Path]) -> Iterator[tuple[str, File]]:
         if _counts(name):
             try:
                 yield name, (path, path.stat().st_size, "")
-            except OSError:
+            except OSError as error:
+                if by_signal(error):
+                    raise
                 yield name, (path, 0, "")
 
 
@@ -236,7 +257,9 @@ def _zipped(archive: Path, package: str) -> dict[str, File]:
                 for one in zipped.infolist()
                 if _counts(one.filename) and one.filename.startswith((f"{name}/", f"{name}.py"))
             }
-    except (OSError, BadZipFile):
+    except (OSError, BadZipFile) as error:
+        if by_signal(error):
+            raise
         return {}
 
 

@@ -1,4 +1,4 @@
-"""What the digest needs of a module's source: a record for each of its statements, and what the module imports.
+"""Index of a module's source, for the digest: a record for each of its statements, and what the module imports.
 
 Owns which statements count for which name. Pure: text in, an index out. An index is the same on every supported Python,
 and travels as JSON, because the cache on disk (memo.py) keeps it.
@@ -24,7 +24,7 @@ _BINDS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.I
 class Statement:
     """One statement of a module: a hash of what it says, the names that it binds, what it uses.
 
-    `bare`: it does something beside binding names. `nested`: the functions within it, by name, with their first lines.
+    `bare`: it does something other than bind names. `nested`: the functions within it, by name, with their first lines.
     """
 
     line: int
@@ -50,7 +50,7 @@ class Index:
                 self.bindings.setdefault(name, []).append(number)
 
     def bare(self) -> list[int]:
-        """Return the numbers of the statements that count for whatever the module holds."""
+        """Return the numbers of the statements that count for everything in the module."""
         return [number for number, one in enumerate(self.statements) if one.bare]
 
     def whole(self) -> str:
@@ -67,7 +67,7 @@ def index_of(text: str) -> Index | None:
     """Return the index of a module's text; None where this Python cannot parse it."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of an old escape in a text; whoever imports the module hears of it
+            warnings.simplefilter("ignore")  # of an old escape in a text; the import of the module warns of it
             body = ast.parse(text).body
         return _index(body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -169,7 +169,7 @@ def _scope(statement: ast.AST) -> Iterator[ast.AST]:
 
 
 def _is_bare(statement: ast.stmt) -> bool:
-    """Return whether a statement does something beside binding names: then it counts for whatever its module holds."""
+    """Return whether a statement does more than bind names: then it counts for everything in its module."""
     if isinstance(statement, _BINDS) or without_effect(statement) or _guards(statement):
         return False
     if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):

@@ -1,4 +1,4 @@
-"""Whether what a module has loaded is what its source says: a file may have been edited since it was imported.
+"""Comparison of a loaded module with its source: a file may have been edited since it was imported.
 
 Owns the comparison of loaded functions and constants with a source text. A module that a rewriting loader has made
 (pytest's for asserts, type checkers) is not compared: its code is not that of its file.
@@ -25,6 +25,7 @@ from typing import Any, cast
 
 from simpledist.code.memo import key_of
 from simpledist.code.sources import Source, memo
+from simpledist.interruption import by_signal
 
 _LOADERS = (importlib.machinery.SourceFileLoader, zipimport.zipimporter)
 _MOST_LAYERS = 32
@@ -36,7 +37,7 @@ Codes = dict[str, list[str]]  # name of a code object -> a hash of each that has
 
 
 class Loaded:
-    """One module as it is loaded, beside the source that was read for it; each name is compared once."""
+    """One module as it is loaded, and the source that was read for it; each name is compared once."""
 
     def __init__(self, source: Source) -> None:
         module = source.loaded
@@ -132,11 +133,11 @@ def _collect(code: CodeType, into: Codes) -> None:
 
 
 def _hash(code: CodeType) -> str:
-    """Return a hash of what a code object does: but for its docstring, and not where it lies."""
-    return blake2b(repr(_told(code)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    """Return a hash of what a code object does, without its docstring and its place in the file."""
+    return blake2b(repr(_facts(code)).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
-def _told(code: CodeType) -> tuple[Any, ...]:
+def _facts(code: CodeType) -> tuple[Any, ...]:
     constants = code.co_consts
     has_docstring = code.co_flags & _HAS_DOCSTRING or sys.version_info < (3, 13)
     if constants and isinstance(constants[0], str) and has_docstring:
@@ -153,7 +154,7 @@ def _told(code: CodeType) -> tuple[Any, ...]:
 
 def _constant(value: Any) -> Any:
     if isinstance(value, CodeType):
-        return _told(value)
+        return _facts(value)
     if isinstance(value, tuple):
         return tuple(map(_constant, cast("tuple[Any, ...]", value)))
     if isinstance(value, frozenset):
@@ -207,7 +208,9 @@ def _is_newer_than_us(path: str) -> bool:
     """Return whether a file was written since this process began: without that sign constants may differ by intent."""
     try:
         return os.stat(path).st_mtime >= _began_at() - 1
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if by_signal(error):
+            raise
         return False
 
 
@@ -217,5 +220,7 @@ def _began_at() -> float:
         ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
         boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
         return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError, IndexError, StopIteration):
+    except (OSError, ValueError, IndexError, StopIteration) as error:
+        if by_signal(error):
+            raise
         return _IMPORTED_AT

@@ -8,7 +8,6 @@ nothing here raises.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import sys
@@ -17,6 +16,8 @@ from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
+
+from simpledist.interruption import by_signal, suppressed
 
 MOST_FILES = 20_000  # so many are kept, about 200 MB at most; a process that adds to them removes the oldest beyond
 MOST_BYTES = 4_000_000  # of one file
@@ -44,7 +45,9 @@ class Memo:
             data = _private(folder / f"{key}.{kind}")
             head, body = data[:_SUM_BYTES], data[_SUM_BYTES:]
             return read(body.decode()) if head == _sum(body) else None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+            if by_signal(error):
+                raise
             return None
 
     def store(self, kind: str, key: str, text: str) -> None:
@@ -58,9 +61,11 @@ class Memo:
             with open(descriptor, "wb") as file:
                 file.write(_sum(body) + body)
             os.replace(draft, folder / f"{key}.{kind}")
-        except OSError:
+        except OSError as error:
+            if by_signal(error):
+                raise
             self._may_write = False  # a full disk stays full for a while
-            with contextlib.suppress(OSError):
+            with suppressed(OSError):
                 draft.unlink()
             return
         self._written += 1
@@ -69,31 +74,34 @@ class Memo:
 
     def _usable(self) -> Path | None:
         if not self._tried:
-            folder = self._folder or _of_this_user()
-            self._ready = folder if folder is not None and _made_private(folder) else None
+            self._ready = private(self._folder) if self._folder is not None else cache_folder("code")
             self._tried = True
         return self._ready
 
 
-def _of_this_user() -> Path | None:
+def cache_folder(name: str) -> Path | None:
+    """Return this user's own folder for one kind of cached files, made where it is missing; None if there is none."""
     given = os.environ.get("XDG_CACHE_HOME", "")
     base = Path(given) if os.path.isabs(given) else Path("~/.cache").expanduser()
-    return base / "simpledist" / "code" if base.is_absolute() else None
+    return private(base / "simpledist" / name) if base.is_absolute() else None
 
 
-def _made_private(folder: Path) -> bool:
-    """Make the folder where it is missing; return whether it is ours alone."""
+def private(folder: Path) -> Path | None:
+    """Make the folder where it is missing; return it if it is ours alone."""
     try:
         above = next(one for one in folder.parents if one.exists())
         if above.stat().st_uid != os.geteuid():  # somebody else's home, by `sudo`: nothing of ours is to lie there
-            return False
+            return None
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
+        with suppressed(FileExistsError):
             folder.mkdir(mode=0o700)
         found = folder.lstat()
-    except (OSError, RuntimeError):
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    except (OSError, RuntimeError) as error:
+        if by_signal(error):
+            raise
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return folder if ours else None
 
 
 def _private(path: Path) -> bytes:
@@ -114,13 +122,13 @@ def _sum(body: bytes) -> bytes:
 def _prune(folder: Path) -> None:
     """Remove the oldest files beyond MOST_FILES, and a quarter more, so that it is not due again at once."""
     found: list[tuple[float, str]] = []
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+    with suppressed(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            with contextlib.suppress(OSError):  # another process has removed or renamed it
+            with suppressed(OSError):  # another process has removed or renamed it
                 found.append((entry.stat(follow_symlinks=False).st_mtime, entry.path))
     if len(found) > MOST_FILES:
         for _, path in sorted(found)[: len(found) - MOST_FILES * 3 // 4]:
-            with contextlib.suppress(OSError):
+            with suppressed(OSError):
                 os.unlink(path)
 
 
@@ -139,6 +147,6 @@ def _own_code() -> str:
     """Return a hash of the files that make an index: a newer version of them makes others."""
     total = blake2b(digest_size=16)
     for name in ("writer", "scopes", "index", "loaded"):
-        with contextlib.suppress(OSError):
+        with suppressed(OSError):
             total.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     return total.hexdigest()

@@ -1,4 +1,4 @@
-"""What a tree is made of, as a short list that two machines can compare: each part of the code with a hash of it.
+"""Outline of a tree: a short list that two machines can compare, each part of the code with a hash of it.
 
 Pure. Workers tell theirs (`code:{worker}` in Redis), and `simpledist fingerprint --against` finds the first difference.
 """
@@ -32,7 +32,7 @@ def outline_of(functions: Mapping[str, CodeDigest]) -> dict[str, str]:
 
 
 def first_difference(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
-    """Return the first of our parts that is other code there, and how; "" where none is, or none can be told."""
+    """Return the first of our parts that is other code there, and how; "" where there is none, or none is known."""
     missing: list[str] = []
     for place, hash in ours.items():
         if place not in theirs:

@@ -61,7 +61,7 @@ def bound_in(statements: Iterable[ast.AST]) -> set[str]:
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, Import]]:
-    """Yield each name that an import binds and what it stands for; a star binds `*`."""
+    """Yield each name that an import binds, and what is imported; a star binds `*`."""
     for alias in node.names:
         if isinstance(node, ast.ImportFrom):
             yield alias.asname or alias.name, Import(node.module or "", node.level, alias.name)
@@ -92,7 +92,7 @@ def _walrus_targets(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _around(node: ast.AST) -> list[ast.AST]:
-    """What of a definition is evaluated in the scope around it."""
+    """Return the parts of a definition that are evaluated in the scope around it."""
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
     assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))

@@ -17,6 +17,7 @@ from typing import Any
 from simpledist.code.index import Index, from_json, index_of, to_json
 from simpledist.code.memo import Memo, key_of
 from simpledist.code.scopes import Import
+from simpledist.interruption import by_signal
 
 _INDEX = "index"
 memo = Memo()
@@ -107,13 +108,15 @@ def _text(name: str) -> tuple[str, str, bool] | None:
         if text is None and path.endswith(".py"):
             with open(path, "rb") as file:
                 text = decoded(file.read())
-    except (OSError, ImportError, SyntaxError, ValueError):
+    except (OSError, ImportError, SyntaxError, ValueError) as error:
+        if by_signal(error):
+            raise
         return None
     return (text, path, is_package) if isinstance(text, str) else None
 
 
 def spec_of(name: str) -> importlib.machinery.ModuleSpec | None:
-    """Return where a module lies, without importing anything; None where there is no such module."""
+    """Return where a module is, without importing anything; None where there is no such module."""
     module = sys.modules.get(name)
     if module is not None:
         return _spec_of_loaded(module)

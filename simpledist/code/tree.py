@@ -1,10 +1,10 @@
 """The call tree of a function by source: what its digest covers, node by node.
 
 A node is what binds one name of a module of the function's own top package (or the statements of a touched module that
-bind none, or a whole module that is passed as a value). Its edges are the names that it uses. What lies outside of the
+bind none, or a whole module that is passed as a value). Its edges are the names that it uses. What is outside of the
 package is an edge to a name, never followed: other packages are compared by their files (first_party.py).
 
-No node says in which module it lies, so code that was moved is the same code.
+No node names its module, so code that was moved is the same code.
 """
 
 from __future__ import annotations
@@ -144,13 +144,17 @@ def tree_of(package: Package, module: str, name: str, ignored: frozenset[str] = 
     if source is None or not (name == WHOLE or source.has(name)):
         return None
     nodes: dict[Key, Node] = {}
-    met: deque[Key] = deque([(module, name)])
-    while met:
-        key = met.popleft()
-        if key in nodes or (nodes and _is_ignored(key, ignored)):
+    met = {(module, name)}
+    waiting = deque(met)
+    while waiting:
+        key = waiting.popleft()
+        if nodes and _is_ignored(key, ignored):
             continue
         nodes[key] = node = package.node(key)
-        met.extend(to for _, to in node.edges if not isinstance(to, str))
+        for _, to in node.edges:
+            if not isinstance(to, str) and to not in met:
+                met.add(to)
+                waiting.append(to)
     return Tree(list(nodes.values()), package.own, ignored)
 
 
@@ -225,7 +229,7 @@ class _Edges:
         module = source.absolute(one)
         if one.dotted:
             module = module.partition(".")[0]  # `import a.b` binds `a`
-        # Of a namespace package, `import ns.own` binds the part that lies outside.
+        # Of a namespace package, `import ns.own` binds the part outside.
         if not self._package.holds(module) and not (one.dotted and self._package.holds(".".join((module, *chain)))):
             name = ".".join((module, *([one.name] if one.name else [])))
             self._others.add(".".join((name, *chain)))

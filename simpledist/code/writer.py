@@ -1,23 +1,26 @@
 """Source code as bytes that say what it does, and not how it is laid out or which Python parsed it.
 
-Owns what counts as the same code: positions, comments, docstrings, annotations that nobody reads and statements without
-effect do not count. `ast.dump` cannot serve: its output changes between Python minors. Knows no module and no import:
-an import is written as the names that it binds, for what it leads to is an edge of the tree (tree.py).
+Owns what counts as the same code: positions, comments, docstrings, annotations that no code reads and statements
+without effect do not count. `ast.dump` cannot serve: its output changes between Python minors. Knows no module and no
+import: an import is written as the names that it binds, for what it leads to is an edge of the tree (tree.py).
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 _SKIPPED = frozenset(("ctx", "type_comment", "kind", "type_params", "type_ignores", "annotation", "returns"))
+Write = Callable[[bytes], None]
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def written(node: ast.AST) -> bytes:
     """Return the bytes of a statement or expression: equal for equal code on every supported Python."""
-    return b"".join(_node(node, keeps_annotations=False))
+    parts: list[bytes] = []
+    _node(node, parts.append, keeps_annotations=False)
+    return b"".join(parts)
 
 
 def binds(node: ast.Import | ast.ImportFrom) -> list[str]:
@@ -37,22 +40,23 @@ def without_effect(node: ast.AST) -> bool:
     return isinstance(node, ast.Pass) or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
 
 
-def _node(node: ast.AST, *, keeps_annotations: bool) -> Iterator[bytes]:
+def _node(node: ast.AST, write: Write, *, keeps_annotations: bool) -> None:
+    """Write a node. This is no generator: each part would pass through all that it is nested in, as in a long sum."""
     if isinstance(node, ast.Constant):
-        yield _constant(node.value)
+        write(_constant(node.value))
         return
     if isinstance(node, (ast.Import, ast.ImportFrom)):
-        yield b"(import %b)" % b" ".join(map(_text, binds(node)))
+        write(b"(import %b)" % b" ".join(map(_text, binds(node))))
         return
     if isinstance(node, ast.AnnAssign):
-        yield from _annotated(node, keeps_annotations)
+        _annotated(node, write, keeps_annotations)
         return
-    yield b"(" + type(node).__name__.encode()
+    write(b"(" + type(node).__name__.encode())
     keeps = keeps_annotations if isinstance(node, (ast.arguments, ast.arg)) else _reads_annotations(node)
     for name, value in _fields(node, keeps):
-        yield b" %b=" % name.encode()
-        yield from _value(value, keeps)
-    yield b")"
+        write(b" %b=" % name.encode())
+        _value(value, write, keeps)
+    write(b")")
 
 
 def _reads_annotations(node: ast.AST) -> bool:
@@ -73,35 +77,35 @@ def _fields(node: ast.AST, keeps: bool) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _value(value: Any, keeps: bool) -> Iterator[bytes]:
+def _value(value: Any, write: Write, keeps: bool) -> None:
     if isinstance(value, list):
-        yield b"["
+        write(b"[")
         for one in cast("list[Any]", value):
-            yield from _value(one, keeps)
-            yield b","
-        yield b"]"
+            _value(one, write, keeps)
+            write(b",")
+        write(b"]")
     elif isinstance(value, ast.AST):
-        yield from _node(value, keeps_annotations=keeps)
+        _node(value, write, keeps_annotations=keeps)
     else:
-        yield _constant(value)
+        write(_constant(value))
 
 
-def _annotated(node: ast.AnnAssign, keeps: bool) -> Iterator[bytes]:
-    """An annotated assignment is an assignment, but in the body of a class: there the annotation makes a field."""
+def _annotated(node: ast.AnnAssign, write: Write, keeps: bool) -> None:
+    """Write an annotated assignment as a plain one, but in the body of a class: there the annotation makes a field."""
     if keeps:
-        yield b"(field "
-        yield from _node(node.annotation, keeps_annotations=False)
-        yield b" "
-        yield from _node(node.target, keeps_annotations=False)
+        write(b"(field ")
+        _node(node.annotation, write, keeps_annotations=False)
+        write(b" ")
+        _node(node.target, write, keeps_annotations=False)
         if node.value is not None:
-            yield from _node(node.value, keeps_annotations=False)
-        yield b")"
+            _node(node.value, write, keeps_annotations=False)
+        write(b")")
     elif node.value is not None:
-        yield from _node(ast.Assign(targets=[node.target], value=node.value), keeps_annotations=False)
+        _node(ast.Assign(targets=[node.target], value=node.value), write, keeps_annotations=False)
 
 
 def _merged(values: Sequence[ast.expr]) -> list[ast.expr]:
-    """The parts of an f-string, adjacent texts joined and empty ones dropped: Python 3.12 cuts them otherwise."""
+    """Return the parts of an f-string, adjacent texts joined, empty ones dropped: Python 3.12 cuts them elsewhere."""
     merged: list[ast.expr] = []
     for value in values:
         last = merged[-1] if merged else None

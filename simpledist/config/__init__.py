@@ -1,4 +1,4 @@
-"""Where Redis is, which namespace is ours and which keys we hold, and what a program may write for an option.
+"""Settings: where Redis is, which namespace is ours, which keys we hold, and what a program may write for an option.
 
 settings.py      the settings that every role shares: from arguments, else the environment, else the defaults
 url_options.py   what may stand behind the "?" of a Redis URL          sentinel_url.py  URLs that name Sentinels

@@ -1,4 +1,4 @@
-"""What a program may write for an option: checked where it is written, so that no call raises for it later.
+"""Checks of the options that a program sets: where they are written, so that no call raises for them later.
 
 Pure. Each function returns the value as it is used, or raises ConfigurationError with one line that says what to write
 instead. Called by the public functions of the client.
@@ -11,13 +11,15 @@ import operator
 import os
 from numbers import Real
 
+from simpledist import policy
 from simpledist.errors import ConfigurationError
 
-MOST_SECONDS = 1e9  # 31 years; locks and timers refuse longer waits, on some systems much shorter ones
 MOST_COUNT = 2**53  # up to here Redis and its scripts count exactly
 
 
-def seconds(who: str, option: str, value: object, *, most: float = MOST_SECONDS, none: bool = True) -> float | None:
+def seconds(
+    who: str, option: str, value: object, *, most: float = policy.LONGEST_SECONDS, none: bool = True
+) -> float | None:
     """Return a duration above 0 and up to `most` seconds, or None where that may mean "no limit"."""
     if value is None and none:
         return None

@@ -1,4 +1,4 @@
-"""Where Redis is, which namespace is ours, which keys we hold: the settings that every role shares.
+"""Settings that every role shares: where Redis is, which namespace is ours, which keys we hold.
 
 Built at the edge (`connect`, command lines) from arguments, then `SIMPLEDIST_*`. Nothing reads the environment at
 import. Raises ConfigurationError for whatever needs no network to be seen.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
@@ -34,8 +34,10 @@ class Config:
     namespace: str = DEFAULT_NAMESPACE
     secret_file: str | None = None
     insecure: bool = False
-    # No key, and trust in this machine alone: a primary that Sentinels name has to be here as well.
+    # No key is named, so the user's own signs: Redis has to be on this machine, also a primary that Sentinels name, and
+    # a Unix socket must not be another user's.
     stays_here: bool = False
+    named: bool = field(default=False, compare=False)  # a URL was given, as an argument or by the environment
 
     @property
     def safe_url(self) -> str:
@@ -50,16 +52,19 @@ def load(
     insecure: bool = False,
     codec: str = "pickle",
     memory: bool = False,
+    signs: bool = True,
 ) -> Config:
     """Return the settings from arguments, else from the environment, else the defaults.
 
     `memory`: whether memory:// is allowed, which only a client can use, because no other process sees it.
+    `signs`: False for a process that decodes no call and no result, and so needs no key.
 
     Raises ConfigurationError: unusable URL or namespace, or pickle without a key while Redis is not on this machine
     (anyone who can write to Redis could run code here).
     """
     environment = os.environ
-    url = (url or environment.get("SIMPLEDIST_REDIS_URL") or DEFAULT_URL).strip()
+    named = url or environment.get("SIMPLEDIST_REDIS_URL")
+    url = (named or DEFAULT_URL).strip()
     namespace = namespace or environment.get("SIMPLEDIST_NAMESPACE") or DEFAULT_NAMESPACE
     secret_file = secret_file or environment.get("SIMPLEDIST_SECRET_FILE") or None
     check_url(url)
@@ -72,8 +77,9 @@ def load(
         raise ConfigurationError(
             f"namespace {namespace!r}: use letters, digits, '_', '.' and '-', if need be all in one pair of braces"
         )
-    stays_here = codec == "pickle" and not secret_file and not insecure
-    if stays_here and not on_this_machine(url):
+    unnamed = signs and not secret_file and not insecure
+    stays_here = unnamed and url != MEMORY_URL and on_this_machine(url)
+    if unnamed and codec == "pickle" and not on_this_machine(url):
         raise ConfigurationError(
             f"Redis at {redacted(url)} is not on this machine and no key is set: anyone who can write to it could run "
             "code here. Make a key with `simpledist secret FILE` and give every process --secret-file FILE "
@@ -84,7 +90,8 @@ def load(
         namespace=namespace,
         secret_file=secret_file,
         insecure=insecure,
-        stays_here=stays_here and sentinel_url.names_sentinels(url),
+        stays_here=stays_here,
+        named=bool(named),
     )
 
 

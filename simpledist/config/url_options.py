@@ -1,4 +1,4 @@
-"""What may stand behind the "?" of a Redis URL, and whether it can be used: seen before anything is opened.
+"""Options behind the "?" of a Redis URL, checked before anything is opened.
 
 redis-py hands an option that it does not know to its connections, which fail at each attempt: a worker would wait for
 ever for a Redis that is there. Owns the names; config.py checks by it.

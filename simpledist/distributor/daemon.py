@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -12,8 +11,9 @@ from simpledist.broker import Broker, Keys, Link, denials
 from simpledist.config import Config
 from simpledist.distributor.duties import Duties
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.printable import logger
 
-log = logging.getLogger("simpledist.distributor")
+log = logger("simpledist.distributor")
 
 
 class Daemon:
@@ -23,7 +23,9 @@ class Daemon:
         self._link = Link(config.url, name="simpledist-distributor")
         self._where = config.safe_url
         self._timings = timings
-        self._duties = Duties(Broker(self._link, Keys(config.namespace)), timings)
+        self._broker = Broker(self._link, Keys(config.namespace))
+        self._link.bring_scripts = self._broker.load_scripts
+        self._duties = Duties(self._broker, timings)
         self._stopped = threading.Event()
         self._well = False  # whether the last pass succeeded
         self._failures = 0
@@ -32,7 +34,7 @@ class Daemon:
     def check(self) -> None:
         """Do the duties once, to find out whether Redis refuses us; `run` waits for a Redis that is away."""
         try:
-            self._link.connect()
+            self._connect()
             self._duties.do()
         except RedisRefused as error:
             raise RedisRefused(f"Redis at {self._where} refuses us: {denials.told(str(error))}") from None
@@ -45,7 +47,7 @@ class Daemon:
         while not self._stopped.wait(max(due - time.monotonic(), 0.0)):
             try:
                 if not self._link.connected:
-                    self._link.connect()
+                    self._connect()
                 reaped = self._duties.do()
                 self._served()
             except (RedisDown, RedisRefused) as error:
@@ -69,6 +71,11 @@ class Daemon:
     def stop(self) -> None:
         """End the loop after the pass under way."""
         self._stopped.set()
+
+    def _connect(self) -> None:
+        """Connect, and bring all scripts: a Redis that has begun again, or was a replica, may have none."""
+        self._link.connect()
+        self._broker.load_scripts()
 
     def _served(self) -> None:
         """Note that a pass succeeded. A connection alone proves less: a replica accepts it and takes no command."""

@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from simpledist import job, policy
-from simpledist.broker import Broker, suspicion
+from simpledist.broker import Broker, closed_connections
+from simpledist.broker.parsing import parse_texts
 from simpledist.broker.records import Reaped, Suspect
 
 ROWS_A_PASS = 500  # workers, and as many clients: their connections are asked for in one CLIENT LIST
 OTHERS_A_PASS = 5
 FUNCTIONS_A_PASS = 75
+NAMES_A_PASS = 5000
+LANES_MOST = 100  # of one function
 QUEUED_A_PASS = 1000
 
 
@@ -26,6 +29,7 @@ class _Rotation:
 
     workers: bytes | int = 0
     clients: bytes | int = 0
+    names: bytes | int = 0
     functions: int = 0
     ledger: tuple[str, int] = ("", 0)  # the lane and the place in its ledger
     lanes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])  # of each function: all but the plain one
@@ -41,10 +45,10 @@ class Duties:
 
     def do(self) -> Reaped:
         """Do one pass; raise RedisDown or RedisRefused."""
-        link, keys = self._broker.link, self._broker.keys
+        link = self._broker.link
         workers, clients = self._workers(), self._clients()
-        closed = {one.id: one.connection for one in suspicion.closed(link, workers + clients)}
-        names = sorted(name.decode("utf-8", "replace") for name in link.call("SMEMBERS", keys.functions))
+        closed = {one.id: one.connection for one in closed_connections.among(link, workers + clients)}
+        names = self._names()
         functions = self._functions(names)
         return self._broker.reap(
             run_id=link.run_id,
@@ -70,6 +74,12 @@ class Duties:
         self._rotation.clients, flat = link.call("HSCAN", keys.clients, self._rotation.clients, "COUNT", ROWS_A_PASS)
         return [_suspect("client", id, _connection_in(row)) for id, row in zip(flat[::2], flat[1::2], strict=True)]
 
+    def _names(self) -> list[str]:
+        """Return the names of functions; where they are very many, the next of them."""
+        link, key = self._broker.link, self._broker.keys.functions
+        self._rotation.names, found = link.call("SSCAN", key, self._rotation.names, "COUNT", NAMES_A_PASS)
+        return sorted({*parse_texts(found)})
+
     def _functions(self, names: list[str]) -> list[str]:
         first = self._rotation.functions % max(len(names), 1)
         self._rotation.functions = first + FUNCTIONS_A_PASS
@@ -78,9 +88,12 @@ class Duties:
     def _other_lanes(self, functions: list[str]) -> list[str]:
         """Return all known lanes but the plain ones; each pass reads those of some functions."""
         link, keys, known = self._broker.link, self._broker.keys, self._rotation.lanes
-        found = link.pipeline([("HKEYS", keys.named("lanes", function)) for function in functions])
-        for function, lanes in zip(functions, found, strict=True):
-            read = cast("list[bytes]", lanes) if isinstance(lanes, list) else []  # else the key holds a foreign value
+        found = link.pipeline(
+            [("HSCAN", keys.named("lanes", function), 0, "COUNT", LANES_MOST) for function in functions]
+        )
+        for function, page in zip(functions, found, strict=True):
+            # Else the key holds a foreign value.
+            read = cast("list[bytes]", page[1])[::2] if isinstance(page, list) else []
             known[function] = [name for lane in read if (name := lane.decode("utf-8", "replace")) != function]
             if not known[function]:
                 del known[function]
@@ -92,7 +105,7 @@ class Duties:
         lengths = link.pipeline([("ZCARD", keys.named("queued", function)) for function in names])
         pages = _pages(dict(zip(names, lengths, strict=True)), *self._rotation.ledger)
         found = link.pipeline([("ZRANGE", keys.named("queued", page[0]), page[1], page[2] - 1) for page in pages])
-        queued = [(page[0], id.decode()) for page, ids in zip(pages, found, strict=True) for id in ids]
+        queued = [(page[0], id) for page, ids in zip(pages, found, strict=True) for id in parse_texts(ids)]
         self._rotation.ledger = (pages[-1][0], pages[-1][2]) if pages else ("", 0)
         clients = sorted({job.client_of(id) for _, id in queued})
         if not clients:

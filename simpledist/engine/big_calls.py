@@ -1,31 +1,32 @@
-"""Calls with big arguments for which no thread waits: their bytes go to Redis in slices, then the call as any other.
+"""Calls with big arguments, or an archive that Redis lacks, for which no thread waits: those go first, in slices.
 
 The listener leaves them here, for it has replies to read and must not stand still. One thread, while there are any.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpledist import policy
 from simpledist.buffers import Data
 from simpledist.engine import locks
+from simpledist.engine.call import Call
 from simpledist.engine.envelopes import Envelopes
 from simpledist.engine.events import Event, Home, Overdue, Sent
 from simpledist.engine.future import Future
 from simpledist.engine.inside import started
 from simpledist.engine.session import Session
 from simpledist.engine.unsent import Unsent
-from simpledist.errors import RedisDown, RedisRefused, Undeliverable
+from simpledist.errors import BudgetSpent, RedisDown, RedisRefused, Undeliverable
+from simpledist.printable import logger
 
-log = logging.getLogger("simpledist")
+log = logger("simpledist")
 
 
 class BigCalls:
-    """Those whose bytes are on their way. `_waiting` and `_at_work` are touched under `_lock`.
+    """Those whose bytes are on their way. `_waiting`, `_awaited` and `_at_work` are touched under `_lock`.
 
     `small_of` and `bytes_of` are called by the listener.
     """
@@ -39,27 +40,45 @@ class BigCalls:
         self._apply = apply
         self._lock = locks.lock("big calls")
         self._waiting: deque[Future[Any]] = deque()
+        self._awaited: Counter[str] = Counter()  # archives, by how many of those that wait: later ones stay behind
         self._at_work = False
         self._there: set[str] = set()  # the jobs whose bytes lie in Redis, and which are to be submitted
+        self._back: set[str] = set()  # the jobs that are in `unsent` again
 
     def small_of(self, futures: Sequence[Future[Any]]) -> list[Future[Any]]:
         """Return those that may be submitted now; the others come back when their bytes lie in Redis."""
         small: list[Future[Any]] = []
         for future in futures:
-            if len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES or future.call.id in self._there:
+            id = future.call.id
+            back = id in self._back
+            if back:
+                self._back.discard(id)
+                self._await_no_more(future.call)
+            if back or id in self._there or self._is_small(future.call):
                 small.append(future)
             else:
                 self._put(future)
         return small
+
+    def _is_small(self, call: Call) -> bool:
+        if call.archive is not None and call.archive.name in self._awaited:
+            return False
+        return _fits_beside(call) and self._session.published.has(call.archive)
 
     def _put(self, future: Future[Any]) -> None:
         future.sent = False  # Redis need not know it
         self._apply(Sent([future]))
         with self._lock:
             self._waiting.append(future)
+            if future.call.archive is not None:
+                self._awaited[future.call.archive.name] += 1
             idle, self._at_work = not self._at_work, True
-        if idle and not started(self._work, name="simpledist-big"):
+        if idle and not started(self._work, name="simpledist-big", undo=self._at_rest):
+            self._at_work = True
             self._work()
+
+    def _at_rest(self) -> None:
+        self._at_work = False
 
     def bytes_of(self, future: Future[Any]) -> Data | None:
         """Return what `submit` is to bring of this call: None where its bytes lie in Redis."""
@@ -75,28 +94,50 @@ class BigCalls:
                     self._at_work = False
                     return
                 future = self._waiting.popleft()
+            comes_back = False
             try:
-                self._bring(future)
-            except BaseException:
+                comes_back = self._bring(future)
+            except BaseException as error:
                 log.exception("job %s: its arguments could not be sent", future.call.id)
-                self._apply(Home(future, "undeliverable"))
+                self._apply(Home(future, "undeliverable", f"{type(error).__name__}: {error}"))
+            if not comes_back:
+                self._await_no_more(future.call)
             del future
 
-    def _bring(self, future: Future[Any]) -> None:
+    def _await_no_more(self, call: Call) -> None:
+        if call.archive is None:
+            return
+        with self._lock:
+            self._awaited[call.archive.name] -= 1
+            if not self._awaited[call.archive.name]:
+                del self._awaited[call.archive.name]
+
+    def _bring(self, future: Future[Any]) -> bool:
+        """Bring what a call needs; return whether the listener has it again, and sends it."""
         call = future.call
         if future.done():
-            return
+            return False
         try:
-            self._session.put_beside(call.id, self._envelopes.seal(call), until=call.deadline)
-        except TimeoutError:
+            self._session.published.put(call.archive, until=call.deadline)
+            if not _fits_beside(call):
+                self._session.put_beside(call.id, self._envelopes.seal(call), until=call.deadline)
+        except BudgetSpent:
             self._apply(Overdue(future))
         except Undeliverable as error:
-            self._session.note_undeliverable(call.spec.function, error)
-            self._apply(Home(future, "undeliverable"))
+            self._apply(Home(future, "undeliverable", str(error)))
         except (RedisDown, RedisRefused):
             future.sent = True  # it waits for Redis as those do that are in flight: then it is asked after
             self._session.wake()
         else:
-            self._there.add(call.id)
+            if not _fits_beside(call):
+                self._there.add(call.id)
             if not future.done():
+                self._back.add(call.id)
                 self._unsent.put(future, self._session.wake)
+                return True
+        return False
+
+
+def _fits_beside(call: Call) -> bool:
+    """Return whether the bytes of a call travel with the script that submits it."""
+    return len(call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES

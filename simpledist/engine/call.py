@@ -1,4 +1,4 @@
-"""What is known of one call from its beginning: enough to send it, to send it again, and to run it at its client.
+"""Record of one call, from its beginning: enough to send it, to send it again, and to run it at its client.
 
 Owns how a call is run in this process, or in a throw-away child where it may kill the process that runs it. Knows no
 future, no connection and no thread.
@@ -13,14 +13,14 @@ from importlib import import_module
 from typing import Any
 
 from simpledist import wire
-from simpledist.broker.broker import job_label
+from simpledist.broker.records import job_label
 from simpledist.buffers import Data
-from simpledist.engine import snapshot
+from simpledist.code.archive_format import Archive
+from simpledist.engine import argument_snapshot
 from simpledist.engine.pending import Pending
 from simpledist.engine.sharing import Sharing
 from simpledist.engine.spec import FunctionSpec
-from simpledist.job import Why
-from simpledist.reasons import SUSPECT
+from simpledist.reasons import SUSPECT, Why
 
 
 class _Here(threading.local):
@@ -54,6 +54,9 @@ class Call:
     part: int | None = None  # its outcome is this part of a batch's
     depth: int = field(default_factory=lambda: here.depth)  # of the local run that makes it
     anew: bool = False  # the value that is kept for it is too old
+    archive: Archive | None = None  # with the modules of this program that it needs on a worker
+    origin: Call | None = None  # it travels with its function: the call as it was made
+    wanted: str | None = None  # the digest of the code that it is sealed for, "": whatever has the name; None: not yet
     # Once it was sealed (envelopes.py):
     nonce: bytes = b""
     digest: bytes = b""  # what its outcome must carry
@@ -69,20 +72,27 @@ class Call:
         address = (self.address or b"").hex()
         return job_label(self.id, address, join=sharing.join, cache_seconds=sharing.cache_seconds, anew=self.anew)
 
+    @property
+    def made(self) -> Call:
+        """Return the call as it was made, of a function that has perhaps travelled with it."""
+        return self.origin or self
+
     def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of one call as they were when it was made."""
         if self.lends:
             return self.args, self.kwargs
-        return snapshot.given(self.codec, self.body, self.spec.local, self.args, self.kwargs)
+        return argument_snapshot.given(self.codec, self.body, self.spec.local, self.args, self.kwargs)
 
-    def sent(self) -> snapshot.Sent | None:
+    def sent(self) -> argument_snapshot.Sent | None:
         """Return what another process is given to run it; None: the arguments themselves."""
-        if self.lends or self.calls > 1 or not len(self.body) or snapshot.unchanging(self.args, self.kwargs):
+        if self.lends or self.calls > 1 or not len(self.body) or argument_snapshot.unchanging(self.args, self.kwargs):
             return None
-        return snapshot.Sent(self.codec, bytes(self.body))
+        return argument_snapshot.Sent(self.codec, bytes(self.body))
 
     def run(self, why: Why) -> Any:
         """Run the call at its client, with what it was given when it was made; return its value or raise."""
+        if self.origin is not None:
+            return self.origin.run(why)
         if self.calls > 1:
             local: Callable[..., Any] = run_all
             args, kwargs = (self.spec.local, self.args), dict[str, Any]()
@@ -93,7 +103,7 @@ class Call:
             # Never `given`, which loads: loading may be what kills.
             return throwaway.run(self.spec.function, local, args, kwargs, sent=self.sent(), crashed=crashed)
         if self.calls > 1:
-            return run_all(self.spec.local, snapshot.given_calls(self.codec, self.body, self.args))
+            return run_all(self.spec.local, argument_snapshot.given_calls(self.codec, self.body, self.args))
         args, kwargs = self.given()
         return local(*args, **kwargs)
 
@@ -107,7 +117,7 @@ class Call:
         self.args, self.kwargs, self.body = (), {}, b""
 
 
-def run_all(local: Callable[..., Any], calls: Sequence[snapshot.Arguments]) -> list[wire.Value | wire.Raised]:
+def run_all(local: Callable[..., Any], calls: Sequence[argument_snapshot.Arguments]) -> list[wire.Value | wire.Raised]:
     """Run the calls of a batch one after the other: one outcome a call."""
     outcomes: list[wire.Value | wire.Raised] = []
     for args in calls:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from simpledist import wire
-from simpledist.broker.parsing import parse_reply
-from simpledist.broker.records import Reply
 from simpledist.engine import at_once
 from simpledist.engine.batch import Batch
 from simpledist.engine.big_calls import BigCalls
@@ -38,43 +35,47 @@ from simpledist.engine.events import (
     Slow,
     Stale,
     Unread,
+    unwatched,
 )
 from simpledist.engine.flight import Flight
 from simpledist.engine.future import Future
 from simpledist.engine.inside import run_outside
+from simpledist.engine.known import Key
 from simpledist.engine.local import LocalRuns
 from simpledist.engine.outcomes import Outcomes
 from simpledist.engine.ready import Read, Ready, RunHere
+from simpledist.engine.replies import Replies
 from simpledist.engine.resolvers import Resolvers
 from simpledist.engine.session import Session
+from simpledist.engine.shipping import Shipping, may_ship
 from simpledist.engine.unsent import Unsent
-from simpledist.job import WHYS, Info, Why, version_of, why_of
-from simpledist.reasons import MAY_BE_QUEUED, SUSPECT
-from simpledist.wire.interruption import by_signal
-from simpledist.wire.signing import Keyring
+from simpledist.interruption import by_signal
+from simpledist.job import Info, version_of
+from simpledist.printable import logger
+from simpledist.reasons import MAY_BE_QUEUED, SUSPECT, WHYS, why_of
+from simpledist.wire.keyring import Keyring
 
-log = logging.getLogger("simpledist")
-
-
-def _nobody(_: Sequence[Future[Any]]) -> None:
-    """Watch nothing: there is no listener yet."""
+log = logger("simpledist")
 
 
 class Calls:
     """Wires the rooms of one engine, applies their events, and is the `Owner` of its futures."""
 
-    def __init__(self, session: Session, keyring: Keyring, local_slots: int) -> None:
+    def __init__(self, session: Session, keyring: Keyring, local_slots: int, max_value_bytes: int) -> None:
         self.session = session
+        self.shipping = Shipping(session, max_value_bytes)
         self.store = session.store
         self.flight = Flight()
+        self.replies = Replies(session, self.flight)
         self.unsent = Unsent()
         self.deferred = Deferred(lambda: session.wake(), session.attended)
         self.resolvers = Resolvers(self._resolve, self.deferred)
         self.local_runs = LocalRuns(self._run_backlog, local_slots, self.deferred)
-        self.envelopes = Envelopes(keyring, session.clock)
+        session.notices.leave_to(self.deferred.put, session.attended, self.deferred.run)
+        self.envelopes = Envelopes(keyring, session.clock, session.store)
         self.outcomes = Outcomes(session, envelopes=self.envelopes, store=self.store, flight=self.flight)
         self.big_calls = BigCalls(session, envelopes=self.envelopes, unsent=self.unsent, apply=self.apply)
-        self.watch: Callable[[Sequence[Future[Any]]], None] = _nobody  # the listener's, once there is one
+        self.watch: Callable[[Sequence[Future[Any]]], None] = unwatched  # the listener's, once there is one
         self._cancelling = Cancelling(session, self.flight, self.local_runs)
         self._heir = self
         self._closed = False
@@ -85,74 +86,59 @@ class Calls:
         """Do what an event means for its calls."""
         match event:
             case Answered(reply):
-                self.answered(reply)
+                self.replies.hand_out(reply)
             case Sent(futures):
                 self.watch(futures)
             case Joined(future, id):
                 self.flight.join(future, id)
-            case Absent(function, why):
-                self.store.of(function).said(why)
-            case Home(future, why):
-                self._come_home(future, why)
+            case Absent(key, why):
+                self.store.of(key).said(why)
+            case Home(future, why, detail, worker):
+                self._come_home(future, RunHere(why, detail, worker))
             case Overdue(future):
-                self._come_home(future, "timeout")
+                self._come_home(future, RunHere("timeout"))
             case Cancelled(future):
                 if self.flight.withdraw(future) is not None:
                     self.session.has_given_up([(future.call.spec.function, future.call.id)])
             case Lost(future):
                 self.flight.enter_again(future)
                 self.session.wake()  # the listener, which may sleep, shall ask after it
-            case Unread(future, why):
+            case Unread(future, why, detail):
                 if self.flight.stands(future):  # of a batch that still runs: it is in flight to its end
                     self.flight.leave(future)
-                future.put_back(RunHere(why))
+                future.put_back(RunHere(why, detail))
             case Stale(future, cached):
                 self._ask_anew(future, cached=cached)
-            case Alone(future, why):
-                self._start_alone(future, why)
+            case Alone(future, why, worker):
+                self._start_alone(future, why, worker)
             case Slow(future, whole, part):
                 self.flight.become_part(future, whole, part)
                 self.watch([future])
                 self._let_go(future)
 
-    def take_in(self, element: bytes) -> bool:
-        """Take an element of our reply list; return whether a plain call waited for it. Ignores foreign ones."""
-        try:
-            reply = parse_reply(element)
-        except ValueError:
-            log.warning("passed over a foreign element in reply list of client %s", self.session.client)
-            return False
-        return self.answered(reply)
-
-    def answered(self, reply: Reply) -> bool:
-        """Hand a reply to all that wait for its job; return whether a plain call did.
-
-        A reply that no future waits for (its call was cancelled, or run here meanwhile) is only acknowledged.
-        """
-        if reply.state == "running":
-            whole = self.flight.get(reply.id)
-            if whole is not None and whole.call.calls > 1:
-                whole.offer(reply)  # what is finished of it; who reads that puts the slow call in its place
-            return False
-        futures = self.flight.take(reply.id, to_read=reply.why is None)
-        if not futures or reply.why is not None:
-            self.session.has_read(reply.id)
-        ready = reply if reply.why is None else RunHere(why_of(reply.why))
-        plain = False
-        for future in futures:
-            future.offer(ready)
-            plain = plain or future.caller_runs
-        return plain
-
-    def _come_home(self, future: Future[Any], why: Why) -> None:
+    def _come_home(self, future: Future[Any], ready: RunHere, *, ships: bool = True) -> None:
         """Have the call run at its client, and all here that wait for the same job, unless only its time is up."""
+        if ships and may_ship(future.call, ready.why) and self.flight.stands(future):
+            self.deferred.put(functools.partial(self._ship, future, ready))
+            return
         futures: Sequence[Future[Any]] = ()
-        if why != "timeout" and self.flight.stands(future):
+        if ready.why != "timeout" and self.flight.stands(future):
             futures = self.flight.take(future.call.id, to_read=False)
         else:
             self.flight.withdraw(future)
         for one in futures or (future,):
-            one.offer(RunHere(why))
+            one.offer(ready)
+
+    def _ship(self, future: Future[Any], ready: RunHere) -> None:
+        """Send the call again with its function, to a worker that runs any; where there is none it runs here."""
+        made = self.shipping.of(future.call)
+        if made is None:
+            return self._come_home(future, ready, ships=False)
+        self.flight.leave(future)
+        future.call, future.sent, future.on_worker = made, False, False
+        self._go_out(future)
+        if future.cancelled():  # meanwhile, under its other id
+            self.apply(Cancelled(future))
 
     def _ask_anew(self, future: Future[Any], *, cached: bool) -> None:
         """Send the call again, at last for itself alone: the outcome of an equal call is too old for it."""
@@ -163,22 +149,26 @@ class Calls:
         self.session.has_given_up([(call.spec.function, call.id)])  # where the outcome was forged, it may still wait
         self._go_out_alone(future)
 
-    def _start_alone(self, future: Future[Any], why: str) -> None:
+    def _start_alone(self, future: Future[Any], why: str, worker: str | None) -> None:
         """Make a call that travelled in a batch a job of its own, or run it at its client."""
         if future.done():
             self._let_go(future)
             return
-        if why in WHYS and why != "crashed":
+        word, _, detail = why.partition(" ")
+        if word in WHYS and word != "crashed":
             self.flight.become_own(future, self.session.new_id())
-            future.offer(RunHere(why_of(why)))
+            future.offer(RunHere(why_of(word), detail, worker))
         else:
-            future.call.crashes = int(why == "crashed")
+            future.call.crashes = int(word == "crashed")
             self._go_out_alone(future)
         self._let_go(future)
 
     def _go_out_alone(self, future: Future[Any]) -> None:
         self.flight.become_own(future, self.session.new_id())
         future.sent = future.on_worker = False
+        self._go_out(future)
+
+    def _go_out(self, future: Future[Any]) -> None:
         self.flight.enter(future)
         self.unsent.put(future, self.session.wake)
         if self._closed:
@@ -195,7 +185,7 @@ class Calls:
     def settle(self, future: Future[Any], ready: Ready) -> None:
         """Bring a future that this thread has taken to its outcome."""
         if isinstance(ready, RunHere):
-            self.run_here(future, ready.why)
+            self.run_here(future, ready)
             return
         if isinstance(ready, Read):
             future.settle(ready.info, ready.outcome)
@@ -215,7 +205,7 @@ class Calls:
                 raise
             # A bug of ours must not be the caller's outcome, nor leave it waiting.
             log.exception("job %s (%s): its result could not be read", future.call.id, future.call.spec.function)
-            future.put_back(RunHere("undecodable"))
+            future.put_back(RunHere("undecodable", f"{type(error).__name__}: {error}"))
 
     def _settle_read(self, future: Future[Any], found: Read) -> None:
         batch = self.flight.batch_of(future) if future.call.calls > 1 else None
@@ -234,17 +224,17 @@ class Calls:
         elif future.call.calls == 1 or (batch := self.flight.batch_of(future)) is None:
             self.local_runs.put(future, ready)
         elif future.take() is not None:
-            self._take_home(batch, ready.why)
+            self._take_home(batch, ready)
 
-    def _take_home(self, batch: Batch, why: Why) -> None:
+    def _take_home(self, batch: Batch, ready: RunHere) -> None:
         """Have each call of a batch run at its client."""
         whole = batch.whole
-        if whole.sent and why in MAY_BE_QUEUED:
+        if whole.sent and ready.why in MAY_BE_QUEUED:
             self.session.has_given_up([(whole.call.spec.function, whole.call.id)])
-        for event in batch.come_home(why):
+        for event in batch.come_home(ready):
             self.apply(event)
         self.flight.end_batch(batch)
-        whole.settle(Info("local", why), wire.Value(None))
+        whole.settle(Info("local", ready.why, detail=ready.detail), wire.Value(None))
 
     def overdue(self, future: Future[Any]) -> None:
         """Run a call at its client: its remote budget is spent."""
@@ -252,7 +242,7 @@ class Calls:
 
     def run_at_once(self, future: Future[Any]) -> Any:
         """Return the outcome to an interruption, which waits for nothing."""
-        self.session.count_local(future.call.spec.function, "nested", 1)
+        self.session.local_run_counts.count(future.call.spec, "nested")
         return at_once.run(future)
 
     def raised_at_once(self, future: Future[Any]) -> BaseException | None:
@@ -296,7 +286,7 @@ class Calls:
         self.forget([future for future in under_way if not future.caller_runs])
         for future in under_way:
             if future.caller_runs:
-                self._come_home(future, "closed")
+                self._come_home(future, RunHere("closed"))
 
     def cancel_waiting(self, futures: Iterable[Future[Any]]) -> None:
         """Cancel those that have not begun."""
@@ -305,13 +295,13 @@ class Calls:
 
     # --- run at their client -------------------------------------------------------------------------------------
 
-    def run_here(self, future: Future[Any], why: Why, *, in_lane: bool = False) -> None:
+    def run_here(self, future: Future[Any], ready: RunHere, *, in_lane: bool = False) -> None:
         """Run a call in this thread; what it gives or raises is the outcome. `in_lane`: other calls wait for it."""
-        call = future.call
+        if future.sent and ready.why in MAY_BE_QUEUED:
+            self.session.has_given_up([(future.call.spec.function, future.call.id)])
+        call, why = future.call.made, ready.why
         function = call.spec.function
-        self.session.count_local(function, why, call.calls)
-        if future.sent and why in MAY_BE_QUEUED:
-            self.session.has_given_up([(function, call.id)])
+        self.session.local_run_counts.count(call.spec, why, call.calls, ready.detail, ready.worker)
         began = time.monotonic()
         future.runner = threading.get_ident()
         outcome: wire.Value | wire.Raised
@@ -321,9 +311,14 @@ class Calls:
             outcome = wire.Raised(raised)
         seconds = time.monotonic() - began
         if why not in SUSPECT:
-            self.store.of(function).ran_at_client(call.calls, seconds)
+            self.store.of(call.spec.code.key).ran_at_client(call.calls, seconds)
         info = Info(
-            where="local", why=why, version=version_of(function), queued_seconds=began - call.began, run_seconds=seconds
+            where="local",
+            why=why,
+            version=version_of(function),
+            queued_seconds=began - call.began,
+            run_seconds=seconds,
+            detail=self.session.lines.detail(call.spec.code.key, ready),
         )
         if in_lane:
             future.settle_soon(info, outcome)
@@ -331,13 +326,12 @@ class Calls:
             future.settle(info, outcome)
 
     def _resolve(self, future: Future[Any]) -> None:
-        ready = future.take()
-        if ready is not None:
+        if (ready := future.take()) is not None:
             self.settle(future, ready)
 
     def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
         if future.begin():
-            self.run_here(future, ready.why, in_lane=True)
+            self.run_here(future, ready, in_lane=True)
 
     # --- what the listener and the engine ask --------------------------------------------------------------------
 
@@ -350,17 +344,24 @@ class Calls:
         missing = self.resolvers.relieve() | self.local_runs.relieve()
         return self.resolvers.STUCK_SECONDS if missing else float("inf")
 
-    def waiting(self) -> set[str]:
+    def waiting(self) -> set[Key]:
         """Return the functions whose calls run at this client and would rather travel."""
         return self.local_runs.functions_waiting() | self.store.asked()
 
+    def take_back(self, key: Key, most: int) -> list[Future[Any]]:
+        """Take calls out of the backlog whose worker is back; of those whose code is not known, it is found first."""
+        taken, unknown = self.local_runs.take_back(key, most)
+        for spec in unknown:
+            self.deferred.put(functools.partial(spec.code.work_out, spec.local, self.store))
+        return taken
+
     def unheard(self) -> None:
         """Note that the listener has gone."""
-        self.watch = _nobody
+        self.watch = unwatched
 
     def close(self) -> None:
         """Run at the client what is still to be sent: the listener has gone."""
         self._closed = True
         for group in self.unsent.take():
             for future in group:
-                self._come_home(future, "closed")
+                self._come_home(future, RunHere("closed"))

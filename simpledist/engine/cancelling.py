@@ -1,4 +1,4 @@
-"""How calls are cancelled: for good (`forget`), or only where they have not begun (`cancel_waiting`).
+"""Cancelling calls: for good (`forget`), or only where they have not begun (`cancel_waiting`).
 
 Returns what is left to do as events; knows neither how calls are sent nor how they are run. Called by calls.py.
 """

@@ -1,4 +1,4 @@
-"""What signal handlers and finalisers ask for and cannot do themselves: cancel, close, run. Done by other threads.
+"""Work that signal handlers and finalisers ask for and cannot do themselves: cancel, close, run. Done by other threads.
 
 Leaving something is a deque append and a write to the wake pipe. The listener has a resolver do it (so that what blocks
 there holds up no reply); without a listener, the next thread that comes does. What is left is code of ours: it takes
@@ -7,13 +7,13 @@ our locks, so code that enters its thread meanwhile is an interruption again.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable
 
 from simpledist.engine.inside import run_inside
+from simpledist.printable import logger
 
-log = logging.getLogger("simpledist")
+log = logger("simpledist")
 
 
 class Deferred:

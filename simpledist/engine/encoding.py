@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from simpledist import wire
 from simpledist.buffers import Data
-from simpledist.engine import snapshot
+from simpledist.engine import argument_snapshot
 from simpledist.engine.call import Call
 from simpledist.engine.pending import Pending
 from simpledist.engine.routing import Later, Travel, Way
 from simpledist.engine.spec import FunctionSpec
-from simpledist.errors import Unserialisable
+from simpledist.errors import Unkeyable, Unserialisable
 from simpledist.reasons import TRANSIENT
 
 
@@ -28,8 +29,12 @@ def encoded(
     pending: Pending[Any] | None = None,
     crashes: int = 0,
     sent: Data | None = None,
+    unkeyed: Callable[[str, Unkeyable], None],
 ) -> tuple[Call, Way]:
-    """Return the record of one call, and its way. `sent`: its arguments as they were encoded when they came."""
+    """Return the record of one call, and its way. `sent`: its arguments as they were encoded when they came.
+
+    `unkeyed` is called with a function that shares its outcomes, where an argument has no canonical form.
+    """
     now = time.monotonic()
     codec = spec.codec
     body: Data = b""
@@ -39,14 +44,19 @@ def encoded(
         try:
             body = sent or wire.encode_arguments(codec, args, kwargs, lend=caller_runs)
             if len(body) > most_bytes:
-                way = Later("too_big")
+                way = Later("too_big", f"its arguments take {len(body):,} bytes, at most {most_bytes:,} travel")
             elif spec.sharing is not None:
-                given = (args, kwargs) if caller_runs else snapshot.given(codec, body, spec.local, args, kwargs)
-                address = spec.sharing.address(spec.function, codec, *given)
-        except Unserialisable:
-            way = Later("unserialisable")
-    if not isinstance(way, Travel) and not caller_runs and not len(body) and not snapshot.unchanging(args, kwargs):
-        codec, body = (codec, sent) if sent else snapshot.encoded(codec, args, kwargs)  # it runs here, and later
+                given = (
+                    (args, kwargs) if caller_runs else argument_snapshot.given(codec, body, spec.local, args, kwargs)
+                )
+                address = spec.sharing.address(spec.function, codec, spec.code.identity, *given)
+        except Unkeyable as error:
+            unkeyed(spec.function, error)
+        except Unserialisable as error:
+            way = Later("unserialisable", str(error))
+    runs_later = not len(body) and not caller_runs and not isinstance(way, Travel)  # here
+    if runs_later and not argument_snapshot.unchanging(args, kwargs):
+        codec, body = (codec, sent) if sent else argument_snapshot.encoded(codec, args, kwargs)
     deadline = None if spec.timeout is None else now + spec.timeout
     # By position: names take twice as long.
     call = Call(id, spec, args, kwargs, codec, body, now, deadline, caller_runs, pending, crashes)

@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpledist import config as configuration
-from simpledist import policy, wire
+from simpledist import policy, shipped, wire
 from simpledist.buffers import Data
 from simpledist.config import Config
-from simpledist.engine import lifetime, submit
+from simpledist.engine import fork_and_exit, submit
 from simpledist.engine.calls import Calls
 from simpledist.engine.encoding import encoded, encoded_batch
 from simpledist.engine.events import Home, Slow
@@ -32,12 +32,13 @@ from simpledist.engine.offers import Offers
 from simpledist.engine.pending import Pending
 from simpledist.engine.reach import Reach
 from simpledist.engine.ready import RunHere
-from simpledist.engine.routing import TRAVEL, Face, Later, Routing, Travel, Way
+from simpledist.engine.routing import TRAVEL, Face, Here, Later, Routing, Travel, Way
 from simpledist.engine.session import Session
+from simpledist.engine.shipping import with_archive
 from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import RedisDown, RedisRefused
-from simpledist.job import WHYS, Why, why_of
-from simpledist.wire.signing import Keyring
+from simpledist.reasons import WHYS, Why, why_of
+from simpledist.wire.keyring import Keyring
 
 Arguments = tuple[Any, ...]
 
@@ -62,23 +63,22 @@ class Engine:
         self.codec = codec
         self.local_slots = local_slots
         self.max_value_bytes = max_value_bytes
-        self._keyring = keyring
+        self.keyring = keyring
         self._pending: weakref.WeakSet[Pending[Future[Any]]] = weakref.WeakSet()
         self._begin(closed=False)
-        if not opens:
-            self._routing.nested = True
-        lifetime.remember(self)
+        self._routing.nested |= not opens
+        fork_and_exit.remember(self)
 
     def _begin(self, *, closed: bool) -> None:
         self._pid = os.getpid()
-        self._session = Session(self.config, self._keyring)
-        self._calls = Calls(self._session, self._keyring, self.local_slots)
-        self._routing = Routing(self._session, self._session.store, closed=closed)
+        self._session = Session(self.config, self.keyring)
+        self._calls = Calls(self._session, self.keyring, self.local_slots, self.max_value_bytes)
+        self._routing = Routing(self._session, self._session.store, self._session.lanes.kept, closed=closed)
         self._reach = Reach(self._calls, self._routing)
         self.offers = Offers(self._reach.live_workers)
         self._memory: Memory | None = None
         if self.config.url == configuration.MEMORY_URL:
-            self._memory = Memory(self._calls, self._keyring)
+            self._memory = Memory(self._calls, self.keyring)
             self._session.trouble = None
             self.offers = Offers(list[Any])
 
@@ -112,30 +112,31 @@ class Engine:
         """Return how many calls wait for an outcome from the cluster."""
         return len(self._calls.flight)
 
-    def known(self, function: str) -> Known:
+    def outlook(self, spec: FunctionSpec) -> str:
+        """Return in words where calls of a function go, as far as it is known."""
+        return self._session.lines.outlook(spec, self._routing.ended())
+
+    def known(self, spec: FunctionSpec) -> Known:
         """Return what this client knows of a function."""
-        return self._session.store.of(function)
+        return self._session.store.of(spec.code.key)
 
     # --- start calls ---------------------------------------------------------------------------------------------
 
     def call(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any]) -> Any:
         """Return the outcome of a call for which this thread waits."""
-        if thread.inside and is_inside():  # a signal handler or a finaliser, amid our work: it waits for nothing
-            return self.run_here(spec, args, kwargs, why="nested")
-        thread.inside = True
-        try:
+        if is_inside():  # a signal handler or a finaliser, amid our work: it waits for nothing
+            return self.run_here(spec, args, kwargs, Here("nested"))
+        with thread.mark:
             way = self.route(spec, "call")
             if isinstance(way, Travel):
                 future, way = self.new(spec, args, kwargs, way, caller_runs=True)
                 if isinstance(way, Travel):
                     return self._outcome(future)
-        finally:
-            thread.inside = False
-        return self.run_here(spec, args, kwargs, why=way.why)
+        return self.run_here(spec, args, kwargs, way)
 
     def _outcome(self, future: Future[Any]) -> Any:
-        self.send([future])
         try:
+            self.send([future])
             return future.outcome()
         finally:
             if not future.done():  # Ctrl-C, or an exception thrown into this thread
@@ -143,14 +144,11 @@ class Engine:
 
     def submit(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any]) -> Future[Any]:
         """Start a call and return its future."""
-        if thread.inside and is_inside():
-            with Entry():
+        if is_inside():
+            with Entry(), thread.mark:
                 return self.start(spec, args, kwargs)
-        thread.inside = True
-        try:
+        with thread.mark:
             return self.start(spec, args, kwargs)
-        finally:
-            thread.inside = False
 
     def start(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any]) -> Future[Any]:
         """Start a call for code of ours, which is inside already."""
@@ -163,25 +161,20 @@ class Engine:
     ) -> list[Future[Any]]:
         """Start calls of a map in as few round trips as they fit. `sent`: their encoded arguments, or None."""
         made = [self.new(spec, args, {}, way, sent=body) for args, body in itertools.zip_longest(calls, sent)]
-        futures = [future for future, _ in made]
-        try:
-            self.go(made)
-        except BaseException:  # Ctrl-C: no caller will have them
-            run_outside(self.forget, futures)
-            raise
-        return futures
+        self.go(made)
+        return [future for future, _ in made]
 
     def start_batch(self, spec: FunctionSpec, calls: list[Arguments], sent: list[Data | None]) -> Future[Any] | None:
         """Start many calls that may travel as one job; return None where one of them cannot travel so."""
         began = time.perf_counter()
         most_bytes = min(policy.MAP_BATCH_BYTES, self.max_value_bytes)
         call = encoded_batch(spec, calls, sent, id=self._session.new_id(), most_bytes=most_bytes)
-        known = self.known(spec.function)
+        known = self.known(spec)
         if known.costs is not None:
             known.costs = known.costs.serialised((time.perf_counter() - began) / len(calls))
         if call is None:
             return None
-        future = Future[Any](call, self._calls, caller_runs=False)
+        future: Future[Any] = Future(call, self._calls, caller_runs=False)
         self.send([future])
         return future
 
@@ -191,11 +184,12 @@ class Engine:
         """Start one call of a batch by itself: the batch brought no outcome of it, for the reason `why`."""
         way = self.route(spec, "again")
         future, way = self.new(spec, args, {}, way, crashes=int(why == "crashed"))
+        word, _, detail = why.partition(" ")
         if isinstance(way, Travel) and why == wire.SLOW:
             self._calls.apply(Slow(future, whole, part))
             return future
-        if isinstance(way, Travel) and why in WHYS and why != "crashed":
-            way = Later(why_of(why))
+        if isinstance(way, Travel) and word in WHYS and word != "crashed":
+            way = Later(why_of(word), detail, whole.info.worker if whole.info is not None else None)
         self.go([(future, way)])
         return future
 
@@ -223,25 +217,34 @@ class Engine:
             pending=pending,
             crashes=crashes,
             sent=sent,
+            unkeyed=self._session.unkeyed,
         )
-        return Future[Any](call, self._calls, caller_runs=caller_runs), way
+        if spec.code.ships_until and isinstance(way, Travel):
+            call = self._calls.shipping.at_once(call) or call
+        elif spec.function == shipped.FUNCTION and self._memory is None and call.body:
+            way = with_archive(call, way, self._session.lanes.kept)
+        return Future(call, self._calls, caller_runs=caller_runs), way  # an alias called leaves itself in the object
 
     def go(self, made: Sequence[tuple[Future[Any], Way]]) -> None:
         """Send the calls that travel, and have the others run here."""
-        if travelling := [future for future, way in made if isinstance(way, Travel)]:
-            self.send(travelling)
-        for future, way in made:
-            if not isinstance(way, Travel):
-                self._come_home(future, way.why)
+        try:
+            if travelling := [future for future, way in made if isinstance(way, Travel)]:
+                self.send(travelling)
+            for future, way in made if len(travelling) < len(made) else ():
+                if not isinstance(way, Travel):
+                    self._come_home(future, RunHere(way.why, way.detail, way.worker))
+        except BaseException:  # Ctrl-C: no caller will have them
+            run_outside(self.forget, [future for future, _ in made])
+            raise
 
     def send(self, futures: Sequence[Future[Any]]) -> None:
         """Send calls of one function, which may travel; those that Redis refuses run here."""
         if self._memory is not None:
             for future in futures:
                 run_outside(self._memory.run, future)
-        elif self._reach.listener is None and thread.interrupting:
+        elif self._reach.listener is None and (thread.interrupting or not self._reach.reached()):
             for future in futures:
-                self._come_home(future, "redis_down")
+                self._come_home(future, RunHere("redis_down"))
         else:
             submit.send(self._calls, self._reach.listener, futures)
 
@@ -250,50 +253,46 @@ class Engine:
     def route(self, spec: FunctionSpec, face: Face, since: float = 0.0, *, batches: bool = False) -> Way:
         """Return which way a call goes (routing.py), once it is known whether Redis is there."""
         if spec.policy == "auto" and face != "again":
-            self.known(spec.function).decided()
+            self.known(spec).decided()
         way = self._routing.route(spec, face, since, batches=batches)
         if isinstance(way, Travel):
             return way
         if way.why in ("redis_down", "redis_refused"):
             if thread.interrupting:  # what is left to the listener comes to its outcome, whether Redis is there or not
-                return way if self._reach.listener is None else TRAVEL
+                return way if self._reach.listener is None or not spec.code.travels else TRAVEL
             self._reach.reached()  # whatever comes of it, its reason is newer
             return self._routing.route(spec, face, since, batches=batches)
-        if way.why in REFUSALS and self._session.store.ask(spec.function):
+        if way.why in REFUSALS and self._session.store.ask(spec.code.key):
             self._session.wake()
         return way
 
     # --- run them here -------------------------------------------------------------------------------------------
 
-    def run_here(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any], *, why: Why) -> Any:
+    def run_here(self, spec: FunctionSpec, args: Arguments, kwargs: dict[str, Any], way: Here | Later) -> Any:
         """Run a call in this thread: nothing but the call, its count and its time."""
-        began = time.perf_counter()
+        self._session.local_run_counts.count(spec, way.why, 1, way.detail)
+        failed, began = 1, time.perf_counter()
         try:
-            return spec.local(*args, **kwargs)
+            value = spec.local(*args, **kwargs)
+            failed = 0
+            return value
         finally:
-            self.took(spec.function, time.perf_counter() - began)
-            self.ran(spec.function, why, 1)
+            seconds = self.known(spec).took_here(time.perf_counter() - began)
+            spec.tally.add(way.why, seconds, failed)
 
-    def ran(self, function: str, why: Why, calls: int) -> None:
-        """Count calls that ran here for this reason."""
-        self._session.count_local(function, why, calls)
+    def ran(self, spec: FunctionSpec, why: Why, calls: int) -> None:
+        """Count calls that ran here for this reason; none: some are about to."""
+        self._session.local_run_counts.count(spec, why, calls)
 
-    def took(self, function: str, seconds: float) -> None:
-        """Note how long a call took here."""
-        known = self.known(function)
-        known.ran_at_client(1, seconds)
-        if known.costs is not None:
-            known.costs = known.costs.ran_here(seconds)
-
-    def _come_home(self, future: Future[Any], why: Why) -> None:
+    def _come_home(self, future: Future[Any], ready: RunHere) -> None:
         """Have a call run here that cannot travel."""
         if self._memory is not None or sys.is_finalizing():
-            self._calls.run_here(future, why)
+            self._calls.run_here(future, ready)
         elif thread.interrupting:
-            future.leave(RunHere(why))
-            self._calls.deferred.put(functools.partial(self._calls.settle_elsewhere, future, RunHere(why)))
+            future.leave(ready)
+            self._calls.deferred.put(functools.partial(self._calls.settle_elsewhere, future, ready))
         else:
-            self._calls.apply(Home(future, why))
+            self._calls.apply(Home(future, ready.why, ready.detail, ready.worker))
 
     # --- cancel them ---------------------------------------------------------------------------------------------
 
@@ -306,7 +305,7 @@ class Engine:
         self._now_or_later(self._calls.cancel_waiting, futures)
 
     def _now_or_later(self, act: Callable[[Sequence[Future[Any]]], object], futures: Sequence[Future[Any]]) -> None:
-        with Entry():
+        with Entry(), thread.mark:
             if thread.interrupting:
                 self._calls.deferred.put(functools.partial(act, futures))
             else:
@@ -322,19 +321,18 @@ class Engine:
         """Forget the cached values of a function; return how many there were. Raises RedisDown or RedisRefused."""
         if self._memory is not None:
             return self._memory.clear(function)
-        if thread.inside and is_inside():
+        if is_inside():
             raise RedisDown("a signal handler or finaliser that interrupts simpledist cannot ask Redis")
-        with Entry():
+        with Entry(), thread.mark:
             cleared = self._session.clear(function)
             self._calls.envelopes.cleared(function, cleared.at_ms)
             return cleared.forgotten
 
     # --- fork and end --------------------------------------------------------------------------------------------
 
-    def pending(self, slots: int) -> Pending[Future[Any]]:
-        """Return what an executor has taken: nothing yet. The end of the program waits for it."""
-        pending = Pending[Future[Any]](slots)
-        self._pending.add(pending)
+    def pending(self, slots: int, *, awaited: bool = True) -> Pending[Future[Any]]:
+        """Return what an executor has taken: nothing yet. The end of the program waits for it if it is `awaited`."""
+        self._pending.add(pending := Pending[Future[Any]](slots, awaited=awaited))
         return pending
 
     def close(self, *, wait: bool) -> None:
@@ -343,7 +341,7 @@ class Engine:
             return
         self._routing.closed = True
         calls = self._calls
-        if thread.inside and is_inside():
+        if is_inside():
             if not wait:
                 calls.deferred.put(calls.abandon)
             if self._reach.listener is not None:
@@ -354,7 +352,7 @@ class Engine:
                 for future in futures:
                     future.wait_done()
             calls.local_runs.join()
-        with Entry():
+        with Entry(), thread.mark:
             if not wait:
                 calls.abandon()
             self._reach.close()
@@ -370,11 +368,14 @@ class Engine:
 
     def at_exit(self) -> None:
         """End with the program: what executors took is done first, as with the stdlib's; the rest is cancelled."""
+        self._session.local_run_counts.finish()
         self._calls.deferred.run()
         for pending in list(self._pending):
             pending.close("cannot schedule new futures after interpreter shutdown")
-            pending.join()
+            if pending.awaited:
+                pending.join()
         self.close(wait=False)
+        self._calls.deferred.run()
 
     def after_fork(self) -> None:
         """Begin again in the child of a fork: what was in flight belongs to the parent and runs here if asked for."""
@@ -391,7 +392,7 @@ def revived(id: str, codec: str, local_slots: int, max_value_bytes: int) -> Engi
 
     What is pickled holds no address, no password and no key: nothing of it is for Redis or for another process.
     """
-    for one in lifetime.living():
+    for one in fork_and_exit.living():
         if isinstance(one, Engine) and one.id == id:
             return one
     return Engine(

@@ -1,4 +1,4 @@
-"""What this client signs, and which outcomes it accepts: each of its calls is sealed here, each outcome opened here.
+"""Signing and verification at a client: each of its calls is sealed here, each outcome opened here.
 
 Owns the times that go with both: when a call was sealed, how old an outcome may be that other calls share, and when
 this client cleared a function's cache. Any thread may call it.
@@ -10,15 +10,17 @@ from simpledist import policy, wire
 from simpledist.buffers import Data
 from simpledist.clock import ServerClock, moment
 from simpledist.engine.call import Call
-from simpledist.wire.signing import Keyring
+from simpledist.engine.known import Store
+from simpledist.wire.keyring import Keyring
 
 
 class Envelopes:
     """The keys of one client and the clock of its Redis."""
 
-    def __init__(self, keyring: Keyring, clock: ServerClock) -> None:
+    def __init__(self, keyring: Keyring, clock: ServerClock, store: Store) -> None:
         self._keyring = keyring
         self._clock = clock
+        self._store = store
         self._cleared_ms: dict[str, int] = {}  # function -> when this client cleared its cache, by Redis' clock
 
     def inherit(self, parent: Envelopes) -> None:
@@ -33,17 +35,25 @@ class Envelopes:
         now = moment()
         if not call.nonce:
             call.nonce, call.asked_at = wire.nonce(), now
+        if call.wanted is None:
+            key = call.spec.code.key
+            call.wanted = self._store.of(key).wanted()
+            if call.wanted != key.digest:  # what other code makes of it is not to be shared
+                call.sharing = call.address = None
         call.sealed_at_ms = self._clock.ms(now)
+        code = call.spec.code
         sealed = wire.seal_call(
             call.spec.function,
             call.codec,
             call.body,
             self._keyring,
-            call.spec.fingerprint,
+            call.wanted,
             nonce=call.nonce,
             sealed_at_ms=call.sealed_at_ms,
+            packages=code.packages if call.wanted == code.key.digest else "",
+            archive="" if call.archive is None else call.archive.name,
             address=call.address,
-            chunk=call.calls > 1,
+            batch=call.calls > 1,
             python=call.python,
         )
         call.digest = sealed.digest

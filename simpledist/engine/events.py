@@ -1,4 +1,4 @@
-"""What happens to calls, as the rooms of the engine tell it. Only calls.py applies events, and acts on them."""
+"""Events: what happens to calls, as the rooms of the engine return it. Only calls.py applies them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from simpledist.broker.records import Reply
 from simpledist.engine.future import Future
-from simpledist.job import Why
+from simpledist.engine.known import Key
+from simpledist.reasons import Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,21 @@ class Answered:
 class Absent:
     """Redis says why no live worker may have calls of this function; None: one may."""
 
-    function: str
+    key: Key
     why: Why | None
 
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """The call cannot have its outcome from the cluster, for this reason, nor can those that wait for the same job."""
+    """The call cannot have its outcome from the cluster, for this reason, nor can those that wait for the same job.
+
+    `worker`: the one that says so.
+    """
 
     future: Future[Any]
     why: Why
+    detail: str = ""
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +82,19 @@ class Unread:
 
     future: Future[Any]
     why: Why
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Alone:
-    """The batch brought no outcome of this call, for the reason `why`: from now on it is a job of its own."""
+    """The batch brought no outcome of this call: from now on it is a job of its own.
+
+    `why`: the reason, and behind a blank what is known of it, in words. `worker`: the one that says so.
+    """
 
     future: Future[Any]
     why: str = ""
+    worker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +114,7 @@ class Cancelled:
 
 
 Event = Sent | Joined | Answered | Absent | Home | Overdue | Lost | Stale | Unread | Alone | Slow | Cancelled
+
+
+def unwatched(_: object) -> None:
+    """Watch nothing that was sent: there is no listener."""

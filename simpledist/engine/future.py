@@ -21,12 +21,13 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from simpledist import wire
-from simpledist.engine import callbacks, locks
+from simpledist import policy, wire
+from simpledist.engine import callbacks, done, locks
 from simpledist.engine.call import Call
+from simpledist.engine.fork_and_exit import Process
 from simpledist.engine.inside import is_inside, run_outside, thread
 from simpledist.engine.moments import LONGEST_WAIT_SECONDS, NEVER, OVERDUE_SECONDS, after
-from simpledist.engine.owner import Carrier, Owner
+from simpledist.engine.protocols import Carrier, Owner
 from simpledist.engine.ready import Read, Ready, RunHere
 from simpledist.engine.state import state_of
 from simpledist.job import Info
@@ -41,7 +42,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     # How each one begins. Attributes of the class: one is created for each call.
     info: Info | None = None
-    sent = False  # submitted once: before that, Redis need not know it
+    sent, kept_out = False, False  # submitted once: Redis may know it; ... but it entered nothing the last time
     on_worker = False  # a worker had it when Redis was last asked
     forgotten, forgotten_at = 0, float("-inf")  # how often Redis knew it no more, and when last
     joined = False  # it waits for the job of an identical call
@@ -58,10 +59,11 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         super().__init__()
         if locks.CHECKED:
             self._condition = locks.condition("future")
+        self._lock: locks.Reentrant = self._condition._lock  # type: ignore[attr-defined]
         self.call = call
         self.caller_runs = caller_runs  # a plain call: its own thread waits, decodes and, if need be, runs the function
         self._owner = owner
-        self._pid = os.getpid()
+        self._pid = Process.id
 
     def result(self, timeout: float | None = None) -> R:
         """Return the value, or raise the exception that the function raised; TimeoutError after `timeout` seconds.
@@ -85,22 +87,17 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         """Return True once the call is done; False where this thread must not wait for it."""
         if self._interrupts():
             return False
-        thread.inside = True
-        try:
-            self._settle(timeout)
-            return True
-        except locks.Held:
-            return False
-        finally:
-            thread.inside = False
+        with thread.mark:
+            try:
+                if not self._settle(timeout):
+                    raise concurrent.futures.TimeoutError
+                return True
+            except locks.Held:
+                return False
 
     def _interrupts(self) -> bool:
         """Return whether this thread works for us already, or holds this future's lock, or runs this very call."""
-        return (thread.inside and is_inside()) or self._owned() or self.runner == threading.get_ident()
-
-    def _owned(self) -> bool:
-        """Return whether this thread holds the lock."""
-        return bool(self._condition._is_owned())  # type: ignore[attr-defined]
+        return is_inside() or locks.owns(self._lock) or self.runner == threading.get_ident()
 
     def outcome(self) -> R:
         """Return `result()` to code of ours, which is inside already."""
@@ -124,12 +121,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def wait_done(self, timeout: float | None = None) -> bool:
         """Wait until the call has an outcome, whatever it is, or for `timeout` seconds; return whether it has one."""
-        was, thread.inside = thread.inside and is_inside(), True
-        try:
-            with contextlib.suppress(concurrent.futures.TimeoutError, locks.Held):
-                self._settle(timeout)
-        finally:
-            thread.inside = was
+        with thread.mark, contextlib.suppress(locks.Held):
+            self._settle(timeout)
         return self.done()
 
     def cancel(self) -> bool:
@@ -142,11 +135,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             return self.cancelled()
         if self._interrupts():
             return self._owner.cancel(self, interrupting=True)
-        thread.inside = True
-        try:
+        with thread.mark:
             return self._owner.cancel(self, interrupting=False)
-        finally:
-            thread.inside = False
 
     def done(self) -> bool:
         """Return whether the call has an outcome, or was cancelled. Takes no lock, nor do `cancelled` and `running`."""
@@ -162,12 +152,15 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def add_done_callback(self, fn: Callable[[Future[R]], object]) -> None:  # type: ignore[override]
         """Call `fn` with this future when it is done; as the stdlib's, in whichever thread that is."""
-        with self._condition:
-            self._has_callbacks = True
-        super().add_done_callback(fn)  # type: ignore[arg-type]
+        with self._lock:
+            if self._state not in _DONE:
+                self._has_callbacks = True
+                self._done_callbacks.append(fn)  # type: ignore[attr-defined]
+                return
+        callbacks.run(self, fn)
 
     def __repr__(self) -> str:
-        return f"<simpledist future of {self.call.spec.function}, job {self.call.id}: {state_of(self)}>"
+        return f"<simpledist future of {self.call.made.spec.function}, job {self.call.id}: {state_of(self)}>"
 
     def _repr_html_(self) -> str:
         html = import_module("simpledist.engine.html")
@@ -208,7 +201,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def _offer(self, ready: Ready) -> None:
         """Do the same in a thread that may wait."""
-        with self._condition:
+        with self._lock:
             elsewhere = self._accepts(ready)
         if elsewhere:
             self._owner.settle_elsewhere(self, ready)
@@ -218,7 +211,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         if self._state in _DONE or self.ready is not None:
             return False
         self.ready = ready
-        if self._getters or self.caller_runs:
+        if (self._getters or self.caller_runs) and self._condition._waiters:  # type: ignore[attr-defined]
             self._condition.notify_all()
         return not (self.caller_runs or (self._getters and not isinstance(ready, RunHere)))
 
@@ -248,7 +241,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def take(self) -> Ready | None:
         """Return what is to be settled, to the one thread that gets it."""
-        with self._condition:
+        with self._lock:
             if self.ready is None or self._settling or self._state in _DONE:
                 return None
             self._settling = True
@@ -286,19 +279,17 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.call.has_ended(self)
 
     def _end(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
-        with self._condition:
+        with self._lock:
             if self._state in _DONE:
                 raise concurrent.futures.InvalidStateError
             self.info = info
             self.settled_by = threading.get_ident()
-        if isinstance(outcome, wire.Raised):
-            self.set_exception(outcome.exception)
-        else:
-            self.set_result(outcome.value)
+            done.finish(self, outcome)
+        self._invoke_callbacks()
         self.call.end()  # last: until it is done an interruption may run it
 
     def call_off(self) -> bool:
-        """Cancel for good, by an interruption, if nothing came yet; who waits is told later (`give_up`)."""
+        """Cancel for good, by an interruption, if nothing came yet; who waits hears of it later (`give_up`)."""
         if not self._condition.acquire(timeout=locks.HELD_SECONDS / 10):
             return False
         try:
@@ -313,7 +304,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
 
     def give_up(self) -> bool:
         """Cancel for good, if nothing came yet; wake the threads that wait."""
-        with self._condition:
+        with self._lock:
             if not self.unnotified and (self.ready is not None or self._state != "PENDING"):
                 return False
             self.unnotified = False
@@ -331,7 +322,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.settled_by = threading.get_ident()
         self._invoke_callbacks()
         self.call.end()
-        self.set_running_or_notify_cancel()
+        with self._lock:
+            done.notify_cancelled(self)
         self.call.has_ended(self)
 
     def _invoke_callbacks(self) -> None:
@@ -344,6 +336,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         if self._state not in ("PENDING", "RUNNING"):
             return
         self._condition = locks.condition("future")
+        self._lock = locks.lock_of(self._condition)
         self._owner = self._owner.heir()
         self.sent = False
         self.batch = None
@@ -352,12 +345,21 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self.caller_runs = True
         self.ready = RunHere("closed")
 
-    def _settle(self, timeout: float | None) -> None:
-        if self._pid != os.getpid():
+    def _settle(self, timeout: float | None) -> bool:
+        """Return whether the call has an outcome, within the time. Raises Held."""
+        if self._pid != os.getpid():  # not Process.id: C code may fork and Python not know of it
             self._inherit()
+        outer = locks.owns(self._lock)  # by the code that this thread has interrupted
+        try:
+            return self._waited_for(timeout, outer=outer)
+        except BaseException:
+            if not outer:
+                locks.let_go(self._lock)  # Ctrl-C may come before the line that does
+            raise
+
+    def _waited_for(self, timeout: float | None, *, outer: bool) -> bool:
         end = NEVER if timeout is None else after(timeout)
         overdue = NEVER if self.call.deadline is None else self.call.deadline + OVERDUE_SECONDS
-        outer = self._owned()  # by the code that this thread has interrupted
         while True:
             try:
                 if not self._condition.acquire(timeout=locks.HELD_SECONDS):
@@ -371,20 +373,20 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                             break
                         now = time.monotonic()
                         if end <= now:
-                            raise concurrent.futures.TimeoutError
+                            return False
                         until = min(end, overdue if self.ready is None else NEVER)
                         if until <= now:
                             break
                         seconds = min(until - now, LONGEST_WAIT_SECONDS)
                         if threading.current_thread() is threading.main_thread():
-                            seconds = min(seconds, locks.INTERRUPT_SECONDS)
+                            seconds = min(seconds, policy.INTERRUPT_SECONDS)
                         self._condition.wait(seconds)
                     else:
-                        return
+                        return True
                 finally:
                     self._getters -= 1
             finally:
-                if outer or self._owned():  # Ctrl-C may come while the condition has let go of it
+                if outer or locks.owns(self._lock):  # Ctrl-C may come while the condition has let go of it
                     self._condition.release()
             ready = self.take()
             if ready is not None:

@@ -46,7 +46,7 @@ def of_call(call: Call, state: str, info: Info | None, *, outcome: object) -> st
             ("ran", f"{info.run_seconds:.3g} s"),
             ("attempts", info.attempts or None),
         ]
-    return table(call.spec.function, rows)
+    return table(call.made.spec.function, rows)
 
 
 def _cell(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Whether this thread is inside simpledist: a signal handler or a finaliser asks before it waits for anything.
+"""Mark of threads that are inside simpledist: a signal handler or a finaliser asks before it waits for anything.
 
 A signal handler (in the main thread) and the collector (in any thread) run between two steps of whatever runs there:
 perhaps the thread holds a lock of ours in that moment, or is the only one that can settle a call. So every public entry
@@ -18,6 +18,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
+from simpledist.interruption import signalled
+
 # Where no thread can be started for so long (a limit of the machine), the listener does the work itself: calls that
 # no thread waits for in `result()`, but a callback or an `await`, come to an outcome too.
 STARVED_SECONDS = 1.0
@@ -27,12 +29,28 @@ R = TypeVar("R")
 
 
 class Thread(threading.local):
-    """What each thread does: it works for us; it interrupts itself while it does; it is one of a client's."""
+    """What each thread does: it works for us (it holds `mark`); it interrupts itself while it does; it is a client's.
 
-    known = False  # `inside` is said for show as long as it is
-    inside = True
+    `mark` is a lock of the interpreter, so that `with thread.mark:` is entered and left in one step of it each: what a
+    signal handler raises comes before or after such a step. A mark that is set and taken back by lines of Python could
+    stay for ever.
+    """
+
+    known = False  # its stack was looked at
     interrupting = False
     ours = False
+
+    def __init__(self) -> None:
+        self.mark = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the mark of a thread that is interrupted while it makes its mark."""
+        if name != "mark":
+            raise AttributeError(name)
+        return _early.setdefault(threading.get_ident(), threading.RLock())
+
+
+_early: dict[int, threading.RLock] = {}
 
 
 thread = Thread()
@@ -46,12 +64,15 @@ class OurThread(threading.Thread):
 
 
 def is_inside() -> bool:
-    """Return whether this thread works for us already. `thread.inside` is right where it is False; else ask here."""
+    """Return whether this thread works for us already."""
+    if thread.mark._is_owned():  # type: ignore[attr-defined]
+        return True
     if not thread.known:
         if _is_starting(sys._getframe()):  # pyright: ignore[reportPrivateUsage]
             return True
-        thread.known, thread.inside = True, False
-    return thread.inside
+        thread.known = True
+    thread.interrupting = False  # it may be left over from an interruption that was torn away itself
+    return False
 
 
 def _is_starting(frame: FrameType | None) -> bool:
@@ -65,44 +86,39 @@ def _is_starting(frame: FrameType | None) -> bool:
 
 
 class Entry:
-    """One public entry, as a `with` block: it marks its thread, or knows that it interrupts it."""
+    """One public entry, as `with Entry(), thread.mark:`: it knows whether it interrupts its thread, and marks it."""
 
-    __slots__ = ("_inside", "_interrupting")
+    __slots__ = ("_interrupting",)
 
     def __enter__(self) -> None:
-        self._inside, self._interrupting = thread.inside and is_inside(), thread.interrupting
-        thread.interrupting = self._interrupting or self._inside
-        thread.inside = True
+        self._interrupting = thread.interrupting
+        thread.interrupting = is_inside()
 
     def __exit__(self, *_: object) -> None:
-        thread.interrupting, thread.inside = self._interrupting, self._inside
+        thread.interrupting = self._interrupting
 
 
 def run_inside(call: Callable[[], R]) -> R:
     """Call code of ours that takes locks: code that enters this thread meanwhile is an interruption."""
-    was = thread.inside and is_inside()
-    thread.inside = True
-    try:
+    with thread.mark:
         return call()
-    finally:
-        thread.inside = was
 
 
 def run_outside(call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call code of the user: what it submits or calls takes the ordinary way."""
     if thread.interrupting:  # what was interrupted is still where it was
         return call(*args, **kwargs)
-    was = thread.inside
-    thread.inside = False
+    was, thread.mark = thread.mark, threading.RLock()
     try:
         return call(*args, **kwargs)
     finally:
-        thread.inside = was
+        thread.mark = was
 
 
 def _run_marked(work: Callable[..., None], *args: Any) -> None:
-    thread.inside = thread.ours = thread.known = True
-    work(*args)
+    with thread.mark:
+        thread.ours = thread.known = True
+        work(*args)
 
 
 def is_starting_a_thread() -> bool:
@@ -115,12 +131,37 @@ def is_starting_a_thread() -> bool:
     return owned is None or owned()
 
 
-def started(target: Callable[..., None], *args: Any, name: str) -> bool:
-    """Start a daemon thread of ours; False where there can be none: the interpreter ends, or the machine has none."""
+def started(target: Callable[..., None], *args: Any, name: str, undo: Callable[[], object] = bool) -> bool:
+    """Start a daemon thread of ours; False where there can be none: the interpreter ends, or the machine has none.
+
+    `undo` is called where no thread has come of it, also where a signal handler has torn this one away meanwhile:
+    what that raised is raised then.
+    """
     if sys.is_finalizing():  # Python 3.10 and 3.11 would wait for ever for it to begin
+        undo()
         return False
+    turn = [True]  # taken by the thread when it begins, or by this one: then it ends at once
     try:
-        OurThread(target, *args, name=name).start()
-    except RuntimeError:
+        OurThread(_run_in_turn, turn, target, *args, name=name).start()
+    except BaseException as error:
+        if _taken(turn):
+            undo()
+        if (torn := signalled(error)) is not None:
+            raise torn from None
+        if not isinstance(error, RuntimeError):
+            raise
         return False
     return True
+
+
+def _run_in_turn(turn: list[bool], work: Callable[..., None], *args: Any) -> None:
+    if _taken(turn):
+        work(*args)
+
+
+def _taken(turn: list[bool]) -> bool:
+    """Take it; return whether this thread was the first."""
+    try:
+        return turn.pop()
+    except IndexError:
+        return False

@@ -1,14 +1,12 @@
 """The client's one thread: it waits for replies, sends what waits to be sent, and nudges once a second.
 
 Owns the nudge connection, and the blocking reply connection (the one that Redis knows this client by) but for the
-moments in which a caller reads its own reply (replies.py). It only moves bytes: outcomes are decoded elsewhere, and
-what they mean is decided in calls.py. Between two events it sleeps until something can be read.
+moments in which a caller reads its own reply (reply_connection.py). It only moves bytes: outcomes are decoded
+elsewhere, and what they mean is decided in calls.py. Between two events it sleeps until something can be read.
 """
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -16,20 +14,21 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.broker import Broker
-from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.engine.calls import Calls
 from simpledist.engine.deadlines import Deadlines
-from simpledist.engine.events import Home, Overdue
+from simpledist.engine.events import Overdue
 from simpledist.engine.future import Future
 from simpledist.engine.inside import OurThread
 from simpledist.engine.nudging import Nudges
+from simpledist.engine.outage import Outage
 from simpledist.engine.readable import readable
-from simpledist.engine.replies import LEND_SECONDS, Replies
+from simpledist.engine.reply_connection import LEND_SECONDS, ReplyConnection
 from simpledist.engine.sending import Sending
 from simpledist.engine.wakeup import Wakeup
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.printable import logger
 
-log = logging.getLogger("simpledist")
+log = logger("simpledist")
 
 IDLE_LOOK_SECONDS = 0.25  # a client that is to end when nothing is under way looks so often whether that is so
 
@@ -41,7 +40,7 @@ class Listener:
         self._session = session = calls.session
         self._calls = calls
         self._timings = timings
-        self._replies = Replies(calls)
+        self._replies = ReplyConnection(calls)
         self._broker = Broker(session.link("nudge"), session.keys)
         self._sending = Sending(self._broker, calls)
         self._nudges = Nudges(self._broker, calls, replies=self._replies, sending=self._sending, timings=timings)
@@ -49,8 +48,7 @@ class Listener:
         self.wake = self._wakeup.wake
         self._deadlines = Deadlines()
         self._sleeps_until = 0.0  # written by the thread before it sleeps, read by `watch`
-        self._failures = 0
-        self._down_since: float | None = None
+        self._outage = Outage(calls, timings)
         self._closing = False
         self._closing_when_idle = False
         self._thread = OurThread(self._run, name="simpledist-listener")
@@ -96,6 +94,11 @@ class Listener:
         if self._thread.is_alive() and threading.current_thread() is not self._thread:
             self._thread.join(timeout=5.0)
 
+    def abandon(self) -> None:
+        """Stop the thread, if there is one: it was torn away while it was started, and no one knows of it."""
+        self._closing = True
+        self.wake()
+
     def close_when_idle(self) -> None:
         """Stop the thread, and close everything, as soon as no call is under way. Takes no lock."""
         self._closing_when_idle = True
@@ -113,27 +116,34 @@ class Listener:
                     self._broker.link.bound(self._deadlines.bound())
                     self._sending.send()
                     self._duties()
+                    self._session.local_run_counts.look_in_time()
                 except (RedisDown, RedisRefused) as error:
                     self._lost(error)
                 except Exception as error:
                     # A bug of ours must not leave callers waiting: begin again on fresh connections.
                     log.exception("client %s: its listener begins again", self._session.client)
                     self._lost(RedisDown(str(error)))
-            self._depart()
+            if self._is_known():
+                self._depart()
         finally:
             self._replies.take_back(wait=True)
             self._replies.close()
             self._broker.link.close()
-            self._session.unheard()
-            self._calls.unheard()
+            if self._is_known():
+                self._session.unheard()
+                self._calls.unheard()
             if not self._closing:  # no other thread does
                 self._calls.resolvers.close()
                 self._session.close()
 
+    def _is_known(self) -> bool:
+        """Return whether this is the listener of its client: False where another has come in its place."""
+        return self._session.wake is self.wake
+
     def _idle(self) -> bool:
         """Return whether nothing of this client is under way, here or elsewhere."""
         untold = self._session.trouble is None and self._session.leisure()
-        return not (untold or self._calls.busy())
+        return not (self._session.local_run_counts.finish() or untold or self._calls.busy())
 
     def _connect(self) -> None:
         self._replies.take_back(wait=True)
@@ -144,33 +154,18 @@ class Listener:
             raise RedisDown("Redis has moved")  # between these two lines
         session = self._session
         session.connection = self._replies.link.identity or "-"
-        self._nudges.connected(again=self._down_since is not None or bool(session.epoch))
-        self._down_since, self._failures = None, 0
+        self._nudges.connected(again=self._outage.lasts or bool(session.epoch))
+        self._outage.ends()
         session.first_attempt.set()
 
     def _lost(self, error: RedisDown | RedisRefused) -> None:
-        """Go on without Redis: calls in flight wait for `redis_grace`, then run here; new ones run here at once."""
+        """Go on without Redis, until the next try."""
         self._replies.take_back(wait=True)
         self._replies.close()
         self._broker.link.close()
-        now = time.monotonic()
-        if self._down_since is None:
-            # What we noticed by silence began when we asked.
-            self._down_since = max(self._nudges.asked_at, now - COMMAND_TIMEOUT_SECONDS)
-            log.info("Redis at %s is away: %s", self._session.config.safe_url, error)
-        trouble = self._session.note_trouble(error)
-        self._session.first_attempt.set()
-        for group in self._calls.unsent.take():
-            for future in group:
-                future.sent = True  # they began while Redis was there: like those in flight, they wait for its return
-        over = now - self._down_since >= self._timings.redis_grace_seconds
-        for future in self._calls.flight.all():
-            if over or trouble == "redis_refused":
-                self._calls.apply(Home(future, trouble))
-            elif future.call.deadline is not None and now >= future.call.deadline:
-                self._calls.apply(Overdue(future))
-        self._failures += 1
-        self._sleep(policy.backoff_seconds(self._failures, random.random()))
+        seconds = self._outage.goes_on(error, asked_at=self._nudges.asked_at)
+        self._session.local_run_counts.look_in_time()
+        self._sleep(seconds)
 
     def _depart(self) -> None:
         try:
@@ -203,7 +198,7 @@ class Listener:
         """Sleep until a reply, a wake-up or the next duty, and take in every reply that is there."""
         now = time.monotonic()
         replies = self._replies
-        if self._leaves_it_lent(now):
+        if self._leaves_it_lent(now) or not replies.link.connected:  # a caller was torn away in the midst of a reply
             return
         replies.pop()
         due = min(replies.popping_until or now, self._next_due(now))

@@ -8,22 +8,31 @@ would keep the place that they wait for.
 
 from __future__ import annotations
 
-import logging
+import functools
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
+from simpledist import policy
 from simpledist.engine import locks
 from simpledist.engine.call import here
 from simpledist.engine.deferred import Deferred
 from simpledist.engine.future import Future
 from simpledist.engine.inside import STARVED_SECONDS, is_starting_a_thread, started, thread
+from simpledist.engine.known import Key
 from simpledist.engine.pending import Backlog
 from simpledist.engine.ready import RunHere
+from simpledist.engine.spec import FunctionSpec
+from simpledist.printable import logger
 from simpledist.reasons import TRANSIENT
 
-log = logging.getLogger("simpledist")
+log = logger("simpledist")
+
+
+def _may_travel(future: Future[Any], ready: RunHere) -> bool:
+    """Return whether a call that waits here may be sent once a worker is back."""
+    return ready.why in TRANSIENT and future.forgotten <= policy.FORGOTTEN_CAP
 
 
 class LocalRuns:
@@ -82,37 +91,47 @@ class LocalRuns:
             if backlog.threads >= backlog.slots or not backlog.waiting:
                 return True
             backlog.threads += 1
-        if started(self._work, backlog, name="simpledist-local"):
-            return True
+        undo = functools.partial(self._one_less, backlog)
+        return started(self._work, backlog, name="simpledist-local", undo=undo) or bool(backlog.threads)
+
+    def _one_less(self, backlog: Backlog) -> None:
         with self._lock:
             backlog.threads -= 1
-            return bool(backlog.threads)
 
     def _here(self, backlog: Backlog) -> None:
         with self._lock:
             backlog.threads += 1
         self._work(backlog)
 
-    def functions_waiting(self) -> set[str]:
+    def functions_waiting(self) -> set[Key]:
         """Return the functions with futures here that may travel once a worker is back."""
         with self._lock:
             return {
-                future.call.spec.function
+                future.call.spec.code.key
                 for backlog in self._backlogs
                 for future, ready in backlog.waiting.items()
-                if ready.why in TRANSIENT
+                if _may_travel(future, ready)
             }
 
-    def take_back(self, function: str, most: int) -> list[Future[Any]]:
-        """Take up to `most` futures of a function whose worker is back out of the backlog, and return them."""
+    def take_back(self, key: Key, most: int) -> tuple[list[Future[Any]], set[FunctionSpec]]:
+        """Take up to `most` futures of a function whose worker is back out of the backlog, and return them.
+
+        Those stay whose code is not known yet: their specs are returned as well.
+        """
         taken: list[Future[Any]] = []
+        unknown: set[FunctionSpec] = set()
         with self._lock:
             for backlog in self._backlogs:
                 for future, ready in list(backlog.waiting.items()):
-                    if len(taken) < most and future.call.spec.function == function and ready.why in TRANSIENT:
+                    code = future.call.spec.code
+                    if code.key != key or not _may_travel(future, ready) or (code.known and not code.travels):
+                        continue
+                    if not code.known:
+                        unknown.add(future.call.spec)
+                    elif len(taken) < most:
                         del backlog.waiting[future]
                         taken.append(future)
-        return taken
+        return taken, unknown
 
     def remove(self, future: Future[Any]) -> bool:
         """Take the future out of the backlog; return whether it was still waiting there."""

@@ -1,6 +1,6 @@
 """A batch of a map's calls that run in its caller's own loop, one whenever the next outcome is asked for.
 
-Nothing lies between two calls but the iteration, so that short ones cost what they cost with the builtin map; and as
+Nothing happens between two calls but the iteration, so that short ones cost what they cost with the builtin map; and as
 there, one item is drawn, its call is run, and then the next item is drawn. Used by the map, in its one thread.
 """
 
@@ -12,8 +12,8 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from simpledist.engine.snapshot import Arguments
-from simpledist.job import Why
+from simpledist.engine.argument_snapshot import Arguments
+from simpledist.reasons import Why
 
 R = TypeVar("R")
 
@@ -23,6 +23,8 @@ class LocalBatch(Generic[R]):
 
     def __init__(self, local: Callable[..., R], calls: Iterator[Arguments], most: int, *, why: Why) -> None:
         self.why: Why = why
+        self.failed = 0  # calls that raised
+        self.first_seconds = 0.0  # that the first one took
         self._most = most
         self._numbers = iter(range(most))
         self._ends: list[None] = []

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, cast
+
+from simpledist import policy
 
 CHECKED = os.environ.get("SIMPLEDIST_LOCK_ORDER") == "1"
 
@@ -33,12 +35,26 @@ ORDER = (
 )
 _RANKS = {name: rank for rank, name in enumerate(ORDER)}
 
-# A signal that comes in the moment before the main thread blocks on a lock does not interrupt it: CPython looks for
-# signals, lets go of the GIL, perhaps for milliseconds on a busy machine, and only then blocks. So Ctrl-C is looked for
-# again after this time.
-INTERRUPT_SECONDS = 1.0
 # The lock of a future is held for microseconds, unless what holds it waits for this very thread.
 HELD_SECONDS = 1.0
+
+
+class Reentrant(Protocol):
+    """A reentrant lock of the stdlib."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take it; return whether that was possible within `timeout` seconds."""
+        ...
+
+    def release(self) -> None:
+        """Give it back once."""
+        ...
+
+    def __enter__(self) -> bool: ...
+
+    def __exit__(self, *_: Any) -> None: ...
+
+    def _is_owned(self) -> bool: ...
 
 
 class Held(Exception):
@@ -50,14 +66,44 @@ def lock(name: str) -> threading.Lock:
     return _Checked(name, threading.Lock()) if CHECKED else threading.Lock()  # type: ignore[return-value]
 
 
+def reentrant(name: str) -> Reentrant:
+    """Return a reentrant lock that has this place in the order."""
+    return cast("Reentrant", _CheckedAgain(name, threading.RLock()) if CHECKED else threading.RLock())
+
+
+def only_tried() -> Reentrant:
+    """Return a reentrant lock that is only tried, or waited for with a bound."""
+    return cast("Reentrant", threading.RLock())
+
+
 def condition(name: str) -> threading.Condition:
-    """Return a condition over a reentrant lock that has this place in the order."""
-    return threading.Condition(_CheckedAgain(name, threading.RLock())) if CHECKED else threading.Condition()  # type: ignore[arg-type]
+    """Return a condition over a reentrant lock that has this place in the order. Take the lock itself (`lock_of`)."""
+    return threading.Condition(cast(Any, reentrant(name)))
+
+
+def lock_of(waited: threading.Condition) -> Reentrant:
+    """Return the lock of a condition, to be taken by `with`.
+
+    The condition's own `with` is code in Python: a signal handler that raises between its lines leaves the lock held
+    for ever. That of a lock is one step of the interpreter.
+    """
+    return waited._lock  # type: ignore[attr-defined]
+
+
+def owns(lock: Reentrant) -> bool:
+    """Return whether this thread has taken the lock."""
+    return lock._is_owned()  # pyright: ignore[reportPrivateUsage]
+
+
+def let_go(lock: Reentrant) -> None:
+    """Release a lock as often as this thread has taken it; nothing where it has not."""
+    while lock._is_owned():  # pyright: ignore[reportPrivateUsage]
+        lock.release()
 
 
 def wait_for(waited: threading.Condition, predicate: Callable[[], bool]) -> None:
     """Return once the predicate holds. The caller holds the condition's lock, and Ctrl-C gets through."""
-    while not waited.wait_for(predicate, INTERRUPT_SECONDS):
+    while not waited.wait_for(predicate, policy.INTERRUPT_SECONDS):
         pass
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from simpledist import wire
 from simpledist.buffers import Data
-from simpledist.engine import locks, snapshot
+from simpledist.engine import argument_snapshot, locks
+from simpledist.engine.argument_snapshot import Arguments
 from simpledist.engine.call import run_all
 from simpledist.engine.engine import Engine
 from simpledist.engine.future import Future
 from simpledist.engine.inside import Entry, thread
-from simpledist.engine.snapshot import Arguments
 from simpledist.engine.spec import FunctionSpec
 
 Outcome = wire.Value | wire.Raised | Future[Any]
@@ -55,7 +55,7 @@ class MapBatch:
     def _ended(self) -> None:
         """Send what is missing before anybody asks."""
         if not self.future.cancelled():
-            with Entry():
+            with Entry(), thread.mark:
                 self._sorted_out()
 
     def _sorted_out(self) -> list[Outcome]:
@@ -67,7 +67,7 @@ class MapBatch:
 
     def _given(self) -> list[Arguments]:
         """Return the arguments of each call as they were when it was made."""
-        return snapshot.given_calls(self._codec, self._body, self._calls)
+        return argument_snapshot.given_calls(self._codec, self._body, self._calls)
 
     def _sort_out(self) -> list[Outcome]:
         if self.future.exception() is not None:
@@ -78,6 +78,7 @@ class MapBatch:
             ]
         parts: dict[int, wire.Part] | list[wire.Part] = self.future.told()
         found = parts if isinstance(parts, list) else [parts.get(number, "") for number in range(len(self._calls))]
+        self._count(found)
         given: list[Arguments] = []
         outcomes: list[Outcome] = []
         for number, part in enumerate(found):
@@ -89,6 +90,14 @@ class MapBatch:
             else:
                 outcomes.append(part)
         return outcomes
+
+    def _count(self, found: Sequence[wire.Part]) -> None:
+        kinds, info = list(map(type, found)), self.future.info
+        failed = kinds.count(wire.Raised)
+        ended = failed + kinds.count(wire.Value)
+        if info is not None and ended:
+            wait_seconds = info.queued_seconds * ended
+            self._spec.tally.add(info.why, info.run_seconds, failed, ended, ended, wait_seconds)
 
 
 def started(engine: Engine, spec: FunctionSpec, calls: list[Arguments], *, sent: list[Data | None]) -> MapBatch | None:

@@ -15,9 +15,11 @@ from simpledist import wire
 from simpledist.buffers import Data
 from simpledist.engine.calls import Calls
 from simpledist.engine.future import Future
+from simpledist.engine.ready import RunHere
 from simpledist.errors import Undecodable
-from simpledist.job import Info, version_of, why_of
-from simpledist.wire.signing import Keyring
+from simpledist.job import Info, version_of
+from simpledist.reasons import why_of
+from simpledist.wire.keyring import Keyring
 
 WORKER = "memory"  # what `info.worker` says
 
@@ -45,14 +47,14 @@ class Memory:
             self._settle(future, kept[2], Info("remote", version=version_of(call.spec.function), cached=True))
             return
         if call.spec.max_queue == 0:
-            self._calls.run_here(future, "queue_full")
+            self._calls.run_here(future, RunHere("queue_full"))
             return
         began = time.perf_counter()
         opened = wire.open_call(call.spec.function, self._calls.envelopes.seal(call), self._keyring, now_ms=0)
-        kind, answer, _ = wire.run_call(call.spec.local, opened.codec, opened.body)
+        kind, answer, detail = wire.run_call(call.spec.local, opened.codec, opened.body)
         run_seconds = time.perf_counter() - began
         if kind not in ("value", "error"):
-            self._calls.run_here(future, why_of(kind))
+            self._calls.run_here(future, RunHere(why_of(kind), detail, WORKER))
             return
         sealed = wire.seal_outcome(call.spec.function, opened.codec, kind, answer, opened.digest, self._keyring, 0)
         if kind == "value" and call.address and call.sharing and call.sharing.cache_seconds:
@@ -66,7 +68,7 @@ class Memory:
         call = future.call
         try:
             outcome = wire.decode_outcome(wire.open_outcome(call.spec.function, sealed, call.digest, self._keyring))
-        except Undecodable:
-            self._calls.run_here(future, "undecodable")
+        except Undecodable as error:
+            self._calls.run_here(future, RunHere("undecodable", str(error)))
             return
         future.settle(info, outcome)

@@ -1,4 +1,4 @@
-"""How long a thread waits for the outcome of a call, as moments of time.monotonic(). Knows no future."""
+"""Bounds of a wait for the outcome of a call, as moments of time.monotonic(). Knows no future."""
 
 from __future__ import annotations
 

@@ -10,20 +10,20 @@ import time
 from typing import Any
 
 from simpledist import policy
-from simpledist.broker import Broker, suspicion
-from simpledist.broker.lane import function_of
+from simpledist.broker import Broker, closed_connections
 from simpledist.broker.records import Nudged, Reply
 from simpledist.engine import answers
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Absent, Home
 from simpledist.engine.future import Future
+from simpledist.engine.known import Key
 from simpledist.engine.readable import readable
-from simpledist.engine.replies import Replies
+from simpledist.engine.reply_connection import ReplyConnection
 from simpledist.engine.resealing import seal_old_ones_again
 from simpledist.engine.sending import Sending
 from simpledist.errors import RedisDown
 from simpledist.faultpoints import point
-from simpledist.job import Why
+from simpledist.reasons import Why
 
 SOON_SECONDS = 0.1  # Redis came back or was emptied: so will its workers, and calls that met none go out again
 DEAF_SECONDS = 0.1  # the answer of a pop may come so much later than that of a nudge
@@ -33,7 +33,7 @@ class Nudges:
     """The nudges of one client. Times are time.monotonic()."""
 
     def __init__(
-        self, broker: Broker, calls: Calls, *, replies: Replies, sending: Sending, timings: policy.Timings
+        self, broker: Broker, calls: Calls, *, replies: ReplyConnection, sending: Sending, timings: policy.Timings
     ) -> None:
         self.due = 0.0
         self.asked_at = 0.0
@@ -66,10 +66,10 @@ class Nudges:
         self.due = now + self._timings.nudge_seconds
         self._session.tell(self._broker)
         sent = self._calls.flight.sent()
-        self._turn = self._turn % max(len(sent), 1)
-        some = sent[self._turn : self._turn + self._ids]
-        self._turn += self._ids
-        self._ask(some)
+        first = self._turn if self._turn < len(sent) else 0
+        end = first + self._ids
+        self._turn = end if end < len(sent) else 0
+        self._ask(sent[first:end])
 
     def call_off(self, futures: list[Future[Any]], why: Why) -> None:
         """Cancel calls in Redis and run them here; what has ended meanwhile keeps its remote outcome."""
@@ -89,11 +89,12 @@ class Nudges:
         session, broker = self._session, self._broker
         point("client.nudging")
         self.asked_at = time.monotonic()
+        asked = session.lanes.asked(self._calls.waiting())
         nudged = broker.nudge(
             session.client,
             session.connection,
             [(future.call.spec.function, future.call.id) for future in futures],
-            session.lanes.asked(self._calls.waiting()),
+            [(lane, wish) for _, lane, wish in asked],
             wish=session.lanes.wish,
         )
         session.works(nudged.clock)
@@ -103,12 +104,11 @@ class Nudges:
         if restarted:
             self._restarted_at = time.monotonic()
         self._go_by_words(futures, nudged)
-        for lane, answer in nudged.live.items():
-            function = function_of(lane)
-            why = session.lanes.refused(function, answer)
-            self._calls.apply(Absent(function, why))
+        for (key, _, _), answer in zip(asked, nudged.live, strict=True):
+            why = session.lanes.refused(key, answer)
+            self._calls.apply(Absent(key, why))
             if why is None:
-                self._send_backlog(function)
+                self._send_backlog(key)
         self._look_at_connections(nudged)
         if restarted:
             self._ask_all()
@@ -133,8 +133,9 @@ class Nudges:
             self._calls.apply(event)
         now = time.monotonic()
         for future in said.missing:
-            # One emptied Redis is asked several times, until its workers are back.
-            if now - future.forgotten_at > self._timings.nudge_seconds:
+            # What had entered may have run: each time counts. What had not is submitted again and again, until its
+            # workers are back: that counts once a second.
+            if not future.kept_out or now - future.forgotten_at > self._timings.nudge_seconds:
                 future.forgotten, future.forgotten_at = future.forgotten + 1, now
         lost = [future for future in said.missing if future.forgotten <= policy.FORGOTTEN_CAP]
         self._sending.again(lost, self._crosses_restart)
@@ -148,19 +149,19 @@ class Nudges:
         over = time.monotonic() >= self._restarted_at + self._timings.redis_grace_seconds
         return future.call.began < self._restarted_at and not over
 
-    def _send_backlog(self, function: str) -> None:
+    def _send_backlog(self, key: Key) -> None:
         """Send calls that wait for a local slot: a worker is back."""
-        futures = self._calls.local_runs.take_back(function, policy.NUDGE_IDS)
+        futures = self._calls.take_back(key, policy.NUDGE_IDS)
         for future in futures:  # all of them are in flight before the first submission may fail
             future.put_back(None)
-            future.sent = True
+            future.sent, future.call.wanted = True, None
             self._calls.flight.enter_again(future)
         self._sending.again(futures, self._crosses_restart)
 
     def _look_at_connections(self, nudged: Nudged) -> None:
         closing = nudged.closing
         link = self._broker.link
-        dead = suspicion.closed(link, nudged.suspects)
+        dead = closed_connections.among(link, nudged.suspects)
         if dead:
             reaped = self._broker.reap(run_id=link.run_id, workers=[(one.id, one.connection) for one in dead])
             closing = closing or reaped.closing

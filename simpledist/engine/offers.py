@@ -1,4 +1,4 @@
-"""What the live workers offer, as a client sees it: looked up when somebody wants to know, at most every 2 s.
+"""Offers of the live workers, as a client sees them: read when something asks for them, at most every 2 s.
 
 Owns the question "does a function of mine go by name?": only if every live worker that offers that name holds the very
 same code. Knows no Redis: it is given a way to ask.

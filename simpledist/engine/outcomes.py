@@ -21,6 +21,7 @@ from simpledist.engine.ready import Read
 from simpledist.engine.session import Session
 from simpledist.errors import (
     BadEnvelope,
+    BudgetSpent,
     RedisDown,
     RedisRefused,
     StaleOutcome,
@@ -28,15 +29,15 @@ from simpledist.errors import (
     Undeliverable,
     WrongKey,
 )
-from simpledist.job import Info, Why, version_of
-from simpledist.wire.interruption import by_signal
+from simpledist.job import remote_info, version_of
+from simpledist.reasons import Why
 
-UNREAD = (RedisDown, RedisRefused, TimeoutError, Undeliverable, BadEnvelope, Undecodable)
+UNREAD = (RedisDown, RedisRefused, BudgetSpent, Undeliverable, BadEnvelope, Undecodable)
 _WHYS: tuple[tuple[type[Exception], Why], ...] = (
     (WrongKey, "key"),
     (RedisDown, "redis_down"),
     (RedisRefused, "redis_refused"),
-    (TimeoutError, "timeout"),
+    (BudgetSpent, "timeout"),
     (Undeliverable, "undeliverable"),
 )
 
@@ -65,24 +66,19 @@ class Outcomes:
         except StaleOutcome:
             return Stale(future, cached)
         except UNREAD as error:
-            if by_signal(error):
-                raise
-            if isinstance(error, Undeliverable):
-                self._session.note_undeliverable(call.spec.function, error)
-            return Unread(future, why_unread(error))
+            return Unread(future, why_unread(error), str(error))
         if isinstance(outcome, str):
-            return Alone(future, outcome)
+            return Alone(future, outcome, reply.worker)
         version, queued_seconds = version_of(call.spec.function), reply.queued_ms / 1000
         run_seconds = outcome.run_seconds if call.part is not None else reply.run_ms / 1000
-        # By position: one is made for each call, and names take half as long again.
-        info = Info(
-            "remote", None, reply.worker, version, reply.attempts, queued_seconds, run_seconds, future.joined, cached
+        return Read(
+            outcome,
+            remote_info(reply.worker, version, reply.attempts, queued_seconds, run_seconds, future.joined, cached),
         )
-        return Read(outcome, info)
 
     def _decoded(self, call: Call, opened: wire.OpenOutcome, reply: Reply, *, waited: bool) -> wire.Part:
         """Decode an outcome, and remember how long such calls take."""
-        # What is not signed is hearsay: it took no longer than we have waited. Less than a millisecond is told as 0.
+        # What is not signed is hearsay: it took no longer than we have waited. Less than a millisecond is given as 0.
         run_ms = max(min(reply.run_ms, (time.monotonic() - call.began) * 1000), 0)
         seconds = (run_ms or 0.25) / 1000
         if call.calls > 1:
@@ -96,8 +92,8 @@ class Outcomes:
         else:
             outcome, calls = wire.decode_outcome(opened), 1
         if reply.place != "cached":
-            known = self._store.of(call.spec.function)
-            known.on_workers = known.on_workers.ran(calls, seconds)
+            known = self._store.of(call.spec.code.key)
+            known.on_workers, known.absent = known.on_workers.ran(calls, seconds), None
             if known.costs is not None:
                 trip = time.monotonic() - call.began - run_ms / 1000 if waited else None
                 known.costs = known.costs.ran_there(seconds / max(calls, 1), trip)

@@ -1,4 +1,4 @@
-"""What one executor has taken and must bring to an end, and the local slots that its calls share.
+"""Calls that one executor has accepted and must bring to an end, and the local slots that its calls share.
 
 Owns the set of futures that `shutdown` and the end of the program wait for, and the word why nothing new is taken. Any
 thread may call it. A future leaves when its callbacks have run, so that the program finds their work done, as with the
@@ -42,11 +42,19 @@ class Backlog:
     below: Backlog | None = None  # of the calls that its own make
 
 
-class Pending(Generic[F]):
-    """The futures of one executor that are not done, and the backlog in which they wait for a local run."""
+class Closed(RuntimeError):
+    """Nothing new is taken."""
 
-    def __init__(self, slots: int) -> None:
+
+class Pending(Generic[F]):
+    """The futures of one executor or pool that are not done, and the backlog in which they wait for a local run.
+
+    `awaited`: the end of the program waits for them; else it cancels them.
+    """
+
+    def __init__(self, slots: int, *, awaited: bool = True) -> None:
         self.slots = slots
+        self.awaited = awaited
         self.begin()
 
     def begin(self) -> None:
@@ -57,26 +65,26 @@ class Pending(Generic[F]):
         self._closed = ""
 
     def take(self, futures: Iterable[F]) -> None:
-        """Take these; raise RuntimeError if nothing new is taken."""
-        with self._condition:
+        """Take these; raise Closed if nothing new is taken."""
+        with locks.lock_of(self._condition):
             if self._closed:
-                raise RuntimeError(self._closed)
+                raise Closed(self._closed)
             self._futures.update(futures)
 
     def ended(self, future: F) -> None:
         """Note that this one is done, and so are its callbacks."""
-        with self._condition:
+        with locks.lock_of(self._condition):
             self._futures.discard(future)
             self._condition.notify_all()
 
     def close(self, why: str) -> None:
         """Take nothing new."""
-        with self._condition:
+        with locks.lock_of(self._condition):
             self._closed = self._closed or why
 
     def outstanding(self) -> list[F]:
         """Return what is not done."""
-        with self._condition:
+        with locks.lock_of(self._condition):
             return list(self._futures)
 
     def join(self) -> None:
@@ -84,5 +92,5 @@ class Pending(Generic[F]):
         for future in self.outstanding():
             future.wait_done()
         me = threading.get_ident()
-        with self._condition:
+        with locks.lock_of(self._condition):
             locks.wait_for(self._condition, lambda: all(future.settled_by == me for future in self._futures))

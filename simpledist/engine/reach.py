@@ -5,10 +5,9 @@ Owns that, and whom to ask which workers live. Any thread may ask.
 
 from __future__ import annotations
 
-import logging
 import time
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from simpledist import policy
 from simpledist.broker.link import library
@@ -17,11 +16,10 @@ from simpledist.engine.calls import Calls
 from simpledist.engine.inside import Entry, is_inside, thread
 from simpledist.engine.routing import Routing
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.interruption import signalled
 
 if TYPE_CHECKING:
     from simpledist.engine.listener import Listener
-
-log = logging.getLogger("simpledist")
 
 START_SECONDS = 1.0  # a listener that could not be started is tried again so much later
 
@@ -44,14 +42,17 @@ class Reach:
                 self._start()
             if self.listener is None:
                 return False
-        self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
+        try:
+            self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
+        except RuntimeError as error:
+            raise (signalled(error) or error) from None
         return self._session.trouble is None
 
     def live_workers(self) -> list[dict[str, Any]] | None:
         """Return the rows of the workers that live; None to an interruption, which cannot ask."""
-        if thread.inside and is_inside():
+        if is_inside():
             return None
-        with Entry():
+        with Entry(), thread.mark:
             if self._routing.ended() is not None or not (self._session.trouble is None or self.reached()):
                 return []
             try:
@@ -61,20 +62,30 @@ class Reach:
                 return []
 
     def close(self) -> None:
-        """End the listener."""
-        with self._lock:
-            listener, self.listener = self.listener, None
-        if listener is not None:
-            listener.close()
+        """End the listener, once the lines for the caller are logged."""
+        try:
+            self._session.local_run_counts.finish()
+            self._session.notices.flush()
+        finally:  # Ctrl-C
+            with self._lock:
+                listener, self.listener = self.listener, None
+            if listener is not None:
+                listener.close()
 
     def _start(self) -> None:
         """Start the listener; where the machine has no thread or descriptor left, calls run here for the moment."""
+        listener: Listener | None = None
         try:
             library()  # loaded before the second begins for which a first call waits
-            listener: Listener = import_module("simpledist.engine.listener").Listener(self._calls)
+            listener = cast("Listener", import_module("simpledist.engine.listener").Listener(self._calls))
             listener.start()
-        except (RuntimeError, OSError) as error:
+            self.listener = listener
+        except BaseException as error:
+            if listener is not None and self.listener is None:
+                listener.abandon()  # its thread may run all the same
+            if (torn := signalled(error)) is not None:
+                raise torn from None
+            if not isinstance(error, (RuntimeError, OSError)):
+                raise
             self._start_again = time.monotonic() + START_SECONDS
-            log.warning("client %s cannot start its thread, calls run here: %s", self._session.client, error)
-            return
-        self.listener = listener
+            self._session.note_trouble(RedisDown(f"this client cannot start its thread ({error})"))

@@ -1,182 +1,58 @@
-"""The reply connection, and whose turn it is to read it: the listener's, or that of a thread that makes plain calls.
+"""Replies and the futures that wait for them: an element of this client's reply list becomes the end of a wait.
 
-Such a thread only waits between two calls. To wake the listener, and to be woken by it, would cost a call more than
-Redis and the function do. So the listener passes the connection on when the last call in flight was a plain one. The
-borrower submits and pops in one write, and reads every reply, including other callers'. It keeps the connection for
-LEAD_SECONDS; then the listener, which nudges, has it again.
+Owns the step between bytes that have come and futures: the id of the job finds its futures in the table (flight.py),
+each is offered the reply, and a reply that no future waits for is only acknowledged. Decodes no outcome: that is the
+work of the thread that waits (outcomes.py). Called by the thread that reads (reply_connection.py), and where Redis
+answers a submit with an outcome (calls.py).
 """
 
 from __future__ import annotations
 
-import functools
-import threading
-import time
-from typing import Any
-
-from simpledist import policy
-from simpledist.broker import Broker
-from simpledist.broker.link import packed
-from simpledist.broker.records import Submitted
-from simpledist.engine import answers
-from simpledist.engine.calls import Calls
-from simpledist.engine.future import Future
-from simpledist.engine.session import GRACE_SECONDS, SILENT_SECONDS
-from simpledist.errors import RedisDown, RedisRefused
-from simpledist.faultpoints import point
-
-SLICE_SECONDS = 10  # one BLPOP of an idle client
-LEAD_SECONDS = 0.02  # for so long a caller reads itself
-LEND_SECONDS = 0.2  # the listener takes back what was not borrowed for so long: it watches for the end of Redis
-BORROWED_SECONDS = 5.0  # no caller has it for so long: a silent Redis is given up before
+from simpledist.broker.parsing import parse_reply
+from simpledist.broker.records import Reply
+from simpledist.engine import lines
+from simpledist.engine.flight import Flight
+from simpledist.engine.ready import RunHere
+from simpledist.engine.session import Session
+from simpledist.reasons import why_of
 
 
 class Replies:
-    """Only the listener writes `lent`; the rest belongs to the thread that holds `_turn`: at first the listener."""
+    """Matches replies with futures for one client; any thread may call it."""
 
-    def __init__(self, calls: Calls) -> None:
-        session = calls.session
-        self.link = session.link("reply")
-        self.lent = False
-        self.lent_until = 0.0
-        self.popping_until: float | None = None  # when an outstanding pop must have been answered
+    def __init__(self, session: Session, flight: Flight) -> None:
         self._session = session
-        self._calls = calls
-        self._broker = Broker(self.link, session.keys)
-        self._key = session.keys.reply(session.client)
-        self._most = policy.REPLIES_FIRST  # replies that are read at once
-        self._turn = threading.Lock()  # the connection; only tried, or waited for with a bound: no place in the order
-        self._turn.acquire()
+        self._flight = flight
 
-    # --- the thread whose turn it is -----------------------------------------------------------------------------
+    def take_in(self, element: bytes) -> bool:
+        """Take an element of our reply list; return whether a plain call waited for it. Ignores foreign ones."""
+        try:
+            reply = parse_reply(element)
+        except ValueError:
+            self._session.notices.tell(("foreign",), lambda: lines.foreign(self._session.client))
+            return False
+        return self.hand_out(reply)
 
-    def connect(self, until: float) -> None:
-        """Make the connection again, within the time that there is."""
-        self.popping_until = None
-        self.link.bound(until)
-        self.link.connect()
-        self.link.bound(float("inf"))
+    def hand_out(self, reply: Reply) -> bool:
+        """Give a reply to each future that waits for its job; return whether a plain call did.
 
-    def pop(self) -> None:
-        """Have a pop outstanding."""
-        if self.popping_until is None:
-            self.link.send("BLPOP", self._key, SLICE_SECONDS)
-            self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
-
-    def take_in_all(self) -> None:
-        """Read the answer of the outstanding pop and all other replies; pass on, if that was a plain call alone."""
-        popped = self.link.receive()
-        self.popping_until = None
-        if popped is None:
-            return
-        plain, flight = self._taken(popped[1]), self._calls.flight
-        while flight:
-            most = self._most
-            elements: list[bytes] = self.link.call("LPOP", self._key, most) or []
-            self._most = policy.next_replies(most, len(elements), sum(map(len, elements)))
-            for element in elements:
-                self._calls.take_in(element)
-            if len(elements) < most:
-                break
-        if plain and not flight:
-            self._lend()
-
-    def close(self) -> None:
-        self.link.close()
-        self.popping_until = None
-
-    # --- whose turn it is ----------------------------------------------------------------------------------------
-
-    def _lend(self) -> None:
-        self.lent_until = time.monotonic() + LEND_SECONDS
-        self.lent = True
-        self._turn.release()
-
-    def take_back(self, *, wait: bool = False) -> bool:
-        """Take the connection back; return whether the listener has it. With `wait` it always has."""
-        if self.lent:
-            if not self._turn.acquire(timeout=BORROWED_SECONDS if wait else -1, blocking=wait):
-                if not wait:
-                    return False
-                # The borrower was interrupted in a moment in which it could not give back.
-                self._turn = threading.Lock()
-                self._turn.acquire()
-            self.lent = False
-        return True
-
-    def wants_listener(self) -> bool:
-        """Return whether there is something to be read, or repaired."""
-        return bool(self._calls.flight) or self.popping_until is not None or not self.link.connected
-
-    # --- by a caller ---------------------------------------------------------------------------------------------
-
-    def lead(self, future: Future[Any]) -> bool | None:
-        """Submit a plain call, in its thread, and read replies until its own is there or LEAD_SECONDS are over.
-
-        Returns False where it did not get through, None where another thread has the connection: it is to be submitted
-        as any other then.
-        Raises RedisDown where Redis is silent.
+        A reply that no future waits for (its call was cancelled, or run here meanwhile) is only acknowledged.
         """
-        if not self._turn.acquire(blocking=False):
-            return None
-        try:
-            return self._lead(future)
-        finally:
-            self.lent_until = time.monotonic() + LEND_SECONDS
-            self._turn.release()
-
-    def _lead(self, future: Future[Any]) -> bool:
-        flight, id = self._calls.flight, future.call.id
-        began = time.monotonic()
-        try:
-            submitted = self._submit(future)
-        except RedisRefused:
-            self._take_in_within(0.001)  # the pop behind it may have been answered: nothing stays unread
+        if reply.state == "running":
+            whole = self._flight.get(reply.id)
+            if whole is not None and whole.call.calls > 1:
+                whole.offer(reply)  # what is finished of it; who reads that puts the slow call in its place
             return False
-        except RedisDown:
-            if time.monotonic() - began > SILENT_SECONDS:
-                raise
-            return False
-        try:
-            if submitted.words[0] == "queued":
-                future.sent = True
-            else:
-                events, again = answers.to_submit([future], submitted.words, self._session.lanes)
-                for event in events:
-                    self._calls.apply(event)
-                if again:
-                    return False
-            while id in flight and self._take_in_within(began + LEAD_SECONDS - time.monotonic()):
-                if id in flight:
-                    self.pop()
-        except RedisDown:
-            pass  # it has got through: the listener asks about it
-        return True
-
-    @functools.cached_property
-    def _packed_pop(self) -> bytes:
-        return packed("BLPOP", self._key, SLICE_SECONDS)
-
-    def _submit(self, future: Future[Any]) -> Submitted:
-        """Submit one call, and have a pop outstanding behind it: both travel in one write."""
-        session, call = self._session, future.call
-        self.popping_until = time.monotonic() + SLICE_SECONDS + 1.0
-        if call.deadline is not None:
-            self.link.bound(max(call.deadline, call.began) + GRACE_SECONDS)
-        try:
-            return session.enter(self._broker, [call], [self._calls.envelopes.seal(call)], then=self._packed_pop)
-        finally:
-            if call.deadline is not None:
-                self.link.bound(float("inf"))
-
-    def _take_in_within(self, seconds: float) -> bool:
-        """Take in what the outstanding pop gave; return whether it was answered so soon."""
-        came, popped = self.link.receive_within(max(seconds, 0.001))
-        if came:
-            self.popping_until = None
-        if popped is not None:
-            self._taken(popped[1])
-        return came
-
-    def _taken(self, element: bytes) -> bool:
-        point("client.replied")
-        return self._calls.take_in(element)
+        futures = self._flight.take(reply.id, to_read=reply.why is None)
+        if not futures or reply.why is not None:
+            self._session.has_read(reply.id)
+        ready = reply if reply.why is None else RunHere(why_of(reply.why), reply.detail, reply.worker)
+        if reply.why == "undecodable" and futures:
+            self._session.published.lost(futures[0].call.archive)
+        if reply.why == "other_code" and futures:
+            self._session.lanes.sent_home(futures[0].call, reply.worker)
+        plain = False
+        for future in futures:
+            future.offer(ready)
+            plain = plain or future.caller_runs
+        return plain

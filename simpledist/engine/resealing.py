@@ -1,6 +1,6 @@
 """Calls that wait or run for half a day are sealed again: workers refuse a call that was sealed a day ago.
 
-What lies in Redis is replaced under the same id, so that a worker that begins it later, or again, accepts it. Called by
+What is in Redis is replaced under the same id, so that a worker that begins it later, or again, accepts it. Called by
 the listener for what a nudge found in flight.
 """
 
@@ -15,15 +15,16 @@ from simpledist.broker import Broker
 from simpledist.engine.batch import cut
 from simpledist.engine.calls import Calls
 from simpledist.engine.future import Future
+from simpledist.engine.known import Key
 from simpledist.errors import RedisRefused
 
 
 def seal_old_ones_again(broker: Broker, calls: Calls, futures: Sequence[Future[Any]]) -> None:
     """Submit once more those of these calls in flight that were sealed long ago. Raises RedisDown."""
-    old: defaultdict[tuple[str, int], list[Future[Any]]] = defaultdict(list)
+    old: defaultdict[tuple[Key, str | None, int], list[Future[Any]]] = defaultdict(list)
     for future in futures:
         if calls.envelopes.is_old(future.call) and future.call.id in calls.flight:
-            old[future.call.spec.function, future.call.crashes].append(future)
+            old[future.call.spec.code.key, future.call.wanted, future.call.crashes].append(future)
     for group in old.values():
         for futures in cut(group):
             some = [future.call for future in futures]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -12,8 +11,9 @@ from simpledist.engine import locks
 from simpledist.engine.deferred import Deferred
 from simpledist.engine.future import Future
 from simpledist.engine.inside import STARVED_SECONDS, is_starting_a_thread, started, thread
+from simpledist.printable import logger
 
-log = logging.getLogger("simpledist")
+log = logger("simpledist")
 
 IDLE_SECONDS = 5.0
 
@@ -39,7 +39,7 @@ class Resolvers:
 
     def close(self) -> None:
         """Let idle threads go; what still comes is resolved all the same."""
-        with self._condition:
+        with locks.lock_of(self._condition):
             self._closed = True
             self._condition.notify_all()
 
@@ -47,7 +47,7 @@ class Resolvers:
         # A thread that goes idle looks once more after it has said so: what it does not see then is seen here.
         self._futures.append((time.monotonic(), future))
         if self._idle or not self._threads:
-            with self._condition:
+            with locks.lock_of(self._condition):
                 self._condition.notify()
             if thread.ours or not self._deferred.attended() or not is_starting_a_thread():
                 self.relieve()
@@ -56,7 +56,7 @@ class Resolvers:
 
     def relieve(self) -> bool:
         """Start a thread where one is missing; return whether anything waits (then ask again in `STUCK_SECONDS`)."""
-        with self._condition:
+        with locks.lock_of(self._condition):
             if not self._waits():
                 return False
             if self._idle:
@@ -66,13 +66,14 @@ class Resolvers:
             if self._threads and (self._idle or waited <= self.STUCK_SECONDS):
                 return True
             self._threads += 1
-        if not started(self._work, name="simpledist-resolve"):
-            with self._condition:
-                self._threads -= 1
-                starved = not self._threads and waited > STARVED_SECONDS
-            if starved:
-                self._do_next(wait=False)
+        began = started(self._work, name="simpledist-resolve", undo=self._one_less)
+        if not (began or self._threads) and waited > STARVED_SECONDS:
+            self._do_next(wait=False)
         return True
+
+    def _one_less(self) -> None:
+        with locks.lock_of(self._condition):
+            self._threads -= 1
 
     def _waits(self) -> bool:
         return bool(self._futures) or bool(self._deferred)
@@ -83,7 +84,7 @@ class Resolvers:
 
     def _do_next(self, *, wait: bool) -> bool:
         """Do what is first in line; return whether this thread goes on."""
-        with self._condition:
+        with locks.lock_of(self._condition):
             if wait and not self._waits():
                 self._idle += 1
                 self._condition.wait_for(lambda: self._waits() or self._closed, timeout=IDLE_SECONDS)

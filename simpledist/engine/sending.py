@@ -1,4 +1,4 @@
-"""How the listener sends: what waits to be sent, and once more what Redis has forgotten.
+"""Sending by the listener: what waits to be sent, and once more what Redis has forgotten.
 
 Owns no connection: it is given the listener's. Knows nothing of outcomes: what Redis answers becomes events.
 """
@@ -15,6 +15,7 @@ from simpledist.engine.batch import batched, cut
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Alone, Home, Sent
 from simpledist.engine.future import Future
+from simpledist.engine.known import Key
 from simpledist.errors import RedisRefused
 
 Patience = Callable[[Future[Any]], bool]  # of which call "no worker" does not count yet
@@ -47,14 +48,15 @@ class Sending:
     def again(self, futures: Sequence[Future[Any]], patient: Patience) -> None:
         """Submit what Redis forgot once more, under the same ids; a second copy of a job does no harm."""
         calls = self._calls
-        groups: defaultdict[tuple[str, int], list[Future[Any]]] = defaultdict(list)
+        groups: defaultdict[tuple[Key, str, int], list[Future[Any]]] = defaultdict(list)
         for future in futures:
             if future.call.id not in calls.flight:
                 continue
             if future.call.part is not None:  # of a batch that is no more
                 calls.apply(Alone(future))
             else:
-                groups[future.call.spec.function, future.call.crashes].append(future)
+                spec = future.call.spec
+                groups[spec.code.key, spec.priority, future.call.crashes].append(future)
         for group in groups.values():
             for some in cut(calls.big_calls.small_of(group), most_bytes=self._broker.batch_bytes):
                 self.again(self._submit(some, patient), patient)
@@ -63,7 +65,7 @@ class Sending:
         """Return what calls of one function are sent as: many short ones in batches."""
         calls = self._calls
         units, batches = batched(
-            group, calls.store.of(group[0].call.spec.function), owner=calls, new_id=calls.session.new_id
+            group, calls.store.of(group[0].call.spec.code.key), owner=calls, new_id=calls.session.new_id
         )
         for batch in batches:
             calls.flight.enter_batch(batch)
@@ -86,6 +88,8 @@ class Sending:
         """
         calls, session = self._calls, self._calls.session
         data = [calls.big_calls.bytes_of(future) for future in futures]
+        for future in futures:
+            future.kept_out = False
         try:
             words = session.enter(self._broker, [future.call for future in futures], data).words
         except RedisRefused as error:
@@ -95,6 +99,8 @@ class Sending:
             return []
         events, again = answers.to_submit(futures, words, session.lanes)
         for event in events:
-            if not (isinstance(event, Home) and event.why == "no_worker" and patient(event.future)):
+            if isinstance(event, Home) and event.why == "no_worker" and patient(event.future):
+                event.future.kept_out = True
+            else:
                 calls.apply(event)
         return again

@@ -1,37 +1,40 @@
-"""Who this client is in Redis, and its command connection: submit, cancel, fetch, ack.
+"""Identity of this client in Redis, and its command connection: submit, cancel, fetch, ack.
 
-Owns the client id, what is known of Redis (up, down, refused) and the counts of local runs. Any thread may call it; the
-command Link is used in turns (turns.py). The listener tells it when Redis comes and goes. What is told to Redis at
+Owns the client id, and what is known of Redis (up, down, refused). Any thread may call it; the
+command Link is used in turns (turns.py). The listener tells it when Redis comes and goes. What is sent to Redis at
 leisure waits in deques, for finalisers and signal handlers leave something there too.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Container, Sequence
 from typing import Any, TypeVar
 
 from simpledist import job, policy
-from simpledist.broker import Broker, Keys, Link, denials
+from simpledist.broker import Broker, Keys, Link
+from simpledist.broker.archives import Archives
 from simpledist.broker.records import Cleared, Reply, Submitted
+from simpledist.broker.rows import about_worker, live_workers
 from simpledist.broker.slices import Download, Upload
 from simpledist.buffers import Data
 from simpledist.clock import Reading, ServerClock
 from simpledist.config import Config
 from simpledist.engine.call import Call
 from simpledist.engine.known import Store
-from simpledist.engine.lanes import Lanes
+from simpledist.engine.lanes import About, Lanes
+from simpledist.engine.lines import Lines
+from simpledist.engine.local_run_counts import LocalRunCounts
+from simpledist.engine.notices import ONCE, Notices
+from simpledist.engine.published import Published
 from simpledist.engine.turns import Turns
-from simpledist.errors import RedisDown, RedisRefused, Undeliverable
+from simpledist.errors import BudgetSpent, RedisDown, RedisRefused, Undeliverable, Unkeyable
 from simpledist.faultpoints import point
-from simpledist.job import Why
-from simpledist.wire.signing import Keyring
-
-log = logging.getLogger("simpledist")
+from simpledist.reasons import Why
+from simpledist.wire.keyring import Keyring
 
 GRACE_SECONDS = 1.0  # what is under way when a budget is spent may still come to its end
 OLD_SECONDS = 5.0  # a connection that was idle for so long may have been forgotten by a router on the way
@@ -52,25 +55,29 @@ class Session:
     def __init__(self, config: Config, keyring: Keyring) -> None:
         self.config = config
         self.store = Store()
-        self.lanes = Lanes(keyring, self.store)
+        self.notices = Notices()
+        self.lanes = Lanes(keyring, self.store, self.notices, about=self.about)
+        self.lines = Lines(self)
+        self.local_run_counts = LocalRunCounts(self.notices, self.lines.line)
         self.keys = Keys(config.namespace)
         self.client = job.new_client_id()
         self.connection = "-"  # the listener's blocking connection: a worker that sees it closed may suspect us
         self.trouble: Why | None = "redis_down"  # None: Redis is up
         self.last_error: RedisDown | RedisRefused | None = None  # for people: what it was when it last was not up
+        self.outages = 0  # that are over
         self.epoch = ""
         self.clock = ServerClock()  # read by the listener with each nudge
         self.first_attempt = threading.Event()  # the first connection came or failed
         self._numbers = itertools.count(1)
         self._turns = Turns()
         self._broker = Broker(self.link("command"), self.keys)
-        self._counts: Counter[tuple[str, str]] = Counter()
-        self._counts_lock = threading.Lock()  # guards `_counts`; only tried: no place in the order
-        self._counted: deque[tuple[str, str, int]] = deque()  # what is not in `_counts` yet
+        self.published = Published(
+            Archives(self._broker.link, self.keys), epoch=lambda: self.epoch, small=self._small, move=self._move
+        )
         self._read: deque[str] = deque()
         self._given_up: deque[tuple[str, str]] = deque()
         self.wake: Callable[[], None] = _nobody  # the listener's, once there is one
-        self._last_complaint = self._silent_at = -1e9
+        self._silent_at = -1e9
 
     def attended(self) -> bool:
         """Return whether there is a listener."""
@@ -86,7 +93,17 @@ class Session:
             name=f"simpledist-client-{purpose}",
             stays_here=self.config.stays_here,
             renews=purpose != "reply",  # Redis knows us by that one
+            most_bytes=policy.POP_BYTES_MOST if purpose == "reply" else policy.REPLY_BYTES_MOST,
+            warn=self._warn,
         )
+
+    def unkeyed(self, function: str, error: Unkeyable) -> None:
+        """Tell the caller, once, that calls of a function that is to share its outcomes do not."""
+        text = f"function {function}: calls like this one are neither joined nor cached: {error}"
+        self.notices.tell((function, "unkeyable"), lambda: text, again_seconds=ONCE)
+
+    def _warn(self, text: str) -> None:
+        self.notices.tell((text,), lambda: text, again_seconds=ONCE)
 
     def new_id(self) -> str:
         return f"{self.client}-{next(self._numbers):x}"
@@ -96,32 +113,15 @@ class Session:
     def works(self, clock: Reading) -> None:
         """Note that Redis has done what it was asked for, and what its clock showed."""
         self.clock.read(clock)
-        self.trouble = None
+        if self.trouble is not None:
+            self.trouble = None
+            self.outages += 1
 
     def note_trouble(self, error: RedisDown | RedisRefused) -> Why:
-        """Note what calls that begin now go by; a refusal is logged once a minute, for somebody must act."""
+        """Note what calls that begin now go by."""
         self.trouble = "redis_refused" if isinstance(error, RedisRefused) else "redis_down"
         self.last_error = error
-        if isinstance(error, RedisRefused):
-            self._complain("refuses us, calls run here", error)
         return self.trouble
-
-    def note_undeliverable(self, function: str, error: Undeliverable) -> None:
-        """Log that a value of this function does not get through; everything else does."""
-        self._complain(f"does not carry a value of {function}, the call runs here", error)
-
-    def why_unsent(self, function: str, error: TimeoutError | Undeliverable) -> Why:
-        """Return why a call of this function runs here that could not be sent, though Redis is there."""
-        if isinstance(error, TimeoutError):
-            return "timeout"
-        self.note_undeliverable(function, error)
-        return "undeliverable"
-
-    def _complain(self, what: str, error: Exception) -> None:
-        """Log it, once a minute at most."""
-        if time.monotonic() - self._last_complaint > 60.0:
-            self._last_complaint = time.monotonic()
-            log.error("Redis at %s %s: %s", self.config.safe_url, what, denials.told(str(error)))
 
     # --- verbs on the command connection -------------------------------------------------------------------------
 
@@ -139,14 +139,17 @@ class Session:
         `data`: the bytes of each; None where they lie in Redis. `then`: a blocking command that travels
         behind it. `limited`: with `max_queue` jobs queued they are refused. Raises RedisDown or RedisRefused.
         """
-        first = calls[0]
+        first, wanted = calls[0], calls[0].wanted
+        for call in calls:
+            if call.wanted != wanted:  # it has changed between two of them
+                return Submitted(self.epoch, ["again"] * len(calls))
         point("client.submitting")
         submitted = broker.submit(
-            self.lanes.of(first.spec.function),
+            self.lanes.of(first.spec.code.key, first.spec.priority),
             self.client,
             self.connection,
             [(call.label, one) for call, one in zip(calls, data, strict=True)],
-            wish=self.lanes.wished([call.python for call in calls]),
+            wish=self.lanes.wished(calls),
             max_queue=first.spec.max_queue if limited else None,
             crashes=first.crashes,
             then=then,
@@ -159,34 +162,32 @@ class Session:
 
         Silence is not asked twice, but for that of a connection that was idle for a while: a router may have forgotten
         it. Nor is it by calls that waited meanwhile: else each had the silence of all before it, and its own.
-        Raises RedisDown or RedisRefused: none of these calls is known to be queued; TimeoutError where the connection
+        Raises RedisDown or RedisRefused: none of these calls is known to be queued; BudgetSpent where the connection
         is not to be had `until` then (time.monotonic()).
         """
         asked = time.monotonic()
-        self._turns.take(until)
+        return self._turns.use(lambda: self._submit(calls, data, asked, until), until)
+
+    def _submit(
+        self, calls: Sequence[Call], data: Sequence[Data | None], asked: float, until: float | None
+    ) -> list[str | Reply]:
+        if self._silent_at > asked:
+            raise RedisDown("Redis did not answer another call of this moment")
         link = self._broker.link
-        try:
-            if self._silent_at > asked:
-                raise RedisDown("Redis did not answer another call of this moment")
-            if until is not None:
-                link.bound(until + GRACE_SECONDS)
-            old = link.idle_seconds > OLD_SECONDS
-            for fresh in (not link.connected, True):
-                began = time.monotonic()
-                try:
-                    if fresh:
-                        link.connect()
-                    return self.enter(self._broker, calls, data).words
-                except RedisDown:
-                    now = time.monotonic()
-                    silent, over = now - began > SILENT_SECONDS, until is not None and now >= until
-                    if fresh or over or (silent and not old):
-                        self._silent_at = now
-                        raise
-        finally:
-            if until is not None:
-                link.bound(float("inf"))
-            self._turns.give()
+        link.bound(float("inf") if until is None else until + GRACE_SECONDS)
+        old = link.idle_seconds > OLD_SECONDS
+        for fresh in (not link.connected, True):
+            began = time.monotonic()
+            try:
+                if fresh:
+                    link.connect()
+                return self.enter(self._broker, calls, data).words
+            except RedisDown:
+                now = time.monotonic()
+                silent, over = now - began > SILENT_SECONDS, until is not None and now >= until
+                if fresh or over or (silent and not old):
+                    self._silent_at = now
+                    raise
         raise AssertionError("unreachable")
 
     def parcel(self, call: Call, data: Data) -> Data | None:
@@ -194,6 +195,8 @@ class Session:
 
         Raises as `put_beside`.
         """
+        if call.archive is not None:
+            self.published.put(call.archive, until=call.deadline)
         if len(data) <= policy.BESIDE_BYTES:
             return data
         self.put_beside(call.id, data, until=call.deadline)
@@ -202,7 +205,7 @@ class Session:
     def put_beside(self, id: str, value: Data, *, until: float | None = None) -> None:
         """Put the bytes of a big call into Redis, before it is submitted; small commands go in between.
 
-        Raises TimeoutError at `until` (time.monotonic()); Undeliverable where Redis will not have them; RedisDown or
+        Raises BudgetSpent at `until` (time.monotonic()); Undeliverable where Redis will not have them; RedisDown or
         RedisRefused where it cannot be used at all.
         """
         self._move(self._broker.upload("call", id, value), until)
@@ -211,22 +214,18 @@ class Session:
         """Move a value slice by slice, each in its turn; what breaks the connection twice running always will."""
         broken = 0
         while True:
-            self._turns.take_for_slice(until)
             try:
-                if self._step(value, until):
+                if self._turns.use_for_slice(lambda: self._step(value, until), until):
                     return
                 broken = 0
             except _Broken as error:
                 broken += 1
                 if broken >= MOST_BROKEN:
                     raise Undeliverable(str(error)) from error
-            finally:
-                self._turns.give_slice()
 
     def _step(self, value: Upload | Download, until: float | None) -> bool:
         link = self._broker.link
-        if until is not None:
-            link.bound(until)
+        link.bound(float("inf") if until is None else until)
         try:
             if not link.connected:
                 link.connect()
@@ -238,10 +237,8 @@ class Session:
                 raise _Broken(str(error)) from error
         except (RedisDown, _Broken) as error:
             if until is not None and time.monotonic() >= until:
-                raise TimeoutError from error
+                raise BudgetSpent(str(error)) from error
             raise
-        finally:
-            link.bound(float("inf"))
 
     def cancel_waiting(self, jobs: Sequence[tuple[str, str]]) -> list[str]:
         """Cancel those of these (function, id) that do not run; a word each, as of Broker.cancel."""
@@ -252,17 +249,25 @@ class Session:
 
     def live_workers(self) -> list[dict[str, Any]]:
         """Return the rows of all workers that live."""
-        return self._small(lambda broker: broker.live_workers())
+        return self._small(live_workers)
+
+    def about(self, worker: str) -> About:
+        """Return what Redis knows of a worker and its code; nothing where it is not to be had."""
+        try:
+            return self._small(lambda broker: about_worker(broker, worker))
+        except (RedisDown, RedisRefused):
+            return {}, {}
 
     def _small(self, ask: Callable[[Broker], T]) -> T:
         """Send one small command on the command connection, and return its answer."""
-        self._turns.take()
-        try:
-            if not self._broker.link.connected:
-                self._broker.link.connect()
-            return ask(self._broker)
-        finally:
-            self._turns.give()
+        return self._turns.use(lambda: ask(self._connected()))
+
+    def _connected(self) -> Broker:
+        link = self._broker.link
+        link.bound(float("inf"))
+        if not link.connected:
+            link.connect()
+        return self._broker
 
     def result_bytes(self, reply: Reply, *, until: float | None = None) -> Data | None:
         """Return the bytes of a result, fetched if they did not travel in the reply; None if they are gone.
@@ -277,26 +282,11 @@ class Session:
         self._move(download, None if until is None else until + GRACE_SECONDS)
         return download.value
 
-    # --- what is told to Redis at leisure ------------------------------------------------------------------------
+    # --- what is sent to Redis at leisure ------------------------------------------------------------------------
 
     def has_read(self, id: str) -> None:
         """Note that an outcome is in our hands: Redis may delete its bytes."""
         self._read.append(id)
-
-    def count_local(self, function: str, why: str, calls: int) -> None:
-        self._counted.append((function, why, calls))
-        if len(self._counted) >= policy.BATCH_ITEMS:
-            self._add_up()
-
-    def _add_up(self) -> None:
-        if not self._counts_lock.acquire(blocking=False):
-            return  # somebody does it, or was interrupted while doing it
-        try:
-            for _ in range(len(self._counted)):
-                function, why, calls = self._counted.popleft()
-                self._counts[function, why] += calls
-        finally:
-            self._counts_lock.release()
 
     def has_given_up(self, jobs: Sequence[tuple[str, str]]) -> None:
         """Note that no caller waits for these (function, id) any more; the listener tells Redis at once."""
@@ -304,11 +294,11 @@ class Session:
         self.wake()
 
     def leisure(self) -> int:
-        """Return how much waits to be told."""
-        return len(self._read) + len(self._counts) + len(self._counted) + len(self._given_up)
+        """Return how much waits to be sent."""
+        return len(self._read) + len(self.local_run_counts) + len(self._given_up)
 
     def tell_given_up(self, broker: Broker, wanted: Container[str]) -> None:
-        """Cancel what was given up, unless another call of ours has joined it since; told later if not now."""
+        """Cancel what was given up, unless another call of ours has joined it since; sent later if not now."""
         while jobs := _some(self._given_up):
             jobs = [job for job in jobs if job[1] not in wanted]
             try:
@@ -318,12 +308,12 @@ class Session:
                 raise
 
     def tell(self, broker: Broker) -> None:
-        """Acknowledge what was read and bring the counts, in batches; what cannot be told now is told later.
+        """Acknowledge what was read and bring the counts, in batches; what cannot be sent now is sent later.
 
         Counts only where Redis said no: if its answer is lost it may have counted, and twice is worse than not at all.
         """
         while True:
-            ids, counts = _some(self._read), self._taken_counts()
+            ids, counts = _some(self._read), self.local_run_counts.taken()
             if not ids and not counts:
                 return
             try:
@@ -331,25 +321,11 @@ class Session:
             except (RedisDown, RedisRefused) as error:
                 self._read.extendleft(reversed(ids))
                 if isinstance(error, RedisRefused):
-                    self._counted.extend((function, why, calls) for (function, why), calls in counts.items())
+                    self.local_run_counts.put_back(counts)
                 raise
 
-    def _taken_counts(self) -> Counter[tuple[str, str]]:
-        self._add_up()
-        if not self._counts_lock.acquire(blocking=False):
-            return Counter()  # next time
-        try:
-            counts, self._counts = self._counts, Counter()
-            return counts
-        finally:
-            self._counts_lock.release()
-
     def close(self) -> None:
-        self._turns.take()
-        try:
-            self._broker.link.close()
-        finally:
-            self._turns.give()
+        self._turns.use(self._broker.link.close)
 
 
 def _some(waiting: deque[Any]) -> list[Any]:

@@ -1,17 +1,21 @@
-"""What is fixed for all calls of one function: its name, the local function and its options.
+"""Specification of one function, fixed for all its calls: its name, the local function and its options.
 
 Knows no client and no Redis. Made by `worker_function`, executors and joblib's backend; each call points to one.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from simpledist import wire
+from simpledist import shipped
+from simpledist.engine.own_code import Match, OwnCode
 from simpledist.engine.sharing import Sharing
-from simpledist.job import Policy
+from simpledist.engine.tally import Tally
+from simpledist.job import Policy, Priority
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +30,32 @@ class FunctionSpec:
     max_queue: int | None = None  # with so many jobs queued, further calls run at their client
     policy: Policy = "remote"
     sharing: Sharing | None = None
-    fingerprint: str = field(init=False)  # of the local function's code
+    match: Match = None  # which other code may serve its calls: none ("code"), any ("name"), that of another function
+    priority: Priority = "normal"
+    ships: bool = True  # a worker with `--any` may have its calls where no worker has the function
+    strict: bool = False  # as "code", but a function without a digest goes by its name
+    code: OwnCode = field(init=False)
+    tally: Tally = field(init=False, default_factory=Tally)
+
+    @property
+    def target(self) -> str:
+        """Return the target of a worker that offers it: `fns:fib`, or MODULE:fib where it has no place."""
+        return target_of(self.function, self.local)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fingerprint", wire.fingerprint(self.local))
+        object.__setattr__(self, "code", OwnCode(self.function, self.match, strict=self.strict))
+
+
+def target_of(function: str, local: Callable[..., Any]) -> str:
+    """Return the target of a worker that offers a local function under this name: `fns:fib`, `sum=fns:add@2`."""
+    name, at, version = function.partition("@")
+    if name == shipped.NAME:
+        return "--any"
+    place: Any = getattr(local, "__module__", None)
+    attribute: Any = getattr(local, "__qualname__", None)
+    if place == "__main__":
+        place = Path(getattr(sys.modules.get("__main__"), "__file__", None) or "").stem
+    if not (place and isinstance(place, str) and isinstance(attribute, str) and "<" not in attribute):
+        return f"MODULE:{name}{at}{version}"
+    alias = "" if attribute.rpartition(".")[2] == name else f"{name}="
+    return f"{alias}{place}:{attribute}{at}{version}"

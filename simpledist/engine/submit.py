@@ -16,7 +16,8 @@ from simpledist.engine.calls import Calls
 from simpledist.engine.events import Home, Sent
 from simpledist.engine.future import Future
 from simpledist.engine.inside import thread
-from simpledist.errors import RedisDown, RedisRefused, Undeliverable
+from simpledist.engine.outcomes import why_unread
+from simpledist.errors import BudgetSpent, RedisDown, RedisRefused, Undeliverable
 
 if TYPE_CHECKING:
     from simpledist.engine.listener import Listener
@@ -43,14 +44,14 @@ def send(calls: Calls, listener: Listener | None, futures: Sequence[Future[Any]]
 def _send_together(calls: Calls, listener: Listener | None, futures: list[Future[Any]]) -> None:
     session, first = calls.session, futures[0]
     try:
-        if first.caller_runs and listener is not None and _is_small(first) and listener.lead(first):
+        if first.caller_runs and listener is not None and _is_small(calls, first) and listener.lead(first):
             return  # a plain call went out, and has perhaps its reply, without the listener
         some = [future.call for future in futures]
         data = [session.parcel(call, calls.envelopes.seal(call)) for call in some]
         words = session.submit(some, data, until=first.call.deadline)
-    except (TimeoutError, Undeliverable) as error:  # of the remote budget; of this value alone
+    except (BudgetSpent, Undeliverable) as error:  # of the remote budget; of this value alone
         for future in futures:
-            calls.apply(Home(future, session.why_unsent(first.call.spec.function, error)))
+            calls.apply(Home(future, why_unread(error), str(error)))
         return
     except (RedisDown, RedisRefused) as error:
         why = session.note_trouble(error)
@@ -73,5 +74,6 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
         send(calls, listener, again)
 
 
-def _is_small(future: Future[Any]) -> bool:
-    return len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
+def _is_small(calls: Calls, future: Future[Any]) -> bool:
+    small = len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
+    return small and calls.session.published.has(future.call.archive)

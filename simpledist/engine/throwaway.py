@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 from simpledist import copies, randomness, wire
 from simpledist.buffers import Data
 from simpledist.config import NESTED_VARIABLE
-from simpledist.engine.snapshot import Sent
+from simpledist.engine.argument_snapshot import Sent
 from simpledist.errors import FunctionCrashed, Undecodable, Unserialisable
 from simpledist.exit_status import in_words
 from simpledist.wire import serializers

@@ -5,50 +5,58 @@ A lock alone would not do: a thread that sends slice after slice takes it again 
 
 from __future__ import annotations
 
-import threading
 import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from simpledist.engine import locks
+from simpledist.errors import BudgetSpent
+
+T = TypeVar("T")
 
 
 class Turns:
     """`_held` is held by the thread that uses the connection, `_next` by the one that has it next.
 
     `_slices` is held by the thread that sends or reads the next slice, so that only one of them contends with what is
-    small. They are taken in the order `_slices`, `_next`, `_held`. Whatever is taken must be given back by the same
-    thread.
+    small. They are taken in the order `_slices`, `_next`, `_held`. They are reentrant for one reason: such a lock knows
+    whether this thread holds it, wherever a signal handler has torn the thread away.
     """
 
     def __init__(self) -> None:
-        self._slices = threading.Lock()
-        self._next = threading.Lock()
-        self._held = threading.Lock()
+        self._slices = locks.reentrant("slice turn")
+        self._next = locks.reentrant("next turn")
+        self._held = locks.reentrant("command turn")
 
-    def take(self, until: float | None = None) -> None:
-        """Take the connection for one small command; raise TimeoutError at `until` (time.monotonic())."""
-        _take(self._next, until)
+    def use(self, work: Callable[[], T], until: float | None = None) -> T:
+        """Do this with the connection: one small command. Raises BudgetSpent at `until` (time.monotonic())."""
+        return self._use(work, until, slice=False)
+
+    def use_for_slice(self, work: Callable[[], T], until: float | None = None) -> T:
+        """Do this with the connection: one slice of a big value. Raises as `use`."""
+        return self._use(work, until, slice=True)
+
+    def _use(self, work: Callable[[], T], until: float | None, *, slice: bool) -> T:
         try:
-            _take(self._held, until)
-        finally:
-            self._next.release()
-
-    def give(self) -> None:
-        """Give it back: the command has been answered."""
-        self._held.release()
-
-    def take_for_slice(self, until: float | None = None) -> None:
-        """Take it for one slice of a big value."""
-        _take(self._slices, until)
-        try:
-            self.take(until)
+            try:
+                if slice:
+                    _take(self._slices, until)
+                _take(self._next, until)
+                _take(self._held, until)
+                self._next.release()
+                return work()
+            finally:
+                self._give()
         except BaseException:
-            self._slices.release()
+            self._give()  # Ctrl-C may come before the line above
             raise
 
-    def give_slice(self) -> None:
-        """Give it back: the slice has been answered."""
-        self.give()
-        self._slices.release()
+    def _give(self) -> None:
+        locks.let_go(self._held)
+        locks.let_go(self._next)
+        locks.let_go(self._slices)
 
 
-def _take(lock: threading.Lock, until: float | None) -> None:
+def _take(lock: locks.Reentrant, until: float | None) -> None:
     if not lock.acquire(timeout=-1 if until is None else max(until - time.monotonic(), 0.0)):
-        raise TimeoutError
+        raise BudgetSpent("the time that a call may be away is over")

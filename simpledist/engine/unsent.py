@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simpledist.engine.future import Future
+from simpledist.engine.known import Key
 
 
 class Unsent:
@@ -31,8 +32,9 @@ class Unsent:
     def take(self) -> list[list[Future[Any]]]:
         """Return everything that waits, in groups that one `submit` may carry but for their size."""
         self._awaited = False  # first: what is put from now on wakes again
-        groups: defaultdict[tuple[str, int | None, int], list[Future[Any]]] = defaultdict(list)
+        groups: defaultdict[tuple[Key, int | None, str, int], list[Future[Any]]] = defaultdict(list)
         while self._futures:
             call = (future := self._futures.popleft()).call
-            groups[call.spec.function, call.spec.max_queue, call.crashes].append(future)
+            spec = call.spec
+            groups[spec.code.key, spec.max_queue, spec.priority, call.crashes].append(future)
         return list(groups.values())

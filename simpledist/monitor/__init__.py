@@ -5,6 +5,8 @@ snapshot.py  the state at one moment         rows.py      makes that state from 
 workers.py   one worker and its problems     history.py   minutes, read once
 measures.py  counters, histograms, bins      metrics.py   the numbers for Prometheus
 attempts.py  past attempts, failures, jobs   stream.py    the attempts of the last minute
+bounded.py   reads within bounds, and counts what is left out
+offers.py    what workers offer of a function
 looks.py     colour and pattern by function  times.py     times as people read them
 """
 
@@ -12,12 +14,13 @@ from simpledist.monitor.attempts import Attempt, Failure, JobState, QueuedJob, T
 from simpledist.monitor.history import Pulse
 from simpledist.monitor.measures import BOUNDS_SECONDS, Bin, Histogram, Tally
 from simpledist.monitor.monitor import Monitor
-from simpledist.monitor.snapshot import FunctionState, Measure, RedisState, RunningJob, Snapshot, WorkerState
+from simpledist.monitor.snapshot import Dropped, FunctionState, Measure, RedisState, RunningJob, Snapshot, WorkerState
 
 __all__ = [
     "BOUNDS_SECONDS",
     "Attempt",
     "Bin",
+    "Dropped",
     "Failure",
     "FunctionState",
     "Histogram",

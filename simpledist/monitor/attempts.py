@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from simpledist.broker.lane import function_of
-from simpledist.monitor.rows import integer, printable
+from simpledist.monitor.rows import integer
+from simpledist.printable import printable
 
 TRACEBACK_LIMIT = 4000
 MESSAGE_LIMIT = 300

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from simpledist import policy
 from simpledist.monitor.measures import Tally, minute_row, numbers, summed_gauges
 from simpledist.monitor.reader import Reader
-from simpledist.monitor.rows import Facts, decoded, integer, pairs
+from simpledist.monitor.rows import Facts, decoded, integer
 
 HOUR = 60
 DAY = 24 * HOUR
+PULSE_FIELDS = 20_000  # of an hour: a field for each minute, and each number of slots and of jobs
 
 
 @dataclass
@@ -37,7 +38,11 @@ class Histories:
     def minutes(self, reader: Reader, names: Iterable[str], span: int) -> dict[str, dict[int, Tally]]:
         """Return function -> minute -> what it added, of the last `span` minutes; empty minutes are missing."""
         first, facts = reader.minute - span + 1, reader.facts
-        counting = {name: minute for name in names if name in facts and (minute := facts[name].minute) is not None}
+        counting = {
+            name: minute
+            for name in names
+            if name in facts and (minute := facts[name].minute) is not None and minute <= reader.minute
+        }
         self._read(reader, first, counting)
         self._functions = {name: one for name, one in self._functions.items() if name in facts}
         return {name: self._of(name, facts[name], first) for name in counting if name in self._functions}
@@ -112,10 +117,10 @@ def pulses(reader: Reader, span: int = HOUR) -> dict[int, Pulse]:
     """Return minute -> the pulse of all workers, of the last `span` minutes."""
     first, last = reader.minute - span + 1, reader.minute
     hours = range(first // 60, last // 60 + 1)
-    replies = reader.ask(("HGETALL", reader.keys.named("pulse", str(hour))) for hour in hours)
+    replies = reader.bounded.fields((reader.keys.named("pulse", str(hour)), PULSE_FIELDS) for hour in hours)
     found: dict[int, Pulse] = {}
     for hour, reply in zip(hours, replies, strict=True):
-        sums = _sums(pairs(reply))
+        sums = _sums(reply)
         for minute in range(max(first, hour * 60), min(last, hour * 60 + 59) + 1):
             seen = reader.now - minute * 60 if minute == last else 60.0
             beats = max(seen, policy.TIMINGS.beat_seconds) / policy.TIMINGS.beat_seconds

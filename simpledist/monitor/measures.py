@@ -13,6 +13,7 @@ from simpledist import policy
 
 BOUNDS_SECONDS = tuple(bound / 1000 for bound in policy.BOUNDS_MS)
 LOCAL = "local:"
+DIGITS = 19  # nothing that is counted has so many
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Tally:
 
     @property
     def ended(self) -> int:
-        """Return the calls that ended, on workers or at clients; a job may hold many calls (a chunk)."""
+        """Return the calls that ended, on workers or at clients; a job may hold many calls (a batch)."""
         return self.returned + self.raised + sum(self.local.values())
 
     @property
@@ -103,7 +104,7 @@ def summed_gauges(tallies: Iterable[Tally]) -> Tally:
 def minute_row(text: str) -> tuple[int, Tally] | None:
     """Read `<minute> <name>=<number> ...`; return None for any other text."""
     minute, _, rest = text.partition(" ")
-    if not minute.isdecimal():
+    if not minute.isdecimal() or len(minute) >= DIGITS:
         return None
     return int(minute), numbers(rest)
 
@@ -113,7 +114,7 @@ def numbers(text: str) -> Tally:
     found: dict[str, int] = {}
     for word in text.split(" "):
         name, _, number = word.rpartition("=")
-        if name and number.isdecimal() and len(number) < 19:
+        if name and number.isdecimal() and len(number) < DIGITS:
             found[name] = int(number)
     return Tally(found)
 

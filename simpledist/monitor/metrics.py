@@ -6,7 +6,7 @@ none counts twice: sum over functions, not over instances. Keeps nothing between
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry
@@ -15,8 +15,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from simpledist import __version__, job
+from simpledist import __version__
 from simpledist.monitor import BOUNDS_SECONDS, FunctionState, Snapshot, Tally
+from simpledist.reasons import WHYS
 
 FUNCTIONS_MOST = 300  # with labels of their own; the rest is summed as (others), which is no valid name
 OTHERS = "(others)"
@@ -27,17 +28,20 @@ STATES = ("succeeded", "failed", "cancelled")
 SHARED = ("joined", "cached")  # ways in which a call has the outcome of another
 HEALTH = ("alive", "late", "silent", "dead")
 EVENTS = {
-    "submitted": "Jobs that entered a queue; a chunk of a map is one.",
+    "submitted": "Jobs that entered a queue; a batch of a map is one.",
     "requeued": "Times that a job went back to its queue.",
     "lost_pops": "Jobs that were popped and never claimed, and were pushed back.",
     "child_deaths": "Times that a child died of a job that then got a second try.",
 }
 
 
-def exposition(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
-    """Return the body and the Content-Type of a scrape; `accept` is the scraper's Accept header."""
+def exposition(snapshot: Snapshot, accept: str = "", *, dropped: Mapping[str, int] | None = None) -> tuple[bytes, str]:
+    """Return the body and the Content-Type of a scrape; `accept` is the scraper's Accept header.
+
+    `dropped`: how many elements of Redis were left out, by kind (Monitor.dropped_in_all).
+    """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected(snapshot))
+    registry.register(_Collected(snapshot, dropped or {}))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
 
@@ -45,8 +49,9 @@ def exposition(snapshot: Snapshot, accept: str = "") -> tuple[bytes, str]:
 class _Collected(Collector):
     """One snapshot as metric families."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, dropped: Mapping[str, int]) -> None:
         self._snapshot = snapshot
+        self._dropped = dropped
 
     def collect(self) -> Iterator[Metric]:
         snapshot = self._snapshot
@@ -58,6 +63,14 @@ class _Collected(Collector):
         info = InfoMetricFamily("simpledist_build", "Versions of the dashboard and of Redis.")
         info.add_metric([], {"version": __version__, "redis_version": snapshot.redis.version or "?"})
         yield info
+        dropped = CounterMetricFamily(
+            "simpledist_elements_dropped",
+            "Elements of Redis that this dashboard left out, because no process of simpledist writes such ones.",
+            labels=["kind"],
+        )
+        for kind, number in self._dropped.items():
+            dropped.add_metric([kind], number)
+        yield dropped
         yield from _cluster(snapshot)
         functions = [*snapshot.functions[:FUNCTIONS_MOST], *_others(snapshot.functions[FUNCTIONS_MOST:])]
         yield from _queues(functions)
@@ -99,7 +112,7 @@ def _queues(functions: Iterable[FunctionState]) -> Iterator[Metric]:
 def _counts(functions: Iterable[FunctionState]) -> Iterator[Metric]:
     ended = CounterMetricFamily(
         "simpledist_jobs_ended",
-        "Jobs that came to an end on the cluster, by state; a chunk of a map is one.",
+        "Jobs that came to an end on the cluster, by state; a batch of a map is one.",
         labels=[*LABELS, "state"],
     )
     raised = CounterMetricFamily("simpledist_jobs_raised", "Jobs whose function raised on a worker.", labels=LABELS)
@@ -122,7 +135,7 @@ def _counts(functions: Iterable[FunctionState]) -> Iterator[Metric]:
         for state in STATES:
             ended.add_metric([*labels, state], tally[state])
         raised.add_metric(labels, tally.raised)
-        for why in job.WHYS:
+        for why in WHYS:
             if tally[why]:
                 given_up.add_metric([*labels, why], tally[why])
             if tally.local.get(why):

@@ -13,20 +13,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from simpledist import config
+from simpledist import config, policy
 from simpledist.broker import Keys, Link, denials
 from simpledist.broker.lane import function_of
 from simpledist.errors import OperatorError, RedisRefused
 from simpledist.monitor import attempts
 from simpledist.monitor.attempts import Attempt, Failure, JobState, QueuedJob
+from simpledist.monitor.bounded import UNREADABLE, Bounded
 from simpledist.monitor.history import DAY, HOUR, Histories, Pulse, pulses
 from simpledist.monitor.measures import Bin, Tally, added, bins
+from simpledist.monitor.offers import OFFERS_MOST, Offer, offers
 from simpledist.monitor.reader import Reader
-from simpledist.monitor.rows import assembled, decoded, pairs, printable
-from simpledist.monitor.snapshot import Measure, RedisState, Snapshot
+from simpledist.monitor.rows import assembled, decoded, finite, pairs
+from simpledist.monitor.snapshot import Dropped, Measure, RedisState, Snapshot
 from simpledist.monitor.stream import Stream
+from simpledist.printable import printable
 
 PAGE = 100
+FIELDS_OF_JOB = 2000  # of a job that many clients wait for
 RECENT_OF_JOB = 20  # functions whose past attempts are searched for a job that has no hash any more
 
 T = TypeVar("T")
@@ -46,7 +50,8 @@ class Monitor:
         self._keep_seconds = keep_seconds
         # Guards everything below: a thread that asks while another one reads waits for the same answer.
         self._lock = threading.RLock()
-        self._reader = Reader(link, keys)
+        self._bounded = Bounded(link)
+        self._reader = Reader(self._bounded, keys)
         self._histories = Histories()
         self._stream = Stream()
         self._kept: dict[str, _Kept] = {}
@@ -55,14 +60,14 @@ class Monitor:
     @classmethod
     def connect(cls, url: str | None = None, namespace: str | None = None, *, keep_seconds: float = 0.9) -> Monitor:
         """Return a monitor of the Redis at `url`, by default that of `SIMPLEDIST_*`; needs no key, connects later."""
-        settings = config.load(url, namespace=namespace, insecure=True)
-        link = Link(settings.url, name="simpledist-monitor")
+        settings = config.load(url, namespace=namespace, signs=False)
+        link = Link(settings.url, name="simpledist-monitor", most_bytes=policy.PAGE_BYTES_MOST)
         return cls(link, Keys(settings.namespace), keep_seconds=keep_seconds)
 
     def close(self) -> None:
         """Close the connection to Redis."""
         with self._lock:
-            self._reader.link.close()
+            self._bounded.link.close()
 
     # --- now -----------------------------------------------------------------------------------------------------
 
@@ -74,6 +79,16 @@ class Monitor:
         """Return how Redis is, as of the last snapshot and of everything that was asked after it."""
         with self._lock:
             return self._later or self.snapshot().redis
+
+    def dropped(self) -> tuple[Dropped, ...]:
+        """Return which elements of Redis were left out of the answers of the last minute, and why."""
+        with self._lock:
+            return self._bounded.dropped()
+
+    def dropped_in_all(self) -> dict[str, int]:
+        """Return how many elements were left out since this monitor began, by kind; what stays there counts once."""
+        with self._lock:
+            return dict(self._bounded.in_all)
 
     def stream(self) -> tuple[Attempt, ...]:
         """Return the attempts that ended in the last minute, oldest first; where very many end, a part of them."""
@@ -96,7 +111,7 @@ class Monitor:
         return self._keep(f"last {minutes}", lambda: self._answer({}, read))
 
     def code(self, worker: str) -> Mapping[str, str]:
-        """Return which code a worker has loaded, part by part (code/outline.py); nothing where it has not told."""
+        """Return which code a worker has loaded, part by part (code/outline.py); nothing where it has not said so."""
         key = self._keys.code(worker)
         return self._keep(f"code {worker}", lambda: self._answer({}, lambda: self._code(key)))
 
@@ -126,12 +141,24 @@ class Monitor:
 
     # --- jobs and failures ---------------------------------------------------------------------------------------
 
+    def offers(self, function: str) -> tuple[Offer, ...]:
+        """Return what workers offer of a function, also silent ones; of very many workers a part."""
+
+        def read() -> tuple[Offer, ...]:
+            key = self._keys.named("offers", function)
+            return offers(self._reader.ask([("HSCAN", key, "0", "COUNT", OFFERS_MOST)])[0])
+
+        return self._answer((), read)
+
     def recent(self, function: str, limit: int = PAGE) -> tuple[Attempt, ...]:
         """Return the last attempts of a function that are over, newest first; Redis keeps at most 500."""
 
         def read() -> tuple[Attempt, ...]:
-            lines = self._reader.ask([("LRANGE", self._keys.named("recent", function), 0, limit - 1)])[0]
-            return tuple(one for line in lines or () if (one := attempts.attempt(function, decoded(line))))
+            key = self._keys.named("recent", function)
+            lines = self._reader.ask([("LRANGE", key, 0, limit - 1)])[0] or ()
+            found = tuple(one for line in lines if (one := attempts.attempt(function, decoded(line))))
+            self._bounded.drop(key, UNREADABLE, len(lines) - len(found))
+            return found
 
         return self._keep(f"recent {function} {limit}", lambda: self._answer((), read))
 
@@ -142,13 +169,13 @@ class Monitor:
             known = self._reader.facts
             names = [name for name, facts in known.items() if function is None and _has_failed(facts.tally)]
             names = names if function is None else [function]
-            replies = self._reader.ask(("HGETALL", self._keys.named("failures", name)) for name in names)
-            found = (
-                attempts.failure(name, field, value)
-                for name, reply in zip(names, replies, strict=True)
-                for field, value in pairs(reply)
-            )
-            return tuple(sorted((one for one in found if one), key=lambda one: -one.last))
+            keys = [self._keys.named("failures", name) for name in names]
+            found: list[Failure] = []
+            for name, key, fields in zip(names, keys, self._bounded.fields((key, PAGE) for key in keys), strict=True):
+                groups = [one for field, value in fields if (one := attempts.failure(name, field, value))]
+                self._bounded.drop(key, UNREADABLE, len(fields) - len(groups))
+                found += groups
+            return tuple(sorted(found, key=lambda one: -one.last))
 
         return self._keep(f"failures {function}", lambda: self._answer((), read))
 
@@ -178,7 +205,7 @@ class Monitor:
                     printable(function_of(name)),
                     printable(id),
                     begin + i,
-                    max(0.0, self._reader.now - float(stamp) / 1e6),
+                    max(0.0, self._reader.now - (finite(stamp) or 0.0) / 1e6),
                 )
                 for (name, begin, _), reply in zip(asked, replies, strict=True)
                 for i, (id, stamp) in enumerate(pairs(reply))
@@ -190,7 +217,7 @@ class Monitor:
         """Return one job from its hash, else from the past attempts of `function` (without it: of the busiest ones)."""
 
         def read() -> JobState | None:
-            fields = dict(pairs(self._reader.ask([("HGETALL", self._keys.named("job", id))])[0]))
+            fields = dict(self._bounded.fields([(self._keys.named("job", id), FIELDS_OF_JOB)])[0])
             if fields.get("state") == "queued":
                 ledger = self._keys.named("queued", fields.get("lane", ""))
                 fields["stamp"] = decoded(self._reader.ask([("ZSCORE", ledger, id)])[0] or b"")
@@ -235,7 +262,7 @@ class Monitor:
                 return otherwise
 
     def _code(self, key: str) -> dict[str, str]:
-        return {printable(name): printable(hash) for name, hash in pairs(self._reader.link.call("HGETALL", key))}
+        return {printable(name): printable(hash) for name, hash in self._bounded.fields([(key, FIELDS_OF_JOB)])[0]}
 
     def _snapshot(self) -> Snapshot:
         reader, self._later = self._reader, None
@@ -243,11 +270,16 @@ class Monitor:
             reader.look()
         except OperatorError as error:
             return Snapshot(_trouble(error))
-        version = printable(reader.link.version) or None
-        error = reader.errors[0] if reader.errors else ""
+        version = printable(self._bounded.link.version) or None
+        error = self._bounded.errors[0] if self._bounded.errors else ""
         remedy = denials.remedy_of(error) if error else ""
         redis = RedisState(ok=True, version=version, error=error, remedy=remedy, evicts=reader.evicts)
-        return assembled(redis, reader.now, reader.facts, reader.workers)
+
+        def drop(template: str, name: str, count: int) -> None:
+            key = self._keys.named(template, name) if name else self._keys.prefix + template
+            self._bounded.drop(key, UNREADABLE, count)
+
+        return assembled(redis, reader.now, reader.facts, reader.workers, drop)
 
     def _measures(self, names: tuple[str, ...]) -> dict[str, Measure]:
         reader = self._reader

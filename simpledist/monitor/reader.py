@@ -1,8 +1,8 @@
 """Reads Redis, and only what may have changed: a function is read again when a verb has touched it (`active`).
 
-Owns the Link and what was read of each function so far; knows no page. One thread at a time (Monitor's lock). Raises
+Owns what was read of each function so far; knows no page. One thread at a time (Monitor's lock). Raises
 RedisDown and RedisRefused, also where a single command is refused: a missing answer would look like an empty cluster.
-Only a key of a foreign type, and an INFO that we may not read, are lines in `errors`.
+bounded.py bounds what is read.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist.broker import Keys, Link, evicts, facts_of
+from simpledist.broker import Keys, evicts, facts_of
 from simpledist.errors import RedisRefused
-from simpledist.monitor.rows import Facts, Workers, decoded, pairs, printable
+from simpledist.monitor.bounded import Bounded
+from simpledist.monitor.rows import Facts, Workers, decoded, finite, pairs
+from simpledist.printable import printable
 
 FUNCTIONS_MOST = 2000
+WORKERS_MOST = 12_000
+LANES_MOST = 5000  # of all functions together, in one look
 REFRESH_SECONDS = 30.0  # so often everything is read again, changed or not: keys expire, and people edit them
 
 
@@ -33,10 +37,9 @@ class _Known:
 class Reader:
     """The last answers of Redis, at one moment of its clock (`now`, Unix seconds)."""
 
-    link: Link
+    bounded: Bounded
     keys: Keys
     now: float = 0.0
-    errors: list[str] = field(default_factory=list[str])
     evicts: str = ""  # by which policy a full Redis throws keys away
     workers: Workers = field(default_factory=lambda: Workers((), {}, {}))
     changed: dict[str, float] = field(default_factory=dict[str, float])  # function -> when, Unix seconds
@@ -54,21 +57,22 @@ class Reader:
 
     def connect(self) -> None:
         """Connect, where the connection is closed."""
-        if not self.link.connected:
-            self.link.connect()
+        self.bounded.connect()
+
+    def ask(self, commands: Iterable[Sequence[str | int]]) -> list[Any]:
+        """Return their replies (Bounded.ask)."""
+        return self.bounded.ask(commands)
 
     def look(self) -> None:
         """Read what has changed since the last look."""
         self.connect()
-        keys, self.errors = self.keys, []
+        keys, self.bounded.errors = self.keys, []
         clock, names, active, *workers, memory, replication = self.ask(
             [
                 ("TIME",),
-                ("SMEMBERS", keys.functions),
+                ("SSCAN", keys.functions, "0", "COUNT", FUNCTIONS_MOST),
                 ("ZREVRANGE", keys.active, 0, FUNCTIONS_MOST - 1, "WITHSCORES"),
-                ("HGETALL", keys.workers),
-                ("HGETALL", keys.heartbeats),
-                ("HGETALL", keys.vitals),
+                *(("HSCAN", key, "0", "COUNT", WORKERS_MOST) for key in (keys.workers, keys.heartbeats, keys.vitals)),
                 ("INFO", "memory"),
                 ("INFO", "replication"),
             ]
@@ -76,12 +80,24 @@ class Reader:
         self._demand_primary(facts_of(replication))
         self.evicts = printable(evicts(memory))
         self.now = int(clock[0]) + int(clock[1]) / 1e6
-        rows, beats, stats = (pairs(one) for one in workers)
-        self.workers = Workers(rows, dict(beats), dict(stats))
+        self.bounded.note_rest([keys.functions], [names], size="SCARD", width=1)
+        self.bounded.note_rest([keys.workers, keys.heartbeats, keys.vitals], workers)
+        self.workers = self._workers_in(*workers)
         scores = dict(pairs(active))
-        scores.update({name: "" for one in names or () if (name := decoded(one)) not in scores})
+        scores.update({name: "" for one in (names or (0, ()))[1] if (name := decoded(one)) not in scores})
         self.changed = {name: _micros(score) for name, score in scores.items()}
         self._read_functions(dict(list(scores.items())[:FUNCTIONS_MOST]))
+
+    def _workers_in(self, rows: Any, *others: Any) -> Workers:
+        """Return the workers on the first page of each hash; where one is longer, what it holds of these workers."""
+        known = pairs(rows[1] if rows else ())
+        found = [dict(pairs(page[1] if page else ())) for page in others]
+        ids = [id for id, _ in known]
+        for i, key in enumerate((self.keys.heartbeats, self.keys.vitals)):
+            if others[i] and int(others[i][0]) and ids:
+                (values,) = self.ask([("HMGET", key, *ids)])
+                found[i] = {id: decoded(one) for id, one in zip(ids, values or (), strict=False) if one is not None}
+        return Workers(known, *found)
 
     def _read_functions(self, scores: dict[str, str]) -> None:
         clock = time.monotonic()
@@ -93,8 +109,12 @@ class Reader:
             for name in asked
             for command, template, *rest in Facts.COMMANDS
         )
-        read = {name: Facts(*replies[width * i : width * (i + 1)]) for i, name in enumerate(asked)}
+        read = {name: Facts.of(replies[width * i : width * (i + 1)]) for i, name in enumerate(asked)}
+        for template, place in (("meta", -2), ("lanes", -1)):
+            pages = [replies[width * (i + 1) + place] for i in range(len(asked))]
+            self.bounded.note_rest([self.keys.named(template, name) for name in asked], pages)
         lanes = [(name, lane) for name in asked for one in read[name].lanes or () if (lane := decoded(one)) != name]
+        del lanes[LANES_MOST:]
         replies = self.ask(
             (command, self.keys.named(template, lane), *rest)
             for _, lane in lanes
@@ -111,32 +131,14 @@ class Reader:
         known = self._known.get(name)
         return known is None or known.changed != changed or clock >= known.until
 
-    def ask(self, commands: Iterable[Sequence[str | int]]) -> list[Any]:
-        """Return their replies; None, and a line in `errors`, for a key that is not of our type and for an INFO.
-
-        Raises RedisRefused where Redis refuses any other command, with the name of the command and of its key.
-        """
-        asked = list(commands)
-        replies = self.link.pipeline(asked) if asked else []
-        for command, reply in zip(asked, replies, strict=True):
-            if isinstance(reply, Exception):
-                trouble = printable(f"{' '.join(map(str, command[:2]))}: {reply}")
-                if command[0] != "INFO" and "WRONGTYPE" not in str(reply):
-                    raise RedisRefused(trouble)
-                self.errors.append(trouble)
-        return [None if isinstance(reply, Exception) else reply for reply in replies]
-
     def _demand_primary(self, replication: dict[str, str]) -> None:
         """Raise RedisRefused for a replica: its state may be old, and it takes no call."""
         if replication.get("role", "master") == "master":
             return
-        self.link.close()  # at the next look the URL may lead to the primary
+        self.bounded.link.close()  # at the next look the URL may lead to the primary
         primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
         raise RedisRefused(f"READONLY replica of {primary}")
 
 
 def _micros(score: str) -> float:
-    try:
-        return float(score) / 1e6
-    except ValueError:
-        return 0.0
+    return (finite(score) or 0.0) / 1e6

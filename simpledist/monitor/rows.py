@@ -10,21 +10,24 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 
 from simpledist import policy
 from simpledist.broker.keys import NOT_COUNTED
+from simpledist.broker.parsing import MOST_SLOTS
 from simpledist.broker.worker_stats import WorkerStats
 from simpledist.monitor.measures import Tally
 from simpledist.monitor.snapshot import FunctionState, RedisState, RunningJob, Snapshot
 from simpledist.monitor.workers import LIVE, Refusal, WorkerState
+from simpledist.printable import printable
 
-TEXT_LIMIT = 200  # no name, label or version that people chose is longer than this on a page
 RECENT_SECONDS = 600.0  # so long after its last call is a client's other code, or a refusal, worth a warning
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
+META_LIMIT, LANES_LIMIT = 1000, 100  # counters, and lanes, of one function
+RUNNING_MOST = 50_000  # running jobs shown of all functions
 RUNNING_LIMIT = 1000  # running jobs shown of one function
 
 
@@ -47,7 +50,19 @@ class Facts:
         ("HLEN", "current"),
         ("HSCAN", "current", "0", "COUNT", str(RUNNING_LIMIT)),
     )
-    COMMANDS: ClassVar = (*OF_LANE, ("HLEN", "offers"), ("HGETALL", "meta"), ("HKEYS", "lanes"))
+    COMMANDS: ClassVar = (
+        *OF_LANE,
+        ("HLEN", "offers"),
+        ("HSCAN", "meta", "0", "COUNT", str(META_LIMIT)),
+        ("HSCAN", "lanes", "0", "COUNT", str(LANES_LIMIT)),
+    )
+
+    @classmethod
+    def of(cls, replies: Sequence[Any]) -> Facts:
+        """Return what the replies to COMMANDS hold."""
+        queued, oldest, running, current, offers, meta, lanes = replies
+        its_lanes = lanes[1][::2] if lanes else None
+        return cls(queued, oldest, running, current, offers, meta[1] if meta else None, its_lanes)
 
     def with_lane(
         self, lane: str, queued: int | None, oldest: Any, running: int | None, current: list[Any] | None
@@ -58,7 +73,7 @@ class Facts:
         return replace(
             self,
             queued=(self.queued or 0) + (queued or 0),
-            oldest=min(waits, key=lambda one: _number(one[1]) or math.inf) if waits else None,
+            oldest=min(waits, key=lambda one: finite(one[1]) or math.inf) if waits else None,
             running=(self.running or 0) + (running or 0),
             current=[b"0", [*itertools.chain(*pages)]],
             others=(*self.others, (lane, queued or 0)),
@@ -91,21 +106,24 @@ def assembled(
     now: float,
     facts: Mapping[str, Facts],
     workers: Workers,
+    drop: Callable[[str, str, int], None] = lambda template, name, count: None,
 ) -> Snapshot:
-    """Return the state of the cluster from one read."""
-    running = [
-        one
-        for function, fact in facts.items()
-        for name, value in pairs(fact.current[1] if fact.current else ())
-        if (one := running_job(function, name, value, now)) is not None
-    ]
+    """Return the state of the cluster from one read; tell `drop` how many elements of which key cannot be read."""
+    running: list[RunningJob] = []
+    for function, fact in facts.items():
+        fields = pairs(fact.current[1] if fact.current else ())[: max(0, RUNNING_MOST - len(running))]
+        found = [one for name, value in fields if (one := running_job(function, name, value, now)) is not None]
+        drop("current", function, len(fields) - len(found))
+        running += found
+    rows = [(id, row) for id, row in workers.rows if _row(row) is not None]
+    drop("workers", "", len(workers.rows) - len(rows))
     complete = sum(fact.running or 0 for fact in facts.values()) <= len(running)
     busy = Counter(one.worker for one in running)
     states = [
         worker_state(
             id, row, workers.beats.get(id), workers.stats.get(id), now, busy=busy[printable(id)], exact=complete
         )
-        for id, row in workers.rows
+        for id, row in rows
     ]
     states = _with_other_keys(states)
     # A silent worker's offers stand until a client or distributor expels it: they count for nothing.
@@ -147,9 +165,9 @@ class Workers:
 def function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
     """Return a function from what Redis holds of it."""
     name, _, version = printable(function).partition("@")
-    stamp = _number(fact.oldest[1]) if fact.oldest else None
+    stamp = finite(fact.oldest[1]) if fact.oldest else None
     tally = fact.tally
-    wanted = fact.numbers.get("wanted")
+    wanted, disabled = fact.numbers.get("wanted"), fact.numbers.get("disabled")
     return FunctionState(
         function=printable(function),
         name=name,
@@ -160,6 +178,7 @@ def function_state(function: str, fact: Facts, workers: int, now: float) -> Func
         oldest_wait_seconds=0.0 if stamp is None else round(max(0.0, now - stamp / 1e6), 3),
         counters=tally.numbers,
         wanted_seconds=None if wanted is None else round(max(0.0, now - wanted / 1000), 3),
+        disabled_seconds=None if disabled is None else round(max(0.0, now - disabled / 1000), 3),
     )
 
 
@@ -204,12 +223,10 @@ class _Row:
 
 
 @lru_cache(maxsize=4096)  # most rows do not change from one second to the next
-def _row(text: str) -> _Row:
-    try:
-        read: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        read = None
-    facts = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+def _row(text: str) -> _Row | None:
+    facts = object_of(text)
+    if facts is None:
+        return None
     return _Row(
         dead="dead" in facts,
         last_beat_ms=integer(facts.get("beat")),
@@ -217,7 +234,7 @@ def _row(text: str) -> _Row:
         label=printable(facts.get("label")),
         host=printable(facts.get("host")),
         pid=max(0, integer(facts.get("pid")) or 0),
-        slots=max(0, integer(facts.get("slots")) or 0),
+        slots=min(max(0, integer(facts.get("slots")) or 0), MOST_SLOTS),
         functions=_names(facts.get("functions")),
         python=printable(facts.get("python")),
         started_ms=integer(facts.get("started")),
@@ -231,6 +248,15 @@ def _row(text: str) -> _Row:
         refusals=_refusals(facts.get("refusals")),
         withdrawn=_names(facts.get("withdrawn")),
     )
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """Read an object of JSON; None where it is none."""
+    try:
+        read: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", read) if isinstance(read, dict) else None
 
 
 def _names(read: Any) -> tuple[str, ...]:
@@ -264,11 +290,12 @@ def worker_state(
 
     `busy` counts its running jobs; where not all are known (`exact` is False), its own number counts if it is higher.
     """
-    known = _row(row)
+    known = _row(row) or _row("{}")
+    assert known is not None
     beat = known.last_beat_ms if beat_ms is None else integer(beat_ms)
     stats = WorkerStats.read(stats_text)
     age = None if beat is None else round(max(0.0, now - beat / 1000), 3)
-    health = policy.worker_health(math.inf if age is None else age, dead=known.dead)
+    health = policy.worker_health(math.inf if beat is None else now - beat / 1000, dead=known.dead)
     return WorkerState(
         id=printable(id),
         label=known.label or printable(id),
@@ -296,16 +323,6 @@ def worker_state(
     )
 
 
-def printable(text: object, limit: int = TEXT_LIMIT) -> str:
-    """Return a text fit for any page or terminal: no control, direction or surrogate characters, `limit` at most."""
-    if not isinstance(text, str):
-        return ""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return (
-        cut if cut.isprintable() else "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cut)
-    )
-
-
 def decoded(value: object) -> str:
     """Return a reply of Redis as text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
@@ -317,7 +334,7 @@ def pairs(flat: Sequence[object] | None) -> list[tuple[str, str]]:
     return list(zip(values[::2], values[1::2], strict=False))
 
 
-def _number(value: Any) -> float | None:
+def finite(value: Any) -> float | None:
     """Return a finite number, else None."""
     try:
         number = float(value)
@@ -328,5 +345,5 @@ def _number(value: Any) -> float | None:
 
 def integer(value: Any) -> int | None:
     """Return a whole number, else None."""
-    number = _number(value)
+    number = finite(value)
     return None if number is None else int(number)

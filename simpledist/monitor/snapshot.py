@@ -35,6 +35,28 @@ class RedisState:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """Elements of one key that are left out: no process of ours writes such ones."""
+
+    key: str
+    why: str
+    count: int
+
+    @property
+    def text(self) -> str:
+        """Return what was left out, in words."""
+        return f"{self.count:,} {'element' if self.count == 1 else 'elements'} of {self.key} {self.why}"
+
+    @property
+    def remedy(self) -> str:
+        """Return what to do about it."""
+        return (
+            "find out which program writes to this Redis under our namespace, then remove the key "
+            f"(redis-cli DEL {self.key}): workers and clients write again what is theirs"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class FunctionState:
     """One function in one version; `function` is the qualified name, `workers` counts the live ones that offer it."""
 
@@ -47,6 +69,13 @@ class FunctionState:
     oldest_wait_seconds: float
     counters: Mapping[str, int] = field(default_factory=dict[str, int])  # all counters, since the beginning
     wanted_seconds: float | None = None  # ago: the last call that found no live worker for it
+
+    disabled_seconds: float | None = None  # ago: when an operator disabled it
+
+    @property
+    def disabled(self) -> bool:
+        """Return whether an operator disabled it: its calls run at their callers."""
+        return self.disabled_seconds is not None
 
     @property
     def tally(self) -> Tally:
@@ -144,6 +173,7 @@ class Snapshot:
                     "running": one.running,
                     "workers": one.workers,
                     "oldest_wait_seconds": one.oldest_wait_seconds,
+                    "disabled": one.disabled,
                 }
                 for one in self.functions
             ],

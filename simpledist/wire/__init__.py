@@ -2,13 +2,16 @@
 
 `envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what it holds, for
 the children of a worker and the client; `raised` does that for exceptions (`chain`: with what led to them); `running`
-takes one call from arguments to outcome (`limits`: what is the machine's fault; `returning`: what would not come back).
-Knows no Redis and no process.
+takes one call from arguments to outcome (`machine_errors`: what is the fault of the machine; `returning`: what does not
+come back as it was). Knows no Redis and no process.
+
+`keyring` has the keys and the codes over bytes; `key_file` reads keys and refuses files that others can read or write,
+`process_keys` and `user_key` find them; `nonces` makes calls unlike others; `serializers` turns objects into bytes,
+`batches` many calls into one body.
 """
 
-from simpledist.code.fingerprint import brief, differs, fingerprint
-from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
-from simpledist.wire.chunks import (
+from simpledist.code.fingerprint import fingerprint
+from simpledist.wire.batches import (
     SLOW,
     Part,
     Row,
@@ -20,6 +23,7 @@ from simpledist.wire.chunks import (
     row_from,
     split_calls,
 )
+from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
 from simpledist.wire.envelope import (
     CODECS,
     Kind,
@@ -51,13 +55,11 @@ __all__ = [
     "Row",
     "SealedCall",
     "Value",
-    "brief",
     "codec_id",
     "comes_back",
     "decode_arguments",
     "decode_outcome",
     "decode_parts",
-    "differs",
     "encode_arguments",
     "encode_calls",
     "encode_error",

@@ -1,4 +1,4 @@
-"""What an envelope holds: arguments, values and exceptions, as bytes and back.
+"""Contents of an envelope: arguments, values and exceptions, as bytes and back.
 
 The children of a worker decode calls and encode outcomes; the client decodes outcomes. Whatever comes here has been
 verified (envelope.py).
@@ -18,7 +18,7 @@ from simpledist.wire.raised import decode_error
 
 
 class Value(NamedTuple):  # made by the thousand: a frozen dataclass takes twice as long
-    """The function returned this; of a call in a chunk with its own run time."""
+    """The function returned this; of a call in a batch with its own run time."""
 
     value: Any
     run_seconds: float = 0.0
@@ -53,8 +53,8 @@ def encode_value(codec: str, value: Any) -> Data:
 
 def decode_outcome(outcome: OpenOutcome) -> Value | Raised:
     """Return the outcome in a verified envelope. Raises Undecodable."""
-    if outcome.kind == "chunk":
-        raise Undecodable("a chunk's outcome where a single one is due")
+    if outcome.kind == "batch":
+        raise Undecodable("a batch's outcome where a single one is due")
     if outcome.kind == "error":
         body = outcome.body
         return Raised(decode_error(outcome.codec, bytes(body) if isinstance(body, Pieces) else body))

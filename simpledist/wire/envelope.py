@@ -16,6 +16,7 @@ clock (clock.py). Bodies are opaque here, but for that of a new call. docs/proto
 from __future__ import annotations
 
 import functools
+import re
 import struct
 import sys
 from hashlib import sha256
@@ -23,12 +24,11 @@ from typing import Any, Literal, NamedTuple
 
 from simpledist import policy
 from simpledist.buffers import Data, Pieces, parts_of
-from simpledist.code.fingerprint import brief
 from simpledist.errors import BadEnvelope, StaleOutcome, WrongKey
 from simpledist.wire import serializers
-from simpledist.wire.signing import MAC_BYTES, Keyring
+from simpledist.wire.keyring import MAC_BYTES, Keyring
 
-Kind = Literal["value", "error", "chunk"]
+Kind = Literal["value", "error", "batch"]
 
 _HEADER = struct.Struct(">2sBB4sccB16sQBH")
 _MAGIC, _VERSION = b"SD", 2
@@ -37,10 +37,14 @@ _CALL, _RESULT = b"C", b"R"
 _PERSON = {_CALL: b"sd2-call", _RESULT: b"sd2-result"}
 _CODEC_IDS: dict[str, bytes] = {"pickle": b"p", "json": b"j"}
 CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
-_KINDS: tuple[Kind, ...] = ("value", "error", "chunk")
-_SINGLE, _CHUNK, _SHARED = 0, 1, 2  # kinds of calls
+_KINDS: tuple[Kind, ...] = ("value", "error", "batch")
+_SINGLE, _BATCH, _SHARED = 0, 1, 2  # kinds of calls
 _DIGEST_BYTES = 16
+_CODE_BYTES = 8  # of a code digest
+_ARCHIVE = ":"  # no package is called so
+_ARCHIVE_NAME = re.compile("[0-9a-f]{64}")
 _ANY_MINOR = 0
+_JOINED_BYTES = 16 * 1024
 
 
 class SealedCall(NamedTuple):
@@ -56,9 +60,11 @@ class OpenCall(NamedTuple):
     codec: str
     body: memoryview | Pieces
     digest: bytes
-    fingerprint: str  # its client's, in brief
-    chunk: bool = False  # many calls in one body (chunks.py)
+    code: str  # the digest of the code that is to run it, "-" for one without a digest; "": whatever has the name
+    packages: str  # other packages that this code reaches at its client, as in `seal_call`
+    batch: bool = False  # many calls in one body (batches.py)
     shared: bool = False  # the digest is a content address: others may have the outcome as well
+    archive: str = ""  # the name of the archive with its caller's own modules; only with a digest
 
 
 class OpenOutcome(NamedTuple):
@@ -86,23 +92,28 @@ def seal_call(
     codec: str,
     body: Data,
     keyring: Keyring,
-    fingerprint: str = "",
+    code: str = "",
     *,
     nonce: bytes,
     sealed_at_ms: int,
+    packages: str = "",
+    archive: str = "",
     address: bytes | None = None,
-    chunk: bool = False,
+    batch: bool = False,
     python: str = "",
 ) -> SealedCall:
-    """Seal a call. `fingerprint` is that of the client's function, shortened, because every queued call holds it.
+    """Seal a call. `code`: the digest of the code that is to run it; "" where it goes by name.
+
+    `packages`: other packages that this code reaches, `name:hash name:hash`; only with a digest. `archive`: the name of
+    the archive in which the modules lie that the call names; only with a digest, and without packages.
 
     `nonce`: the call's own, the same each time that it is sealed. `sealed_at_ms`: by Redis' clock. `address`: the
     content address of a call whose outcome may be that of another call like it; takes the place of nonce and digest.
-    `chunk`: the body is that of many calls (`join_calls`). `python`: the minor that alone can load what it holds.
+    `batch`: the body is that of many calls (`join_calls`). `python`: the minor that alone can load what it holds.
     """
-    kind = _CHUNK if chunk else _SHARED if address else _SINGLE
+    kind = _BATCH if batch else _SHARED if address else _SINGLE
     digest = address or _digest(nonce, function, codec, kind, body)
-    note = _note(fingerprint)
+    note = _note(code, _ARCHIVE + archive if archive else packages)
     sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring, python)
     return SealedCall(sealed, digest + _CODEC_IDS[codec])
 
@@ -116,13 +127,19 @@ def open_call(function: str, data: Data, keyring: Keyring, now_ms: int) -> OpenC
     over.
     """
     codec, kind, mark, sealed_at_ms, note, body = _open(_CALL, function, data, keyring)
-    if kind not in (_SINGLE, _CHUNK, _SHARED):
+    if kind not in (_SINGLE, _BATCH, _SHARED):
         raise BadEnvelope("a call of an unknown kind")
     if now_ms - sealed_at_ms > policy.CALL_LIFE_SECONDS * 1000:
         hours = policy.CALL_LIFE_SECONDS / 3600
         raise BadEnvelope(f"sealed more than {hours:g} hours ago: a copy of an old call, or Redis' clock has jumped")
     digest = mark if kind == _SHARED else _digest(mark, function, codec, kind, body)
-    return OpenCall(codec, body, digest + _CODEC_IDS[codec], note, kind == _CHUNK, kind == _SHARED)
+    code = note[:_CODE_BYTES].hex() if len(note) > 1 else note.decode("ascii", "replace")
+    packages, archive = note[_CODE_BYTES:].decode("utf-8", "replace") if len(note) > _CODE_BYTES else "", ""
+    if packages.startswith(_ARCHIVE):
+        packages, archive = "", packages[len(_ARCHIVE) :]
+        if not _ARCHIVE_NAME.fullmatch(archive):
+            raise BadEnvelope("the name of an archive is none")
+    return OpenCall(codec, body, digest + _CODEC_IDS[codec], code, packages, kind == _BATCH, kind == _SHARED, archive)
 
 
 def seal_outcome(
@@ -144,7 +161,7 @@ def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring, not
     if mark + _CODEC_IDS[codec] != digest:
         raise BadEnvelope("the result is that of another call")
     if kind >= len(_KINDS):
-        raise BadEnvelope("neither a value nor an error nor a chunk's outcomes")
+        raise BadEnvelope("neither a value nor an error nor a batch's outcomes")
     if made_at_ms < not_before_ms:
         raise StaleOutcome("the result was made earlier than its caller asks for")
     return OpenOutcome(_KINDS[kind], codec, body)
@@ -156,22 +173,25 @@ def codec_id(codec: str) -> bytes:
 
 
 def _digest(nonce: bytes, function: str, codec: str, kind: int, body: Data | memoryview) -> bytes:
-    # A chunk's digest is none that a single call could have: neither's result passes for the other's. Processors have
+    # A batch's digest is none that a single call could have: neither's result passes for the other's. Processors have
     # instructions for SHA-256: of 10 MB it takes them a third of the time of blake2b.
-    digest = sha256(_about(function, codec, kind == _CHUNK) + nonce)
+    about = _about(function, codec, kind == _BATCH) + nonce
+    if len(body) <= _JOINED_BYTES and not isinstance(body, Pieces):
+        return sha256(about + body).digest()[:_DIGEST_BYTES]
+    digest = sha256(about)
     for part in parts_of(body):
         digest.update(part)
     return digest.digest()[:_DIGEST_BYTES]
 
 
 @functools.lru_cache(maxsize=1024)
-def _note(fingerprint: str) -> bytes:
-    return brief(fingerprint).encode()
+def _note(code: str, packages: str) -> bytes:
+    return bytes.fromhex(code) + packages.encode() if len(code) > 1 else code.encode()
 
 
 @functools.lru_cache(maxsize=1024)
-def _about(function: str, codec: str, chunk: bool) -> bytes:
-    return (b"sd2-chunk\0" if chunk else b"sd2-digest\0") + _length_first(function) + _length_first(codec)
+def _about(function: str, codec: str, batch: bool) -> bytes:
+    return (b"sd2-batch\0" if batch else b"sd2-digest\0") + _length_first(function) + _length_first(codec)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -192,20 +212,24 @@ def _seal(
     keyring: Keyring,
     python: str = "",
 ) -> Data:
-    algorithm, key_id = _BLAKE2B if keyring else _UNSIGNED, keyring.signing_id
+    signs, key_id = bool(keyring), keyring.signing_id
+    algorithm = _BLAKE2B if signs else _UNSIGNED
     minor = int(python.partition(".")[2]) if python else _ANY_MINOR
     header = _HEADER.pack(
         _MAGIC, _VERSION, algorithm, key_id, direction, _CODEC_IDS[codec], kind, mark, at_ms, minor, len(note)
     )
-    parts = [header, note, *parts_of(body)]
-    if keyring:
-        parts.append(keyring.mac(_PERSON[direction], key_id, _length_first(function), *parts))
-    return Pieces(parts) if isinstance(body, Pieces) else b"".join(parts)
+    if isinstance(body, Pieces) or len(body) > _JOINED_BYTES:
+        parts = [header, note, *parts_of(body)]
+        if signs:
+            parts.append(keyring.mac(_PERSON[direction], key_id, _length_first(function), *parts))
+        return Pieces(parts) if isinstance(body, Pieces) else b"".join(parts)
+    data = b"".join((header, note, body))  # once more is less than another part of the code
+    return data + keyring.mac(_PERSON[direction], key_id, _length_first(function), data) if signs else data
 
 
 def _open(
     direction: bytes, function: str, data: Data, keyring: Keyring
-) -> tuple[str, int, bytes, int, str, memoryview | Pieces]:
+) -> tuple[str, int, bytes, int, bytes, memoryview | Pieces]:
     whole = data if isinstance(data, Pieces) else memoryview(data)
     end = len(whole)
     if end < _HEADER.size:
@@ -220,8 +244,11 @@ def _open(
         if not keyring:
             raise WrongKey("signed, and this process has no key: give it the same --secret-file")
         end -= MAC_BYTES
-        mac = bytes(_cut(whole, end, end + MAC_BYTES))
-        keyring.verify(_PERSON[direction], key_id, mac, _length_first(function), *parts_of(_cut(whole, 0, end)))
+        if isinstance(whole, Pieces):
+            mac, signed = bytes(whole.cut(end, end + MAC_BYTES)), whole.cut(0, end).parts
+        else:
+            mac, signed = bytes(whole[end : end + MAC_BYTES]), (whole[:end],)
+        keyring.verify(_PERSON[direction], key_id, mac, _length_first(function), *signed)
     elif algorithm == _UNSIGNED:
         if keyring:
             raise WrongKey("not signed, and this process has a key: give the other side the same --secret-file")
@@ -231,15 +258,14 @@ def _open(
         raise BadEnvelope("a call where a result is due, or the other way round")
     if codec_id not in CODECS:
         raise BadEnvelope("an unknown codec")
+    if not keyring.pickles and CODECS[codec_id] == "pickle":
+        raise WrongKey("a pickle, and this process has no key and decodes none: give it a --secret-file")
     begin = _HEADER.size + length
     if end < begin:
         raise BadEnvelope("cut short")
     if minor not in (_ANY_MINOR, sys.version_info.minor):
         raise serializers.other_python(f"{sys.version_info.major}.{minor}")
-    try:
-        note = bytes(_cut(whole, _HEADER.size, begin)).decode() if length else ""
-    except UnicodeDecodeError:
-        raise BadEnvelope("the note is not text") from None
+    note = bytes(_cut(whole, _HEADER.size, begin)) if length else b""
     return CODECS[codec_id], kind, mark, at_ms, note, _cut(whole, begin, end)
 
 

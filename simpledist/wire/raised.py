@@ -14,8 +14,8 @@ from itertools import zip_longest
 from typing import Any, cast
 
 from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
+from simpledist.interruption import by_signal
 from simpledist.wire import chain, serializers
-from simpledist.wire.interruption import by_signal
 from simpledist.wire.serializers import one_line
 
 TRACEBACK_CHARACTERS = 64 * 1024
@@ -85,7 +85,7 @@ def _traceback_text(error: BaseException, frames_of_ours: int) -> str:
     try:
         text = "".join(traceback.format_exception(type(error), error, trace))
     except Exception as broken:  # noqa: BLE001 - notes, causes and attributes of a user's exception may be anything
-        text = f"{one_line(error)}\n(its traceback cannot be told: {type(broken).__name__})\n"
+        text = f"{one_line(error)}\n(its traceback is not readable: {type(broken).__name__})\n"
     if len(text) > TRACEBACK_CHARACTERS:
         # Where it began, and where it ended: the middle says least.
         head = TRACEBACK_CHARACTERS // 4

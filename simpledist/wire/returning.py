@@ -1,4 +1,4 @@
-"""Whether a result comes back as what it is: a child tries each class of results once, before a client has to.
+"""Trial of results: a child tries each class of results once, before a client has to.
 
 Pickle can return something else than it was given (`__reduce__`), raise, or end the process that loads it. What a class
 does on the way back it does here first: then the call runs at its client, or it is this child that dies and not the

@@ -12,9 +12,9 @@ from typing import Any
 from simpledist import policy
 from simpledist.buffers import Data
 from simpledist.copies import Original
-from simpledist.errors import Undecodable, Unserialisable
+from simpledist.errors import ModuleMissing, Undecodable, Unserialisable
 from simpledist.wire.bodies import decode_arguments, encode_value
-from simpledist.wire.limits import limit_of_the_machine
+from simpledist.wire.machine_errors import limit_of_the_machine
 from simpledist.wire.raised import encode_error, place_and_trace
 from simpledist.wire.returning import PLAIN, comes_back
 from simpledist.wire.serializers import one_line
@@ -46,7 +46,7 @@ def run_call(
 ) -> tuple[str, Data, str]:
     """Return, of encoded arguments or of arguments: (kind, encoded outcome, what to tell people).
 
-    `kind` is "value", "error", or a word of job.Why. People read one line; of an error also its place and traceback,
+    `kind` is "value", "error", or a word of reasons.Why. People read one line, of an error also place and traceback,
     on lines below. `original`: raise ForkedCopy where the function raises in its copies. KeyboardInterrupt of the
     function passes through: who was interrupted, the function or its process, is known to the caller.
     """
@@ -63,6 +63,8 @@ def run_call(
             raise ForkedCopy(error) from None
         if isinstance(error, KeyboardInterrupt):
             raise
+        if isinstance(error, ModuleMissing):
+            return "undecodable", b"", str(error)
         return _raised(codec, error)
     try:
         answer = encode_value(codec, value)

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 from simpledist import policy
 from simpledist.buffers import BIG_BYTES, Data, Part, Pieces, Reader
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.wire.interruption import by_signal
+from simpledist.interruption import by_signal
 
 Codec = Literal["pickle", "json"]
 CODECS: tuple[Codec, ...] = ("pickle", "json")
@@ -92,7 +92,7 @@ def one_line(error: BaseException) -> str:
     except BaseException as broken:  # a user's __str__ may raise anything
         if by_signal(broken):
             raise
-        text = f"(its text cannot be told: {type(broken).__name__})"
+        text = f"(its text is not readable: {type(broken).__name__})"
     line = " ".join(f"{type(error).__name__}: {text}".split())[:LINE_CHARACTERS]
     # Half a surrogate cannot be sent, an escape sequence should not reach a terminal.
     return "".join(character if character.isprintable() else "?" for character in line)

@@ -1,12 +1,13 @@
 """The worker: a parent that talks to Redis and runs no user code; children that run it and know no Redis.
 
 The parent
-    worker.py          the rooms joined, and one loop       signals.py        SIGTERM and SIGINT
+    worker.py          the rooms joined, and one loop       signals.py        what SIGTERM and SIGINT mean
     intake.py          how work comes in                    drain.py          how the worker stops
-    turns.py           which lane is next                   readiness.py      what the loop sleeps on
+    life.py            when it ends by itself
+    lane_turns.py      which lane is next                   readiness.py      what the loop sleeps on
 Jobs
     jobs.py            how a job comes                      batching.py       how many a child gets at once
-    outcomes.py        how a job ends in its child          chunk.py          short calls that travel as one job
+    outcomes.py        how a job ends in its child          batch_answers.py  what became of calls of one job
     completion.py      how outcomes come to Redis           release.py        where a job goes back, or fails
     refusals.py        jobs that this worker refuses        handoff.py        jobs handed to an idle worker
     envelopes.py       what is verified and signed          other_code.py     clients that differ from us
@@ -20,9 +21,12 @@ Children
     channel.py         the connection to a child            frames.py         what travels over it
     result_buffer.py   what a child has not sent yet        mailbox.py        lines between parent and template
     printer.py, output_pipe.py, nonblocking.py              where a child's stdout goes
+    moving.py          jobs that wait for another child     archive_cache.py  modules of callers, on this disk
 In the processes below
-    template.py        imports targets, forks, reaps        child.py          runs user code
-    launch.py          what a process is told at its start  targets.py        what `module:function` means
+    template.py        imports targets, starts, reaps       forking.py        where a child process is forked
+    child.py           runs user code
+    introduction.py    what a template says of its code     entering.py       a child takes over a caller's modules
+    launch.py          what a process is given at its start targets.py        what `module:function` means
     output.py          what user code prints                environment.py    the variables that it sees
     lifeline.py        no process outlives its parent       mark.py, remains.py  what jobs left behind
     cpus.py            how many slots there are by default

@@ -1,4 +1,4 @@
-"""How many jobs a child is given at once: what to ask of Redis, and what waits too long behind another job.
+"""Number of jobs that a child is given at once: what to ask of Redis, and what waits too long behind another job.
 
 Owns what this worker has seen of its functions' run times. Decides by policy.py's laws and touches neither Redis nor
 channels: jobs.py claims, and release.py gives back.
@@ -69,13 +69,16 @@ class Batching:
 
     def waiting_for_long(self) -> list[Slot]:
         """Return the slots in which a job waits that could begin in a free one, the longest wait first."""
+        behind = [slot for slot in self._children.slots if len(slot.jobs) > 1]
+        if not behind:
+            return []
         now = time.monotonic()
-        waits = {slot: self._wait_seconds(slot, now) for slot in self._children.slots}
+        waits = {slot: self._wait_seconds(slot, now) for slot in behind}
         return sorted((slot for slot in waits if waits[slot] > policy.BATCH_SECONDS), key=lambda slot: -waits[slot])
 
     def _wait_seconds(self, slot: Slot, now: float) -> float:
         front = slot.front()
-        if front is None or len(slot.jobs) < 2:
+        if front is None:
             return 0.0
         # What has outrun its mean is as far from its end as it is from its mean, for all that is known.
         return abs(slot.front_since + (self._of[front[1].held.function].mean_seconds or 0.0) - now)

@@ -35,7 +35,7 @@ class Channel:
 
     def send(self, orders: list[Order]) -> None:
         """Send orders one behind the other, small ones together."""
-        self._out.extend(memoryview(piece) for piece in joined(orders))
+        self._out.extend(map(memoryview, joined(orders)))
         self.flush()
 
     def flush(self) -> None:

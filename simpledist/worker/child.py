@@ -15,13 +15,14 @@ import time
 from collections import deque
 from typing import Any
 
-from simpledist import copies, policy, randomness, wire
+from simpledist import copies, policy, randomness, shipped, wire
 from simpledist.buffers import Data
-from simpledist.errors import TargetError, Undecodable
+from simpledist.errors import BadEnvelope, TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.worker import lifeline, mark
 from simpledist.worker.channel import ChildChannel
-from simpledist.worker.frames import CHUNK, ENDED, READY, RECALL, ROW, UNABLE, Answer, Order
+from simpledist.worker.entering import enter
+from simpledist.worker.frames import BATCH, ENDED, ENTER, READY, RECALL, ROW, UNABLE, Answer, Order
 from simpledist.worker.introduction import loaded
 from simpledist.worker.launch import import_from_current_folder, launched
 from simpledist.worker.output import Output
@@ -42,7 +43,9 @@ class Assigned:
         self._recalls = 0  # that have come
         self._looked = 0.0
         self._jobs: deque[Order] = deque()
-        self._cut: tuple[int, int] | None = None  # of a chunk: from which part on it has gone back
+        self._cut: tuple[int, int] | None = None  # of a batch: from which part on it has gone back
+        self._archive = ""  # that is to be entered before the next job
+        self.unable = ""  # why none of these jobs can run: their modules are not to be had
 
     def next(self) -> Order | None:
         """Return the job to be run now; None at the end of the channel."""
@@ -50,7 +53,16 @@ class Assigned:
             self.look()
         while not self._jobs and not self._channel.ended:
             self.look(wait=True)
+        if self._archive:
+            self._enter()
         return None if self._channel.ended else self._jobs.popleft()
+
+    def _enter(self) -> None:
+        archive, self._archive = self._archive, ""
+        try:
+            enter(archive)
+        except (BadEnvelope, OSError) as error:
+            self.unable = f"its modules cannot be unpacked: {error}"
 
     def _looked_long_ago(self) -> bool:
         return time.perf_counter() - self._looked >= policy.LOOK_SECONDS
@@ -60,22 +72,25 @@ class Assigned:
         orders = self._channel.read(wait=wait)
         self._looked = time.perf_counter()
         for order in orders:
+            if order.kind == ENTER:
+                self._archive = bytes(order.body).decode()
+                continue
             if order.kind != RECALL:
                 self._jobs.append(order)
                 continue
             self._recalls += 1
             if order.part:
                 self._cut = order.job, order.part
-            first = order.job + bool(order.part)  # some of a chunk is still to be run, also if it has not begun
+            first = order.job + bool(order.part)  # some of a batch is still to be run, also if it has not begun
             self._jobs = deque(job for job in self._jobs if job.job < first)
 
     def gone_from(self, job: int) -> int:
-        """Return from which part on this chunk was taken back, when the channel was last looked at."""
+        """Return from which part on this batch was taken back, when the channel was last looked at."""
         return self._cut[1] if self._cut is not None and self._cut[0] == job else sys.maxsize
 
 
 class Row:
-    """The finished calls of the chunk that runs: each goes to the result buffer, and many of them to the parent."""
+    """The finished calls of the batch that runs: each goes to the result buffer, and many of them to the parent."""
 
     def __init__(self, channel: ChildChannel, buffer: ResultBuffer) -> None:
         self._channel = channel
@@ -83,12 +98,14 @@ class Row:
         self._job = self._first = self._count = self._returned = self._us = 0
 
     def begin(self, job: int) -> None:
-        """Begin a chunk."""
+        """Begin a batch."""
         self._job, self._first = job, 0
         self._wipe()
 
     def add(self, part: int, outcome: str, body: Data, told: str, run_us: int) -> None:
         """Note that one more call has ended; one that raised is sent at once, with what there is to tell about it."""
+        if told and outcome != "error":  # there is no outcome, and this says why
+            body = told[: policy.DETAIL_CHARACTERS].encode()
         piece = wire.encode_part(part, outcome, body, run_us)
         self._count += 1
         self._us += run_us
@@ -129,7 +146,7 @@ class Row:
 def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     """Run jobs, in order, until the parent closes the channel.
 
-    Every answer is written as soon as it is there, those of a chunk to the result buffer: they survive the child.
+    Every answer is written as soon as it is there, those of a batch to the result buffer: they survive the child.
     What the parent recalls and has not begun is forgotten: it has gone elsewhere by then.
     """
     channel = ChildChannel(sock)
@@ -148,7 +165,9 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         buffer.runs(job.job)
         point("child.begins")
         began = time.perf_counter()
-        if job.kind == CHUNK:
+        if assigned.unable:
+            outcome, body, told = "undecodable", b"", assigned.unable
+        elif job.kind == BATCH:
             outcome, body, told = run_each(functions, job, row, assigned, original, output)
         else:
             outcome, body, told = run(functions, job.function, wire.CODECS[job.codec], job.body, original)
@@ -164,7 +183,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
 def run_each(
     functions: Functions, job: Order, row: Row, assigned: Assigned, original: copies.Original, output: Output
 ) -> tuple[str, Data, str]:
-    """Run the calls of a chunk, in order, each answered by itself, until the rest is recalled."""
+    """Run the calls of a batch, in order, each answered by itself, until the rest is recalled."""
     codec = wire.CODECS[job.codec]
     try:
         calls = wire.split_calls(codec, job.body)
@@ -188,7 +207,7 @@ def run_each(
         row.add(part, outcome, answer, told, round((now - began) * 1e6))
         began = now
     row.send()
-    return "chunk", b"", ""
+    return "batch", b"", ""
 
 
 def run(
@@ -196,7 +215,7 @@ def run(
 ) -> tuple[str, Data, str]:
     """Run one call; return its outcome in a word, its encoded value or exception, and what to tell people.
 
-    People are told a line, of an error also its place and traceback. Only the original process returns from it: a copy
+    People get a line, of an error also its place and traceback. Only the original process returns from it: a copy
     that the function made by forking leaves here.
     """
     function = functions.get(name)
@@ -221,6 +240,7 @@ def begin(sock: socket.socket, functions: Functions, output: Output) -> None:
         lifeline.ignore_stop_signals()
         lifeline.obey_stop_signals_in_copies()
         randomness.begin_anew()
+        shipped.on_worker = True
         serve(sock, functions, output)
         status = 0
     except (BrokenPipeError, ConnectionResetError, EOFError):

@@ -43,9 +43,20 @@ class Children:
         """Return the slots that can begin a job."""
         return [slot for slot in self.slots if slot.free]
 
+    def any_free(self) -> bool:
+        """Return whether a slot can begin a job."""
+        for slot in self.slots:  # noqa: SIM110 - the loop asks in every turn; `any` would take three times as long
+            if slot.free:
+                return True
+        return False
+
     def ready(self) -> set[int]:
         """Return the places whose child takes jobs, or has some."""
         return {slot.number for slot in self.slots if slot.ready}
+
+    def at(self, number: int) -> Slot | None:
+        """Return the slot in this place; None while it is empty."""
+        return next((slot for slot in self.slots if slot.number == number), None)
 
     def channels(self) -> Iterator[Slot]:
         """Yield the slots whose child may still say something."""
@@ -149,13 +160,16 @@ class Children:
     def _of_serial(self, serial: int) -> Slot | None:
         return next((slot for slot in self.slots if slot.serial == serial), None)
 
-    def end_template(self) -> str:
-        """Let go of a template that is gone, and of its children; return how it ended, for people."""
-        how = self.template.end()
+    def end_template(self) -> None:
+        """Let go of a template that is gone, and of its children."""
+        self.template.end()
+        self.let_go_of_all()
+
+    def let_go_of_all(self) -> None:
+        """Let go of children whose template is gone: they ended with it."""
         for slot in self.slots:
             slot.close()
         self.slots, self.settled = [], False
-        return how
 
     def lost(self, slot: Slot, how: str, *, with_job: bool) -> None:
         """Replace a child that has ended by itself, or must, as soon as starts.py allows it."""

@@ -9,7 +9,6 @@ becomes of each.
 from __future__ import annotations
 
 import itertools
-import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,10 +17,11 @@ from dataclasses import dataclass, field
 from simpledist import policy
 from simpledist.broker.records import Ended
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.printable import logger
 from simpledist.worker.beat_schedule import BeatSchedule
 from simpledist.worker.links import Links
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 STUCK_FIRST_SECONDS, STUCK_MOST_SECONDS = 2.0, 60.0
 Trouble = RedisDown | RedisRefused

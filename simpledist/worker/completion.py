@@ -1,4 +1,4 @@
-"""How outcomes come to Redis: those of one turn of the loop together, and with the last of them the order of next jobs.
+"""Bringing outcomes to Redis: those of one turn of the loop together, and with the last of them the order of next jobs.
 
 Owns the outcomes that `complete` has not brought yet. A big one goes to Redis before, by itself, and nothing waits for
 it. Used by outcomes.py, which adds outcomes, and by the loop's one thread, which says when they go.
@@ -88,7 +88,7 @@ class Completion:
         self._complete(ended, take, pop)
 
     def bring_partial(self, held: Held, outcome: Data, run_ms: int) -> None:
-        """Bring what is finished of a chunk that goes on."""
+        """Bring what is finished of a batch that goes on."""
         told = Ended(held, "partial", outcome, run_ms)
         nonce = self._commands.nonce()
 
@@ -108,12 +108,11 @@ class Completion:
             point("worker.completed")
             for one in ended:
                 self._jobs.held.pop(one.held, None)
-                self._refusals.served(one.held.function)
+                self._refusals.served(one.held)
             if take is not None:
                 self._handoff.completed(take, len(claimed))
             self._jobs.begin(claimed, take)
-            if free := len(self._children.free()):
-                self._release.level(free)
+            self._release.level()
 
         def give_up(error: Trouble) -> None:
             if len(ended) > 1:  # one of them may be to blame

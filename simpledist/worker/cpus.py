@@ -1,4 +1,4 @@
-"""How many CPUs this worker may use: the least of what affinity, control groups and Slurm leave to it.
+"""Number of CPUs that this worker may use: the least of what affinity, control groups and Slurm leave to it.
 
 Reads /proc and /sys; a file that is missing or says something else limits nothing.
 """

@@ -1,36 +1,41 @@
-"""How a worker stops: it drains at the first signal, leaves when nothing is left or the grace is over, then ends.
+"""Stopping a worker: it drains when a signal, an operator or its own life's end asks for it, and ends when all is done.
 
-A second signal means: leave now. Owns that decision and the exit code. Used by the loop's one thread (worker.py).
+When the grace is over, or a second signal comes (signals.py), it gives back what still runs. Owns that decision and the
+exit code. Used by the loop's one thread (worker.py).
 """
 
 from __future__ import annotations
 
-import logging
 import time
 
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.faultpoints import point
+from simpledist.printable import logger
+from simpledist.worker.children import Children
 from simpledist.worker.commands import Commands
 from simpledist.worker.completion import Completion
 from simpledist.worker.heartbeat import Heartbeat
 from simpledist.worker.intake import Intake
 from simpledist.worker.jobs import Jobs
+from simpledist.worker.life import Life
 from simpledist.worker.links import Links
+from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.release import Release
 from simpledist.worker.signals import Signals
 from simpledist.worker.transfers import Transfers
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 
 class Drain:
-    """Has begun once the first signal has come."""
+    """Has begun once the first signal, or an operator's word, has come."""
 
     def __init__(
         self,
         worker: str,
         *,
         signals: Signals,
+        children: Children,
         links: Links,
         commands: Commands,
         transfers: Transfers,
@@ -39,11 +44,15 @@ class Drain:
         jobs: Jobs,
         completion: Completion,
         release: Release,
+        outcomes: Outcomes,
+        life: Life,
         grace_seconds: float,
     ) -> None:
+        self.begun = False
         self.ends_at = float("inf")  # when the grace is over, time.monotonic()
         self._worker = worker
         self._signals = signals
+        self._children = children
         self._links = links
         self._commands = commands
         self._transfers = transfers
@@ -52,14 +61,30 @@ class Drain:
         self._jobs = jobs
         self._completion = completion
         self._release = release
+        self._outcomes = outcomes
+        self._life = life
         self._grace_seconds = grace_seconds
 
-    @property
-    def begun(self) -> bool:
-        return self._signals.count > 0
+    def begin_if_asked(self) -> None:
+        """Begin if a signal or an operator asks for it, or the worker's life is over, and it has not begun."""
+        if self.begun:
+            return
+        if self._signals.ask_to_drain or self._intake.asked_to_drain:
+            self._begin()
+        elif self._life.is_bounded and (why := self._over()):
+            log.info("worker %s ends: %s", self._worker, why)
+            self._begin()
 
-    def begin(self) -> None:
+    def _over(self) -> str:
+        """Return why this worker's life is over, "": it is not."""
+        heartbeat = self._heartbeat
+        idle = not self._jobs.held and self._links.up and heartbeat.registered and heartbeat.offering
+        at_work = sum(bool(slot.jobs) for slot in self._children.slots)
+        return self._life.over(time.monotonic(), idle=idle, at_work=at_work, done=self._outcomes.done)
+
+    def _begin(self) -> None:
         """Withdraw the offers first, so that callers see it at once; claim no more; finish what runs."""
+        self.begun = True
         self._intake.stop()
         self._jobs.stop_beginning()
         self.ends_at = time.monotonic() + self._grace_seconds
@@ -77,9 +102,10 @@ class Drain:
 
         None: the worker goes on.
         """
+        self.begin_if_asked()
         if not self.begun:
             return None
-        over = self._signals.count > 1 or time.monotonic() >= self.ends_at
+        over = self._signals.ask_to_leave_now or time.monotonic() >= self.ends_at
         if not over and (self._jobs.held or self._commands or self._completion or self._transfers):
             return None
         self._jobs.give_back_expected()
@@ -89,7 +115,7 @@ class Drain:
             self._release.release(running)
         self.leave()
         log.info("worker %s has left", self._worker)
-        return 1 if self._signals.count > 1 else 0
+        return 1 if self._signals.ask_to_leave_now else 0
 
     def leave(self) -> None:
         """Say to Redis that this worker goes, if it can be reached."""

@@ -1,4 +1,4 @@
-"""What a worker accepts and what it signs: each call is opened here, each outcome sealed here, and neither is decoded.
+"""Verification and signing at a worker: each call is opened here, each outcome sealed, and neither is decoded.
 
 Owns the keys and the times that go with both, which are those of Redis' clock. jobs.py opens, outcomes.py seals.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from simpledist import wire
 from simpledist.buffers import Data
 from simpledist.clock import ServerClock
-from simpledist.wire.signing import Keyring
+from simpledist.wire.keyring import Keyring
 from simpledist.worker.slot import Placed
 
 

@@ -15,19 +15,20 @@ from simpledist.buffers import BIG_BYTES, Data, Filling, Part, parts_of
 
 # Kinds of orders.
 JOB = b"j"  # run this behind what you have
-CHUNK = b"k"  # the same, with many calls in its body
-RECALL = b"x"  # this job (of a chunk: from `part` on) and what is behind it goes back, if it has not begun
+BATCH = b"b"  # the same, with many calls in its body
+RECALL = b"x"  # this job (of a batch: from `part` on) and what is behind it goes back, if it has not begun
+ENTER = b"e"  # the modules of all your jobs, which are still to come, are in the archive whose path is the body
 # Kinds of answers.
 READY = b"r"  # the child has begun
 UNABLE = b"u"  # it cannot begin, and ends; `told` says why
 ENDED = b"a"  # a job has come to its `outcome`
-ROW = b"p"  # some calls of a chunk have ended, from `part` on; ENDED comes behind the last of them
+ROW = b"p"  # some calls of a batch have ended, from `part` on; ENDED comes behind the last of them
 
 _READ_BYTES = 1 << 16
 
 
 class Order(NamedTuple):
-    """What the parent wants of its child. `job` counts those of this child, `part` the calls of a chunk."""
+    """What the parent wants of its child. `job` counts those of this child, `part` the calls of a batch."""
 
     kind: bytes
     job: int
@@ -45,7 +46,7 @@ class Order(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the child says. `outcome` is "value", "error", "chunk", or a word of job.Why; `told` is for people.
+    """What the child says. `outcome` is "value", "error", "batch", or a word of reasons.Why; `told` is for people.
 
     Of a row: how many `calls` it has, how many of them returned and raised, and how long they took together.
     """
@@ -84,7 +85,8 @@ def order_head(view: memoryview, at: int) -> Head:
     body = function + function_length
     if len(view) < body:
         return None
-    return (kind, job, part, codec, _text(view[texts:function]), _text(view[function:body])), body, length
+    id, name = str(view[texts:function], "utf-8"), str(view[function:body], "utf-8")
+    return (kind, job, part, codec, id, name), body, length
 
 
 def answer_head(view: memoryview, at: int) -> Head:
@@ -96,11 +98,7 @@ def answer_head(view: memoryview, at: int) -> Head:
     body = told + told_length
     if len(view) < body:
         return None
-    return (*numbers, _text(view[texts:told]), _text(view[told:body])), body, length
-
-
-def _text(view: memoryview) -> str:
-    return str(view, "utf-8")
+    return (*numbers, str(view[texts:told], "utf-8"), str(view[told:body], "utf-8")), body, length
 
 
 class Inbox(Generic[Frame]):

@@ -1,13 +1,13 @@
-"""How Redis knows that this worker lives: it registers by its row, and a heartbeat every 2.5 s names what it holds.
+"""Registration and heartbeats of this worker: it registers by its row, and a heartbeat every 2.5 s names what it holds.
 
-Used by the loop's one thread, and only while that loop turns: a worker whose loop stands still sends no heartbeat, and
-Redis declares it dead after 10 s (broker/lua). When a heartbeat is due is in beat_schedule.py, what the row says in
+Used by the loop's one thread, and only while that loop turns, or a command whose bytes move slowly makes progress
+(`beat_meanwhile`): a worker whose loop stands still sends no heartbeat, and Redis declares it dead after 10 s
+(broker/lua/_worker_death.lua). When a heartbeat is due is in beat_schedule.py, what the row says in
 row.py.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 from collections import deque
@@ -17,6 +17,7 @@ from simpledist.broker.lane import parsed
 from simpledist.broker.records import NO_KEY, Beaten, Held, Traits
 from simpledist.broker.worker_stats import WorkerStats
 from simpledist.faultpoints import point
+from simpledist.printable import logger
 from simpledist.worker.beat_schedule import BeatSchedule
 from simpledist.worker.children import Children
 from simpledist.worker.jobs import Jobs
@@ -25,10 +26,11 @@ from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.row import Row, Trouble
 from simpledist.worker.stats import stats
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 NAMED_OFFERS = 4  # so many of its offers a heartbeat names, so that Redis says if it has lost one
-TELL_CODE_SECONDS = 3600.0  # so often Redis is told again which code this is: that has a TTL
+TELL_CODE_SECONDS = 3600.0  # so often Redis hears again which code this is: that has a TTL
+STAMP_DIGITS = 16  # of a moment in microseconds
 MISSING_BEATS = 3  # so often a held job may be unknown to Redis; its client would have submitted it again by then
 
 
@@ -66,10 +68,10 @@ class Heartbeat:
         self._timings = timings
         self._missing: dict[Held, int] = {}
         self._roll_call = 0  # the newest one: microseconds of Redis' clock
-        self._offers: deque[str] = deque()  # what Redis was told that this worker offers; each heartbeat names some
+        self._offers: deque[str] = deque()  # what this worker offers, as Redis knows it; each heartbeat names some
         self._stats = WorkerStats()  # as Redis has them
         self._asks_for_lanes_at = float("inf")
-        self._code: dict[str, str] = {}  # as Redis was told
+        self._code: dict[str, str] = {}  # as Redis knows it
         self._code_due = 0.0
         links.beats_meanwhile(self.beat_meanwhile)
 
@@ -97,12 +99,14 @@ class Heartbeat:
         """Beat at once, for Redis was emptied; pass the roll call on, once, so all who wait in their pops hear it.
 
         An older one than the newest is dropped: two that were passed on in turns would go round for ever, and a pop
-        asks for them before it asks for jobs.
+        asks for them before it asks for jobs. The list goes with it: it may hold any number that somebody wrote.
         """
-        if roll_call.isdigit() and int(roll_call) > self._roll_call:
+        if roll_call.isdigit() and len(roll_call) <= STAMP_DIGITS and int(roll_call) > self._roll_call:
             self._roll_call = int(roll_call)
             self._schedule.at_once()
             self._links.command.pass_on(roll_call)
+        else:
+            self._links.discard(self._links.keys.rollcall)
 
     # --- the heartbeat -------------------------------------------------------------------------------------------
 
@@ -127,18 +131,19 @@ class Heartbeat:
             beaten = self._beat()
         if beaten.lanes or not self.registered:
             self._take_lanes(beaten.lanes)
-        self.registered = True
-        self._links.served()
-        if not self.ever_registered:
-            self.ever_registered = True
-            log.info("worker %s is ready", self._worker)
+        is_first = not self.ever_registered
+        self.registered = self.ever_registered = True
         self._schedule.answered()
+        self._links.served()
+        if is_first:
+            log.info("worker %s is ready", self._worker)
         for held in beaten.stop:
             self._jobs.call_off(held, "nobody waits for it, or it runs elsewhere")
         self._missing = {held: self._missing.get(held, 0) + 1 for held in beaten.missing}
         for held, times in self._missing.items():
             if times >= MISSING_BEATS:
                 self._jobs.call_off(held, "Redis does not know it, and no client asks for it")
+        self._links.look_at_redis()
 
     def _take_lanes(self, lanes: list[str]) -> None:
         """Take jobs from these lanes; ask again later where another code has the plain one, which it may leave."""
@@ -154,7 +159,7 @@ class Heartbeat:
             self._code, self._code_due = code, now + TELL_CODE_SECONDS
 
     def beat_meanwhile(self) -> None:
-        """Beat if due in the middle of another command, whose bytes move slowly; what we hold is told afterwards.
+        """Beat if due in the middle of another command, whose bytes move slowly; what we hold is reported afterwards.
 
         Raises RedisDown where this is not answered either: then the other need not be waited for.
         """
@@ -183,6 +188,7 @@ class Heartbeat:
             held,
             row,
             offers,
+            places=self._children.template.places,
             traits=self._traits,
             offered=self._some_offers() if row is None else (),
             slots=self._children.count,

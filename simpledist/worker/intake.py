@@ -1,7 +1,7 @@
-"""How work comes in: what the worker's BLPOP waits for, and what is done with an element that it brings.
+"""Intake of work: what the worker's BLPOP waits for, and what is done with an element that it brings.
 
 A pop goes over the control list, the handoff list, the roll call and, while a slot is free, the queues of the lanes.
-Used by the loop's one thread (worker.py); jobs.py knows what becomes of a job, turns.py which lane is next.
+Used by the loop's one thread (worker.py); jobs.py knows what becomes of a job, lane_turns.py which lane is next.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from simpledist.worker.commands import Commands
 from simpledist.worker.completion import Completion
 from simpledist.worker.heartbeat import Heartbeat
 from simpledist.worker.jobs import Jobs
-from simpledist.worker.links import Links, Pop
+from simpledist.worker.lane_turns import Turns
+from simpledist.worker.links import WAKE, Links, Pop
 from simpledist.worker.other_code import OtherProtocols
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.transfers import Transfers
-from simpledist.worker.turns import Turns
 
 CONTROL_AFTER_SECONDS = 0.1  # a job must run so long before the control list is watched for it
 
@@ -55,6 +55,7 @@ class Intake:
         self._jobs = jobs
         self._completion = completion
         self._other_protocols = OtherProtocols()
+        self.asked_to_drain = False  # by an operator
         self._takes = True
         self._busy_since: float | None = None
         keys = links.keys
@@ -68,7 +69,7 @@ class Intake:
     def end_pop(self) -> None:
         """End a pop over the queues; what it had taken after all is claimed, and then given back."""
         if self._links.popping == "queues":
-            self.popped(self._links.end_pop())
+            self.popped(self._links.end_pop(self._control))
 
     def due(self) -> float:
         """Return when a pop over the control list must be sent."""
@@ -79,30 +80,30 @@ class Intake:
         links = self._links
         if not links.up or not self._heartbeat.registered:
             return
-        if links.popping == "queues" and not self._heartbeat.offering:
-            self.popped(links.end_pop())
+        if links.popping == "queues" and not (self._heartbeat.offering and self._children.any_free()):
+            self.popped(links.end_pop(self._control))  # it would take a job that no child here can begin
         now = time.monotonic()
         if now >= links.pop_ends():
             links.pop.close()
             raise RedisDown("no answer to BLPOP")
         if links.popping == "queues":
             return
-        wants_queues = self._takes and self._heartbeat.offering and bool(self._children.free()) and not self._is_late()
+        wants_queues = self._takes and self._heartbeat.offering and self._children.any_free() and not self._is_late()
         if links.popping == "control" and wants_queues:
-            self.popped(links.end_pop())
+            self.popped(links.end_pop(self._control))
         if links.popping is not None:
             return
         if wants_queues:
             links.start_pop(self._pop_queues(), "queues")
             self._busy_since = None
-        elif self._jobs.held:
+        elif self._jobs.held or not self._heartbeat.offering:
             self._busy_since = self._busy_since or now
             if now >= self._busy_since + CONTROL_AFTER_SECONDS:
                 links.start_pop(self._control_pop, "control")
                 self._busy_since = None
 
     def _is_late(self) -> bool:
-        """Return whether anything must still be told to Redis, or more big values travel than there are slots."""
+        """Return whether anything must still be sent to Redis, or more big values travel than there are slots."""
         return bool(self._commands or self._completion) or len(self._transfers) > len(self._children.slots)
 
     def _pop_queues(self) -> Pop:
@@ -121,31 +122,45 @@ class Intake:
             return
         key, element = popped
         if key == self._handoff:
-            self._jobs.handed(element)
+            if not self._jobs.handed(element):
+                self._links.discard(key)
             self._commands.send()
         elif key == self._control:
-            self._controlled(element.decode("utf-8", "replace"))
+            if not self._controlled(element.decode("utf-8", "replace")):
+                self._links.discard(key)
         elif key == self._roll_call:
             self._heartbeat.answer(element)
+        elif not self._turns.asks(key):
+            self._links.pop.close()
+            raise RedisDown("a pop brought what it was not asked for")
         else:
             lane = self._turns.served(key)
             point("worker.popped")
             self._jobs.claim(lane, element)
             self._commands.send()
 
-    def _controlled(self, word: str) -> None:
-        """Do what a word of the control list says; words of later versions say nothing to us."""
+    def _controlled(self, word: str) -> bool:
+        """Do what a word of the control list says; return whether it is one of ours."""
         verb, _, rest = word.partition(" ")
         if verb == "cancel":
             self._jobs.cancel(rest)
+        elif word == WAKE.decode():
+            pass  # the pop that it was to end had ended by itself
+        elif word == "drain":
+            self.asked_to_drain = True
         elif verb == "look":
             self._heartbeat.register_anew()
         elif verb == "protocol":
             self._other_protocols.seen(rest)
+        elif verb == "other_code":
+            self._jobs.other_code.met(rest)
         elif verb == "pass":
             self._refusals.pass_over(rest)
         elif verb == "strike":
             self._refusals.strike(rest)
+        else:
+            return False
+        return True
 
     # --- next jobs -----------------------------------------------------------------------------------------------
 
@@ -176,5 +191,5 @@ class Intake:
         return self._jobs.wanted(lane, free[1:] if self._links.popping == "queues" else free)
 
     def _any_queued(self, lanes: list[str]) -> bool:
-        """Return whether jobs wait in these lanes; True where that cannot be told now."""
+        """Return whether jobs wait in these lanes; True where that is not known now."""
         return not self._links.up or self._links.command.any_queued(lanes)

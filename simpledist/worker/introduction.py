@@ -1,4 +1,4 @@
-"""What a template says of itself once it has imported the targets: its functions, and which code they are.
+"""Introduction of a template, once it has imported the targets: its functions, and which code they are.
 
 Owns that a worker's digests are of what it has loaded: they are worked out at once after the import, and before a child
 runs anything. Called by the template; template_process.py reads the line.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
-from simpledist.code.digest import CodeDigest, digests
+from simpledist.code.digest import CodeDigest, digests, unreadable
 from simpledist.code.fingerprint import fingerprint
 from simpledist.code.outline import outline_of
 from simpledist.randomness import generators_in_modules
@@ -17,11 +17,19 @@ from simpledist.worker.targets import Functions
 
 
 def introduction(functions: Functions, *, forks: bool) -> dict[str, Any]:
-    """Return the line: `functions`, each with fingerprint and digest, `code`, their parts, `loaded`, a hash of all."""
+    """Return the line: `functions`, each with what is known of it, `code`, their parts, `loaded`, a hash of all."""
     found = {name: _digest(function) for name, function in functions.items()}
     return {
         "loaded": _hash(found),
-        "functions": [[name, fingerprint(function), found[name].text] for name, function in functions.items()],
+        "functions": {
+            name: {
+                "fingerprint": fingerprint(function),
+                "digest": found[name].text,
+                "place": found[name].short_place,
+                "packages": found[name].packages,
+            }
+            for name, function in functions.items()
+        },
         "code": outline_of(found),
         "changed": sorted({one.reason for one in found.values() if one.changed}),
         # A spawned child imports for itself: only what is forked is a copy.
@@ -43,4 +51,4 @@ def _digest(function: Any) -> CodeDigest:
     try:
         return digests.of(function)
     except Exception as error:  # noqa: BLE001 - a worker without a digest serves its function by name; see the log
-        return CodeDigest("", ("", ""), f"its source cannot be read: {type(error).__name__}: {error}")
+        return unreadable(error)

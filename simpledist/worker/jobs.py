@@ -1,4 +1,4 @@
-"""How jobs come to this worker: claimed or handed to it, their calls fetched and verified, and sent to a child.
+"""Jobs on their way to a child: claimed or handed to it, their calls fetched and verified, and sent to a child.
 
 Owns the table of what is held. Bodies are opaque: envelopes are opened here, never decoded. How a job ends is in
 outcomes.py and completion.py, how it goes back in release.py. Used by the loop's one thread, which decides when; raises
@@ -7,34 +7,37 @@ RedisDown and RedisRefused to it.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 
 from simpledist import wire
+from simpledist.broker.archives import Archives as OfRedis
 from simpledist.broker.lane import function_of
 from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Claimed, Held, Take
 from simpledist.buffers import Data
 from simpledist.errors import BadEnvelope, Undecodable, WrongKey
 from simpledist.faultpoints import point
+from simpledist.printable import logger
+from simpledist.worker.archive_cache import Archives
+from simpledist.worker.batch_answers import Batch
 from simpledist.worker.batching import Batching
 from simpledist.worker.beat_schedule import BeatSchedule
 from simpledist.worker.children import Children
-from simpledist.worker.chunk import Chunk
 from simpledist.worker.commands import Command, Commands, nothing
 from simpledist.worker.envelopes import Envelopes
-from simpledist.worker.frames import CHUNK, JOB, Order
+from simpledist.worker.frames import BATCH, JOB, Order
 from simpledist.worker.handoff import Handoff
+from simpledist.worker.lane_turns import Turns
 from simpledist.worker.links import Links
+from simpledist.worker.moving import Moving, Waiting
 from simpledist.worker.other_code import OtherCode
 from simpledist.worker.release import Release
 from simpledist.worker.slot import Placed, Slot
 from simpledist.worker.transfers import Transfers
-from simpledist.worker.turns import Turns
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 
 class Jobs:
@@ -54,10 +57,13 @@ class Jobs:
         turns: Turns,
         batching: Batching,
         handoff: Handoff,
+        moving: Moving,
         release: Release,
     ) -> None:
         self.held = held
         self.other_code = OtherCode(children)
+        self._archives = Archives()
+        self._moving = moving
         self._stopping = False  # what is claimed from now on goes straight back
         self._worker = worker
         self._links = links
@@ -81,11 +87,16 @@ class Jobs:
 
     # --- how a job comes -----------------------------------------------------------------------------------------
 
-    def handed(self, element: bytes) -> None:
-        """Begin a job that Redis claimed for us while we were idle."""
-        one = parse_given(element)
+    def handed(self, element: bytes) -> bool:
+        """Begin a job that Redis claimed for us while we were idle; return whether the element is one of ours."""
+        try:
+            one = parse_given(element)
+        except ValueError:
+            log.warning("dropped an element of the handoff list that is not of ours")
+            return False
         self._handoff.arrived(one.held)
         self.begin([one])
+        return True
 
     def claim(self, lane: str, element: bytes) -> None:
         """Claim a popped element, and more of the same lane for every other free slot."""
@@ -158,7 +169,32 @@ class Jobs:
             if (order := self._place(at, claimed, call)) is not None:
                 self._begin_in(at, [order])
 
-        self._transfers.fetch(held, slot, arrived, lambda error: self._release.undeliverable(held, error))
+        download = self._links.command.download_call(held.id)
+        self._transfers.fetch(held, slot, download, arrived, lambda error: self._release.undeliverable(held, error))
+
+    def _fetch_archive(self, slot: Slot, claimed: Claimed, call: wire.OpenCall) -> None:
+        """Fetch the modules that a job needs; then it waits for its child."""
+        held, number = claimed.held, slot.number
+        self.held[held] = slot
+
+        def arrived(data: Data | None) -> None:
+            try:
+                if self._archives.path(call.archive) is None:  # no other job has brought it
+                    if data is None:
+                        raise BadEnvelope("the archive with its modules is not in Redis any more")
+                    self._archives.keep(call.archive, data)
+            except (BadEnvelope, OSError) as error:
+                self._release.fail(held, "undecodable", str(error))
+            else:
+                self._moving.wait(number, Waiting(claimed, call))
+
+        download = self._archives.coming(call.archive, OfRedis(self._links.command.link, self._links.keys).download)
+        self._transfers.fetch(held, slot, download, arrived, lambda error: self._release.undeliverable(held, error))
+
+    def move_on(self) -> None:
+        """Begin the jobs whose child has come."""
+        for slot, (claimed, call) in self._moving.step() if self._moving.waiting else ():
+            self._begin_in(slot, [self._order(slot, claimed, call)])
 
     def _place(self, slot: Slot, claimed: Claimed, data: Data) -> Order | None:
         """Verify a call, and note it as the last job of a slot; None where it is refused."""
@@ -173,14 +209,29 @@ class Jobs:
             self._release.fail(held, "undecodable", str(error))
             return None
         del data  # the channel lets go of it, piece by piece
-        if self.other_code.differs(function, call.fingerprint) and call.shared:
-            # What many callers get, and for long, is not to come from code that is not theirs.
-            self._release.fail(held, "worker_error", "other code than its caller's, and the outcome would be shared")
+        if self.other_code.differs(function, call.code, call.packages):
+            # Its code reaches another package, which differs here; or it was submitted for code that this worker had,
+            # before a new template loaded what is on disk now.
+            self._release.fail(held, "other_code", "other code than its caller asked for")
             return None
-        index = slot.place(Placed(held, call.codec, call.digest, Chunk() if call.chunk else None))
+        if call.archive and self._archives.path(call.archive) is None:
+            self._fetch_archive(slot, claimed, call)
+            return None
+        if not slot.suits(call.archive):
+            self.held[held] = slot
+            self._moving.wait(slot.number, Waiting(claimed, call))
+            return None
+        return self._order(slot, claimed, call)
+
+    def _order(self, slot: Slot, claimed: Claimed, call: wire.OpenCall) -> Order:
+        """Note a job as the last one of a slot, whose child has its modules or gets them; return the order."""
+        held, function = claimed.held, claimed.held.function
+        if call.archive != slot.archive:
+            slot.enter(call.archive, str(self._archives.path(call.archive)))
+        index = slot.place(Placed(held, call.codec, call.digest, Batch() if call.batch else None))
         self.held[held] = slot
         log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, function, claimed.attempt, slot.number)
-        kind = CHUNK if call.chunk else JOB
+        kind = BATCH if call.batch else JOB
         return Order(kind, index, codec=wire.codec_id(call.codec), id=held.id, function=function, body=call.body)
 
     def _begin_in(self, slot: Slot, orders: list[Order]) -> None:
@@ -196,8 +247,8 @@ class Jobs:
         self._release.not_begun()
 
     def give_back_expected(self) -> None:
-        """Release the jobs whose calls are not here yet."""
-        self._release.release(self._transfers.drop_coming())
+        """Release the jobs whose calls are not here yet, or whose child."""
+        self._release.release(self._transfers.drop_coming() + self._moving.drop_all())
 
     def cancel(self, name: str) -> None:
         """Stop the attempt that is named `<job id>:<fence>`."""
@@ -208,7 +259,7 @@ class Jobs:
     def call_off(self, held: Held, reason: str) -> None:
         """Stop a job at once: if it runs, its child is killed and the slot gets a fresh one; others are not harmed."""
         slot = self.held.get(held)
-        if slot is not None and self._transfers.drop(held):
+        if slot is not None and (self._transfers.drop(held) or self._moving.drop(held)):
             del self.held[held]
             return
         index = next((i for i, placed in slot.jobs.items() if placed.held == held), None) if slot is not None else None

@@ -1,4 +1,4 @@
-"""What a process of the worker is told when it is started: named fields, as one JSON argument of its command line.
+"""Start arguments of a process of the worker: named fields, as one JSON argument of its command line.
 
 The parent starts the template (template_process.py), and the template starts children where it cannot fork them
 (template.py). Descriptors are numbers of the process that is started.
@@ -32,7 +32,7 @@ class Launch:
 
 
 def launched() -> Launch:
-    """Return what this process was told; programs that it starts do not inherit the socket."""
+    """Return what this process was given; programs that it starts do not inherit the socket."""
     launch = Launch(**json.loads(sys.argv[1]))
     os.set_inheritable(launch.socket, False)
     return launch

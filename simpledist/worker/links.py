@@ -5,7 +5,6 @@ Each one is made again when it breaks, with a backoff that they share. Used by t
 
 from __future__ import annotations
 
-import logging
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -13,18 +12,21 @@ from dataclasses import dataclass
 
 from simpledist import policy
 from simpledist.broker import Broker, Keys, Link, denials, evicts
-from simpledist.broker.link import IDLE_SECONDS, packed
+from simpledist.broker.link import packed
 from simpledist.broker.records import Ended, Take
 from simpledist.clock import ServerClock
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.printable import logger
 from simpledist.worker.beat_schedule import BeatSchedule
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 # Refused again within so many seconds counts as so many failures: tries are rare enough to do no harm, and often enough
 # for a worker that holds jobs.
 REFUSED_AGAIN_SECONDS, REFUSED_AGAIN_FAILURES = 5.0, 3
+
+WAKE = b"wake"  # a word of a worker to itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,11 @@ class Pop:
 
     command: bytes
     seconds: float
+    keys: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, keys: Sequence[str], seconds: float) -> Pop:
-        return cls(packed("BLPOP", *keys, seconds), seconds)
+        return cls(packed("BLPOP", *keys, seconds), seconds, tuple(keys))
 
 
 class Links:
@@ -53,18 +56,21 @@ class Links:
                 name=f"simpledist-worker-{purpose}",
                 stays_here=config.stays_here,
                 renews=purpose == "command",  # Redis knows us by the others: a new one means something
+                most_bytes=policy.POP_BYTES_MOST if purpose == "pop" else policy.REPLY_BYTES_MOST,
             )
             for purpose in ("pop", "command", "beat")
         )
         self.command, self.beat = Broker(command, self.keys), Broker(beat, self.keys)
         self._popper = Broker(self.pop, self.keys)
         self.popping: str | None = None  # "queues", "control" or nothing outstanding
+        self._pop_keys: tuple[str, ...] = ()
         self._pop_ends = 0.0
         self._pop_looked_at = True
         self._failures = 0
         self._retry_at = 0.0
         self._away_logged = self._refused_logged = self._refused_at = -1e9
-        self.was_up = False
+        self._was_up = False
+        self._is_new = False  # no one has looked at how this Redis is set up
 
     @property
     def up(self) -> bool:
@@ -78,7 +84,7 @@ class Links:
 
         Raises RedisRefused: somebody must act.
         """
-        if self.beat.link.idle_seconds > IDLE_SECONDS:
+        if self.beat.link.idle_seconds > policy.IDLE_CONNECTION_SECONDS:
             self.beat.link.close()  # we were frozen, and a router may have forgotten it
         if self.up or time.monotonic() < self._retry_at:
             return False
@@ -98,14 +104,17 @@ class Links:
 
     def served(self) -> None:
         """Note that a heartbeat went through. That connections are made says less: a replica takes no writes."""
-        back = self._failures > 1 or not self.was_up
-        self._failures, self.was_up = 0, True  # first: another connection may be broken
+        back = self._failures > 1 or not self._was_up
+        self._failures, self._was_up = 0, True
         self._away_logged = -1e9
         if back:
+            self._is_new = True
             log.info("connected to Redis %s at %s", self.command.link.version or "?", self._where)
-            self._warn_of_eviction()
 
-    def _warn_of_eviction(self) -> None:
+    def look_at_redis(self) -> None:
+        """Warn of a Redis that throws keys away, once it is there or is there again. Raises RedisDown."""
+        if not self._is_new:
+            return
         policy = evicts(self.command.link.pipeline([("INFO", "memory")])[0])
         if policy:
             log.warning(
@@ -114,6 +123,7 @@ class Links:
                 self._where,
                 policy,
             )
+        self._is_new = False
 
     def beats_meanwhile(self, beat: Callable[[], None]) -> None:
         """Call `beat` while a command takes long because its bytes move slowly."""
@@ -155,7 +165,7 @@ class Links:
         self._is_outstanding(pop, kind)
 
     def _is_outstanding(self, pop: Pop, kind: str) -> None:
-        self.popping = kind
+        self.popping, self._pop_keys = kind, pop.keys
         self._pop_ends = time.monotonic() + pop.seconds + 1.0
 
     def complete_and_pop(self, worker: str, nonce: str, ended: Sequence[Ended], take: Take, pop: Pop) -> None:
@@ -184,24 +194,52 @@ class Links:
 
     def take_pop(self) -> tuple[str, bytes] | None:
         """Read the answer of the outstanding pop; return (key, element), or None."""
-        answer = self.pop.receive()
+        try:
+            answer = self.pop.receive()
+        except RedisRefused as error:
+            if "WRONGTYPE" in str(error):
+                self._remove_foreign()
+            raise
         self.popping = None
-        return None if answer is None else (answer[0].decode(), answer[1])
+        match answer:
+            case None:
+                return None
+            case [bytes(key), bytes(element)]:
+                return key.decode("utf-8", "replace"), element
+            case _:
+                self.pop.close()
+                raise RedisDown("a reply that no pop gives")
 
-    def end_pop(self) -> tuple[str, bytes] | None:
+    def discard(self, key: str) -> None:
+        """Remove a list of words that others write to; the next heartbeats bring what it may have said."""
+        self.command.link.call("DEL", key)
+
+    def _remove_foreign(self) -> None:
+        """Remove what is no list where ours belong: every pop fails at it, and the ledger knows the jobs."""
+        link = self.command.link
+        found = link.pipeline([("LINDEX", key, 0) for key in self._pop_keys])
+        foreign = [key for key, reply in zip(self._pop_keys, found, strict=True) if "WRONGTYPE" in str(reply)]
+        if foreign:
+            link.call("DEL", *foreign)
+            log.warning("removed what was no list: %s; another program writes under our namespace", " ".join(foreign))
+
+    def end_pop(self, control: str) -> tuple[str, bytes] | None:
         """End the outstanding pop now, and return what it had taken after all.
 
-        Never by closing the connection with a pop outstanding: what it took would be lost (kombu#1733).
+        By a word to ourselves on our control list, which every pop asks. Not by closing the connection with a pop
+        outstanding: what it took would be lost (kombu#1733) until the ledger brings it back. Only a Redis that refuses
+        the word, because it is full, leaves no other way.
         """
         if self.popping is None:
             return None
-        client_id = self.pop.identity.partition(":")[2]
-        if not client_id:
+        lifetime_ms = round(policy.TIMINGS.control_ttl_seconds * 1000)
+        word, _ = self.command.link.pipeline([("RPUSH", control, WAKE), ("PEXPIRE", control, lifetime_ms)])
+        if isinstance(word, RedisRefused):
             self.pop.close()
             self.popping = None
             return None
-        self.command.link.call("CLIENT", "UNBLOCK", client_id)
-        return self.take_pop()
+        popped = self.take_pop()
+        return None if popped == (control, WAKE) else popped
 
     def close(self) -> None:
         for link in (self.pop, self.command.link, self.beat.link):

@@ -1,7 +1,7 @@
 """Lines of JSON between a worker's parent and its template, each with a descriptor attached where one must travel.
 
 The parent's side never waits: what the socket does not take now is kept in order. The template's side may wait, for the
-parent always reads. A line that lost its descriptor on the way (the receiver had no room for one more) is told from
+parent always reads. A line that lost its descriptor on the way (the receiver had no room for one more) is known from
 the others: its descriptor is None.
 """
 

@@ -1,19 +1,20 @@
-"""Clients that differ from this worker: other code, the likeliest wrong value in practice, or another protocol.
+"""Clients that differ from this worker: other code of a function, or another protocol.
 
-Owns what was seen of them, for the log and for the worker's row. jobs.py asks for each call; intake.py is told.
+Owns what was seen of them, for the log and for the worker's row. jobs.py asks for each call; intake.py says which
+calls Redis has sent home.
 """
 
 from __future__ import annotations
 
-import logging
+import functools
 import time
 
-from simpledist import policy, wire
+from simpledist import policy
+from simpledist.broker.records import NO_DIGEST
+from simpledist.printable import logger
 from simpledist.worker.children import Children
 
-log = logging.getLogger("simpledist.worker")
-
-TELL_SECONDS = 60.0
+log = logger("simpledist.worker")
 
 
 class OtherCode:
@@ -23,10 +24,25 @@ class OtherCode:
         self.seen: dict[str, int] = {}
         self._children = children
 
-    def differs(self, function: str, theirs: str) -> bool:
-        """Return whether a call's fingerprint is another than ours; log it once, and note it for the row."""
-        if not wire.differs(wire.brief(self._children.template.functions.get(function, "")), theirs):
+    def differs(self, function: str, wanted: str, packages: str) -> bool:
+        """Return whether a call is for other code than ours; "" is for whatever has the name.
+
+        `packages`: as in an envelope; those that are not first-party on this worker are not compared.
+        """
+        template = self._children.template
+        if not wanted:
             return False
+        if wanted == (template.digests.get(function) or NO_DIGEST):
+            if not packages:
+                return False
+            ours = template.packages.get(function, {})
+            if all(ours.get(name, hash) == hash for name, hash in _pairs(packages)):
+                return False
+        self.met(function)
+        return True
+
+    def met(self, function: str) -> None:
+        """Note for the row that a client holds other code of this function; log it once."""
         if function not in self.seen:
             log.warning(
                 "function %s: a client holds other code than this worker; restart the one that is stale, "
@@ -35,7 +51,12 @@ class OtherCode:
                 function,
             )
         self.seen[function] = round(time.time() * 1000)
-        return True
+
+
+@functools.lru_cache(maxsize=1024)
+def _pairs(packages: str) -> tuple[tuple[str, str], ...]:
+    """Return the name and the hash of each package in the note of a call."""
+    return tuple((name, hash) for name, _, hash in (one.partition(":") for one in packages.split()))
 
 
 class OtherProtocols:
@@ -47,7 +68,7 @@ class OtherProtocols:
     def seen(self, number: str) -> None:
         """Log that clients speak another protocol, once a minute for each."""
         now = time.monotonic()
-        if now - self._logged.get(number, float("-inf")) >= TELL_SECONDS:
+        if now - self._logged.get(number, float("-inf")) >= policy.RETELL_SECONDS:
             self._logged[number] = now
             log.warning(
                 "clients call functions of this worker by protocol %s of simpledist, this worker speaks protocol %d: "

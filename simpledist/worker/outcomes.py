@@ -1,4 +1,4 @@
-"""What became of jobs in the children: values, exceptions, crashes, and jobs that turn out slow.
+"""Outcomes of jobs in the children: values, exceptions, crashes, and jobs that turn out slow.
 
 Seals each outcome (envelopes.py) and adds it to those that completion.py brings; what has no outcome fails or goes back
 (release.py). Bodies are opaque. Used by the loop's one thread, with what it reads from children.
@@ -6,21 +6,22 @@ Seals each outcome (envelopes.py) and adds it to those that completion.py brings
 
 from __future__ import annotations
 
-import logging
 import time
 
 from simpledist import policy, wire
 from simpledist.broker.records import Ended
+from simpledist.printable import logger
+from simpledist.worker.batch_answers import Batch
 from simpledist.worker.batching import Batching
 from simpledist.worker.children import Children
-from simpledist.worker.chunk import Chunk
 from simpledist.worker.completion import Completion
 from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.frames import ROW, Answer
+from simpledist.worker.life import Life
 from simpledist.worker.release import Release
 from simpledist.worker.slot import Placed, Slot
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 TOLD_CHARACTERS = 3000  # of an error with its traceback
 
@@ -36,6 +37,7 @@ class Outcomes:
         batching: Batching,
         completion: Completion,
         release: Release,
+        life: Life,
         recycle: int | None,
     ) -> None:
         self.done = 0
@@ -44,6 +46,7 @@ class Outcomes:
         self._batching = batching
         self._completion = completion
         self._release = release
+        self._life = life
         self._recycle = recycle
 
     def answered(self, slot: Slot, answer: Answer) -> None:
@@ -58,11 +61,12 @@ class Outcomes:
         held, outcome, run_seconds = placed.held, answer.outcome, answer.run_us / 1e6
         function = held.function
         self.done += 1
+        self._life.took(function, run_seconds)
         # So long the rest will take at least: there is no hurry to read the first answer of it.
         slot.rest(self._batching.ran(function, run_seconds).mean_seconds or 0.0)
         log.debug("job %s (%s): %s in %.3f ms", held.id, function, outcome, run_seconds * 1000)
-        if outcome == "chunk" and placed.chunk is not None:
-            self._chunk_ended(placed, placed.chunk)
+        if outcome == "batch" and placed.batch is not None:
+            self._batch_ended(placed, placed.batch)
         elif outcome in ("value", "error"):
             sealed = self._envelopes.seal(placed, outcome, answer.body)
             ended = Ended(held, outcome, sealed, round(run_seconds * 1000), answer.told[:TOLD_CHARACTERS])
@@ -72,34 +76,34 @@ class Outcomes:
         if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
             self._children.replace(slot, kill=False)
 
-    # --- chunks --------------------------------------------------------------------------------------------------
+    # --- batches --------------------------------------------------------------------------------------------------
 
     def _row_ended(self, slot: Slot, row: Answer) -> None:
         placed = slot.jobs.get(row.job)
-        if placed is None or placed.chunk is None:
+        if placed is None or placed.batch is None:
             return
-        placed.chunk.take_in(row)
+        placed.batch.take_in(row)
         slot.progressed(time.monotonic())
-        if placed.chunk.size > policy.CHUNK_BYTES_MOST:
-            self._end_front_chunk(slot)
+        if placed.batch.size > policy.BATCH_OUTCOME_BYTES:
+            self._end_front_batch(slot)
             self._children.replace(slot, kill=True)
 
-    def _chunk_ended(self, placed: Placed, chunk: Chunk) -> None:
+    def _batch_ended(self, placed: Placed, batch: Batch) -> None:
         """Bring the calls that have ended; the client sends the rest again."""
-        outcome = self._envelopes.seal(placed, "chunk", b"".join(chunk.parts))
-        told = f"chunk {chunk.returned} {chunk.raised}\n{chunk.told[:TOLD_CHARACTERS]}"
-        self._completion.add(Ended(placed.held, "value", outcome, round(chunk.run_us / 1000), told), outcome)
+        outcome = self._envelopes.seal(placed, "batch", b"".join(batch.parts))
+        told = f"batch {batch.returned} {batch.raised}\n{batch.told[:TOLD_CHARACTERS]}"
+        self._completion.add(Ended(placed.held, "value", outcome, round(batch.run_us / 1000), told), outcome)
 
-    def _end_front_chunk(self, slot: Slot, why: str | None = None) -> None:
-        """End the chunk in front early: what is finished is kept, `why` marks the call that runs."""
+    def _end_front_batch(self, slot: Slot, why: str | None = None) -> None:
+        """End the batch in front early: what is finished is kept, `why` marks the call that runs."""
         index, placed = slot.front() or (0, None)
-        if placed is None or placed.chunk is None:
+        if placed is None or placed.batch is None:
             return
         if why is not None:
-            placed.chunk.end_call(why)
+            placed.batch.end_call(why)
         behind = slot.take_from(index + 1)
         del slot.jobs[index]
-        self._chunk_ended(placed, placed.chunk)
+        self._batch_ended(placed, placed.batch)
         self._release.release(behind)
 
     # --- jobs that are slow --------------------------------------------------------------------------------------
@@ -107,37 +111,37 @@ class Outcomes:
     def look_for_slow(self, now: float) -> None:
         """Release what waits behind a job that turned out slow: it has not begun, and is not blamed."""
         for slot in self._children.slots[:]:
-            if now < slot.slow_at() or slot.channel.unread():
+            if not slot.jobs or now < slot.slow_at() or slot.channel.unread():
                 continue  # what it has answered is read first: we may be the slow ones
             index, placed = slot.front() or (0, None)
             if placed is None:
                 continue
-            chunk = placed.chunk if placed.chunk is not None and not placed.chunk.cut else None
-            news = chunk is not None and self._read_buffer(slot, index, chunk)
-            if chunk is not None and news and chunk.run_us < policy.CHUNK_LATE_SECONDS * 1e6:
+            batch = placed.batch if placed.batch is not None and not placed.batch.cut else None
+            news = batch is not None and self._read_buffer(slot, index, batch)
+            if batch is not None and news and batch.run_us < policy.BATCH_LATE_SECONDS * 1e6:
                 continue  # it was silent and not idle
             self._batching.forget(placed.held.function)
-            if chunk is not None:
-                self._cut(slot, index, placed, chunk)
+            if batch is not None:
+                self._cut(slot, index, placed, batch)
             else:
                 self._release.behind(slot)
 
-    def _read_buffer(self, slot: Slot, index: int, chunk: Chunk) -> bool:
+    def _read_buffer(self, slot: Slot, index: int, batch: Batch) -> bool:
         """Take in the calls that a child has finished and not sent; return whether there were any."""
-        found = chunk.take_from_buffer(slot.buffer.read(index))
+        found = batch.take_from_buffer(slot.buffer.read(index))
         if found:
             slot.progressed(time.monotonic())
         return found
 
-    def _cut(self, slot: Slot, index: int, placed: Placed, chunk: Chunk) -> None:
-        """Let the slow call of a chunk go on; clients get what is finished, and send the rest again."""
-        running = chunk.answered
+    def _cut(self, slot: Slot, index: int, placed: Placed, batch: Batch) -> None:
+        """Let the slow call of a batch go on; clients get what is finished, and send the rest again."""
+        running = batch.answered
         log.debug("job %s (%s): slow in call %d, the rest goes back", *placed.held[1::-1], running)
-        chunk.cut = True
+        batch.cut = True
         slot.recall(index, part=running + 1)
-        finished = b"".join(chunk.parts) if chunk.size < policy.BESIDE_BYTES - 1024 else b""
-        outcome = self._envelopes.seal(placed, "chunk", finished + wire.encode_part(running, wire.SLOW, b""))
-        self._completion.bring_partial(placed.held, outcome, round(chunk.run_us / 1000))
+        finished = b"".join(batch.parts) if batch.size < policy.BESIDE_BYTES - 1024 else b""
+        outcome = self._envelopes.seal(placed, "batch", finished + wire.encode_part(running, wire.SLOW, b""))
+        self._completion.bring_partial(placed.held, outcome, round(batch.run_us / 1000))
         self._release.release(slot.take_from(index + 1))
 
     # --- children that die ---------------------------------------------------------------------------------------
@@ -148,11 +152,11 @@ class Outcomes:
         if front is None:
             return
         index, placed = front
-        if placed.chunk is not None:
-            self._read_buffer(slot, index, placed.chunk)
-            call = placed.chunk.answered
-            log.warning("job %s (%s): the child died in call %d of a chunk: %s", *placed.held[1::-1], call, how)
-            self._end_front_chunk(slot, "crashed")
+        if placed.batch is not None:
+            self._read_buffer(slot, index, placed.batch)
+            call = placed.batch.answered
+            log.warning("job %s (%s): the child died in call %d of a batch: %s", *placed.held[1::-1], call, how)
+            self._end_front_batch(slot, "crashed")
             return
         behind = slot.take_from(index + 1)
         del slot.jobs[index]

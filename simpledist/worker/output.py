@@ -1,6 +1,6 @@
-"""What user code prints: `sys.stdout` and `sys.stderr` of template and children, real text files over a pipe.
+"""Output of user code: `sys.stdout` and `sys.stderr` of template and children, real text files over a pipe.
 
-The pipe leads to the worker's parent (printer.py), which writes lines to its own stderr with the job's id in front.
+The pipe leads to the worker's parent: output_pipe.py makes lines with the job's id in front, printer.py writes them.
 What Python writes says of which job it is, in the pipe itself; what the job's programs and C code write does not.
 One job's doing (closing, replacing, reconfiguring a stream, closing a descriptor) ends with that job.
 """
@@ -97,7 +97,7 @@ class Output:
         self._pipe = -1  # our own descriptor of it, whatever user code does with 1 and 2
         self._inode = 0
         self._token = b""
-        self._said = ""  # the job that the pipe was last told
+        self._said = ""  # the job that the pipe last heard of
         self._unread = bytearray(4)
         self._out, self._err = self._stream(1, "<stdout>"), self._stream(2, "<stderr>")
         self._home: tuple[Any, ...] = ()

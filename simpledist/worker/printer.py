@@ -2,7 +2,7 @@
 
 Reads the pipes of template and children (output_pipe.py), and writes their lines and the worker's own log without
 waiting for their reader: a full or closed stderr must not hold up jobs or heartbeats. A slow reader slows down jobs
-that print; one that takes nothing for a second loses lines, and is told how many bytes. Started by the command
+that print; one that takes nothing for a second loses lines, and reads how many bytes. Started by the command
 (cli/worker.py) before anything else; children.py and template_process.py ask it for pipes.
 """
 
@@ -177,6 +177,6 @@ class Printer:
             del self._waiting[:written]
             if self._lost_bytes and not self._waiting:
                 self._waiting += (
-                    b"simpledist-worker: %d bytes of output were lost: nobody read them\n" % self._lost_bytes
+                    b"simpledist-worker: %d bytes of output were lost: no process read them\n" % self._lost_bytes
                 )
                 self._lost_bytes = 0

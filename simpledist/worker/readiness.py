@@ -1,4 +1,4 @@
-"""What the parent's loop sleeps on: descriptors that become readable or writable, until the next thing is due."""
+"""Sleep of the parent's loop: on descriptors that become readable or writable, until the next thing is due."""
 
 from __future__ import annotations
 

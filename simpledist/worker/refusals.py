@@ -1,14 +1,14 @@
-"""What this worker refuses, and what follows: it passes over a lane for a while, or withdraws a function.
+"""Refusals of this worker, and what follows: it passes over a lane for a while, or withdraws a function.
 
 A worker that lacks a module, or holds another key, would take every job and fail it at once. So a refused job goes to
 another worker first, if there is one, and this one leaves the lane alone for a second (`pass` on its control list).
 Only where another one then brings an outcome was the refusal this worker's fault: that is a strike (`strike` on the
-list). Three strikes withdraw the function here, for longer each time. Used by the loop's one thread; knows no Redis.
+list). Three strikes withdraw the function here, for longer each time. So is one whose jobs do not fit into the rest of
+the worker's life (life.py). Used by the loop's one thread; knows no Redis.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from simpledist import policy
 from simpledist.broker.lane import function_of
 from simpledist.broker.records import Held
 from simpledist.policy import Standing
+from simpledist.printable import logger
+from simpledist.worker.life import Bounds, Life
 
-log = logging.getLogger("simpledist.worker")
-
-TELL_SECONDS = 60.0
+log = logger("simpledist.worker")
 
 
 @dataclass
@@ -40,8 +40,9 @@ class Told:
 class Refusals:
     """Counts, strikes and pauses by function, and the lanes that are passed over."""
 
-    def __init__(self, pass_seconds: float = policy.TIMINGS.pass_seconds) -> None:
+    def __init__(self, pass_seconds: float = policy.TIMINGS.pass_seconds, life: Life | None = None) -> None:
         self._pass_seconds = pass_seconds
+        self._life = life or Life(Bounds())
         self._told: dict[tuple[str, str], Told] = {}
         self._standings: defaultdict[str, Standing] = defaultdict(Standing)
         self._passed: dict[str, float] = {}  # lane -> until when, time.monotonic()
@@ -54,7 +55,7 @@ class Refusals:
         now = time.monotonic()
         told.error, told.count, told.last_ms = error, told.count + 1, round(time.time() * 1000)
         told.since_log += 1
-        if now - told.logged < TELL_SECONDS:
+        if now - told.logged < policy.RETELL_SECONDS:
             return
         if told.count == 1:
             log.warning("job %s (%s) is refused: %s: %s", held.id, held.function, why, error)
@@ -63,10 +64,10 @@ class Refusals:
             log.warning("function %s: %d more jobs refused, the last: %s: %s", held.function, count, why, error)
         told.logged, told.since_log = now, 0
 
-    def served(self, function: str) -> None:
-        """Forget strikes: an outcome was brought, so what was refused before was not this worker's fault alone."""
+    def served(self, held: Held) -> None:
+        """Forget strikes for its function: with an outcome, refusals before it were not this worker's fault."""
         if self._standings:
-            self._standings.pop(function, None)
+            self._standings.pop(held.function, None)
 
     def pass_over(self, lane: str) -> None:
         """Leave a lane alone for a while."""
@@ -89,14 +90,15 @@ class Refusals:
 
     def withdrawn(self) -> frozenset[str]:
         """Return the functions that this worker does not offer at present."""
+        too_long = self._life.too_long()
         if not self._standings:
-            return frozenset()
+            return too_long
         now = time.monotonic()
-        return frozenset(name for name, standing in self._standings.items() if now < standing.withdrawn_until)
+        return too_long.union(name for name, standing in self._standings.items() if now < standing.withdrawn_until)
 
     def taken(self, lanes: Sequence[str]) -> Sequence[str]:
         """Return those of these lanes from which jobs are taken at present."""
-        if not self._passed and not self._standings:
+        if not self._passed and not self._standings and not self._life.is_timed:
             return lanes
         now, withdrawn = time.monotonic(), self.withdrawn()
         self._passed = {lane: until for lane, until in self._passed.items() if now < until}

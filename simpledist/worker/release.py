@@ -1,4 +1,4 @@
-"""Where jobs go back: attempts that end here without an outcome.
+"""Release of jobs: attempts that end here without an outcome.
 
 A job is released (to its queue, without blame) or fails (the cluster, not the function, ends this attempt; `fail` in
 Redis decides whether another worker tries it). What a child was given and has not begun is recalled from it and then
@@ -7,21 +7,20 @@ released. Used by every room that must let go of a job, in the loop's one thread
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from simpledist import policy
 from simpledist.broker.records import Failed, Held
+from simpledist.printable import logger
 from simpledist.worker.batching import Batching
 from simpledist.worker.children import Children
 from simpledist.worker.commands import Command, Commands, Trouble
 from simpledist.worker.links import Links
+from simpledist.worker.moving import Moving
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.slot import Slot
 
-log = logging.getLogger("simpledist.worker")
-
-ERROR_CHARACTERS = 300
+log = logger("simpledist.worker")
 
 
 class Release:
@@ -35,6 +34,7 @@ class Release:
         held: dict[Held, Slot],
         children: Children,
         batching: Batching,
+        moving: Moving,
         refusals: Refusals,
     ) -> None:
         self._worker = worker
@@ -43,6 +43,7 @@ class Release:
         self._held = held
         self._children = children
         self._batching = batching
+        self._moving = moving
         self._refusals = refusals
 
     # --- the verbs -----------------------------------------------------------------------------------------------
@@ -67,7 +68,9 @@ class Release:
             log.warning("job %s (%s): %s: %s", held.id, held.function, why, error)
 
         def send(_: bool) -> None:
-            words = self._links.command.fail(self._worker, [Failed(held, why, error[:ERROR_CHARACTERS], refused)])
+            words = self._links.command.fail(
+                self._worker, [Failed(held, why, error[: policy.DETAIL_CHARACTERS], refused)]
+            )
             self._held.pop(held, None)
             if refused and words == ["requeued"]:
                 self._refusals.pass_over(held.lane)
@@ -84,9 +87,10 @@ class Release:
 
     # --- what a child has not begun --------------------------------------------------------------------------------
 
-    def level(self, free: int) -> None:
-        """Release what has waited for long behind another job: so many slots are free and can begin it at once."""
-        for slot in self._batching.waiting_for_long()[:free]:
+    def level(self) -> None:
+        """Release what has waited for long behind another job, as far as slots are free and can begin it at once."""
+        waiting = self._batching.waiting_for_long()
+        for slot in waiting[: len(self._children.free())] if waiting else ():
             if not slot.channel.unread():  # else the child is further than we know: we were busy, not it
                 self.behind(slot)
 
@@ -97,12 +101,12 @@ class Release:
                 self.behind(slot)
 
     def behind(self, slot: Slot) -> None:
-        """Release all jobs of a slot but the one in front."""
-        self.since(slot, next(iter(slot.jobs)) + 1)
+        """Release all jobs of a slot but the one in front, and those that wait for a child with other modules."""
+        self.since(slot, next(iter(slot.jobs)) + 1, also=self._moving.drop_of(slot.number))
 
-    def since(self, slot: Slot, first: int) -> None:
-        """Release the jobs of a slot from this index on."""
+    def since(self, slot: Slot, first: int, also: Sequence[Held] = ()) -> None:
+        """Release the jobs of a slot from this index on, and these."""
         slot.recall(first)
-        behind = slot.take_from(first)
+        behind = [*slot.take_from(first), *also]
         log.debug("slot %d: %d jobs go back, not begun", slot.number, len(behind))
         self.release(behind)

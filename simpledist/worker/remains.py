@@ -1,4 +1,4 @@
-"""What a child leaves behind when it ends: programs that its jobs started, and forked copies of it.
+"""Processes that a child leaves behind when it ends: programs that its jobs started, and forked copies of it.
 
 The template uses it for its children, and the parent for a template that died. Each process gets SIGTERM first, so that
 it can put its things in order, and SIGKILL two seconds later. The trackers of multiprocessing and loky ignore SIGTERM:

@@ -1,4 +1,4 @@
-"""Finished calls of a chunk that a child has not sent yet, in memory that it shares with its parent.
+"""Finished calls of a batch that a child has not sent yet, in memory that it shares with its parent.
 
 A short call should not cost a system call, and what is finished should survive the child: so it writes the outcomes
 here, and sends them when there are many. The parent reads the buffer when a child dies, and when it was silent for

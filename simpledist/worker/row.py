@@ -17,7 +17,9 @@ from simpledist.worker.children import Children
 from simpledist.worker.other_code import OtherCode
 from simpledist.worker.refusals import Refusals
 
-RETELL_MS = 60_000  # so often the row says again that clients come with other code, or that jobs are refused
+RETELL_MS = round(
+    policy.RETELL_SECONDS * 1000
+)  # so often the row says again that clients come with other code, or that jobs are refused
 
 
 @dataclass(frozen=True, slots=True)

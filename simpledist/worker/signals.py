@@ -1,6 +1,7 @@
-"""SIGTERM and SIGINT, as the worker's loop sees them: a descriptor that becomes readable, and how many have come.
+"""SIGTERM and SIGINT, and what they mean to a worker: the first asks it to drain, a second one to leave at once.
 
-Before there is a loop they end the process. Used by the parent's one thread.
+The loop sees them as a descriptor that becomes readable, and drain.py does what they ask for. Before there is a loop
+they end the process. Used by the parent's one thread.
 """
 
 from __future__ import annotations
@@ -18,11 +19,21 @@ class Signals:
     """What has come so far. Owns the wake-up descriptor of the process once `listen` was called."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self._count = 0
         self._woken, self._wake = socket.socketpair()
         self.number = self._woken.fileno()
         for number in STOP:
             signal.signal(number, _end)
+
+    @property
+    def ask_to_drain(self) -> bool:
+        """Return whether the worker is to finish what runs, and to take no more."""
+        return self._count > 0
+
+    @property
+    def ask_to_leave_now(self) -> bool:
+        """Return whether the worker is to give back what still runs, and to go."""
+        return self._count > 1
 
     def listen(self) -> None:
         """Note them from now on, and do nothing else."""
@@ -32,11 +43,9 @@ class Signals:
         for number in STOP:
             signal.signal(number, nothing)
 
-    def read(self) -> bool:
-        """Note those that have come; return whether the first is among them."""
-        before = self.count
-        self.count += sum(number in STOP for number in self._woken.recv(4096))
-        return before == 0 and self.count > 0
+    def read(self) -> None:
+        """Note those that have come."""
+        self._count += sum(number in STOP for number in self._woken.recv(4096))
 
     def close(self) -> None:
         """Let go of the descriptors; what comes now changes nothing any more."""

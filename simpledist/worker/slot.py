@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from simpledist import policy
 from simpledist.broker.records import Held
+from simpledist.worker.batch_answers import Batch
 from simpledist.worker.channel import Channel
-from simpledist.worker.chunk import Chunk
-from simpledist.worker.frames import RECALL, Order
+from simpledist.worker.frames import ENTER, RECALL, Order
 from simpledist.worker.output_pipe import OutputPipe
 from simpledist.worker.result_buffer import ResultBuffer
 
@@ -28,7 +28,7 @@ class Placed:
     held: Held
     codec: str
     digest: bytes
-    chunk: Chunk | None = None  # None: a single call
+    batch: Batch | None = None  # None: a single call
 
 
 @dataclass(eq=False)
@@ -49,6 +49,8 @@ class Slot:
     rests_until: float = 0.0  # answers are coming in fast: they are read together, not before this time
     ends_at: float | None = None  # the channel has ended: the wait status is due until then
     unable: str = ""  # the child's own words, where it could not begin
+    kept: bool = False  # for a job that waits for this slot (moving.py)
+    archive: str = ""  # the name of the one whose modules the child has, "" as long as it has none
     _began_at: float | None = None
     _proves_until: float | None = None  # it gets no job before this, for others before it ended at once
     _expected: int = 0  # jobs whose calls are still on their way to us
@@ -98,6 +100,12 @@ class Slot:
 
     @property
     def free(self) -> bool:
+        """Return whether it is idle, and kept for no job."""
+        return self.ready and not self.jobs and not self.kept and not self._expected and self.ends_at is None
+
+    @property
+    def idle(self) -> bool:
+        """Return whether the child takes jobs and has none."""
         return self.ready and not self.jobs and not self._expected and self.ends_at is None
 
     def expect(self) -> None:
@@ -147,8 +155,17 @@ class Slot:
         """Take out the jobs from index `first` on."""
         return [self.jobs.pop(index).held for index in list(self.jobs) if index >= first]
 
+    def suits(self, archive: str) -> bool:
+        """Return whether the child may run a job with the modules of this archive ("": none): it never changes them."""
+        return self.archive in (archive, "") and (archive == self.archive or not self.jobs)
+
+    def enter(self, name: str, path: str) -> None:
+        """Tell the child, which has no job, where the modules of its jobs are."""
+        self.archive = name
+        self.channel.send([Order(ENTER, 0, body=path.encode())])
+
     def recall(self, first: int, part: int = 0) -> None:
-        """Tell the child to forget its jobs from this index on; with `part` the rest of the first one, a chunk."""
+        """Tell the child to forget its jobs from this index on; with `part` the rest of the first one, a batch."""
         self.buffer.recalling()
         self.channel.send([Order(RECALL, first, part)])
 
@@ -156,17 +173,17 @@ class Slot:
         """Return when the front is called slow, if something would wait behind it."""
         if not self.jobs:
             return NEVER
-        chunk = next(iter(self.jobs.values())).chunk
-        if chunk is not None and not chunk.cut:
-            return self.front_since + policy.CHUNK_SLOW_SECONDS
-        return self.front_since + self._patience_seconds if len(self.jobs) > 1 else NEVER
+        batch = next(iter(self.jobs.values())).batch
+        if batch is not None and not batch.cut:
+            return self.front_since + policy.BATCH_SLOW_SECONDS
+        return self.front_since + self._patience_seconds if len(self.jobs) > 1 or self.kept else NEVER
 
     def may_have_next(self, function: str, now: float) -> bool:
         """Return whether the one job here is of this function, and not known to be slow."""
-        if len(self.jobs) != 1 or self._expected or self.ends_at is not None:
+        if len(self.jobs) != 1 or self._expected or self.kept or self.ends_at is not None:
             return False
         ((_, front),) = self.jobs.items()
-        slow = front.chunk is not None and front.chunk.cut
+        slow = front.batch is not None and front.batch.cut
         return front.held.function == function and not slow and now < self.front_since + self._patience_seconds
 
     def due(self, now: float) -> float:

@@ -1,4 +1,4 @@
-"""Whether the children of a worker can start: who failed, why, when the next try is due, and what people are told.
+"""Starts of children: which failed, why, when the next try is due, and what people read of it.
 
 Pure bookkeeping over policy.py's laws: touches no process, time comes in. children.py reports to it, and the loop
 (worker.py) offers nothing while it says that no child can start.

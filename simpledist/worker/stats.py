@@ -1,4 +1,4 @@
-"""How this worker is, for people: slots at work, memory, jobs done. Travels with each heartbeat; decides nothing."""
+"""Statistics of this worker, for people: slots at work, memory, jobs done. Sent with each heartbeat; decide nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a TARGET on the command line means: which functions a worker offers under which names.
+"""Targets on the command line: which functions a worker offers under which names.
 
 Called by the template (and by spawned children), never by the parent: importing a target is running user code.
 """

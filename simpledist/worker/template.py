@@ -1,7 +1,7 @@
 """The template: imports the targets once, forks a child for each slot, reaps them, and tells the parent of each death.
 
 A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
-children. Where forking is not safe, or this system has no fork, it spawns children, which import for themselves.
+children. Where forking is not safe, or this system has no fork, it spawns children (forking.py).
 Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket attached, {kill:
 serial}. Out: what introduction.py makes, or {error}, once; then {started: serial, pid} or {failed: serial, error}, and
 {ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it
@@ -17,14 +17,12 @@ import os
 import select
 import signal
 import socket
-import sys
-import threading
 import time
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from simpledist.errors import TargetError
 from simpledist.worker import child, lifeline, mark
+from simpledist.worker.forking import fork_child, forking_is_safe, spawn_child
 from simpledist.worker.introduction import introduction
 from simpledist.worker.launch import Launch, import_from_current_folder, launched
 from simpledist.worker.mailbox import Mailbox
@@ -133,30 +131,17 @@ class Template:
             os.close(descriptor)
 
     def _forked(self, descriptor: int, serial: int) -> int:
-        template = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._become_child(descriptor, serial, template)
-        return pid
-
-    def _become_child(self, descriptor: int, serial: int, template: int) -> NoReturn:
-        try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._woken.close()
-            self._wake.close()
-            self._mailbox.close()
-            lifeline.be_a_group()
-            lifeline.die_with(template)
-            mark.put_on(self._launch.token, serial)
+        def run() -> None:
+            for ours in (self._woken, self._wake, self._mailbox):
+                ours.close()
             child.begin(socket.socket(fileno=descriptor), self._functions, self._output)
-        finally:
-            os._exit(1)
+
+        return fork_child(run, token=self._launch.token, serial=serial)
 
     def _spawned(self, descriptor: int, serial: int) -> int:
-        os.set_inheritable(descriptor, True)
-        launch = Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial, self._loaded)
-        return os.posix_spawn(sys.executable, launch.command(), dict(os.environ))
+        return spawn_child(
+            Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial, self._loaded)
+        )
 
     def _reap(self) -> None:
         for pid, status in lifeline.reap(self._ends):
@@ -169,17 +154,6 @@ class Template:
 
     def _tell(self, line: dict[str, Any]) -> None:
         self._mailbox.post(line)
-
-
-def forking_is_safe() -> bool:
-    """Return whether children can be forked from this process.
-
-    Not on macOS, and not once the imported modules have started threads: their locks would be copied locked.
-    """
-    if sys.platform == "darwin" or not hasattr(os, "fork") or threading.active_count() > 1:
-        return False
-    listing = Path("/proc/self/task")
-    return not listing.is_dir() or len(list(listing.iterdir())) == 1
 
 
 def main() -> None:

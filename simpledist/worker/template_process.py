@@ -1,12 +1,11 @@
 """The template process, as its parent sees it: its start, its introduction, what it says of children, its end.
 
 Owns the process and the mailbox to it. Knows nothing of slots: children.py asks for children by their serial number and
-is told what became of them.
+hears what became of them.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import subprocess
@@ -16,13 +15,14 @@ from typing import Any
 
 from simpledist.errors import TargetError
 from simpledist.exit_status import in_words
+from simpledist.printable import logger
 from simpledist.worker import environment, mark
 from simpledist.worker.launch import Launch
 from simpledist.worker.mailbox import Line, Mailbox
 from simpledist.worker.printer import Printer
 from simpledist.worker.remains import Remains
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 IMPORT_SECONDS = 10.0  # an import that takes so long is mentioned in the log
 STOP_SECONDS = 6.0
@@ -44,6 +44,8 @@ class TemplateProcess:
         self.remains: Remains | None = None  # what a template that died has left behind
         self.functions: dict[str, str] = {}  # qualified name -> fingerprint
         self.digests: dict[str, str] = {}  # qualified name -> the digest of its code as it was loaded, "" for none
+        self.places: dict[str, str] = {}  # qualified name -> where that code stands (CodeDigest.short_place)
+        self.packages: dict[str, dict[str, str]] = {}  # qualified name -> other first-party packages, each with a hash
         self.code: dict[str, str] = {}  # the parts of that code: code/outline.py
         self.shared_generators: list[str] = []  # random generators in modules, of which each child has a copy
 
@@ -128,8 +130,11 @@ class TemplateProcess:
     def _introduced(self, line: dict[str, Any]) -> None:
         if "error" in line:
             raise TargetError(line["error"])
-        self.functions = {name: known for name, known, _ in line["functions"]}
-        self.digests = {name: digest for name, _, digest in line["functions"]}
+        known: dict[str, dict[str, Any]] = line["functions"]
+        self.functions = {name: one["fingerprint"] for name, one in known.items()}
+        self.digests = {name: one["digest"] for name, one in known.items()}
+        self.packages = {name: one["packages"] for name, one in known.items()}
+        self.places = {name: one["place"] for name, one in known.items()}
         self.code = line["code"]
         for reason in line["changed"]:
             log.warning("%s: its functions are served by name only; restart the worker", reason)

@@ -27,6 +27,12 @@ class Steps(Protocol):
     def step(self) -> bool: ...
 
 
+class Brings(Steps, Protocol):
+    """A Download."""
+
+    value: Data | None
+
+
 @dataclass(eq=False)
 class Transfer:
     """One value on its way; `done` is called when it is there, `never` when it never will be.
@@ -54,10 +60,14 @@ class Transfers:
         return len(self._waiting)
 
     def fetch(
-        self, held: Held, slot: Slot, arrived: Callable[[Data | None], None], never: Callable[[Trouble], None]
+        self,
+        held: Held,
+        slot: Slot,
+        download: Brings,
+        arrived: Callable[[Data | None], None],
+        never: Callable[[Trouble], None],
     ) -> None:
-        """Fetch the call of this job; `arrived` gets it, or None if it is gone."""
-        download = self._links.command.download_call(held.id)
+        """Fetch what this job needs; `arrived` gets it, or None if it is gone."""
 
         def done() -> None:
             call, download.value = download.value, None

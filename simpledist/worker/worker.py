@@ -16,7 +16,8 @@ from simpledist.broker.link import library
 from simpledist.broker.records import Held
 from simpledist.config import Config
 from simpledist.errors import OperatorError, RedisDown, RedisRefused
-from simpledist.wire.signing import Keyring
+from simpledist.printable import logger
+from simpledist.wire.keyring import Keyring
 from simpledist.worker import lifeline
 from simpledist.worker.batching import Batching
 from simpledist.worker.beat_schedule import BeatSchedule
@@ -30,7 +31,10 @@ from simpledist.worker.handoff import Handoff
 from simpledist.worker.heartbeat import Heartbeat
 from simpledist.worker.intake import Intake
 from simpledist.worker.jobs import Jobs
+from simpledist.worker.lane_turns import Turns
+from simpledist.worker.life import Bounds, Life
 from simpledist.worker.links import Links
+from simpledist.worker.moving import Moving
 from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.printer import Printer
 from simpledist.worker.readiness import READ, READ_AND_WRITE, Readiness
@@ -40,9 +44,8 @@ from simpledist.worker.row import Row, Trouble
 from simpledist.worker.signals import Signals
 from simpledist.worker.slot import Slot
 from simpledist.worker.transfers import Transfers
-from simpledist.worker.turns import Turns
 
-log = logging.getLogger("simpledist.worker")
+log = logger("simpledist.worker")
 
 
 class Worker:
@@ -58,6 +61,7 @@ class Worker:
         label: str,
         grace_seconds: float,
         recycle: int | None,
+        bounds: Bounds,
         printer: Printer,
         timings: policy.Timings = policy.TIMINGS,
     ) -> None:
@@ -66,18 +70,21 @@ class Worker:
         self._label = label
         self._signals = Signals()
         self._readiness = Readiness()
+        self._life = life = Life(bounds, grace_seconds)
         self._adopts_orphans = lifeline.adopts_orphans()
         self._children = children = Children(targets, slots, printer)
         self._schedule = schedule = BeatSchedule(timings)
         self._links = links = Links(config, schedule)
         self._commands = commands = Commands(links, schedule)
         self._transfers = transfers = Transfers(links, schedule)
-        self._refusals = refusals = Refusals()
+        self._refusals = refusals = Refusals(life=life)
         held = dict[Held, Slot]()
+        self._key = f"key {keyring.signing_id.hex()} of {keyring.file}" if keyring else "nothing is signed"
         handoff, batching, envelopes = Handoff(), Batching(children, recycle), Envelopes(keyring, links.clock)
         keys = links.keys
         turns = Turns(keys, [keys.control(self.id), keys.given(self.id), keys.rollcall], timings)
-        release = Release(self.id, links, commands, held, children, batching, refusals)
+        moving = Moving(children)
+        release = Release(self.id, links, commands, held, children, batching, moving, refusals)
         self._jobs = jobs = Jobs(
             self.id,
             held,
@@ -90,6 +97,7 @@ class Worker:
             turns=turns,
             batching=batching,
             handoff=handoff,
+            moving=moving,
             release=release,
         )
         completion = Completion(
@@ -109,6 +117,7 @@ class Worker:
             batching=batching,
             completion=completion,
             release=release,
+            life=life,
             recycle=recycle,
         )
         self._heartbeat = heartbeat = Heartbeat(
@@ -138,6 +147,7 @@ class Worker:
         self._drain = Drain(
             self.id,
             signals=self._signals,
+            children=children,
             links=links,
             commands=commands,
             transfers=transfers,
@@ -146,6 +156,8 @@ class Worker:
             jobs=jobs,
             completion=completion,
             release=release,
+            outcomes=outcomes,
+            life=life,
             grace_seconds=grace_seconds,
         )
 
@@ -174,16 +186,11 @@ class Worker:
         return sorted(self._children.template.functions)
 
     def run(self) -> int:
-        """Serve until told to stop; 0 when drained, 1 when stopped before that. Raises RedisRefused at the start."""
+        """Serve until asked to stop; 0 when drained, 1 when stopped before that. Raises RedisRefused at the start."""
+        self._life.begin()
         self._signals.listen()
-        log.info(
-            "worker %s (%s) offers %s on %d slots, Redis at %s",
-            self.id,
-            self._label,
-            " ".join(self.functions),
-            self._children.count,
-            self._config.safe_url,
-        )
+        where = f"on {self._children.count} slots, Redis at {self._config.safe_url}, {self._key}"
+        log.info("worker %s (%s) offers %s %s", self.id, self._label, " ".join(self.functions), where)
         try:
             while True:
                 code = self._step()
@@ -193,6 +200,7 @@ class Worker:
             self._close()
 
     def _close(self) -> None:
+        self._life.end()
         self._children.stop()
         self._links.close()
         self._signals.close()
@@ -201,6 +209,7 @@ class Worker:
 
     def _step(self) -> int | None:
         """Tend to Redis, sleep until something happens, and do what it asks for; return the exit code at the end."""
+        self._life.touch(time.monotonic())
         if not (self._children.settled and self._commands.calm) and not self._tend_children():
             return 1
         try:
@@ -211,11 +220,14 @@ class Worker:
             if not self._heartbeat.ever_registered:
                 raise
             self._refused(error)
+        self._drain.begin_if_asked()
         ready = self._sleep()
         pop_ready, beat_ready, template_ready = self._answered(ready)
-        if self._signals.number in ready and self._signals.read():
-            self._drain.begin()
+        if self._signals.number in ready:
+            self._signals.read()
+            self._drain.begin_if_asked()
         self._read_children(ready)
+        self._jobs.move_on()
         try:
             if pop_ready and self._links.pop.connected:
                 self._intake.popped(self._links.take_pop())
@@ -247,6 +259,7 @@ class Worker:
         self._commands.send()
         self._intake.pop()
         self._transfers.step()
+        self._jobs.move_on()  # one whose modules have come
 
     def _may_register(self) -> bool:
         """Return whether it is known if children start: a worker that offers a function must be able to run it."""
@@ -262,7 +275,7 @@ class Worker:
         now = time.monotonic()
         links, children = self._links, self._children
         watched = {self._signals.number: READ}
-        due = min(self._drain.ends_at, self._refusals.next_change(), self._intake.due())
+        due = min(self._drain.ends_at, self._refusals.next_change(), self._intake.due(), self._life.due())
         if not links.up:
             due = min(due, links.retry_at())
         elif self._transfers:
@@ -297,12 +310,15 @@ class Worker:
         """
         now = time.monotonic()
         self._children.tend(now)
+        self._jobs.move_on()
         ready = self._children.ready()
         cannot_start = self._children.starts.trouble(ready, now)
         if not self._drain.begun:
             stuck = self._commands.stuck(now)
             trouble = Trouble(cannot_start, "children") if cannot_start else Trouble(stuck, "commands" if stuck else "")
             self._heartbeat.tell(trouble, offering=(bool(ready) or not cannot_start) and not stuck)
+            if cannot_start and not ready:
+                self._jobs.give_back_expected()
         if self._children.starts.hopeless(now):
             log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
             self._drain.leave()
@@ -372,10 +388,11 @@ class Worker:
         for slot in slots:
             self._read_slot(slot)  # what it said before it died counts
         running = self._jobs.running()
-        how = f"its template died: {self._children.end_template()}"
+        how = f"its template died: {self._children.template.end()}"
         log.error("worker %s: %s; %d jobs go back", self.id, how, len(running))
         for slot in slots:
-            self._outcomes.child_died(slot, how)
+            self._outcomes.child_died(slot, how)  # what it had finished of a batch counts, too
+        self._children.let_go_of_all()
         if not running and self._children.starts.template_died(time.monotonic()):
             log.error("worker %s: three templates died within a minute; it ends", self.id)
             self._drain.leave()

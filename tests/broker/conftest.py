@@ -73,6 +73,16 @@ def _bench(place: Place, request: pytest.FixtureRequest) -> Iterator[Bench]:
 @pytest.fixture
 def link(place: Place) -> Iterator[Link]:
     """A bare connection to an empty Redis."""
+    yield from emptied(place)
+
+
+@pytest.fixture
+def real_link(real_place: Place) -> Iterator[Link]:
+    """As `link`, to real servers only."""
+    yield from emptied(real_place)
+
+
+def emptied(place: Place) -> Iterator[Link]:
     one = place.link()
     one.call("FLUSHALL")
     yield one

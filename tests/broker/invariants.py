@@ -11,7 +11,8 @@ from simpledist import policy
 from simpledist.broker.parsing import parse_reply
 from simpledist.broker.records import Reply
 from tests.broker.bench import Bench
-from tests.broker.model import ENDED, Job, Model
+from tests.broker.model import Model
+from tests.broker.state import ENDED, Job
 
 Fields = dict[str, str]
 

@@ -7,237 +7,15 @@ words, caps, who waits, who lives) follows from here. Milliseconds throughout. T
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from simpledist import policy
-from simpledist.broker.lane import function_of, parsed
-from simpledist.broker.records import NO_KEY, Claimed, Ended, Failed, Held
-
-ENDED = ("succeeded", "failed", "cancelled")
-PASS_MS = 1000
+from simpledist.broker.lane import function_of
+from simpledist.broker.records import Claimed, Ended, Failed, Held
+from tests.broker.state import ENDED, KIND, Content, Job, Kind, Offer, Row, State, code_lane
 
 
-class Kind(NamedTuple):
-    """What parts calls and workers: the code of their function, the key that signs, the protocol."""
-
-    digest: str = ""
-    key: str = NO_KEY
-    protocol: int = policy.PROTOCOL
-
-
-KIND = Kind()
-ANYBODY = Kind("", "", 0)  # the wish that everybody meets
-
-
-@dataclass
-class Offer:
-    """One function of one worker: its lane, and until when the worker passes over it."""
-
-    lane: str
-    kind: Kind
-    passes_until: int = 0
-
-
-def code_lane(lane: str) -> str:
-    """The lane without tags and priority."""
-    return str(parsed(lane)._replace(tags=(), priority=""))
-
-
-@dataclass(frozen=True)
-class Content:
-    """What the caller of a call shares: its address, whether it is joined, whether its value is kept."""
-
-    address: str
-    join: bool
-    cache: bool
-
-
-@dataclass
-class Job:
-    """One accepted job; `fence`, `worker`, `since` and `nonce` belong to its current attempt."""
-
-    id: str
-    lane: str
-    call: bytes
-    waiting: set[str]
-    refused_by: list[str] = field(default_factory=list[str])
-    state: str = "queued"
-    attempts: int = 0
-    crashes: int = 0
-    losses: int = 0
-    fence: str = ""
-    worker: str = ""
-    since: int = 0
-    nonce: str = ""
-    why: str = ""
-    content: Content | None = None
-    cache: bool = False  # some caller wants the value kept
-    generation: int = 0
-    outcome: bytes | None = None  # the first that counted; None: none, or acknowledged by all
-
-
-@dataclass
-class Row:
-    """A worker's row; `dead` is when it was expelled."""
-
-    connection: str
-    functions: dict[str, Offer]
-    beat: int
-    offers: bool = True
-    dead: int | None = None
-
-
-@dataclass
-class Model:
-    """All that is true in Redis, but for order."""
-
-    now: int
-    jobs: dict[str, Job] = field(default_factory=dict[str, Job])
-    workers: dict[str, Row] = field(default_factory=dict[str, Row])
-    clients: dict[str, tuple[int, str]] = field(default_factory=dict[str, "tuple[int, str]"])
-    suspects: dict[str, tuple[str, int]] = field(default_factory=dict[str, "tuple[str, int]"])
-    joins: dict[str, str] = field(default_factory=dict[str, str])  # address -> job id
-    kept: dict[str, tuple[str, bytes]] = field(default_factory=dict[str, "tuple[str, bytes]"])  # by address
-    cleared: dict[str, int] = field(default_factory=dict[str, int])
-    lanes: dict[str, dict[str, Kind]] = field(default_factory=dict[str, "dict[str, Kind]"])  # by function: their code
-    idle: dict[str, str] = field(default_factory=dict[str, str])  # lane -> the worker that waits for a lone job
-    given: dict[str, list[Held]] = field(default_factory=dict[str, "list[Held]"])  # by worker: not taken yet
-    replies: list[tuple[str, str, str, str]] = field(default_factory=list["tuple[str, str, str, str]"])
-
-    # --- who lives -----------------------------------------------------------------------------------------------
-
-    def client_alive(self, client: str) -> bool:
-        return client in self.clients and self.now - self.clients[client][0] < 60_000
-
-    def waited_for(self, job: Job) -> bool:
-        return any(self.client_alive(client) for client in job.waiting)
-
-    def fresh(self, worker: str) -> bool:
-        return self.now - self.workers[worker].beat < 10_000
-
-    def offers_of(self, function: str) -> dict[str, Offer]:
-        """By worker; the live ones only."""
-        return {
-            id: row.functions[function]
-            for id, row in self.workers.items()
-            if row.offers and function in row.functions and self.fresh(id)
-        }
-
-    def live(self, lane: str, wish: Kind = ANYBODY) -> str:
-        """What `live` answers, without the words for people behind it; but for "moved" all lanes that it may name."""
-        offers = self.offers_of(function_of(lane)).values()
-        ours = [one for one in offers if wish == ANYBODY or one.kind.protocol == wish.protocol]
-        if not ours:
-            return "no_worker"
-        if not (ours := [one for one in ours if wish == ANYBODY or one.kind.key == wish.key]):
-            return "key"
-        if not (ours := [one for one in ours if not wish.digest or one.kind.digest == wish.digest]):
-            return "other_code"
-        if any(one.lane == code_lane(lane) for one in ours):
-            return "ok"
-        return "moved " + " ".join(sorted({one.lane for one in ours}))
-
-    def offers_lane(self, worker: str, lane: str) -> bool:
-        """Whether it offers this lane and does not pass over it."""
-        row = self.workers.get(worker)
-        offer = row.functions.get(function_of(lane)) if row and row.offers else None
-        return offer is not None and offer.lane == code_lane(lane) and offer.passes_until <= self.now
-
-    def another_takes(self, lane: str, but: Iterable[str]) -> bool:
-        others = self.workers.keys() - set(but)
-        return any(self.fresh(other) and self.offers_lane(other, lane) for other in others)
-
-    def pass_over(self, worker: str, lane: str) -> None:
-        """A worker refused a job of this lane."""
-        row = self.workers.get(worker)
-        offer = row.functions.get(function_of(lane)) if row and row.offers else None
-        if offer is not None and offer.passes_until > self.now:
-            return
-        if offer is not None:
-            offer.passes_until = self.now + PASS_MS
-        if self.idle.get(lane) == worker:
-            del self.idle[lane]
-
-    # --- lanes ---------------------------------------------------------------------------------------------------
-
-    def _has_jobs(self, assigned: str) -> bool:
-        on_it = (job for job in self.jobs.values() if job.state in ("queued", "running"))
-        return any(code_lane(job.lane) == assigned for job in on_it)
-
-    def _in_use(self, assigned: str) -> bool:
-        return self._has_jobs(assigned) or any(
-            offer.lane == assigned for offer in self.offers_of(function_of(assigned)).values()
-        )
-
-    def _assign(self, function: str, kind: Kind) -> str:
-        """The lane of a code: the first one has the plain lane, which is given anew when nothing hangs on it."""
-        known, code = self.lanes.setdefault(function, {}), kind._replace(key=NO_KEY)
-        mine = next((lane for lane, its in known.items() if its == code and lane == code_lane(lane)), None)
-        if mine == function:
-            return function
-        owner = known.get(function) or next(
-            (one.kind._replace(key=NO_KEY) for one in self.offers_of(function).values() if one.lane == function), None
-        )
-        free = owner in (None, code) or not self._in_use(function)
-        if free and not (mine and self._has_jobs(mine)):
-            known.update({lane: code for lane in known if code_lane(lane) == function})
-            known[function] = code
-            if mine:
-                self._forget(function, mine)
-                for offer in (row.functions.get(function) for row in self.workers.values() if row.offers):
-                    if offer is not None and offer.lane == mine:
-                        offer.lane = function
-            return function
-        if mine is None:
-            for lane in [lane for lane in known if lane not in (function, *self._variants(known))]:
-                if not self._in_use(lane):
-                    self._forget(function, lane)
-            mine = f"{function}~{kind.digest[:12] or f'{kind.protocol:012x}'}"
-            known[mine] = code
-        return mine
-
-    @staticmethod
-    def _variants(known: dict[str, Kind]) -> list[str]:
-        return [lane for lane in known if lane != code_lane(lane)]
-
-    def _forget(self, function: str, assigned: str) -> None:
-        for lane in [lane for lane in self.lanes[function] if code_lane(lane) == assigned]:
-            del self.lanes[function][lane]
-
-    def lanes_of(self, function: str, kind: Kind) -> set[str]:
-        """All lanes that a worker of this kind takes jobs from."""
-        code = kind._replace(key=NO_KEY)
-        return {lane for lane, its in self.lanes.get(function, {}).items() if its == code}
-
-    def registered(self, worker: str) -> bool:
-        return worker in self.workers and self.workers[worker].dead is None
-
-    def of(self, worker: str) -> list[Job]:
-        return [job for job in self.jobs.values() if job.state == "running" and job.worker == worker]
-
-    # --- a job's moves -------------------------------------------------------------------------------------------
-
-    def _finish(self, job: Job, state: str, why: str = "", outcome: bytes | None = None) -> None:
-        job.state, job.why, job.outcome, job.fence = state, why, outcome, ""
-        self.replies += [(client, job.id, state, why) for client in job.waiting]
-
-    def _requeue(self, job: Job) -> None:
-        job.state, job.fence, job.worker = "queued", "", ""
-
-    def _release(self, held: Held) -> str:
-        job = self.jobs.get(held.id)
-        if job is None:
-            return "gone"
-        if job.state != "running" or job.fence != held.fence:
-            return "stale"
-        job.attempts -= 1
-        self._requeue(job)
-        return "requeued"
-
-    def _run(self, job: Job, worker: str, fence: str, nonce: str) -> None:
-        job.state, job.worker, job.fence, job.nonce, job.since = "running", worker, fence, nonce, self.now
-        job.attempts += 1
+class Model(State):
+    """What each verb does to the state, and what it answers."""
 
     # --- the client's verbs --------------------------------------------------------------------------------------
 
@@ -295,7 +73,7 @@ class Model:
         function = function_of(lane)
         kinds = [one.kind for one in self.all_offers(function) if one.lane == code_lane(lane)]
         if lane != code_lane(lane) and lane not in self.lanes.get(function, {}) and kinds:
-            self.lanes[function][lane] = kinds[0]._replace(key=NO_KEY)
+            self.lanes[function][lane] = kinds[0].code
 
     def all_offers(self, function: str) -> list[Offer]:
         """Also those of workers that may be dead."""
@@ -306,9 +84,11 @@ class Model:
         worker = self.idle.pop(lane, None)
         if worker is None or queued or worker not in self.workers or not self.fresh(worker):
             return
+        if function_of(lane) in self.disabled:
+            return
         if self.offers_lane(worker, lane):
             kind = self.workers[worker].functions[function_of(lane)].kind
-            if kind[1:] == wish[1:] and wish.digest in ("", kind.digest):
+            if (kind.key, kind.protocol) == (wish.key, wish.protocol) and wish.is_for(kind):
                 self._run(self.jobs[id], worker, "", "given")
                 self.given.setdefault(worker, []).append(Held(lane, id, ""))
 
@@ -377,13 +157,26 @@ class Model:
                 if not job.waiting and job.state in ENDED:
                     del self.jobs[id]
 
-    def nudge(self, client: str, connection: str, run_id: str, ids: Iterable[str], wish: Kind) -> list[str]:
+    def nudge(
+        self,
+        client: str,
+        connection: str,
+        run_id: str,
+        ids: Iterable[str],
+        wish: Kind,
+        *,
+        unheld: Iterable[str] = (),
+    ) -> list[str]:
+        """`unheld`: jobs of which Redis has lost who holds them."""
         self._client_beats(client, connection)
         self.judge(run_id)
         for other in [one for one in self.clients if not self.client_alive(one)]:
             del self.clients[other]
         for worker in list(self.workers):
             self.reap_worker(worker)
+        for id in unheld:
+            if self.jobs[id].state == "running":
+                self._lose(self.jobs[id])
         words: list[str] = []
         for id in ids:
             job = self.jobs.get(id)
@@ -546,9 +339,7 @@ class Model:
         self.workers[worker].dead, self.workers[worker].offers = self.now, False
         self.given.pop(worker, None)
         for job in self.of(worker):
-            job.losses += 1
-            lost = job.losses >= policy.LOSS_CAP
-            self._finish(job, "failed", "lost") if lost else self._requeue(job)
+            self._lose(job)
 
     def judge(self, run_id: str) -> tuple[list[str], bool]:
         """Act on suspicions whose grace is over: the workers expelled, and whether a suspicion still runs."""
@@ -601,5 +392,5 @@ class Model:
     def wipe(self) -> None:
         for everything in (self.jobs, self.workers, self.clients, self.suspects, self.replies):
             everything.clear()
-        for everything in (self.joins, self.kept, self.cleared, self.idle, self.given, self.lanes):
+        for everything in (self.joins, self.kept, self.cleared, self.idle, self.given, self.lanes, self.disabled):
             everything.clear()

@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import hiredis
 
+from simpledist.broker import Link
+
 INFO = b"run_id:abc\r\nredis_version:7.0.0\r\n"
 
 
@@ -90,3 +92,11 @@ class ScriptedServer:
             if number and self._ended.wait(self.PAUSE_SECONDS):
                 return
             connection.sendall(part)
+
+
+def connected(server: ScriptedServer) -> Link:
+    """Return a link to the server, which has forgotten what the link said to connect."""
+    link = Link(server.url, name="tests")
+    link.connect()
+    server.seen.clear()
+    return link

@@ -185,7 +185,7 @@ def test_a_worker_back_from_silence_goes_on_with_what_nobody_else_began(bench: B
 def test_a_drain_withdraws_the_offers_and_keeps_what_runs(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.leave("w1", final=False) == 0
     assert bench.submit("c1-2") == ["no_worker"]
-    assert bench.broker.nudge("c1", "run1:200", [], {"fib": Wish()}).live == {"fib": "no_worker"}
+    assert bench.broker.nudge("c1", "run1:200", [], [("fib", Wish())]).live == ["no_worker"]
     assert beat(bench, claimed.held) == (True, [], [])
     assert bench.succeed(claimed) == "succeeded"
 

@@ -147,7 +147,7 @@ def test_many_outcomes_end_in_one_step(bench: Bench, claimed: Claimed) -> None:
     assert len(bench.replies()) == 201
 
 
-def test_what_is_finished_of_a_chunk_is_told_and_ends_nothing(bench: Bench, claimed: Claimed) -> None:
+def test_what_is_finished_of_a_batch_is_told_and_ends_nothing(bench: Bench, claimed: Claimed) -> None:
     for again in (False, True):
         assert bench.broker.complete("w1", "p", [ended(claimed, "partial", b"some")], again=again)[0] == ["told"]
     told = bench.replies()
@@ -160,7 +160,7 @@ def test_what_is_finished_of_a_chunk_is_told_and_ends_nothing(bench: Bench, clai
     assert [one.result for one in bench.replies()[2:]] == [b"all"]
 
 
-def test_what_is_finished_of_a_chunk_that_was_taken_away_is_stale(bench: Bench, claimed: Claimed) -> None:
+def test_what_is_finished_of_a_batch_that_was_taken_away_is_stale(bench: Bench, claimed: Claimed) -> None:
     requeued(bench, claimed)
     assert bench.broker.complete("w1", "p", [ended(claimed, "partial", b"some")])[0] == ["stale"]
     assert bench.replies() == []

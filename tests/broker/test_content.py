@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simpledist import policy
-from simpledist.broker.broker import job_label
-from simpledist.broker.records import Ended, Reply
+from simpledist.broker.records import Ended, Reply, job_label
 from tests.broker.bench import Bench
 
 MB = 1024 * 1024
@@ -72,6 +71,19 @@ def test_what_was_submitted_before_a_clear_is_not_kept_even_if_requeued(bench: B
     assert not kept(bench, "b")
     keep(bench, "c1-3", "b", b"new")
     assert kept(bench, "b")
+
+
+def test_a_clear_forgets_the_values_of_all_codes(bench: Bench) -> None:
+    bench.worker("w2")
+    row = {"functions": ["fib"], "connection": "run1:101"}
+    (lane,) = bench.broker.beat("w1", "run1:101", [], row, {"fib": "a" * 16}).lanes
+    assert lane == "fib~aaaaaaaaaaaa"
+    label = job_label("c1-1", "a", join=True, cache_seconds=3600)
+    bench.broker.submit(lane, "c1", "run1:200", [(label, b"call")])
+    assert bench.succeed(bench.claim(function=lane)[0]) == "succeeded"
+    assert kept(bench, "a")
+    assert bench.broker.clear("fib").forgotten == 1
+    assert not kept(bench, "a")
 
 
 def test_a_job_that_redis_has_lost_is_joined_by_nobody(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""fail and release: attempts that the cluster brought to an end, and those that it gives back blaming nobody."""
+"""fail and release: attempts that the cluster brought to an end, and those that it gives back blaming no one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def test_the_second_crash_ends_it_for_its_client_to_run(bench: Bench, claimed: C
 @pytest.mark.parametrize("why", ["worker_error", "undecodable", "unserialisable", "too_big", "key"])
 def test_every_other_trouble_ends_it_at_once(bench: Bench, claimed: Claimed, why: str) -> None:
     assert bench.broker.fail("w1", [Failed(claimed.held, why, "so it was")]) == ["failed"]
-    assert [(reply.state, reply.why) for reply in bench.replies()] == [("failed", why)]
+    assert [(reply.state, reply.why, reply.detail) for reply in bench.replies()] == [("failed", why, "so it was")]
+    word = bench.broker.nudge("c1", "-", [("fib", "c1-1")], []).words[0]
+    assert (word.why, word.detail) == (why, "so it was"), "as one that was lost on its way hears it"  # type: ignore[union-attr]
     assert bench.hash(bench.keys.named("meta", "fib"))[why] == "1"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from simpledist import policy
-from simpledist.broker.records import Claimed, Ended, Failed, Traits, Wish
+from simpledist.broker.records import NO_DIGEST, Claimed, Ended, Failed, Traits, Wish
 from tests.broker.bench import RUN_ID, Bench
 
 A, B = "a" * 16, "b" * 16
@@ -111,7 +113,7 @@ def test_a_call_by_name_takes_a_live_lane_where_the_plain_one_has_nobody(bench: 
 def test_who_may_have_a_call(bench: Bench, traits: Traits, wish: Wish, answer: str) -> None:
     worker(bench, "w1", traits=traits)
     assert submit(bench, "c1-1", wish=wish) == answer
-    assert bench.broker.nudge("c1", "run1:200", [], {"fib": wish}).live["fib"].replace("ok", "queued") == answer
+    assert bench.broker.nudge("c1", "run1:200", [], [("fib", wish)]).live[0].replace("ok", "queued") == answer
 
 
 def test_of_many_workers_all_are_asked_but_a_no_holds_for_a_second(bench: Bench) -> None:
@@ -217,3 +219,80 @@ def test_an_ended_job_whose_result_is_lost_is_gone(bench: Bench) -> None:
     assert bench.broker.cancel("c1", [("fib", "c1-1")]) == ["ended"]
     bench.redis("DEL", bench.keys.named("result", "c1-1"))
     assert bench.broker.cancel("c1", [("fib", "c1-1")]) == ["gone"]
+
+
+# --- other code, and other functions ---------------------------------------------------------------------------------
+
+
+def offer(bench: Bench, id: str, digest: str, place: str) -> list[str]:
+    """Register a worker of fib whose code has a place."""
+    row = {"functions": ["fib"], "connection": f"{RUN_ID}:{id}"}
+    beaten = bench.broker.beat(id, f"{RUN_ID}:{id}", [], row, {"fib": digest}, places={"fib": place})
+    return sorted(beaten.lanes)
+
+
+def test_code_of_the_same_place_is_stale_and_that_of_another_place_serves_by_name(bench: Bench) -> None:
+    offer(bench, "w1", A, "fns.fib")
+    assert submit(bench, "c1-1", wish=Wish(digest=B, place="fns.fib")) == "other_code w1"
+    assert submit(bench, "c1-1", wish=Wish(digest=B, place="stub.fib")) == f"named fib {A} fns.fib w1"
+    assert submit(bench, "c1-1", wish=Wish(digest=B)) == "other_code w1", "without a place nothing else will do"
+    assert submit(bench, "c1-1", wish=Wish(digest=B, place="*")) == f"named fib {A} fns.fib w1", "anything will do"
+    assert bench.state("c1-1") is None, "nothing is entered"
+    assert submit(bench, "c1-1", wish=Wish(digest=A)) == "queued"
+
+
+def test_stale_code_is_nearer_than_another_function_and_the_own_code_nearest(bench: Bench) -> None:
+    mine = Wish(digest="c" * 16, place="fns.fib")
+    offer(bench, "w1", A, "other.fib")
+    assert submit(bench, "c1-1", wish=mine) == f"named fib {A} other.fib w1"
+    offer(bench, "w2", B, "fns.fib")
+    assert submit(bench, "c1-1", wish=mine) == "other_code w2"
+    lanes = offer(bench, "w3", mine.digest, "fns.fib")
+    assert submit(bench, "c1-1", wish=mine) == f"moved {lanes[0]}"
+
+
+def test_a_function_without_a_digest_serves_by_name_wherever_it_is(bench: Bench) -> None:
+    offer(bench, "w1", "", "fns.fib")
+    assert submit(bench, "c1-1", wish=Wish(digest=A, place="fns.fib")) == "named fib - fns.fib w1"
+    assert submit(bench, "c1-1", wish=Wish(digest=A)) == "other_code w1"
+    assert submit(bench, "c1-1", wish=Wish(digest=NO_DIGEST)) == "queued"
+    bench.broker.leave("w1", final=True)
+    offer(bench, "w2", A, "")
+    assert submit(bench, "c1-2", wish=Wish(digest=NO_DIGEST)) == "other_code w2"
+    assert submit(bench, "c1-2", wish=Wish(digest=B, place="m.f")) == f"named {lane_of(bench, 'w2')} {A} - w2"
+
+
+def lane_of(bench: Bench, id: str) -> str:
+    text = bench.redis("HGET", bench.keys.named("offers", "fib"), id).decode()
+    return json.loads(text)["lane"]
+
+
+def test_of_several_other_functions_that_of_the_plain_lane_is_named(bench: Bench) -> None:
+    offer(bench, "w1", A, "one.f")
+    for number in range(5):
+        offer(bench, f"v{number}", f"{number}" * 16, f"m{number}.f")
+    assert submit(bench, "c1-1", wish=Wish(digest=B, place="stub.f")) == f"named fib {A} one.f w1"
+    word = submit(bench, "c1-1", "fib!high", Wish(digest=B, place="stub.f"))
+    assert word == f"named fib!high {A} one.f w1", "with the priority of the call"
+
+
+def test_workers_with_stale_code_hear_of_clients_once_a_minute(bench: Bench) -> None:
+    offer(bench, "w1", A, "fns.fib")
+    offer(bench, "w2", "", "fns.fib")
+    for _ in range(2):
+        submit(bench, "c1-1", wish=Wish(digest=B, place="fns.fib"))
+    assert words_to(bench, "w1") == [b"other_code fib"]
+    assert words_to(bench, "w2") == [], "it goes by name"
+
+
+def test_other_code_is_no_fault_of_its_worker(bench: Bench) -> None:
+    worker(bench, "w1")
+    worker(bench, "w2")
+    submit(bench, "c1-1")
+    (claimed,) = claim(bench, "w1")
+    failed = Failed(claimed.held, "other_code", "other code than its caller asked for", refused=True)
+    assert bench.broker.fail("w1", [failed]) == ["requeued"]
+    bench.advance(2.0)
+    (again,) = claim(bench, "w2")
+    bench.broker.complete("w2", bench.nonce(), [Ended(again.held, "value", b"value", 1)])
+    assert words_to(bench, "w1") == [b"pass fib"], "no strike"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import select
 import signal
@@ -10,37 +9,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pytest
 
 from simpledist.broker import Link, denials
-from simpledist.broker.link import COMMAND_TIMEOUT_SECONDS
 from simpledist.embedded import EmbeddedRedis
 from simpledist.errors import RedisDown, RedisRefused
-from tests import servers
 from tests.broker.conftest import Place
-from tests.broker.scripted import INFO, ScriptedServer, bulk
+from tests.broker.scripted import INFO, ScriptedServer, bulk, connected
 from tests.waiting import wait_until
-
-HANG_UP = ScriptedServer.HANG_UP
-
-
-@pytest.fixture
-def real_link(real_place: Place) -> Iterator[Link]:
-    one = real_place.link()
-    one.call("FLUSHALL")
-    yield one
-    one.close()
-
-
-def connected(server: ScriptedServer) -> Link:
-    link = Link(server.url, name="tests")
-    link.connect()
-    server.seen.clear()
-    return link
-
 
 WITHOUT_HIREDIS = """
 import sys
@@ -106,7 +83,7 @@ def test_an_unconnected_link_says_so() -> None:
 
 @pytest.mark.parametrize("cut", [b"", b"$", b"$10", b"$10\r\n", b"$10\r\n01234", b"$10\r\n0123456789", b"*2\r\n:1\r\n"])
 def test_a_reply_that_is_cut_drops_the_connection_and_is_asked_for_once(cut: bytes) -> None:
-    with ScriptedServer({"GET": cut + HANG_UP}) as server:
+    with ScriptedServer({"GET": cut + ScriptedServer.HANG_UP}) as server:
         link = connected(server)
         with pytest.raises(RedisDown):
             link.call("GET", "k")
@@ -139,11 +116,11 @@ def test_not_this_server_or_not_now_drops_the_connection(error: str) -> None:
 
 
 def test_a_reply_that_came_with_the_one_before_it_is_not_overlooked() -> None:
-    with ScriptedServer({"GET": b":7\r\n:8\r\n", "GETDEL": b":9\r\n"}) as server:
+    with ScriptedServer({"LLEN": b":7\r\n:8\r\n", "GETDEL": b":9\r\n"}) as server:
         link = connected(server)
         assert link.call("GETDEL", "k") == 9
         assert not link.readable()
-        assert link.call("GET", "k") == 7
+        assert link.call("LLEN", "k") == 7
         assert select.select([link.fileno()], [], [], 0)[0] == [], "no selector sees it"
         assert link.readable()
         assert link.receive() == 8
@@ -254,164 +231,6 @@ def test_nothing_of_an_old_connection_is_left_on_a_new_one(real_link: Link, clos
         real_link.close()
     real_link.connect()
     assert real_link.call("ECHO", "new") == b"new"
-
-
-# --- Sentinels ---------------------------------------------------------------------------------------------------
-
-
-ASK = "SENTINEL GET-MASTER-ADDR-BY-NAME"
-
-
-def sentinel(answer: bytes) -> ScriptedServer:
-    return ScriptedServer({ASK: answer})
-
-
-def address(server: ScriptedServer, host: bytes = b"127.0.0.1") -> bytes:
-    return b"*2\r\n" + bulk(host) + bulk(b"%d" % (urlsplit(server.url).port or 0))
-
-
-def asked(*sentinels: ScriptedServer, stays_here: bool = False) -> Link:
-    places = ",".join(urlsplit(one.url).netloc for one in sentinels)
-    return Link(f"redis+sentinel://{places}/main", name="tests", stays_here=stays_here)
-
-
-REPLICA = bulk(b"# Replication\r\nrole:slave\r\n")
-
-
-def test_sentinels_are_asked_in_turn_and_the_one_that_answered_first_of_all_the_next_time() -> None:
-    silent = ScriptedServer({ASK: None})
-    with ScriptedServer({}) as redis, sentinel(b"*-1\r\n") as first, silent, sentinel(address(redis)) as knows:
-        link = asked(first, silent, knows)
-        link.connect()
-        assert link.call("PING") == b"OK"
-        assert f"{ASK} main" in first.seen
-        first.seen.clear()
-        link.connect()
-        assert not first.seen
-        link.close()
-
-
-def test_a_primary_that_is_a_replica_still_is_down() -> None:
-    with ScriptedServer({"INFO replication": REPLICA}) as redis, sentinel(address(redis)) as one:
-        link = asked(one)
-        with pytest.raises(RedisDown, match="still a replica"):
-            link.connect()
-        assert not link.connected
-
-
-def test_a_service_that_no_sentinel_knows_is_refused_and_sentinels_that_are_away_are_down() -> None:
-    with sentinel(b"*-1\r\n") as one, sentinel(b"-NOAUTH no\r\n") as two, sentinel(ScriptedServer.HANG_UP) as three:
-        with pytest.raises(RedisRefused, match="knows no service 'main'"):
-            asked(one, two).connect()
-        with pytest.raises(RedisDown, match="Sentinel 127"):
-            asked(one, three).connect()
-
-
-def test_without_a_key_sentinels_cannot_send_us_to_another_machine() -> None:
-    with ScriptedServer({}) as redis, sentinel(address(redis, b"192.0.2.1")) as one:
-        link = asked(one, stays_here=True)
-        with pytest.raises(RedisRefused, match="another machine"):
-            link.connect()
-
-
-@pytest.mark.parametrize("stale", ["yes", "no"])
-def test_a_script_on_a_replica_is_not_now_whatever_the_version(real_place: Place, stale: str) -> None:
-    with EmbeddedRedis(servers.server(real_place.kind), port=0) as replica:
-        link = Link(replica.url, name="tests")
-        link.connect()
-        link.call("CONFIG", "SET", "replica-serve-stale-data", stale)
-        link.call("REPLICAOF", "127.0.0.1", "1")
-        with pytest.raises(RedisDown):
-            link.call("EVAL", "return redis.call('HDEL', 'a', 'b')", 0)
-        assert not link.connected
-
-
-# --- deadlines are for progress --------------------------------------------------------------------------------------
-
-
-def test_a_server_that_drips_is_as_silent_as_one_that_says_nothing() -> None:
-    with ScriptedServer({"GET": bulk(b"x" * 100)}, drips=True) as server:
-        link = connected(server)
-        began = time.monotonic()
-        with pytest.raises(RedisDown):
-            link.call("GET", "k", timeout=0.5)
-        assert time.monotonic() - began < 1.5
-        assert not link.connected
-
-
-def test_a_server_that_drips_from_the_beginning_is_given_up_as_soon() -> None:
-    with ScriptedServer({"INFO": bulk(INFO + b"x" * 1000)}, drips=True) as server:
-        link = Link(server.url)
-        began = time.monotonic()
-        with pytest.raises(RedisDown):
-            link.connect()
-        assert time.monotonic() - began < COMMAND_TIMEOUT_SECONDS + 1.0
-
-
-def test_a_reply_that_comes_slowly_is_no_silence_while_enough_of_it_comes() -> None:
-    pause = (ScriptedServer.PAUSE + b"x" * 20_000) * 6
-    with ScriptedServer({"GET": b"$120000\r\n" + pause + b"\r\n"}) as server:
-        link = connected(server)
-        began = time.monotonic()
-        assert len(link.call("GET", "k", timeout=0.3)) == 120_000
-        assert time.monotonic() - began > 0.5, "longer than its seconds"
-
-
-def test_no_command_waits_beyond_what_bounds_its_link() -> None:
-    with ScriptedServer({"GET": None}) as server:
-        link = connected(server)
-        link.bound(time.monotonic() + 0.2)
-        began = time.monotonic()
-        with pytest.raises(RedisDown):
-            link.call("GET", "k")
-        with pytest.raises(RedisDown, match="no time left"):
-            link.connect()
-        assert time.monotonic() - began < 1.0
-        link.bound(float("inf"))
-        link.connect()
-        assert link.call("PING") == b"OK"
-
-
-def test_who_waits_long_is_told_so_meanwhile_and_may_end_it() -> None:
-    with ScriptedServer({"GET": None}) as server:
-        link = Link(server.url)
-        told: list[float] = []
-
-        def tell() -> None:
-            told.append(time.monotonic())
-            if len(told) == 2:
-                raise RedisDown("the beats are not answered either")
-
-        link.meanwhile = tell
-        link.connect()
-        with pytest.raises(RedisDown, match="the beats"):
-            link.call("GET", "k", timeout=60.0)
-        assert not link.connected
-
-
-def test_a_link_that_was_idle_is_made_anew_before_it_is_used(
-    real_place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    renewed, kept = Link(real_place.url, renews=True), Link(real_place.url)
-    for one in (renewed, kept):
-        one.connect()
-    first = renewed.identity, kept.identity
-    assert renewed.call("PING") == b"PONG"
-    assert renewed.identity == first[0], "it was just used"
-    monkeypatch.setattr("simpledist.broker.link.IDLE_SECONDS", 0.0)
-    assert renewed.call("PING") == kept.call("PING") == b"PONG"
-    assert (renewed.identity == first[0], kept.identity == first[1]) == (False, True)
-    renewed.close()
-    kept.close()
-
-
-def test_the_kernel_asks_after_an_idle_connection() -> None:
-    with ScriptedServer({}) as server:
-        link = connected(server)
-        sock = socket.socket(fileno=os.dup(link.fileno()))
-        with sock:
-            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
 
 
 # --- what a refusal means --------------------------------------------------------------------------------------------

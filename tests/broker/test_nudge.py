@@ -1,9 +1,10 @@
-"""nudge: a client lives, learns what became of its jobs, and mends their queues: the last reaper."""
+"""nudge: a client lives, learns what became of its jobs, and repairs their queues: the last reaper."""
 
 from __future__ import annotations
 
 import pytest
 
+from simpledist import policy
 from simpledist.broker.records import Failed, Reply, Suspect, Wish
 from tests.broker.bench import RUN_ID, Bench
 
@@ -54,8 +55,8 @@ def test_a_queued_job_hears_that_no_worker_is_left(bench: Bench) -> None:
 
 def test_it_tells_of_functions_whether_a_live_worker_is_there(bench: Bench) -> None:
     bench.worker("w1", "fib")
-    nudged = bench.broker.nudge("c1", CONNECTION, [], {"fib": Wish(), "gcd": Wish()})
-    assert nudged.live == {"fib": "ok", "gcd": "no_worker"}
+    nudged = bench.broker.nudge("c1", CONNECTION, [], [("fib", Wish()), ("gcd", Wish())])
+    assert nudged.live == ["ok", "no_worker"]
 
 
 def test_a_popped_and_lost_element_is_back_within_a_second_of_nudges(bench: Bench) -> None:
@@ -168,8 +169,24 @@ def test_a_job_whose_worker_redis_has_forgotten_runs_elsewhere(bench: Bench) -> 
     bench.redis("HDEL", bench.keys.named("offers", "fib"), "w1")
     bench.worker("w2", "fib")
     assert nudge(bench, "c1-1") == ["queued"]
-    assert bench.claim(worker="w2")[0].attempt == 1
+    assert bench.claim(worker="w2")[0].attempt == 2
     assert nudge(bench, "c1-1") == ["running"]
+
+
+def test_a_job_whose_holder_redis_forgets_again_and_again_runs_at_its_client(bench: Bench) -> None:
+    """It would begin again each time, and never come to its end."""
+    bench.worker()
+    bench.submit("c1-1")
+    for _ in range(policy.LOSS_CAP - 1):
+        bench.claim()
+        bench.redis("DEL", bench.keys.named("held", "w1"))
+        assert nudge(bench, "c1-1") == ["queued"]
+    bench.claim()
+    bench.redis("DEL", bench.keys.named("held", "w1"))
+    (word,) = nudge(bench, "c1-1")
+    assert isinstance(word, Reply)
+    assert (word.state, word.why, word.attempts) == ("failed", "lost", policy.LOSS_CAP)
+    assert bench.replies() == [word]
 
 
 def test_what_stands_among_the_running_and_nobody_holds_is_swept(bench: Bench) -> None:

@@ -164,3 +164,34 @@ def test_a_queue_is_mended_at_most_every_quarter_of_a_second(bench: Bench, claim
 def test_strangers_are_no_matter(bench: Bench) -> None:
     reaped = bench.reap(workers=[("nobody", CONNECTION)], clients=[("nobody", "run1:1")], orphans=[("fib", "x-1")])
     assert (reaped.expelled, reaped.forgotten, reaped.dropped, reaped.closing) == ([], 0, 0, False)
+
+
+def test_a_heartbeat_ahead_of_the_clock_counts_from_when_it_is_first_seen(bench: Bench, claimed: Claimed) -> None:
+    ahead = str(bench.now_ms + 10**12)
+    bench.redis("HSET", bench.keys.heartbeats, "w1", ahead, "nobody", ahead)
+    for _ in range(2):
+        bench.reap(workers=[("w1", ""), ("nobody", "")])
+        bench.advance(4.9)
+    assert bench.submit("c1-3") == ["queued"], "the clock may have been set back: its next beat is due"
+    bench.advance(0.2)
+    assert bench.reap(workers=[("w1", ""), ("nobody", "")]).expelled == ["w1"]
+    assert bench.hash(bench.keys.heartbeats) == {}
+    assert bench.submit("c1-4") == ["no_worker"]
+
+
+def test_a_worker_beats_on_after_the_clock_was_set_back(bench: Bench, claimed: Claimed) -> None:
+    bench.advance(-7200)
+    for _ in range(8):
+        bench.advance(2.5)
+        assert bench.reap(workers=[("w1", "")]).expelled == []
+        assert bench.broker.beat("w1", CONNECTION, [claimed.held]).known
+
+
+def test_an_offer_of_a_worker_that_there_is_not_is_removed(bench: Bench) -> None:
+    bench.worker()
+    offer = bench.hash(bench.keys.named("offers", "fib"))["w1"]
+    bench.redis("HSET", bench.keys.named("offers", "fib"), "nobody", offer)
+    bench.reap()
+    bench.advance(60)
+    bench.reap()
+    assert list(bench.hash(bench.keys.named("offers", "fib"))) == ["w1"]

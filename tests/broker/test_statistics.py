@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simpledist import policy
-from simpledist.broker.records import Ended, Failed
+from simpledist.broker.records import Ended, Failed, Wish
 from simpledist.broker.worker_stats import WorkerStats
 from tests.broker.bench import Bench
 
@@ -121,6 +121,20 @@ def test_a_minute_becomes_a_row_when_the_next_one_counts_something(bench: Bench)
     assert rows(bench)[first + 3]["failed"] == 1
     assert "succeeded" not in rows(bench)[first + 3], "only what that minute added"
     assert meta(bench)["local:no_worker"] == 7
+
+
+def test_when_workers_were_last_sent_a_word_is_no_count(bench: Bench) -> None:
+    bench.worker()
+    run(bench, "c1-1")
+    for wish in (Wish(digest="b" * 16), Wish(protocol=9)):
+        bench.broker.submit("fib", "c1", "run1:200", [("c1-2", b"call")], wish=wish)
+    sent = {name for name in bench.hash(bench.keys.named("meta", "fib")) if name.endswith("_sent_at")}
+    assert sent == {"other_code_sent_at", "protocol_sent_at"}
+    bench.advance(60)
+    bench.worker()
+    run(bench, "c1-3")
+    (row,) = rows(bench).values()
+    assert not sent & row.keys()
 
 
 def test_a_history_that_is_gone_does_not_come_back_as_one_huge_minute(bench: Bench) -> None:
@@ -266,15 +280,15 @@ def test_a_row_that_speaks_of_a_function_called_dead_is_no_dead_row(bench: Bench
     assert bench.broker.beat("w1", "run1:1", []).known is False
 
 
-def test_the_calls_of_a_chunk_are_counted_one_by_one(bench: Bench) -> None:
+def test_the_calls_of_a_batch_are_counted_one_by_one(bench: Bench) -> None:
     bench.worker()
     bench.submit("c1-1")
     claimed = bench.claim()[0]
-    ended = [Ended(claimed.held, "value", b"outcomes", 400, f"chunk 38 2\n{ERROR}")]
+    ended = [Ended(claimed.held, "value", b"outcomes", 400, f"batch 38 2\n{ERROR}")]
     bench.broker.complete("w1", bench.nonce(), ended)
     counted = meta(bench)
     interval = policy.BOUNDS_MS.index(10) + 1
     assert (counted["returned"], counted["raised"], counted["succeeded"]) == (38, 2, 1)
     assert (counted["run_ms"], counted[f"run:{interval}"]) == (400, 40)
     assert failures(bench)["ValueError fns.py:31 in throw"].startswith("2 ")
-    assert "error" not in bench.job("c1-1"), "the chunk itself succeeded"
+    assert "error" not in bench.job("c1-1"), "the batch itself succeeded"

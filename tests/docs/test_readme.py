@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import re
 import signal
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simpledist.cluster import Cluster
+from tests import commands
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demo"
@@ -27,15 +27,7 @@ def story() -> list[str]:
 def test_the_first_example_runs() -> None:
     code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
     with Cluster("fns", folder=DEMO, slots=2) as cluster:
-        result = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=DEMO,
-            env={**os.environ, "SIMPLEDIST_REDIS_URL": cluster.url},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        result = commands.python("-c", code, cwd=DEMO, url=cluster.url)
     assert result.stderr == ""
     assert result.stdout.split() == [
         "6765",
@@ -73,8 +65,3 @@ def test_every_command_of_the_readme_exists() -> None:
         result = subprocess.run([folder / command, "--help"], capture_output=True, text=True, timeout=30, check=False)
         assert result.returncode == 0, command
         assert result.stdout.startswith("Usage:")
-
-
-def test_the_readmes_links_lead_somewhere() -> None:
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        assert link.startswith("http") or (ROOT / link).exists(), link

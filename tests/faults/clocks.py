@@ -8,7 +8,7 @@ from tests import needs
 
 
 class Clock:
-    """One wall clock; `environment` is that of whoever shall live by it. How long things take stays as it is."""
+    """One wall clock; `environment` is that of anyone who shall live by it. How long things take stays as it is."""
 
     def __init__(self, file: Path, offset: str = "+0") -> None:
         needs.program("faketime")

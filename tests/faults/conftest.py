@@ -76,7 +76,7 @@ def client(cluster: Cluster) -> simpledist.Client:
 
 @pytest.fixture
 def proxy(cluster: Cluster) -> Iterator[Proxy]:
-    """Between the test's cluster and whoever is given its URL."""
+    """Between the test's cluster and anyone who is given its URL."""
     with Proxy(cluster.url) as one:
         yield one
 

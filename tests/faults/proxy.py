@@ -14,14 +14,13 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import urlsplit
 
-from simpledist.embedded import HOST
-from tests.faults.resp import message_end, name_of
+from tests.faults.listening import Listening, end
+from tests.faults.resp import name_of, whole_messages
 
 Spoiling = Literal["cut", "swallow", "truncate", "garble", "foreign", "delay", "refuse"]
 """What happens to a reply: lost with the connection; lost without a sign; half of it, then the end of the connection;
-its first bytes damaged; replaced by a web server's page; late by `seconds`; replaced by an error."""
+its first bytes damaged; replaced by a web server's page; late by `seconds`, or `until` then; replaced by an error."""
 
 
 @dataclass
@@ -32,6 +31,7 @@ class Plan:
     spoiling: Spoiling
     times: int
     seconds: float
+    until: threading.Event
 
 
 @dataclass(eq=False)
@@ -42,49 +42,34 @@ class Pair:
     server: socket.socket
     asked: deque[str] = field(default_factory=deque[str])
 
-    def end(self) -> None:
-        for sock in (self.client, self.server):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
 
-
-class Proxy:
-    """Use it in a `with` block, and give `url` to the role that shall suffer."""
+class Proxy(Listening):
+    """Between a role that shall suffer and the Redis at a URL."""
 
     def __init__(self, redis_url: str) -> None:
+        super().__init__()
         self._redis_url = redis_url
-        self._listening = socket.create_server((HOST, 0))
-        self._lock = threading.Lock()
         self._plans: list[Plan] = []
-        self._pairs: set[Pair] = set()
-        self._threads: list[threading.Thread] = []
         self._slow_seconds = 0.0
         self._dark = False
         self._forgotten: set[socket.socket] = set()
-        self._ended = threading.Event()
-        self.url = f"redis://{HOST}:{self._listening.getsockname()[1]}/0"
         self.struck: list[str] = []  # the names whose replies were spoiled
         self.seen: list[str] = []  # the names of all requests
 
-    def __enter__(self) -> Proxy:
-        self._spawn(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        with contextlib.suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-        self.cut_all()
-        for thread in self._threads:
-            thread.join(10)
-
     # --- from the test -------------------------------------------------------------------------------------------
 
-    def strike(self, name: str, spoiling: Spoiling, *, times: int = 1, seconds: float = 0.0) -> None:
+    def strike(
+        self,
+        name: str,
+        spoiling: Spoiling,
+        *,
+        times: int = 1,
+        seconds: float = 0.0,
+        until: threading.Event | None = None,
+    ) -> None:
         """Spoil the next `times` replies to requests of this name; "*" is any."""
         with self._lock:
-            self._plans.append(Plan(name, spoiling, times, seconds))
+            self._plans.append(Plan(name, spoiling, times, seconds, until or self._ended))
 
     @property
     def planned(self) -> int:
@@ -104,74 +89,34 @@ class Proxy:
         self._slow_seconds = seconds
 
     def dark(self) -> None:
-        """From now on all bytes are lost, and nobody is told: no end of a connection, no refusal."""
+        """From now on all bytes are lost, and no one is told: no end of a connection, no refusal."""
         self._dark = True
 
     def forget_all(self) -> None:
         """Every connection that there is goes dark, as when a router forgets it; new ones are well."""
         with self._lock:
-            self._forgotten |= {sock for pair in self._pairs for sock in (pair.client, pair.server)}
-
-    def cut_all(self) -> None:
-        """End every connection that there is."""
-        with self._lock:
-            pairs = list(self._pairs)
-        for pair in pairs:
-            pair.end()
+            self._forgotten |= self._open
 
     # --- in its threads ------------------------------------------------------------------------------------------
 
-    def _spawn(self, target: object, *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, name="proxy", daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._ended.is_set():
-            try:
-                client = self._listening.accept()[0]
-            except OSError:
-                return
-            try:
-                server = self._to_redis()
-            except OSError:
-                client.close()
-                continue
-            pair = Pair(client, server)
-            with self._lock:
-                self._pairs.add(pair)
-            self._spawn(self._serve, pair)
-            if self._ended.is_set():
-                pair.end()
-
-    def _to_redis(self) -> socket.socket:
-        parts = urlsplit(self._redis_url)
-        if parts.scheme != "unix":
-            return socket.create_connection((parts.hostname or HOST, parts.port or 6379))
-        sock = socket.socket(socket.AF_UNIX)
-        try:
-            sock.connect(parts.path)
-        except OSError:
-            sock.close()
-            raise
-        return sock
-
-    def _serve(self, pair: Pair) -> None:
+    def _took(self, sock: socket.socket) -> None:
         """Requests in this thread, replies in another; both sockets are closed when both have ended."""
-        replies = threading.Thread(target=self._replies, args=(pair,), name="proxy", daemon=True)
-        replies.start()
+        try:
+            pair = Pair(sock, self._to_redis(self._redis_url))
+        except OSError:
+            self._let_go(sock)
+            return
+        self._keep(pair.server)
+        replies = self._spawn(self._replies, pair)
         for message in self._messages(pair.client):
             name = name_of(message)
             self.seen.append(name)
             pair.asked.append(name)
             if not self._send(pair.server, message):
                 break
-        pair.end()
+        end(pair.client, pair.server)
         replies.join()
-        pair.client.close()
-        pair.server.close()
-        with self._lock:
-            self._pairs.discard(pair)
+        self._let_go(pair.client, pair.server)
 
     def _replies(self, pair: Pair) -> None:
         for message in self._messages(pair.server):
@@ -180,22 +125,20 @@ class Proxy:
             ends = plan is not None and plan.spoiling in ("cut", "truncate", "foreign")
             if not self._send(pair.client, spoiled) or ends:
                 break
-        pair.end()
+        end(pair.client, pair.server)
 
     def _messages(self, sock: socket.socket) -> Iterator[bytes]:
         """Each whole message of one side, until its end."""
-        buffer = bytearray()
+        for message in whole_messages(self._heard(sock)):
+            if self._slow_seconds:
+                self._ended.wait(self._slow_seconds)
+            yield message
+
+    def _heard(self, sock: socket.socket) -> Iterator[bytes]:
         with contextlib.suppress(OSError):
             while data := sock.recv(1 << 20):
-                if self._dark or sock in self._forgotten:
-                    continue
-                buffer += data
-                while (end := message_end(buffer)) is not None:
-                    message = bytes(buffer[:end])
-                    del buffer[:end]
-                    if self._slow_seconds:
-                        self._ended.wait(self._slow_seconds)
-                    yield message
+                if not self._dark and sock not in self._forgotten:
+                    yield data
 
     def _send(self, sock: socket.socket, data: bytes) -> bool:
         if self._dark or sock in self._forgotten:
@@ -228,5 +171,5 @@ class Proxy:
             return b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n"
         if plan.spoiling == "refuse":
             return b"-NOPERM this user has no permissions to run this command\r\n"
-        self._ended.wait(plan.seconds)
+        plan.until.wait(plan.seconds)
         return message

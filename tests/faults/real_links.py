@@ -27,10 +27,12 @@ from tests.faults.conftest import ROOT, TARGETS
 from tests.faults.functions import work
 from tests.faults.history import offered, probe
 from tests.links import open_link
+from tests.waiting import wait_until
 
 SERVER_ADDRESS, WORKER_ADDRESS, PORT = "10.213.57.1", "10.213.57.2", 6379
 MEGABYTE = 1_000_000
 SECONDS = 240.0
+LOOK_SECONDS = 0.2  # so often the rows of the workers are read
 LATENCY = "50ms"  # as long may bytes wait in the bucket's queue; what comes then is dropped, as by a router
 
 
@@ -125,11 +127,18 @@ def worker_of(namespace: str, arguments: Sequence[str], log: Path) -> Generator[
 
 def wait(futures: list[Any], link: Link) -> tuple[float, int]:
     """Return how long they took, and how many workers were given up for dead meanwhile."""
-    began, dead = time.monotonic(), set[bytes]()
-    while not all(future.done() for future in futures) and time.monotonic() < began + SECONDS:
-        rows = link.call("HGETALL", Keys().workers)
-        dead |= {id for id, row in zip(rows[::2], rows[1::2], strict=True) if b'"dead"' in row}
-        time.sleep(0.2)
+    began, dead, next_look = time.monotonic(), set[bytes](), 0.0
+
+    def all_done() -> bool:
+        nonlocal next_look
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + LOOK_SECONDS
+            rows = link.call("HGETALL", Keys().workers)
+            dead.update(id for id, row in zip(rows[::2], rows[1::2], strict=True) if b'"dead"' in row)
+        return all(future.done() for future in futures)
+
+    with contextlib.suppress(AssertionError):  # the row says which calls have not ended
+        wait_until(all_done, SECONDS, "the calls of a case end")
     return time.monotonic() - began, len(dead)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from simpledist.broker import scripts
 
 _VERBS = {script.sha: verb for verb, script in scripts.load().items()}
@@ -24,6 +26,16 @@ def message_end(data: bytes | bytearray, begin: int = 0) -> int | None:
         elif kind == b"*":
             pending += max(int(number), 0)
     return begin
+
+
+def whole_messages(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield each message as soon as it is whole, however the bytes of one side were cut."""
+    buffer = bytearray()
+    for data in chunks:
+        buffer += data
+        while (end := message_end(buffer)) is not None:
+            yield bytes(buffer[:end])
+            del buffer[:end]
 
 
 def words_of(message: bytes) -> list[bytes]:

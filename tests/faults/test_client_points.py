@@ -1,4 +1,4 @@
-"""A client struck at each named point of a call's way: dead, nobody works for it; held up, its calls end as due."""
+"""A client struck at each named point of a call's way: dead, no one works for it; held up, its calls end as due."""
 
 from __future__ import annotations
 

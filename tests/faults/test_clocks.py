@@ -85,7 +85,7 @@ def jumping_redis(tmp_path: Path) -> Iterator[tuple[EmbeddedRedis, Clock]]:
         yield redis, clock
 
 
-# It ends at its latest time: keys that were made there would live too long for whoever looks from an earlier one.
+# It ends at its latest time: keys that were made there would live too long for anyone who looks from an earlier one.
 @pytest.mark.parametrize("offsets", [["+60s"], ["-60s", "+0"]], ids=["forth", "back and forth"])
 def test_redis_own_clock_jumps(
     jumping_redis: tuple[EmbeddedRedis, Clock], make_cluster: MakeCluster, history: History, offsets: list[str]

@@ -1,4 +1,4 @@
-"""Whoever can write to Redis can disturb, but neither run code nor pass a value off as another call's."""
+"""Anyone who can write to Redis can disturb, but neither run code nor pass a value off as another call's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import simpledist
 from simpledist import wire
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
-from simpledist.wire.signing import Keyring
+from simpledist.wire import key_file
+from simpledist.wire.keyring import Keyring
 from tests.faults.conftest import MakeCluster
 from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
@@ -128,7 +129,7 @@ def test_one_calls_result_is_not_anothers(signed: Cluster, thief: Link, history:
     client = signed.connect()
     signed.start_worker(slots=1)
     probe(client)
-    keyring = Keyring.from_file(str(tmp_path / "secret"))
+    keyring = key_file.keyring_from(str(tmp_path / "secret"))
     until = tmp_path / "until"
     blocker = offered(client, "linger").submit(100, str(until))
     wait_until(lambda: work.runs(history.log), 5, "the slot is taken")

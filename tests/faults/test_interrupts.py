@@ -6,12 +6,15 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+import traceback
+from collections.abc import Callable
 from concurrent.futures import CancelledError
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -23,6 +26,7 @@ from simpledist.engine import locks
 from tests.faults.conftest import MakeCluster
 from tests.faults.functions import work
 from tests.faults.history import History, offered, probe
+from tests.interrupting import interrupts
 from tests.waiting import wait_until
 
 
@@ -30,21 +34,6 @@ from tests.waiting import wait_until
 def the_locks_of_the_stdlib(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the order of locks unchecked: a lock that is written in Python can be interrupted between two lines."""
     monkeypatch.setattr(locks, "CHECKED", False)
-
-
-@contextmanager
-def interrupts() -> Generator[Callable[[float], object]]:
-    """Gives a function that has KeyboardInterrupt raised in this thread after so many seconds; 0: no more."""
-
-    def raise_it(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, raise_it)
-    try:
-        yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def nothing_runs(link: Link, function: str = "work") -> bool:
@@ -56,27 +45,69 @@ def nothing_runs(link: Link, function: str = "work") -> bool:
 # --- Ctrl-C ------------------------------------------------------------------------------------------------------
 
 
-# A socket that is torn away while redis-py makes it is closed by the garbage collector.
+class Alarm:
+    """A signal handler that raises an exception of this class, and knows which."""
+
+    def __init__(self, kind: type[BaseException]) -> None:
+        self._kind = kind
+        self.raised: list[BaseException] = []
+        self.struck = ""  # where it came last
+
+    def __call__(self, _: int, frame: FrameType | None) -> None:
+        self.struck = "".join(traceback.format_stack(frame))
+        self.raised.append(self._kind("the alarm of this program"))
+        raise self.raised[-1]
+
+
+# The stdlib has no care for a handler that raises while a thread is started: that thread ends at once, with a KeyError.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_at_any_moment_of_a_call_leaves_the_next_ones_whole(cluster: Cluster, link: Link) -> None:
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError, ConnectionError])
+@pytest.mark.parametrize("fresh", [False, True], ids=["connected", "connecting"])
+def test_what_an_alarm_raises_at_any_moment_of_a_call_reaches_its_caller(
+    cluster: Cluster, link: Link, kind: type[BaseException], fresh: bool
+) -> None:
     cluster.start_worker()
     client = cluster.connect()
     probe(client)
-    function = offered(client, "work", work.work)
-    draw, torn = random.Random(7), 0
-    with interrupts() as interrupt_after:
+    kept = [client]  # Python drops what a handler raises in a finaliser: no client of these is collected meanwhile
+    draw, alarm = random.Random(f"{kind.__name__} {fresh}"), Alarm(kind)
+    before = signal.signal(signal.SIGALRM, alarm)
+    try:
         for n in range(0, 700, 7):
+            if fresh and n % 28 == 0:
+                client = cluster.connect()
+                kept.append(client)
+            function = offered(client, "work", work.work)
+            alarm.raised.clear()
+            began = time.monotonic()
             try:
-                interrupt_after(draw.uniform(0.0002, 0.01))
-                assert function(n, 0.003) == work.value_of(n)
-                interrupt_after(0)
-            except KeyboardInterrupt:
-                torn += 1
-            interrupt_after(0)
-    assert torn > 10
+                signal.setitimer(signal.ITIMER_REAL, draw.uniform(0.0002, 0.01))
+                assert (function(n, 0.003) if n % 2 else function.submit(n, 0.003).result()) == work.value_of(n)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except kind as error:
+                missed = error not in alarm.raised
+            else:
+                missed = bool(alarm.raised)
+            assert not missed, f"the caller of {n} never saw its alarm: {alarm.struck}"
+            assert time.monotonic() - began < 3.0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    function = offered(client, "work", work.work)
     assert [function(n) for n in range(1001, 1006)] == [work.value_of(n) for n in range(1001, 1006)]
     wait_until(lambda: nothing_runs(link), 5, "nothing is left of the calls torn away")
     probe(client)
+
+
+@pytest.mark.parametrize("what", ["call", "submit", "map", "cancel"])
+def test_a_call_torn_away_at_any_of_its_lines_leaves_the_next_ones_whole(cluster: Cluster, what: str) -> None:
+    cluster.start_worker()
+    probe(cluster.connect())
+    command = [sys.executable, "-m", "tests.faults.programs.torn_lines", cluster.url, what]
+    unchecked = {name: value for name, value in os.environ.items() if name != "SIMPLEDIST_LOCK_ORDER"}
+    ended = subprocess.run(command, timeout=120, capture_output=True, text=True, check=False, env=unchecked)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert int(ended.stdout.split()[0]) > 50
 
 
 def test_ctrl_c_in_a_waiting_call_stops_its_run(cluster: Cluster, link: Link, history: History) -> None:
@@ -116,7 +147,7 @@ def test_ctrl_c_while_a_result_is_decoded_loses_it_not(cluster: Cluster) -> None
     probe(client)
     future = offered(client, "interrupting").submit(3)
     work.interruptions.append(signal.SIGINT)
-    with suppress(KeyboardInterrupt):  # it meets this thread, or the one that decodes what nobody waits for yet
+    with suppress(KeyboardInterrupt):  # it meets this thread, or the one that decodes what no one waits for yet
         future.result(20)
     assert future.result(20).n == 3
     assert future.info is not None

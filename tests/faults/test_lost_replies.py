@@ -103,7 +103,7 @@ def test_a_client_whose_reply_is_lost_asks_again(
                 break
         assert not wires.client_proxy.planned, f"the reply to {verb} was never spoiled: {spoiling}"
         probe(wires.client, 2.0)
-    # A job may be over, and its outcome read, before its submission is sent again: then it runs once more, for nobody.
+    # A job may be over, and its outcome read, before its submission is sent again: then it runs once more, for no one.
     wires.history.check(most_runs=2 if verb == "submit" else 1)
 
 

@@ -1,14 +1,18 @@
-"""Redis runs full, or throws keys away: calls run here, results still come, nobody is held for dead, and it heals."""
+"""Redis runs full, or throws keys away: calls run here, results still come, no one is held for dead, and it heals."""
 
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
+import threading
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
+import simpledist
+from simpledist import policy
 from simpledist.broker import Keys, Link
 from simpledist.broker.link import facts_of
 from simpledist.cluster import Cluster
@@ -110,6 +114,68 @@ def test_a_redis_that_evicts_is_warned_of_and_spoils_no_outcome(
     for number_of in range(10):
         link.call("DEL", f"filler:{number_of}")
     probe(client)
+
+
+def test_a_call_that_redis_forgets_each_time_runs_six_times_at_most_and_then_here(
+    cluster: Cluster, history: History, link: Link, tmp_path: Path
+) -> None:
+    """Also where Redis forgets its epoch each time, so that the client asks ten times a second and not once."""
+    cluster.start_worker(slots=12)
+    client = cluster.connect()
+    probe(client)
+    keys, numbers, until, free = Keys(), (1, 2), tmp_path / "until", threading.Event()
+
+    def here(n: int, until: str) -> str:
+        free.wait(60)  # the other one waits for its place
+        return work.value_of(n)
+
+    linger = offered(client, "linger", here)
+    futures = [linger.submit(n, str(until)) for n in numbers]
+    remembered = linger.submit(3, str(until))  # for which the client goes on asking
+    entered, signs = Counter[int](), set[bytes]()
+
+    def forget() -> bool:
+        """Throw away each job that runs; return whether its client has asked ten times since there was one."""
+        signs.add(link.call("HGET", keys.clients, client.id))
+        for n, future in zip(numbers, futures, strict=True):
+            state = link.call("HGET", job := keys.named("job", future.call.id), "state")
+            if state is not None:
+                signs.clear()
+            if state == b"running":
+                entered[n] += link.call("DEL", job)
+        link.call("DEL", keys.epoch)
+        return len(signs) >= 10
+
+    wait_until(forget, 30, "Redis is asked for them no more")
+    free.set()
+    assert [future.result(10) for future in futures] == [work.value_of(n) for n in numbers]
+    until.touch()
+    assert (remembered.result(10), remembered.info.where) == (work.value_of(3), "remote")
+    assert [(future.info.where, future.info.why) for future in futures] == [("local", "redis_down")] * 2
+    assert entered == dict.fromkeys(numbers, policy.FORGOTTEN_CAP + 1)
+    assert Counter(work.runs(history.log)) <= entered | Counter({3: 1})
+    probe(client)
+
+
+def test_a_nudge_asks_after_every_call_while_they_are_few(
+    cluster: Cluster, client: simpledist.Client, link: Link, tmp_path: Path
+) -> None:
+    cluster.start_worker(slots=3)
+    probe(client)
+    until = tmp_path / "until"
+    futures = [offered(client, "linger").submit(n, str(until)) for n in range(3)]
+    jobs = [Keys().named("job", future.call.id) for future in futures]
+    wait_until(lambda: all(link.call("HGET", job, "state") == b"running" for job in jobs), 5, "each runs")
+
+    def renewed() -> list[bool]:
+        return [seconds > 3600 for seconds in link.pipeline([("TTL", job) for job in jobs])]
+
+    for _ in range(4):
+        link.pipeline([("EXPIRE", job, 3600) for job in jobs])
+        wait_until(lambda: any(renewed()), 5, "a nudge")
+        assert renewed() == [True, True, True]
+    until.touch()
+    assert [future.result(10) for future in futures] == [work.value_of(n) for n in range(3)]
 
 
 def test_each_kind_of_key_may_be_thrown_away_alone(cluster: Cluster, history: History, link: Link) -> None:

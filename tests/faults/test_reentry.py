@@ -1,4 +1,4 @@
-"""Signal handlers, finalisers and the collector enter the client in the midst of its work: nobody waits for himself."""
+"""Signal handlers, finalisers and the collector enter the client in the midst of its work: no one waits for himself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 import simpledist
 from simpledist.broker import Link
 from simpledist.cluster import Cluster
-from simpledist.engine.inside import thread
+from simpledist.engine.inside import is_inside
 from tests.faults.conftest import ROOT, MakeCluster
 from tests.faults.functions import work
 from tests.faults.history import offered, probe
@@ -25,8 +25,8 @@ from tests.faults.test_interrupts import nothing_runs
 from tests.waiting import wait_until
 
 
-def finished(*command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+def finished(*command: str, seconds: float = 60, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
 
 
 @pytest.mark.parametrize("workers", [1, 0], ids=["remote", "local"])
@@ -57,7 +57,7 @@ class Pickled(int):
         self.came: list[Any] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if thread.inside:
+        if is_inside():
             self.came.append(self.act())
         return int, (7,)
 
@@ -71,8 +71,7 @@ def client(cluster: Cluster) -> Iterator[simpledist.Client]:
     probe(client)
 
 
-def acts(client: simpledist.Client, kind: str) -> Any:
-    function = offered(client, "work", work.work)
+def acts(client: simpledist.Client, function: Any, kind: str) -> Any:
     if kind == "call":
         return function(7)
     if kind == "result":
@@ -99,10 +98,12 @@ def acts(client: simpledist.Client, kind: str) -> Any:
     ],
 )
 def test_what_interrupts_a_call_comes_to_its_outcome(client: simpledist.Client, kind: str, due: Any) -> None:
-    argument = Pickled(lambda: acts(client, kind))
-    assert offered(client, "work", work.work).submit(argument).result(20) == "value of 7"
+    function = offered(client, "work", work.work)
+    assert function(14) == "value of 14", "its code is known: an interruption has no digest made, and runs it here"
+    argument = Pickled(lambda: acts(client, function, kind))
+    assert function.submit(argument).result(20) == "value of 7"
     assert argument.came == [due]
-    assert not thread.inside
+    assert not is_inside()
 
 
 def test_what_an_interruption_submits_travels_and_what_it_cancels_is_told(
@@ -246,11 +247,11 @@ def test_calls_at_the_end_of_the_interpreter_have_outcomes(make_cluster: MakeClu
     assert ended.returncode == 0
 
 
-# --- clients that nobody closes ----------------------------------------------------------------------------------
+# --- clients that no one closes ----------------------------------------------------------------------------------
 
 
 def dropped(cluster: Cluster) -> simpledist.Client:
-    """A client that nobody will close."""
+    """A client that no one will close."""
     client = cluster.connect()
     getattr(cluster, "_clients").remove(client)  # noqa: B009 - it is to be forgotten
     return client

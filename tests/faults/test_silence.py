@@ -78,7 +78,7 @@ def silences(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Silences]:
             worker(2)
             killed.kill()
             os.kill(frozen.pid, signal.SIGSTOP)
-            until.touch()  # whoever runs them from now on is done at once
+            until.touch()  # anyone who runs them from now on is done at once
             began, lost = time.monotonic(), [of_killed, of_frozen]
             ends: dict[object, float] = {}
 

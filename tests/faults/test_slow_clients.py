@@ -137,7 +137,7 @@ def test_an_idle_client_whose_connections_were_dropped_calls_remotely(
     forgotten: tuple[simpledist.Client, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, proxy = forgotten
-    monkeypatch.setattr("simpledist.broker.link.IDLE_SECONDS", 0.3)
+    monkeypatch.setattr("simpledist.policy.IDLE_CONNECTION_SECONDS", 0.3)
     wait_until(lambda: is_quiet(proxy), 10, "the client is idle")
     proxy.forget_all()
     assert_calls_travel(client, within=3.0)

@@ -9,9 +9,8 @@ import contextlib
 import socket
 import threading
 import time
-from urllib.parse import urlsplit
 
-from simpledist.embedded import HOST
+from tests.faults.listening import Listening, end
 
 BUFFER_BYTES = 16 * 1024
 CARRIED_BYTES = 4096  # at a time
@@ -44,85 +43,34 @@ class Direction:
             self._ended.wait(due)
 
 
-class Throttle:
-    """Use it in a `with` block, and give `url` to the role that is to be behind it."""
+class Throttle(Listening):
+    """The link to the Redis at a URL."""
 
     def __init__(self, redis_url: str, rate: float) -> None:
+        super().__init__(BUFFER_BYTES)
         self._redis_url = redis_url
-        self._ended = threading.Event()
         self.up, self.down = Direction(rate, self._ended), Direction(rate, self._ended)
-        self._listening = socket.socket()
-        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        self._listening.bind((HOST, 0))
-        self._listening.listen()
-        self._sockets: set[socket.socket] = set()
-        self._threads: list[threading.Thread] = []
-        self.url = f"redis://{HOST}:{self._listening.getsockname()[1]}/0"
-
-    def __enter__(self) -> Throttle:
-        self._spawn(self._accept)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        for one in (self._listening, *tuple(self._sockets)):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(10)
-        self._listening.close()
 
     def set_rate(self, rate: float) -> None:
         """So many bytes a second from now on, each way."""
         self.up.rate = self.down.rate = rate
 
-    def _spawn(self, target: object, *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, name="throttle", daemon=True)  # type: ignore[arg-type]
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        while not self._ended.is_set():
-            try:
-                ours = self._listening.accept()[0]
-            except OSError:
-                continue
-            try:
-                theirs = self._to_redis()
-            except OSError:  # it is away: whoever asks is told so
-                ours.close()
-                continue
-            self._sockets |= {ours, theirs}
-            self._spawn(self._serve, ours, theirs)
-            if self._ended.is_set():
-                ours.shutdown(socket.SHUT_RDWR)
-
-    def _serve(self, ours: socket.socket, theirs: socket.socket) -> None:
+    def _took(self, sock: socket.socket) -> None:
         """One way in this thread, the other in a second; both sockets are closed when both have ended."""
-        down = threading.Thread(target=self._pump, args=(theirs, ours, self.down), name="throttle", daemon=True)
-        down.start()
-        self._pump(ours, theirs, self.up)
-        down.join()
-        self._sockets -= {ours, theirs}
-        ours.close()
-        theirs.close()
-
-    def _to_redis(self) -> socket.socket:
-        parts = urlsplit(self._redis_url)
-        sock = socket.socket(socket.AF_UNIX if parts.scheme == "unix" else socket.AF_INET)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
         try:
-            sock.connect(parts.path if parts.scheme == "unix" else (parts.hostname or HOST, parts.port or 6379))
-        except OSError:
-            sock.close()
-            raise
-        return sock
+            redis = self._to_redis(self._redis_url)
+        except OSError:  # it is away: the role hears that
+            self._let_go(sock)
+            return
+        self._keep(redis)
+        down = self._spawn(self._pump, redis, sock, self.down)
+        self._pump(sock, redis, self.up)
+        down.join()
+        self._let_go(sock, redis)
 
     def _pump(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(direction.at_a_time()):
                 direction.carry(len(data))
                 sink.sendall(data)
-        for one in (source, sink):
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        end(source, sink)

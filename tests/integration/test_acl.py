@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,15 @@ def at_home(seconds: float) -> str:
 
 
 class Users:
-    """A server that knows the users of docs/acl.md."""
+    """A server that knows the users of docs/acl.md, each without one of their rights if need be."""
 
-    def __init__(self, server: EmbeddedRedis) -> None:
+    def __init__(self, server: EmbeddedRedis, *, without: str = "") -> None:
         self.link = Link(server.url)
         self.link.connect()
         self._url = server.url
         for name, password, words in USERS:
-            self.link.call("ACL", "SETUSER", name, "reset", "on", f">{password}", *words.split())
+            rights = [word for word in words.split() if word != without]
+            self.link.call("ACL", "SETUSER", name, "reset", "on", f">{password}", *rights)
         self.link.call("ACL", "LOG", "RESET")
 
     def url(self, user: str) -> str:
@@ -61,10 +63,17 @@ def users(redis_version_server: EmbeddedRedis) -> Iterator[Users]:
     one.link.close()
 
 
-def test_a_cluster_lives_under_its_users_and_nothing_is_refused(users: Users) -> None:
-    with Cluster("farm", workers=2, slots=2, folder=FUNCTIONS, redis=users.url("worker")) as cluster:
-        distributor = Cluster(redis=users.url("distributor"), distributor=True, web=True)
-        with distributor, simpledist.connect(users.url("client")) as client:
+@pytest.mark.parametrize("without", ["", "+eval"], ids=["all rights", "EVALSHA only"])
+def test_a_cluster_lives_under_its_users_and_nothing_is_refused(
+    redis_version_server: EmbeddedRedis, without: str
+) -> None:
+    users = Users(redis_version_server, without=without)
+    users.link.call("SCRIPT", "FLUSH")
+    with ExitStack() as stack:
+        stack.callback(users.link.close)
+        stack.enter_context(Cluster(redis=users.url("distributor"), distributor=True, web=True))
+        cluster = stack.enter_context(Cluster("farm", workers=2, slots=2, folder=FUNCTIONS, redis=users.url("worker")))
+        with simpledist.connect(users.url("client")) as client:
             echo = simpledist.worker_function(client, "echo", farm.echo)
             assert list(echo.map(range(300))) == list(range(300))
             big = "x" * 200_000
@@ -80,6 +89,8 @@ def test_a_cluster_lives_under_its_users_and_nothing_is_refused(users: Users) ->
             assert simpledist.worker_function(client, "nobody", farm.fib)(10) == 55
             called_off = running.pop()
             assert run("cancel", "--redis", users.url("client"), called_off.call.id).returncode == 0
+            wait_until(lambda: monitor.snapshot().function("nobody"), 5, "the client has counted its local run")
+            steer_everything(users, "nobody")
             assert all(one.cancel() for one in running)
             wait_until(lambda: not monitor.snapshot().running, 5, "the end of the cancelled jobs")
             assert "did you mean echo?" in run("call", "--redis", users.url("client"), "ecko", "1").stderr
@@ -93,7 +104,15 @@ def test_a_cluster_lives_under_its_users_and_nothing_is_refused(users: Users) ->
             assert job.result(10) == 0.5
             monitor.close()
         assert next(one for one in cluster.workers if one.running).stop(signal.SIGTERM) == 0
-    assert users.refused() == []
+        assert users.refused() == []
+
+
+def steer_everything(users: Users, function: str) -> None:
+    """Every command for operators, as a client's user."""
+    for words in (["disable", function], ["enable", function], ["forget", function], ["drain", "--host", "nowhere"]):
+        done = run(*words, "--redis", users.url("client"))
+        assert done.returncode == (1 if "drain" in words else 0), done.stderr
+        assert "refuse" not in done.stderr
 
 
 def look_at_everything(users: Users, job: str, worker: str) -> None:
@@ -111,9 +130,12 @@ def look_at_everything(users: Users, job: str, worker: str) -> None:
         answer.close()
     assert not monitor.snapshot().redis.error
     monitor.close()
-    for command in LOOKS:
-        done = run(command, "--redis", users.url("dashboard"))
-        assert (done.returncode, done.stderr) == (0, ""), (command, done)
+    for command in [*LOOKS, "explain"]:
+        done = run(command, *(["sleep"] if command == "explain" else []), "--redis", users.url("dashboard"))
+        findings = re.findall(r"^\w+\tfinding\t.*", done.stdout, re.MULTILINE)
+        # The oldest Redis has known flaws.
+        assert all(line.startswith("flaws\tfinding\tRedis 6.2.") for line in findings), done.stdout
+        assert (done.returncode, done.stderr) == (1 if findings else 0, ""), (command, done)
     screen = Screen(users.url("dashboard"), 80, 24)
     try:
         screen.shows("ss")

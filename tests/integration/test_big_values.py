@@ -12,7 +12,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster
-from simpledist.wire.signing import new_secret
+from simpledist.wire.key_file import new_secret
 from tests import standing
 from tests.integration.conftest import FUNCTIONS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -19,7 +18,8 @@ from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.errors import ConfigurationError, RedisDown
 from simpledist.job import Info
-from simpledist.wire import signing
+from simpledist.wire.key_file import new_secret
+from tests import commands
 from tests.integration.functions import farm
 from tests.links import open_link
 from tests.waiting import wait_until
@@ -176,9 +176,15 @@ def test_other_local_code_does_not_hit(client: simpledist.Client) -> None:
     def after(n: int) -> int:
         return n + 1
 
-    locals = (before, before, after, after)
-    calls = [simpledist.worker_function(client, "echo", local, cache=60) for local in locals]
-    assert [info_of(one.submit(5)).cached for one in calls] == [False, True, False, True]
+    def unknown(n: int) -> int:
+        return n
+
+    unknown.__module__ = "nowhere"  # its source is not to be had
+    locals = (before, before, after, after, unknown)
+    for options in ({"cache": 60}, {"join": True}):
+        calls = [simpledist.worker_function(client, "echo", local, **cast("Any", options)) for local in locals]
+        infos = [info_of(one.submit(5)) for one in calls]
+        assert [(info.where, info.cached) for info in infos] == [("remote", False)] * 5, "by name, and never shared"
 
 
 # --- what is not kept ------------------------------------------------------------------------------------------------
@@ -254,7 +260,7 @@ def test_a_kept_value_cannot_be_passed_off_as_that_of_another_call(client: simpl
 
 def test_what_no_key_of_ours_has_signed_is_no_answer(tmp_path: Path) -> None:
     secret = tmp_path / "key"
-    secret.write_text(signing.new_secret())
+    secret.write_text(new_secret())
     secret.chmod(0o600)
     with (
         Cluster("farm", folder=Path(farm.__file__).parent, slots=1, secret_file=str(secret)) as cluster,
@@ -286,23 +292,14 @@ def test_a_worker_with_other_code_neither_fills_nor_answers_shared_calls(
     drift = import_module("drifting").drift
     with Cluster("drifting", folder=tmp_path / "there", slots=1, redis=own_cluster.redis) as stale:
         with stale.connect() as client:
-            assert simpledist.worker_function(client, "drift", drift)(1) == "stale"  # a warning, as ever
-            for options in ({"cache": 60}, {"join": True}):
+            for options in ({}, {"cache": 60}, {"join": True}):
                 future = simpledist.worker_function(client, "drift", drift, **cast("Any", options)).submit(1)
-                assert (future.result(30), info_of(future).why) == ("fresh", "worker_error")
+                assert (future.result(30), info_of(future).why) == ("fresh", "other_code")
         assert not stale.workers[0].exit_code
 
 
 def test_the_demo_shows_it() -> None:
     with Cluster("fns:primes", folder=DEMO, slots=2) as cluster:
-        done = subprocess.run(
-            [sys.executable, "shared.py"],
-            cwd=DEMO,
-            env={**os.environ, "SIMPLEDIST_REDIS_URL": cluster.url},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = commands.python("shared.py", cwd=DEMO, url=cluster.url)
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["{17984} ['joined', 'joined', 'joined', 'joined', 'remote']", "17984 cached"]

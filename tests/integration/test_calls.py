@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import ctypes
 import os
 import signal
 import threading
@@ -328,6 +329,27 @@ def test_both_sides_of_a_fork_call_on(client: simpledist.Client) -> None:
     assert [echo.submit(n).result(20) for n in range(5)] == list(range(5))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert pending.result(20) == 0.3
+
+
+def test_a_future_in_a_copy_that_c_code_has_forked_runs_there(client: simpledist.Client) -> None:
+    assert offered(client, "echo")(0) == 0
+    pending = offered(client, "sleep").submit(3.0)
+    # A thread that waits for the GIL now and then holds its mutex, which would stay locked in the copy for ever: so all
+    # others wait for input when it is made.
+    time.sleep(0.5)
+    fork = ctypes.PyDLL(None).fork  # it keeps the GIL, and tells Python nothing
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    pid = fork()
+    if pid == 0:
+        fine = False
+        signal.alarm(20)
+        try:
+            fine = pending.result(10) == LOCAL
+        finally:
+            os._exit(0 if fine else 1)
+    signal.signal(signal.SIGALRM, before)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert pending.result(20) == 3.0
 
 
 def test_after_close_calls_run_here(cluster: Cluster) -> None:

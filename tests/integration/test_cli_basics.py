@@ -17,7 +17,7 @@ import pytest
 from simpledist.cli.main import SUBCOMMANDS
 from simpledist.cluster import Cluster
 from simpledist.embedded import HOST, PING, EmbeddedRedis, ask
-from simpledist.wire.signing import Keyring
+from simpledist.wire import key_file
 from tests.commands import DISTRIBUTOR, MAIN, WORKER, complaint, free_port, run
 from tests.waiting import wait_until
 
@@ -109,7 +109,7 @@ def test_secret_makes_a_key_that_only_its_owner_can_read(tmp_path: Path) -> None
     done = run("secret", str(file))
     assert done.returncode == 0, done.stderr
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert Keyring.from_file(str(file))
+    assert key_file.keyring_from(str(file))
 
 
 def test_secret_needs_no_key_to_make_one(tmp_path: Path) -> None:
@@ -252,6 +252,26 @@ def test_options_before_the_subcommand_count_as_much_as_behind_it() -> None:
     assert complaint(before) == complaint(behind)
     assert url in complaint(before)
     assert run("--redis", "http://x", "status", "--redis", url).stderr == behind.stderr, "the nearest counts"
+
+
+def test_fingerprint_lists_what_would_travel(tmp_path: Path) -> None:
+    for name, text in {
+        "lib/__init__.py": "from lib import core\n",
+        "lib/core.py": "def f(): ...\n",
+        "lib/unused.py": "",
+        "big.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "big.py").write_text("def f(): ...\n#" + "x" * 11_000_000)
+    listed = run("fingerprint", "lib.core:f", "--files", cwd=tmp_path)
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.splitlines() == ["       21  lib/__init__.py", "       13  lib/core.py", "2 files"]
+    nothing = run("fingerprint", "os.path:join", "--files", cwd=tmp_path)
+    assert (nothing.returncode, nothing.stdout) == (0, "no file travels: it needs no module of yours\n")
+    big = run("fingerprint", "big:f", "--files", cwd=tmp_path)
+    assert big.returncode == 1
+    assert big.stdout == "nothing travels, calls run here: big.py has 11 MB; files of 10 MB at most travel\n"
 
 
 def test_fingerprint_prints_the_digest_and_the_tree_or_says_why_there_is_none() -> None:

@@ -71,7 +71,7 @@ def test_a_queued_job_runs_at_its_caller_and_nowhere_else(
 def test_what_has_ended_and_what_is_not_known_is_said_and_the_exit_code_is_1(own_cluster: Cluster) -> None:
     stage = Stage(own_cluster.redis)
     stage.worker()
-    (ended,) = stage.run()  # nobody has read its outcome, so it is still there
+    (ended,) = stage.run()  # no one has read its outcome, so it is still there
     done = cancel(own_cluster, ended)
     stage.broker.ack("c1", [ended])
     stage.broker.leave("w1", final=True)

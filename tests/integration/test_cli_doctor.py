@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import re
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -17,8 +18,9 @@ import pytest
 import simpledist
 from simpledist.broker import Broker, Keys, Link
 from simpledist.cluster import Cluster
+from simpledist.wire import key_file
 from tests import standing
-from tests.commands import run
+from tests.commands import python, run
 from tests.waiting import wait_until
 
 CODE = "def work(n):\n    return n + 1\n"
@@ -41,14 +43,12 @@ def doctor(cluster: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
 
 def stale_module(folder: Path) -> ModuleType:
     """The worker's module, as an old checkout has it."""
-    path = folder / "doctored.py"
-    path.write_text(STALE)
-    spec = importlib.util.spec_from_file_location("doctored", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    (folder / "doctored.py").write_text(STALE)
+    sys.path.insert(0, str(folder))
+    try:
+        return importlib.import_module("doctored")
+    finally:
+        sys.path.remove(str(folder))
 
 
 def worker_row(cluster: Cluster) -> dict[str, Any]:
@@ -60,10 +60,8 @@ def worker_row(cluster: Cluster) -> dict[str, Any]:
         link.close()
 
 
-def test_a_cluster_that_is_well(one_worker: Cluster, tmp_path: Path) -> None:
-    key = tmp_path / "key"
-    assert run("secret", str(key)).returncode == 0
-    done = doctor(one_worker, "--json", "--secret-file", str(key))
+def test_a_cluster_that_is_well(one_worker: Cluster) -> None:
+    done = doctor(one_worker, "--json")
     assert (done.returncode, done.stderr) == (0, "")
     report = json.loads(done.stdout)
     assert (report["schema"], report["ok"]) == (1, True)
@@ -72,12 +70,14 @@ def test_a_cluster_that_is_well(one_worker: Cluster, tmp_path: Path) -> None:
     assert looked_at == [
         "redis",
         "secret",
+        "flaws",
         "memory",
         "persistence",
         "latency",
         "clock",
         "rights",
         "keys",
+        "content",
         "workers",
         "protocol",
         "refusals",
@@ -87,6 +87,43 @@ def test_a_cluster_that_is_well(one_worker: Cluster, tmp_path: Path) -> None:
         "code",
         "random",
     ]
+
+
+def test_a_key_that_no_worker_holds_is_a_finding(one_worker: Cluster, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    assert run("secret", str(key)).returncode == 0
+    done = doctor(one_worker, "--json", "--secret-file", str(key))
+    assert done.returncode == 1
+    (finding,) = [one for one in json.loads(done.stdout)["checks"] if not one["ok"]]
+    assert finding["check"] == "secret"
+    assert (
+        f"no live worker holds our key ({key_file.keyring_from(str(key)).signing_id.hex()} of {key})" in finding["text"]
+    )
+    assert "--secret-file" in finding["remedy"]
+
+
+def test_calls_that_a_worker_cannot_read_are_a_finding_with_the_module_that_it_lacks(
+    tmp_path: Path,
+) -> None:
+    bare = tmp_path / "worker"
+    bare.mkdir()
+    (bare / "echoes.py").write_text("def echo(value):\n    return value\n")
+    (tmp_path / "shapes.py").write_text("class Shape:\n    pass\n")
+    program = (
+        "import simpledist, shapes\n"
+        "with simpledist.connect() as client:\n"
+        "    f = simpledist.worker_function(client, 'echo', lambda shape: shape)\n"
+        "    for _ in range(207): f(shapes.Shape())\n"
+    )
+    with Cluster("echoes", folder=bare, slots=1) as cluster:
+        assert python("-c", program, cwd=tmp_path, url=cluster.url).returncode == 0
+        done = doctor(cluster, "--json")
+    assert done.returncode == 1
+    (finding,) = [one for one in json.loads(done.stdout)["checks"] if one["check"] == "local runs"]
+    assert finding["text"].startswith("207 calls of echo ran at their clients in the last 10 minutes: ")
+    assert "(undecodable), the latest on worker w" in finding["text"]
+    assert "No module named 'shapes'" in finding["text"]
+    assert "docs/operations.md#why-undecodable" in finding["remedy"]
 
 
 def test_piped_it_is_lines_with_tabs_and_a_header(one_worker: Cluster) -> None:
@@ -118,7 +155,7 @@ def findings(one_worker: Cluster, tmp_path_factory: pytest.TempPathFactory) -> d
     key.chmod(0o644)
     with one_worker.connect() as client:
         stale = stale_module(folder)
-        assert simpledist.worker_function(client, "work", stale.work)(1) == 2
+        assert simpledist.worker_function(client, "work", stale.work)(1) == 3
         assert simpledist.worker_function(client, "work", stale.work, version=4)(1) == 3
     wait_until(lambda: worker_row(one_worker)["mismatched"].get("work"), 5, "the worker's word of other code")
     poor = Link(one_worker.url.replace("unix://", "unix://poor:poor@"))
@@ -126,12 +163,15 @@ def findings(one_worker: Cluster, tmp_path_factory: pytest.TempPathFactory) -> d
     with pytest.raises(simpledist.errors.RedisRefused):
         poor.call("GET", "simpledist:epoch")
     poor.close()
+    link.call(
+        "SETRANGE", "ballast", 2**25, "x"
+    )  # so that the doctor's own connections do not make Redis throw away keys
     used = re.search(rb"used_memory:(\d+)", link.call("INFO", "memory"))
     assert used is not None
     link.call("CONFIG", "SET", "maxmemory", int(int(used[1]) / 0.95))
     done = doctor(one_worker, "--json", "--secret-file", str(key))
     link.call("CONFIG", "SET", "maxmemory", "0")
-    link.call("DEL", "simpledist:stranger", "simpledist:held:nobody")
+    link.call("DEL", "simpledist:stranger", "simpledist:held:nobody", "ballast")
     link.close()
     assert (done.returncode, done.stderr) == (1, "")
     report = json.loads(done.stdout)
@@ -167,7 +207,7 @@ def test_a_redis_that_is_away_is_a_finding() -> None:
     done = run("doctor", "--redis", "unix:///nowhere/redis.sock", "--json")
     report = json.loads(done.stdout)
     assert (done.returncode, done.stderr) == (1, "")
-    assert [(one["check"], one["ok"]) for one in report["checks"]] == [("redis", False)]
+    assert [(one["check"], one["ok"]) for one in report["checks"]] == [("redis", False), ("secret", True)]
     assert "start it" in report["checks"][0]["remedy"]
 
 

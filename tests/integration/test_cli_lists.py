@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,10 @@ from simpledist.monitor import Monitor
 from tests.commands import MAIN, run
 from tests.integration.functions import farm
 from tests.waiting import wait_until
+
+errors_command, jobs_command, workers_command = (
+    import_module(f"simpledist.cli.{name}") for name in ("errors", "jobs", "workers")
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +78,7 @@ def test_status_as_json_is_the_schema_to_the_letter(cluster: Cluster, busy: list
         "running": 2,
         "workers": 1,
         "oldest_wait_seconds": 0,
+        "disabled": False,
     }
     (worker,) = report["workers"]
     assert set(worker) == {"id", "label", "host", "pid", "slots", "busy", "beat_age_seconds", "functions"}
@@ -169,6 +176,44 @@ def test_a_redis_that_is_away_is_one_line_and_exit_code_1(command: str) -> None:
     assert done.stdout == ""
     assert done.stderr.startswith("simpledist: Redis at unix:///nowhere/redis.sock cannot be reached: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+def as_json(cluster: Cluster, *words: str) -> dict[str, Any]:
+    done = run(*words, "--json", "--redis", cluster.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 1
+    return json.loads(done.stdout)
+
+
+def test_workers_as_json(cluster: Cluster, busy: list[str]) -> None:
+    report = as_json(cluster, "workers")
+    assert list(report) == ["schema", "workers"]
+    assert report["schema"] == 1
+    (worker,) = report["workers"]
+    assert list(worker) == [*workers_command.HEADS, "problems"]
+    assert (worker["worker"], worker["pid"], worker["busy"]) == (cluster.workers[0].id, cluster.workers[0].pid, 2)
+    assert isinstance(worker["beat_seconds"], float)
+    assert "fib" in worker["functions"]
+    assert worker["problems"] == []
+
+
+def test_jobs_as_json(cluster: Cluster, busy: list[str]) -> None:
+    report = as_json(cluster, "jobs", "--function", "sleep")
+    assert list(report) == ["schema", "jobs", "running", "queued"]
+    assert (report["schema"], report["running"], report["queued"]) == (1, 2, 3)
+    assert [list(one) for one in report["jobs"]] == [list(jobs_command.HEADS)] * 5
+    last = report["jobs"][-1]
+    assert (last["job"], last["state"], last["worker"], last["slot"]) == (busy[-1], "queued", None, None)
+
+
+def test_errors_as_json_with_tracebacks_if_they_are_asked_for(cluster: Cluster, busy: list[str]) -> None:
+    report = as_json(cluster, "errors")
+    assert list(report) == ["schema", "errors"]
+    (group,) = report["errors"]
+    assert list(group) == list(errors_command.HEADS)
+    assert (report["schema"], group["count"], group["error"]) == (1, 2, "ValueError")
+    (group,) = as_json(cluster, "errors", "--traceback")["errors"]
+    assert "ValueError: value" in group["traceback"]
 
 
 def test_names_from_strangers_stay_in_their_line(own_cluster: Cluster) -> None:

@@ -17,6 +17,7 @@ import pytest
 import simpledist
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster, RoleProcess
+from tests.integration.functions import farm
 from tests.waiting import wait_until
 
 LOCAL = "local"
@@ -88,16 +89,17 @@ def test_after_kill_9_a_call_runs_here_within_two_seconds(own_cluster: Cluster) 
 def test_a_killed_workers_job_runs_again_on_another(
     own_cluster: Cluster, tmp_path: Path, distributor: bool, bound: float
 ) -> None:
-    first = own_cluster.start_worker()
     if distributor:
         own_cluster.start_distributor()
+    workers = [own_cluster.start_worker(), own_cluster.start_worker()]
     with own_cluster.connect() as client:
         runs_remotely(client)
         future = offered(client, "log_run").submit(str(tmp_path), "runs", 2.0)
-        wait_until(lambda: (tmp_path / "runs").exists(), 5, "it runs on the first worker")
-        own_cluster.start_worker()
-        first.kill()
-        took = wait_until(lambda: len((tmp_path / "runs").read_text().split()) == 2, 5, "it runs again")
+        runs = tmp_path / "runs"
+        wait_until(lambda: runs.exists() and runs.read_text().endswith("\n"), 5, "it runs")
+        child = int(runs.read_text())
+        next(worker for worker in workers if child in below(worker)).kill()
+        took = wait_until(lambda: len(runs.read_text().split()) == 2, 5, "it runs again")
         assert took < bound
         assert future.result(20) == "runs"
         assert future.info.attempts == 2
@@ -151,6 +153,23 @@ def test_a_job_survives_one_dead_template(own_cluster: Cluster, tmp_path: Path) 
         os.kill(template, signal.SIGKILL)
         assert future.result(20) == "runs"
         assert (future.info.where, future.info.attempts) == ("remote", 2)
+        assert worker.running
+        runs_remotely(client)
+
+
+def test_templates_that_die_under_batches_end_no_worker_and_lose_nothing(own_cluster: Cluster) -> None:
+    worker = own_cluster.start_worker(slots=2)
+    with own_cluster.connect() as client:
+        sleep = simpledist.worker_function(client, "sleep", farm.sleep)
+        seconds = [0.001 + number * 1e-9 for number in range(4000)]
+        assert list(sleep.map(seconds[:500])) == seconds[:500]  # they are short: from now on they travel in batches
+        outcomes = sleep.map(seconds)
+        found = [next(outcomes)]
+        for _ in range(4):
+            time.sleep(0.2)
+            for template in psutil.Process(worker.pid).children():
+                template.kill()
+        assert [*found, *outcomes] == seconds
         assert worker.running
         runs_remotely(client)
 

@@ -1,4 +1,4 @@
-"""What a worker gets from whoever starts it does no harm: closed streams, blocked signals, interpreter settings."""
+"""What a worker gets from anyone who starts it does no harm: closed streams, blocked signals, interpreter settings."""
 
 from __future__ import annotations
 

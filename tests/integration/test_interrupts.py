@@ -1,4 +1,4 @@
-"""Signals reach whoever waits for a future, also in the moment before the main thread blocks."""
+"""Signals reach anyone who waits for a future, also in the moment before the main thread blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joined calls: identical calls in flight are run once, whoever makes them, and whatever dies meanwhile."""
+"""Joined calls: identical calls in flight are run once, no matter who makes them, and whatever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -115,6 +115,7 @@ def test_what_cannot_be_keyed_runs_as_ever_and_is_said_once(
     with caplog.at_level(logging.WARNING, "simpledist"):
         for _ in range(3):
             assert isinstance(echo(ValueError("no form")), ValueError)
+        wait_until(lambda: caplog.records, 10, "another thread logs the line")
     assert [record.getMessage() for record in caplog.records] == [
         "function echo: calls like this one are neither joined nor cached: a builtins.ValueError has no canonical form"
     ]

@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus reads agrees with what a known run did, and whoever is scraped says the same."""
+"""/metrics: what Prometheus reads agrees with what a known run did, and whichever process is scraped says the same."""
 
 from __future__ import annotations
 

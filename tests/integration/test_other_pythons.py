@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -144,7 +145,7 @@ def test_a_result_with_code_in_it_is_computed_here(client: simpledist.Client) ->
         assert info_of(future).why == "undecodable"
 
 
-def test_a_chunk_keeps_the_results_without_code_in_them(client: simpledist.Client) -> None:
+def test_a_batch_keeps_the_results_without_code_in_them(client: simpledist.Client) -> None:
     kinds = ["function", "nothing", "class", "nothing"]
     made = list(wrapped(client, foreign.make).map(kinds, chunksize=4))
     assert [foreign.used(one) for one in made] == [42, 0, 42, 0]
@@ -156,6 +157,21 @@ def test_an_exception_with_code_in_it_is_raised_here(client: simpledist.Client) 
     assert type(error) is ValueError
     assert error.args[0](41) == 42
     assert info_of(future).why == "undecodable"
+
+
+def test_the_log_says_which_python_is_wanted(
+    client: simpledist.Client, abroad: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    f = wrapped(client, foreign.apply)
+    f(code()[0], 5)
+    wait_until(lambda: caplog.messages, 10, "the line")
+    (line,) = caplog.messages
+    assert re.fullmatch(
+        rf"function apply: calls run here \(no_worker\): its workers run Python 3\.1\d, and code that travels with a "
+        rf"call runs under {MINOR}; start one with simpledist-worker \S+:apply --redis {abroad.url} "
+        rf"under Python {MINOR} \(simpledist workers lists those that are there\)",
+        line,
+    )
 
 
 def test_code_goes_to_a_worker_of_its_own_python_in_the_end(client: simpledist.Client, abroad: Cluster) -> None:

@@ -95,7 +95,12 @@ def test_workers_with_another_number_get_no_calls_of_ours(
     worker = worker_of(mixed, other_build)
     with mixed.connect() as client, caplog.at_level(logging.WARNING, "simpledist"):
         assert {info.why for info in our_calls(client) if info} == {"no_worker"}
-        told = [record.getMessage() for record in caplog.records if "protocol" in record.getMessage()]
+
+        def told_of_it() -> list[str]:
+            return [record.getMessage() for record in caplog.records if "protocol" in record.getMessage()]
+
+        wait_until(told_of_it, 5, "a line")
+        told = told_of_it()
         assert len(told) == 1
         assert f"protocol {NUMBER}" in told[0]
         wait_until(lambda: f"by protocol {policy.PROTOCOL}" in worker.stderr_text(), 10, "the worker says so too")

@@ -27,23 +27,13 @@ from tests.commands import free_port, run
 from tests.links import open_link
 from tests.stage import Stage
 from tests.waiting import wait_until
-from tests.web.site import application
+from tests.web.site import PAGES, application
 
 ROOT = Path(__file__).parents[2]
 (_RIGHTS,) = re.findall(r"^user dashboard on >\S+ (.*)$", (ROOT / "docs" / "acl.md").read_text(), re.MULTILINE)
 RIGHTS = _RIGHTS.split()
 TAKEN = [word for word in RIGHTS if word[0] in "+~"]
 LOOKS = (["status"], ["status", "--json"], ["workers"], ["jobs"], ["errors"])
-PAGES = (
-    "/",
-    "/functions",
-    "/functions/fib",
-    "/workers",
-    "/workers/w1",
-    "/jobs",
-    "/jobs?state=queued",
-    "/jobs?state=ended",
-)
 
 
 @pytest.fixture(scope="module")

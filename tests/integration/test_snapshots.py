@@ -11,7 +11,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster
-from simpledist.engine import snapshot
+from simpledist.engine import argument_snapshot
 
 EXPECTED = [0, 1, 2, 3, 4]
 
@@ -87,10 +87,10 @@ def ways(client: simpledist.Client, items: Callable[[], Iterator[Any]]) -> dict[
         "submit": [future.result(30) for future in [function.submit(one) for one in items()]],
         "keyword": [future.result(30) for future in [function.submit(buffer=one) for one in items()]],
         "map": list(function.map(items())),
-        "chunks": list(function.map(items(), chunksize=2)),
+        "batches": list(function.map(items(), chunksize=2)),
         "executor": [future.result(30) for future in [pool.submit(total, one) for one in items()]],
         "executor's map": list(pool.map(total, items())),
-        "executor's chunks": list(pool.map(total, items(), chunksize=2)),
+        "executor's batches": list(pool.map(total, items(), chunksize=2)),
     }
 
 
@@ -178,7 +178,7 @@ def test_what_cannot_change_is_not_copied(own_cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("value", [1, 1.5, "a", b"a", None, (1, ("a",)), frozenset((1, 2)), range(3), int, len, total])
 def test_unchanging(value: Any) -> None:
-    assert snapshot.unchanging((value,), {"name": value})
+    assert argument_snapshot.unchanging((value,), {"name": value})
 
 
 @pytest.mark.parametrize(
@@ -186,5 +186,5 @@ def test_unchanging(value: Any) -> None:
 )
 def test_what_can_change(value: Any) -> None:
     closure = (lambda: value) if callable(value) else value
-    assert not snapshot.unchanging((closure,))
-    assert not snapshot.unchanging((), {"name": closure})
+    assert not argument_snapshot.unchanging((closure,))
+    assert not argument_snapshot.unchanging((), {"name": closure})

@@ -1,4 +1,4 @@
-"""Children that cannot start: their worker lives, backs off, says so, and nobody waits for it."""
+"""Children that cannot start: their worker lives, backs off, says so, and no one waits for it."""
 
 from __future__ import annotations
 

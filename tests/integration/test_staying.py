@@ -1,4 +1,4 @@
-"""Maps that nobody takes: short calls run in their caller's own loop, and the rest travels when somebody is there."""
+"""Maps that no one takes: short calls run in their caller's own loop, and the rest travels when somebody is there."""
 
 from __future__ import annotations
 

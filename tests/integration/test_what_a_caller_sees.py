@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import sys
+import threading
 import types
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from typing import Any
 import pytest
 
 import simpledist
-from simpledist.broker import Keys, Link
+from simpledist.broker import Keys, Link, scripts
 from simpledist.broker.keys import PERMANENT
 from simpledist.cluster import Cluster
+from tests.faults.proxy import Proxy
 from tests.waiting import wait_until
 
 LOCAL = "local"
@@ -127,14 +129,17 @@ def test_a_wrong_password_keeps_calls_here_with_one_error_in_the_log(
 
 
 @pytest.mark.leaves_keys
-def test_a_foreign_value_at_our_key_keeps_calls_here_until_it_is_gone(own_cluster: Cluster, link: Link) -> None:
+def test_a_foreign_value_at_a_key_of_the_namespace_keeps_calls_here_until_it_is_gone(
+    own_cluster: Cluster, link: Link
+) -> None:
     own_cluster.start_worker()
     with own_cluster.connect() as client:
         fib = offered(client, "fib")
         assert fib(10) == 55
-        link.call("SET", KEYS.named("queued", "fib"), "foreign")
+        link.call("DEL", KEYS.clients)
+        link.call("SET", KEYS.clients, "foreign")
         assert outcome(fib.submit(10)) == (LOCAL, "local", "redis_refused")
-        link.call("DEL", KEYS.named("queued", "fib"))
+        link.call("DEL", KEYS.clients)
         wait_until(lambda: fib(10) == 55, 10, "calls run remotely again")
 
 
@@ -178,6 +183,32 @@ def test_an_idle_worker_whom_redis_refuses_for_a_while_comes_back(
     with own_cluster.connect() as client:
         wait_until(lambda: offered(client, "fib")(10) == 55, 10, "calls run on it again")
     assert worker.running
+
+
+def test_a_worker_whom_redis_refuses_right_after_its_first_heartbeat_comes_back(
+    own_cluster: Cluster, link: Link
+) -> None:
+    """Redis took it: from then on a refusal is something that may be repaired, and no reason to end."""
+    link.call("SCRIPT", "LOAD", scripts.load()["beat"].text)  # so that the first answer is no "NOSCRIPT"
+    refused = threading.Event()
+    with Proxy(own_cluster.url) as proxy:
+        proxy.strike("beat", "delay", seconds=30, until=refused)
+        worker = own_cluster.start_worker(arguments=["--redis", proxy.url], ready=False)
+        wait_until(lambda: link.call("HLEN", KEYS.workers) == 1, 15, "Redis took it")
+        proxy.strike("INFO", "cut")  # which it asks for next
+        link.call("ACL", "SETUSER", "default", "-eval", "-evalsha")
+        refused.set()
+        try:
+            wait_until(lambda: "refuses us" in worker.stderr_text() or not worker.running, 15, "it was refused")
+            assert worker.running, worker.stderr_text()
+            assert proxy.struck == ["beat", "INFO"]
+        finally:
+            link.call("ACL", "SETUSER", "default", "+@all")
+        with own_cluster.connect() as client:
+            wait_until(lambda: offered(client, "fib")(10) == 55, 10, "calls run on it")
+        text = worker.stderr_text()
+        assert text.count("is ready") == 1, text
+        worker.stop()
 
 
 # --- after work --------------------------------------------------------------------------------------------------

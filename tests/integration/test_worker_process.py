@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import psutil
@@ -102,19 +101,6 @@ def test_labels_need_not_be_unique(own_cluster: Cluster) -> None:
         futures = [sleep.submit(0.3) for _ in range(2)]
         assert [future.result(20) for future in futures] == [0.3, 0.3]
         assert {future.info.worker for future in futures if future.info} == {first.id, second.id}
-
-
-@pytest.mark.parametrize("stale", [False, True])
-def test_other_code_at_a_client_is_a_warning_once_and_no_more(folder: Path, stale: bool) -> None:
-    module = types.ModuleType("good")  # as the client's machine has it
-    source = "def fine(): return 2\n" if stale else MODULES["good"]
-    exec(compile(source, "good.py", "exec", dont_inherit=True), module.__dict__)
-    with Cluster("good", slots=1, folder=folder) as cluster:
-        fine = simpledist.worker_function(cluster.connect(), "fine", module.fine)
-        assert [fine() for _ in range(3)] == [1, 1, 1]
-        lines = [line for line in cluster.workers[0].stderr_text().splitlines() if "other code" in line]
-    assert len(lines) == stale
-    assert not stale or "WARNING function fine: a client holds other code than this worker" in lines[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has subreapers")

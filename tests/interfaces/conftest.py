@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import simpledist
+from simpledist.client.pool import Pool
 from simpledist.cluster import Cluster
 from tests import standing
 from tests.trees import ROOT
@@ -27,4 +29,10 @@ def cluster() -> Iterator[Cluster]:
 def own_cluster() -> Iterator[Cluster]:
     """A cluster that a test may break: no worker yet."""
     with Cluster("farm", workers=0, slots=1, folder=FUNCTIONS, environment=ENVIRONMENT) as one:
+        yield one
+
+
+@pytest.fixture
+def pool(client: simpledist.Client) -> Iterator[Pool]:
+    with client.pool() as one:
         yield one

@@ -13,6 +13,7 @@ The tests that look at what a dying program prints run without a worker: a worke
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import unittest
@@ -36,6 +37,8 @@ class ClusterExecutor:
     client: simpledist.Client | None = None
 
     def __new__(cls, max_workers: int | None = None, **options: Any) -> Any:
+        if cls.client is None:  # a test's subprocess, which is to print nothing
+            logging.getLogger("simpledist").setLevel(logging.CRITICAL)
         client = cls.client or simpledist.connect(NOBODY)
         return client.executor(max_workers, **options)
 

@@ -155,7 +155,7 @@ def test_a_cancelled_call_cancels_the_await(sleep: simpledist.WorkerFunction[[fl
 
 
 def test_the_loop_goes_on_while_redis_hangs(own_cluster: Cluster) -> None:
-    """A server that is stopped answers nobody: whoever cancels thousands of calls must not wait for it."""
+    """A server that is stopped answers no one: anyone who cancels thousands of calls must not wait for it."""
     own_cluster.start_worker(slots=1)
     with own_cluster.connect() as client:
         sleep = simpledist.worker_function(client, "sleep", farm.sleep)

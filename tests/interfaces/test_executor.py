@@ -32,10 +32,11 @@ def executor(client: simpledist.Client) -> Iterator[Executor]:
 
 
 @pytest.fixture
-def offered_fib(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], int]:
-    """`farm.fib` as the worker has imported it."""
+def offered_fib(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], int]]:
+    """`farm.fib` as the worker has imported it. Other tests go by it that this process cannot import `farm`."""
     monkeypatch.setattr(sys, "path", [str(FUNCTIONS), *sys.path])
-    return import_module("farm").fib
+    yield import_module("farm").fib
+    del sys.modules["farm"]
 
 
 def way(future: concurrent.futures.Future[Any]) -> tuple[str, str, str | None]:
@@ -138,11 +139,17 @@ def test_running_is_known_within_a_nudge(executor: Executor) -> None:
     wait_until(future.running, 2.5, "a nudge brings the word")
 
 
-def test_a_queued_call_can_be_cancelled(executor: Executor) -> None:
-    blockers = [executor.submit(time.sleep, 0.5) for _ in range(2)]
-    future = executor.submit(time.sleep, 60)
+def lines_in(file: Path) -> int:
+    return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+def test_a_queued_call_can_be_cancelled(executor: Executor, tmp_path: Path) -> None:
+    blockers = [executor.submit(farm.act, str(tmp_path), "blocker", "wait") for _ in range(2)]
+    wait_until(lambda: lines_in(tmp_path / "acts") == 2, 20, "both slots are busy")
+    future = executor.submit(farm.act, str(tmp_path), "queued", "60")
     assert future.cancel()
     assert future.cancelled()
+    (tmp_path / "go").touch()
     assert concurrent.futures.wait(blockers, timeout=30).not_done == set()
 
 
@@ -189,6 +196,21 @@ def test_what_a_callback_raises_is_no_outcome(
     executor.shutdown()
     assert heard == ["the next one"]
     assert "exception calling callback" in caplog.text
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit])
+def test_what_ends_a_thread_and_comes_from_a_callback_of_a_done_future_is_raised_as_in_the_stdlib(
+    executor: Executor, error: type[BaseException]
+) -> None:
+    def fails(_: Any) -> None:
+        raise error("of a callback")
+
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        for pool in (threads, executor):
+            future = pool.submit(abs, -1)
+            assert future.result(30) == 1
+            with pytest.raises(error):  # this thread's own: the callback runs where it is added
+                future.add_done_callback(fails)
 
 
 def test_the_outcomes_of_a_map_are_there_after_shutdown(client: simpledist.Client) -> None:

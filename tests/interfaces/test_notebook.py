@@ -81,11 +81,23 @@ def test_a_failed_and_a_cancelled_future_say_so(client: simpledist.Client) -> No
     assert "state cancelled" in shown(cancelled)
 
 
+def test_a_call_that_travels_with_its_function_has_its_name(client: simpledist.Client) -> None:
+    def own(n: int) -> int:
+        return n + 1
+
+    future = simpledist.worker_function(client, "own", own).submit(1)
+    assert future.result(30) == 2
+    assert future.info is not None
+    assert future.info.where == "remote"
+    assert repr(future).startswith("<simpledist future of own, job ")
+    assert shown(future).startswith("own job ")
+
+
 def test_no_value_brings_markup_or_an_exception(client: simpledist.Client) -> None:
     def here(kind: type) -> Any:
         return kind()
 
-    nobody = simpledist.worker_function(client, "nobody", here)
+    nobody = simpledist.worker_function(client, "nobody", here, ship=False)
     evil, broken = nobody.submit(Evil), nobody.submit(Broken)
     evil.wait_done()
     broken.wait_done()

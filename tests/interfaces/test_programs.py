@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 
 from simpledist.cluster import Cluster
 from simpledist.monitor.monitor import Monitor
-from tests import standing
+from tests import commands, standing
 from tests.trees import ROOT
 
 DEMO = ROOT / "demo"
 PROGRAMS = {
     "executor.py": ["pi is about 3.1", "[0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377]"],
+    "pool.py": ["pi is about 3.1", "[0, 1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377]"],
     "async_calls.py": ["1094500", "168", "too slow: cancelled"],
     "joblib_grid_search.py": ["{'C': 10, 'gamma': 0.0001} is right in 90.3%"],
     "scipy_evolution.py": ["0.0000 at [1. 1.], after 5"],
@@ -41,15 +39,7 @@ def ended_on_workers(cluster: Cluster) -> int:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_the_program_says_what_it_should_and_its_calls_run_on_workers(demo: Cluster, program: str) -> None:
     before = ended_on_workers(demo)
-    result = subprocess.run(
-        [sys.executable, program],
-        cwd=DEMO,
-        env={**os.environ, "SIMPLEDIST_REDIS_URL": demo.url},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = commands.python(program, cwd=DEMO, url=demo.url)
     assert result.returncode == 0, result.stderr
     assert not result.stderr
     lines = result.stdout.splitlines()

@@ -99,6 +99,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         tree = Path(folder)
         copy_tree(tree)
+        (tree / "simpledist_web").symlink_to("web")  # the name under which it is installed
         for one in chosen(sys.argv[1:]):
             if one.tests not in sound:
                 sound[one.tests] = run_tests(tree, one.tests)

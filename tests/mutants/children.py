@@ -193,4 +193,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
         "tests/unit/test_cpus.py",
     ),
+    Mutation(
+        "death of a template",
+        "its children are let go before what they had finished is read",
+        "simpledist/worker/worker.py",
+        'f"its template died: {self._children.template.end()}"\n',
+        'f"its template died: {self._children.template.end()}"\n        self._children.let_go_of_all()\n',
+        "tests/integration/test_deaths.py -k under_batches",
+    ),
 )

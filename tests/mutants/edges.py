@@ -8,9 +8,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "refusals",
         "a command that Redis refuses counts as an empty answer",
-        "simpledist/monitor/reader.py",
-        "                    raise RedisRefused(trouble)\n",
-        "                    continue\n",
+        "simpledist/monitor/bounded.py",
+        "                raise RedisRefused(trouble)\n",
+        "                return None\n",
         "tests/integration/test_refusals.py -k 'command_shows_all'",
     ),
     Mutation(

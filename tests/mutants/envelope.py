@@ -12,8 +12,8 @@ MUTATIONS = (
         "nonce of a call",
         "equal calls have equal digests",
         ENVELOPE,
-        "kind == _CHUNK) + nonce)",
-        "kind == _CHUNK))",
+        "kind == _BATCH) + nonce\n",
+        "kind == _BATCH)\n",
         f"{REPLAYS} -k later_call",
     ),
     Mutation(
@@ -35,7 +35,7 @@ MUTATIONS = (
     Mutation(
         "namespace",
         "what one namespace signed is good in another",
-        "simpledist/wire/signing.py",
+        "simpledist/wire/keyring.py",
         "blake2b(self._namespace, key=key",
         "blake2b(key=key",
         f"{REPLAYS} -k namespace",
@@ -107,10 +107,10 @@ MUTATIONS = (
     Mutation(
         "key file",
         "a key file that others can write to is taken",
-        "simpledist/wire/signing.py",
+        "simpledist/wire/key_file.py",
         "if mode & 0o022:",
         "if False:",
-        "tests/unit/test_signing.py",
+        "tests/unit/test_keyring.py",
     ),
     Mutation(
         "Python of a call",
@@ -118,15 +118,15 @@ MUTATIONS = (
         ENVELOPE,
         "if minor not in (_ANY_MINOR, sys.version_info.minor):",
         "if False:",
-        "tests/unit/test_wire.py -k another_python",
+        "tests/unit/test_envelopes.py -k another_python",
     ),
     Mutation(
         "Python of a call",
-        "a chunk does not say that a call in it holds code",
-        "simpledist/wire/chunks.py",
+        "a batch does not say that a call in it holds code",
+        "simpledist/wire/batches.py",
         "serializers.CODE_MARK not in body:",
         "True:",
-        "tests/unit/test_wire.py -k chunk_holds_code",
+        "tests/unit/test_envelopes.py -k batch_holds_code",
     ),
     Mutation(
         "Redis' clock",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.mutants.mutation import Mutation
 
+SHIPPED = "tests/integration/test_shipped_modules.py"
+
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
@@ -48,7 +50,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
         "an executor calls a function by name whose module goes by value",
-        "simpledist/client/executor.py",
+        "simpledist/client/callables.py",
         " or serializers.goes_by_value(fn.__module__)",
         "",
         "tests/interfaces/test_executor.py -k goes_by_value",
@@ -57,15 +59,15 @@ MUTATIONS: tuple[Mutation, ...] = (
         "executors",
         "what a callback raises is raised by who waits for the call",
         "simpledist/engine/callbacks.py",
-        "if by_signal(error):",
-        "if not isinstance(error, Exception):",
+        "callback, logged=BaseException)",
+        "callback)",
         "tests/interfaces/test_executor.py -k 'callback_raises and System'",
     ),
     Mutation(
         "executors",
         "a map has no outcomes after shutdown",
-        "simpledist/client/executor.py",
-        "        if not made:\n            return []",
+        "simpledist/client/callables.py",
+        "        if not ways:\n            return []",
         "        if False:\n            return []",
         "tests/interfaces/test_executor.py -k after_shutdown",
     ),
@@ -128,9 +130,73 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "joblib",
         "an executor does not tell how many calls can run at once",
-        "simpledist/client/executor.py",
+        "simpledist/client/callables.py",
         "return max(self._engine.offers.all_slots(), self._pending.slots)",
         "return self._pending.slots",
         "tests/interfaces/test_joblib.py",
+    ),
+    Mutation(
+        "archives",
+        "an archive is not compared with its name",
+        "simpledist/worker/archive_cache.py",
+        "        if name_of(whole) != name:\n",
+        "        if False:\n",
+        SHIPPED + " -k forged",
+    ),
+    Mutation(
+        "archives",
+        "a child keeps the modules of another program",
+        "simpledist/worker/slot.py",
+        'return self.archive in (archive, "") and (archive == self.archive or not self.jobs)',
+        "return True",
+        SHIPPED + " -k test_programs_with_modules_of_one_name_never_meet",
+    ),
+    Mutation(
+        "archives",
+        "a child finds the worker's own modules",
+        "simpledist/worker/entering.py",
+        "        del sys.modules[name]\n",
+        "        sys.modules[name]\n",
+        SHIPPED + " -k test_modules_of_the_worker_itself_are_not_found",
+    ),
+    Mutation(
+        "archives",
+        "a reload is not seen",
+        "simpledist/code/travelling_modules.py",
+        "        if spec is not (None if loaded is None else loaded.__spec__):\n            return False\n",
+        "        pass\n",
+        "tests/unit/test_travelling_modules.py",
+    ),
+    Mutation(
+        "archives",
+        "a file that changed since its import travels",
+        "simpledist/code/travelling_modules.py",
+        "if loaded is not None and Loaded(source).differs(list(vars(loaded))):",
+        "if False:",
+        "tests/unit/test_travelling_modules.py",
+    ),
+    Mutation(
+        "archives",
+        "a path may lead out of an archive's folder",
+        "simpledist/code/archive_format.py",
+        '".." in path.parts',
+        "False",
+        "tests/unit/test_archive_format.py",
+    ),
+    Mutation(
+        "archives",
+        "a missing module is the function's own error",
+        "simpledist/shipped.py",
+        "    if not on_worker:\n",
+        "    if True:\n",
+        SHIPPED + " -k test_what_a_worker_lacks_runs_at_home",
+    ),
+    Mutation(
+        "archives",
+        "Redis is not asked again after it was emptied",
+        "simpledist/engine/published.py",
+        "return epoch == self._epoch() and",
+        "return",
+        SHIPPED + " -k test_an_emptied_redis_gets_it_again",
     ),
 )

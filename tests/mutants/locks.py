@@ -41,9 +41,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         "interruptions",
         "what is done for an interruption is no place to be interrupted",
         "simpledist/engine/inside.py",
-        "    thread.inside = True\n    try:\n        return call()",
-        "    thread.inside = False\n    try:\n        return call()",
+        "    with thread.mark:\n        return call()",
+        "    return call()",
         "tests/faults/test_reentry.py -k each_line",
+    ),
+    Mutation(
+        "torn calls",
+        "a call that was torn away as it was sent stays under way",
+        "simpledist/engine/engine.py",
+        "        try:\n            self.send([future])\n            return future.outcome()",
+        "        self.send([future])\n        try:\n            return future.outcome()",
+        "tests/faults/test_interrupts.py -k 'any_of_its_lines and call'",
     ),
     Mutation(
         "unclosed clients",
@@ -64,7 +72,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "snapshots",
         "a local run takes the originals",
-        "simpledist/engine/snapshot.py",
+        "simpledist/engine/argument_snapshot.py",
         "    if not len(body):\n        return args, kwargs",
         "    if True:\n        return args, kwargs",
         "tests/integration/test_snapshots.py -k submit_and_its_local",

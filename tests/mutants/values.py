@@ -46,7 +46,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "limits",
         "a smaller recursion limit is the function's own",
-        "simpledist/wire/limits.py",
+        "simpledist/wire/machine_errors.py",
         "(MemoryError, ImportError, RecursionError)",
         "(MemoryError, ImportError)",
         LIMITS,
@@ -54,7 +54,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "limits",
         "what led to an exception is not looked at",
-        "simpledist/wire/limits.py",
+        "simpledist/wire/machine_errors.py",
         "waiting += (one.__context__, one.__cause__)",
         "pass",
         LIMITS,
@@ -86,9 +86,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "signals",
         "a handler's TimeoutError is taken for a value that cannot be decoded",
-        "simpledist/wire/interruption.py",
-        "    if threading.current_thread() is not threading.main_thread():\n",
-        "    if isinstance(error, Exception) or threading.current_thread() is not threading.main_thread():\n",
+        "simpledist/interruption.py",
+        "        if _was_given_its_caller(trace.tb_frame):\n",
+        "        if not isinstance(error, Exception) and _was_given_its_caller(trace.tb_frame):\n",
         "tests/unit/test_interruption.py",
     ),
     Mutation(
@@ -121,7 +121,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "simpledist/wire/raised.py",
         "last = chain.lowest_cause(error)",
         "last = error",
-        "tests/unit/test_wire.py",
+        "tests/unit/test_raised.py",
     ),
     Mutation(
         "output",
@@ -133,7 +133,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "output",
-        "the pipe is not told that a job is over",
+        "the pipe does not hear that a job is over",
         "simpledist/worker/output.py",
         "if self._said or self._has_unread():",
         "if False:",
@@ -230,16 +230,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "interruptions of decoding",
         "Ctrl-C is taken for the value's own",
-        "simpledist/wire/interruption.py",
-        "return ctrl_c and (last is None or not _raises(last))",
+        "simpledist/interruption.py",
+        "return handled and (trace is None or not _raises(trace))",
         "return False",
         "tests/unit/test_interruption.py",
     ),
     Mutation(
         "interruptions of decoding",
         "a handler in Python is not known",
-        "simpledist/wire/interruption.py",
-        "if trace.tb_frame.f_code in codes:",
+        "simpledist/interruption.py",
+        "if _was_given_its_caller(trace.tb_frame):",
         "if False:",
         "tests/unit/test_interruption.py",
     ),

@@ -18,7 +18,7 @@ from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
 from simpledist.engine import map_batch
 from simpledist.job import Info
-from simpledist.wire.signing import Keyring
+from simpledist.wire import key_file
 from tests.links import open_link
 from tests.security.functions.counted import count
 from tests.waiting import wait_until
@@ -127,7 +127,7 @@ def test_a_kept_result_is_not_accepted_for_a_later_call_of_the_same_arguments(
         assert info_of(second).why == "undecodable"
 
 
-def test_a_kept_result_of_a_chunk_is_not_accepted_for_a_later_chunk_of_the_same_arguments(
+def test_a_kept_result_of_a_batch_is_not_accepted_for_a_later_batch_of_the_same_arguments(
     shelter: Shelter, thief: Link, tmp_path: Path
 ) -> None:
     client, calls = shelter().connect(), [(str(tmp_path / "runs"),)] * 3
@@ -279,7 +279,7 @@ def test_a_call_sealed_over_a_day_ago_is_not_run(shelter: Shelter, thief: Link, 
                 "count",
                 "pickle",
                 wire.encode_arguments("pickle", (path,)),
-                Keyring.from_file(secret),
+                key_file.keyring_from(secret),
                 nonce=future.call.nonce,
                 sealed_at_ms=redis_ms(thief) - hours * HOUR_MS,
             )
@@ -314,16 +314,17 @@ def test_what_a_reply_says_beside_its_envelope_is_no_experience_for_other_calls(
 ) -> None:
     client, runs = shelter().connect(), str(tmp_path / "runs")
     with Busy(client, tmp_path):
-        future = counted(client).submit(runs)
+        count_here = counted(client)
+        future = count_here.submit(runs)
         wait_until(lambda: future.call.digest, 5, "it is sealed")
         value = wire.encode_value("pickle", 77)
-        keyring = Keyring.from_file(secret)
+        keyring = key_file.keyring_from(secret)
         honest = wire.seal_outcome("count", "pickle", "value", value, future.call.digest, keyring, redis_ms(thief))
         element = f"{future.call.id} succeeded - liar 99 {run_ms} {run_ms} inline\n".encode() + bytes(honest)
         thief.call("RPUSH", Keys().reply(client.id), element)
         thief.call("EXPIRE", Keys().reply(client.id), 60)
         assert future.result(20) == 77
-        mean = client.engine.known("count").on_workers.mean_seconds
+        mean = client.engine.known(count_here.spec).on_workers.mean_seconds
         assert mean is not None
         assert 0 < mean < 20
 

@@ -15,15 +15,15 @@ from simpledist.engine.calls import Calls
 from simpledist.engine.future import Future
 from simpledist.engine.session import Session
 from simpledist.engine.spec import FunctionSpec
-from simpledist.wire.signing import Keyring
+from simpledist.wire.keyring import Keyring
 
 SPEC = FunctionSpec("f", len)
 
 
 def client(seen: policy.Experience) -> Calls:
     """Return the calls of a client that has seen runs of the function."""
-    calls = Calls(Session(Config(url="redis://127.0.0.1:1"), Keyring()), Keyring(), 1)
-    calls.store.of("f").on_workers = seen
+    calls = Calls(Session(Config(url="redis://127.0.0.1:1"), Keyring()), Keyring(), 1, 1000)
+    calls.store.of(SPEC.code.key).on_workers = seen
     return calls
 
 
@@ -48,7 +48,7 @@ def gathered(calls: Calls, lengths: list[int]) -> list[Future[Any]]:
 
 def sent_as(calls: Calls, futures: list[Future[Any]]) -> list[Future[Any]]:
     """Return what these are sent as, once the batches among it are in flight."""
-    units, batches = batched(futures, calls.store.of("f"), owner=calls, new_id=calls.session.new_id)
+    units, batches = batched(futures, calls.store.of(SPEC.code.key), owner=calls, new_id=calls.session.new_id)
     for batch in batches:
         calls.flight.enter_batch(batch)
     return units
@@ -65,8 +65,8 @@ def test_each_call_travels_once_and_what_is_sealed_as_a_batch_is_one(lengths: li
     bodies: list[bytes] = []
     for unit in sent_as(calls, futures) if futures else []:
         opened = wire.open_call("f", calls.envelopes.seal(unit.call), Keyring(), 0)
-        assert opened.chunk == (calls.flight.batch_of(unit) is not None)
-        bodies += map(bytes, wire.split_calls("pickle", opened.body) if opened.chunk else [opened.body])
+        assert opened.batch == (calls.flight.batch_of(unit) is not None)
+        bodies += map(bytes, wire.split_calls("pickle", opened.body) if opened.batch else [opened.body])
         assert calls.flight.stands(unit)
     assert sorted(bodies) == sorted(bytes(future.call.body) for future in futures)
     assert sum(future.call.calls for future in calls.flight.all()) == len(futures)

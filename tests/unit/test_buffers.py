@@ -45,11 +45,11 @@ def test_a_reader_reads_lines() -> None:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=3000), min_size=1, max_size=5))
-def test_a_filling_takes_what_arrives_and_no_more(chunks: list[bytes]) -> None:
-    whole = b"".join(chunks)
+def test_a_filling_takes_what_arrives_and_no_more(pieces: list[bytes]) -> None:
+    whole = b"".join(pieces)
     filling = Filling(len(whole))
-    for chunk in chunks:
-        assert filling.put(memoryview(chunk)) == len(chunk)
+    for piece in pieces:
+        assert filling.put(memoryview(piece)) == len(piece)
     assert filling.full
     assert filling.put(memoryview(b"more")) == 0
     assert bytes(filling.pieces()) == whole

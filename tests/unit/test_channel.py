@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpledist.worker.channel import Channel, ChildChannel
-from simpledist.worker.frames import CHUNK, ENDED, JOB, READY, ROW, Answer, Order
+from simpledist.worker.frames import BATCH, ENDED, JOB, READY, ROW, Answer, Order
 
 Pair = tuple[Channel, ChildChannel]
 
@@ -20,7 +20,7 @@ bodies = st.one_of(st.binary(max_size=50), st.sampled_from([bytes(65_535), bytes
 short, long = st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 orders = st.builds(
     Order,
-    kind=st.sampled_from([JOB, CHUNK]),
+    kind=st.sampled_from([JOB, BATCH]),
     job=short,
     part=short,
     codec=st.sampled_from([b"p", b"j"]),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import functools
-import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from simpledist.code.digest import CodeDigest, Digests
+from simpledist.code.writer import written
 from tests.environments import python
+from tests.sources import Sources
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = {
@@ -62,42 +64,22 @@ Make = Callable[..., CodeDigest]
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
+def make(sources: Sources) -> Make:
     """Return a function that writes the package with changes (file, old, new) and gives the digest of a name in it."""
     count = 0
 
     def made(*changes: tuple[str, str, str], of: str = "first:f", package: str = "pk") -> CodeDigest:
         nonlocal count
         count += 1
-        folder = tmp_path / str(count)
-        for name, text in PACKAGE.items():
-            for file, old, new in changes:
-                if file == name:
-                    assert old in text
-                    text = text.replace(old, new)
-            path = folder / package / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        _forget(package)
-        sys.path.insert(0, str(folder))
-        importlib.invalidate_caches()
-        try:
-            module, _, name = of.partition(":")
-            value: Any = importlib.import_module(f"{package}.{module}")
-            for part in name.split("."):
-                value = getattr(value, part)
-            return Digests().of(value)
-        finally:
-            sys.path.remove(str(folder))
+        files = dict(PACKAGE)
+        for file, old, new in changes:
+            assert old in files[file]
+            files[file] = files[file].replace(old, new)
+        sources.tree({f"{count}/{package}/{name}": text for name, text in files.items()})
+        sources.lead_to(sources.folder / str(count))
+        return Digests().of(sources.get(f"{package}.{of}"))
 
-    yield made
-    _forget("pk")
-    _forget("moved")
-
-
-def _forget(package: str) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        del sys.modules[name]
+    return made
 
 
 NOTHING = [
@@ -238,6 +220,22 @@ MODULES = (
     "worker.targets",
     "cli.call",
 )
+
+
+def test_a_sum_of_twice_as_many_terms_is_twice_the_work() -> None:
+    """Packages for mathematics hold sums of hundreds of terms, and each is nested in the next one."""
+    steps: list[int] = []
+    for terms in (100, 200):
+        (statement,) = ast.parse("total = " + " + ".join(f"x{n}" for n in range(terms))).body
+        events: list[str] = []
+        before = sys.getprofile()
+        sys.setprofile(lambda _, event, __, events=events: events.append(event))
+        try:
+            written(statement)
+        finally:
+            sys.setprofile(before)
+        steps.append(len(events))
+    assert steps[1] < 2.2 * steps[0]
 
 
 def test_each_python_gives_the_same_digests() -> None:

@@ -24,7 +24,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_anything_it_is_redis_on_this_machine() -> None:
-    assert load() == Config("redis://localhost:6379/0", "simpledist", None, False)
+    assert load() == Config("redis://localhost:6379/0", "simpledist", None, False, stays_here=True)
 
 
 def test_arguments_go_before_the_environment_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_arguments_go_before_the_environment_and_that_before_the_defaults(monkey
 def test_empty_variables_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("REDIS_URL", "NAMESPACE", "SECRET_FILE"):
         monkeypatch.setenv(f"SIMPLEDIST_{name}", "")
-    assert load() == Config()
+    assert load() == Config(stays_here=True)
 
 
 def test_a_child_knows_that_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,11 +291,25 @@ def test_what_sentinels_and_primary_are_given_of_the_url() -> None:
     assert url.primary("::2", 1).startswith("rediss://me:a%2Fb@[::2]:1/3?")
 
 
-def test_sentinels_on_this_machine_need_no_key_and_then_the_primary_has_to_be_here() -> None:
-    assert load(HERE).stays_here
-    assert not load(HERE, insecure=True).stays_here
-    assert not load(HERE, secret_file="key").stays_here
-    assert not load("redis://localhost").stays_here
+@pytest.mark.parametrize("url", [HERE, "redis://localhost", "unix:///run/redis.sock"])
+def test_who_names_no_key_stays_on_this_machine(url: str) -> None:
+    assert load(url).stays_here
+    assert load(url, codec="json").stays_here
+    assert not load(url, insecure=True).stays_here
+    assert not load(url, secret_file="key").stays_here
+    assert not load(url, signs=False).stays_here
+
+
+def test_memory_and_json_to_another_machine_are_nowhere_to_stay() -> None:
+    assert not load("memory://", memory=True).stays_here
+    assert not load("redis://elsewhere", codec="json").stays_here
+
+
+def test_what_only_reads_needs_no_key_for_another_machine() -> None:
+    assert load("redis://elsewhere", signs=False).url == "redis://elsewhere"
+
+
+def test_sentinels_on_another_machine_need_a_key() -> None:
     with pytest.raises(ConfigurationError, match="no key is set"):
         load(HERE.replace("localhost", "elsewhere"))
 

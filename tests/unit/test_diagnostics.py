@@ -10,8 +10,8 @@ from simpledist.cli.diagnostics.facts import Facts, Leftovers, SecretFile
 from simpledist.cli.diagnostics.finding import Finding
 from simpledist.cli.diagnostics.report import report
 from simpledist.config import Config
-from simpledist.monitor import FunctionState, RedisState, Snapshot, Tally, WorkerState
-from simpledist.reasons import REASONS, words
+from simpledist.monitor import Failure, FunctionState, RedisState, Snapshot, Tally, WorkerState
+from simpledist.reasons import REASONS, address, words
 
 WELL = Facts(
     Snapshot(RedisState(ok=True, version="7.0.15")),
@@ -135,7 +135,17 @@ def test_every_reason_that_nobody_asked_for_is_a_finding_with_its_remedy(why: st
     else:
         (one,) = findings
         assert one.text.startswith(f"210 calls of pi, fib ran at their clients in the last 10 minutes: {words(why)}")
-        assert one.remedy == REASONS[why].remedy
+        assert one.remedy == f"{REASONS[why].remedy} ({address(why)})"
+
+
+def test_a_reason_is_told_with_what_the_worker_said_of_it_last() -> None:
+    last, before = (
+        Failure("pi", "undecodable", f"w1: No module named '{module}'", 1, 0.0, 9.0, "c1-1", "") for module in "xy"
+    )
+    other = Failure("e", "undecodable", "w2: another function's", 1, 0.0, 9.5, "c1-2", "")
+    recent = {"pi": Tally({"local:undecodable": 207})}
+    (one,) = found(replace(WELL, recent=recent, failures=(other, last, before)))
+    assert one.text.endswith("(undecodable), the latest on worker w1: No module named 'x'")
 
 
 @pytest.mark.parametrize(

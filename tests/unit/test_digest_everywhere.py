@@ -200,7 +200,7 @@ def texts_of(tree: Trees, *, neutral: bool = False, changed: int | None = None) 
 
 
 def digest_of(folder: Path, tree: Trees, texts: Mapping[str, str]) -> str:
-    """Return the digest of f0 of a package that is written anew, under a name of its own."""
+    """Return the digest of f0 of a package that is written again, under a name of its own."""
     name = f"made{next(_numbers)}"
     (folder / name).mkdir()
     for file, text in texts.items():

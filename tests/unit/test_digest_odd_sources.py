@@ -34,9 +34,7 @@ def twice(x):
 
 @pytest.fixture
 def pk(sources: Sources) -> Sources:
-    sources.write("pk/__init__.py", "")
-    sources.write("pk/first.py", HELPED)
-    sources.write("pk/helper.py", HELPER)
+    sources.tree({"pk/__init__.py": "", "pk/first.py": HELPED, "pk/helper.py": HELPER})
     return sources
 
 
@@ -121,9 +119,13 @@ def test_functions_that_call_each_other_come_to_an_end(sources: Sources) -> None
 
 
 def test_modules_that_import_each_other_come_to_an_end(sources: Sources) -> None:
-    sources.write("pk/__init__.py", "")
-    sources.write("pk/a.py", "from pk import b\ndef f(x): return b.g(x)\nN = 1\n")
-    sources.write("pk/b.py", "from pk import a\ndef g(x): return x and a.f(x - 1) + a.N\n")
+    sources.tree(
+        {
+            "pk/__init__.py": "",
+            "pk/a.py": "from pk import b\ndef f(x): return b.g(x)\nN = 1\n",
+            "pk/b.py": "from pk import a\ndef g(x): return x and a.f(x - 1) + a.N\n",
+        }
+    )
     was = of(sources.get("pk.a:f")).text
     sources.write("pk/b.py", "from pk import a\ndef g(x): return x and a.f(x - 2) + a.N\n")
     assert of(sources.get("pk.a:f")).text not in ("", was)
@@ -169,10 +171,14 @@ def test_both_ways_of_a_conditional_import_and_definition_count(sources: Sources
 
 
 def test_a_star_that_hands_on_another_star_is_followed(sources: Sources) -> None:
-    sources.write("pk/__init__.py", "")
-    sources.write("pk/low.py", "def g(x): return x\n")
-    sources.write("pk/middle.py", "from pk.low import *\n")
-    sources.write("pk/top.py", "from pk.middle import *\ndef f(x): return g(x)\n")
+    sources.tree(
+        {
+            "pk/__init__.py": "",
+            "pk/low.py": "def g(x): return x\n",
+            "pk/middle.py": "from pk.low import *\n",
+            "pk/top.py": "from pk.middle import *\ndef f(x): return g(x)\n",
+        }
+    )
     was = of(sources.get("pk.top:f")).text
     sources.write("pk/low.py", "def g(x): return -x\n")
     assert of(sources.get("pk.top:f")).text not in ("", was)

@@ -24,12 +24,16 @@ def of(function: Any, **more: Any) -> CodeDigest:
 @pytest.fixture
 def app(sources: Sources) -> Sources:
     """`app` uses `helpers`, which uses `lower` in one of its modules, and `unused` in another."""
-    sources.write("app.py", "from helpers.near import g\ndef f(x): return g(x)\n")
-    sources.write("helpers/__init__.py", "")
-    sources.write("helpers/near.py", "import lower\ndef g(x): return lower.h(x)\n")
-    sources.write("helpers/far.py", "import unused\ndef k(x): return unused.l(x)\n")
-    sources.write("lower.py", "def h(x): return x\n")
-    sources.write("unused.py", "def l(x): return x\n")
+    sources.tree(
+        {
+            "app.py": "from helpers.near import g\ndef f(x): return g(x)\n",
+            "helpers/__init__.py": "",
+            "helpers/near.py": "import lower\ndef g(x): return lower.h(x)\n",
+            "helpers/far.py": "import unused\ndef k(x): return unused.l(x)\n",
+            "lower.py": "def h(x): return x\n",
+            "unused.py": "def l(x): return x\n",
+        }
+    )
     return sources
 
 
@@ -103,7 +107,7 @@ def test_packages_of_a_system_without_records_are_not_first_party(sources: Sourc
     assert not is_first_party("yams")
 
 
-@pytest.mark.parametrize("name", ["json", "os", "distutils", "tomllib", "sys", "missing_package"])
+@pytest.mark.parametrize("name", ["json", "os", "distutils", "tomllib", "sys", "test", "_testcapi", "missing_package"])
 def test_the_standard_library_of_no_python_is_first_party(name: str) -> None:
     assert not is_first_party(name)
 
@@ -122,9 +126,13 @@ def test_a_zipped_package_has_the_hash_of_its_files(app: Sources) -> None:
 
 
 def test_a_part_of_a_namespace_package_is_a_package_of_its_own(sources: Sources) -> None:
-    sources.write("ns/one/__init__.py", "from ns.two import g\ndef f(x): return g(x)\n")
-    sources.write("ns/two/__init__.py", "def g(x): return x\n")
-    sources.write("ns/three/__init__.py", "def l(x): return x\n")
+    sources.tree(
+        {
+            "ns/one/__init__.py": "from ns.two import g\ndef f(x): return g(x)\n",
+            "ns/two/__init__.py": "def g(x): return x\n",
+            "ns/three/__init__.py": "def l(x): return x\n",
+        }
+    )
     found = of(sources.get("ns.one:f"))
     assert found.tree is not None
     assert found.tree.own == "ns.one"
@@ -136,11 +144,15 @@ def test_a_part_of_a_namespace_package_is_a_package_of_its_own(sources: Sources)
 
 @pytest.fixture
 def plugins(sources: Sources) -> Sources:
-    sources.write("pk/__init__.py", "")
-    sources.write("pk/main.py", "from pk import settings\ndef f(x): return settings.N + load(x)\ndef load(x): ...\n")
-    sources.write("pk/settings.py", "N = 1\n")
-    sources.write("pk/fast.py", "def run(x): return x\ndef rest(): return 0\n")
-    sources.write("data/table.txt", "1 2 3")
+    sources.tree(
+        {
+            "pk/__init__.py": "",
+            "pk/main.py": "from pk import settings\ndef f(x): return settings.N + load(x)\ndef load(x): ...\n",
+            "pk/settings.py": "N = 1\n",
+            "pk/fast.py": "def run(x): return x\ndef rest(): return 0\n",
+            "data/table.txt": "1 2 3",
+        }
+    )
     return sources
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest
 
 from simpledist.errors import Undecodable
+from simpledist.interruption import by_signal
 from simpledist.wire import serializers
 
 
@@ -106,6 +109,15 @@ def test_the_timeout_of_a_signal_handler_gets_through() -> None:
         serializers.dumps("pickle", Dumping(terminated))
     with pytest.raises(Late):
         serializers.dumps("pickle", [Dumping(terminated)] * 100)
+
+
+def test_the_timeout_of_a_handler_that_strikes_in_an_import_gets_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import takes the frames of importlib, which the handler interrupts, out of the traceback."""
+    signal.signal(signal.SIGTERM, too_late)
+    monkeypatch.setattr(sys, "meta_path", map(signal.raise_signal, [signal.SIGTERM]))
+    with pytest.raises(Late) as shown:
+        import_module("a_module_that_is_nowhere")
+    assert by_signal(shown.value)
 
 
 @pytest.mark.parametrize("handler", [Leaving(), Leaving().leave, functools.partial(Leaving().leave)])

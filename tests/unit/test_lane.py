@@ -9,7 +9,7 @@ import pytest
 from simpledist import policy
 from simpledist.broker import Keys
 from simpledist.broker.lane import Lane, class_of, function_of, in_turn, parsed
-from simpledist.worker.turns import Turns
+from simpledist.worker.lane_turns import Turns
 
 LANES = {
     "fib": Lane("fib"),

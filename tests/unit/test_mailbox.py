@@ -1,4 +1,4 @@
-"""Lines and descriptors between parent and template: none is lost, whoever is slow, and none stays open."""
+"""Lines and descriptors between parent and template: none is lost, whichever side is slow, and none stays open."""
 
 from __future__ import annotations
 

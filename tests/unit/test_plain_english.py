@@ -37,7 +37,8 @@ WORDS = {
     "seen to": "handled",
     "sees to": "handles",
     "asks after": "asks about",
-    "told of": "informed about",
+    "told": "informed, asked, known (say what is sent)",
+    "lies": "is, stands",
     "whence": "from where",
     "thereof": "of it",
     "thereby": "by this",
@@ -48,13 +49,13 @@ NOT_VERBS = re.compile(
     "|two|from|at|for|on|until|if|more|there|everything|both)",
     re.IGNORECASE,
 )
-# Rooms of the package whose text is plain; the others follow.
 ROOMS = (
     "broker",
     "cli",
     "cli/diagnostics",
     "cli/live",
     "client",
+    "code",
     "config",
     "distributor",
     "embedded",
@@ -65,9 +66,10 @@ ROOMS = (
 )
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"))
-    if path.name not in ("CHANGELOG.md", "CODE_OF_CONDUCT.md")
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md"))
+    if path.name != "CODE_OF_CONDUCT.md"
 )
+SCRIPTS = sorted((ROOT / "simpledist" / "broker" / "lua").glob("*.lua"))
 # (file, word): where the word is right all the same.
 ALLOWED: set[tuple[str, str]] = set()
 
@@ -111,6 +113,24 @@ def test_the_docstring_of_a_function_begins_with_a_verb(path: Path) -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     }
     assert {name: first for name, first in firsts.items() if NOT_VERBS.fullmatch(first.strip(",.:;"))} == {}
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_the_docstring_of_a_module_begins_with_its_subject(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    assert not re.match(r"(what|whether|how|where|who)\b", text, re.IGNORECASE), "name the thing that the module owns"
+
+
+def test_every_room_is_held_to_it() -> None:
+    rooms = {path.parent.relative_to(ROOT / "simpledist").as_posix() for path in (ROOT / "simpledist").rglob("*.py")}
+    assert rooms == {*ROOMS, ".", "broker/lua"}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_comments_of_lua_use_common_words(path: Path) -> None:
+    texts: list[str] = re.findall(r"--(.*)", path.read_text("utf-8"))
+    place = path.relative_to(ROOT).as_posix()
+    assert [odd for text in texts for odd in odd_words(place, text.replace("| told |", "|"))] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

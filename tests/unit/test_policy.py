@@ -17,6 +17,7 @@ from simpledist.policy import TIMINGS, Pace, Timings, backoff_seconds, may_take_
     [
         (0.0, False, "alive"),
         (-3.0, False, "alive"),  # the clocks of Redis may step
+        (-10.1, False, "silent"),  # no one beats in the future
         (5.0, False, "alive"),
         (5.1, False, "late"),
         (10.0, False, "late"),

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from simpledist import job
-from simpledist.reasons import MAY_BE_QUEUED, REASONS, SUSPECT, TRANSIENT, sentence, words
+from simpledist.reasons import MAY_BE_QUEUED, REASONS, SUSPECT, TRANSIENT, WHYS, address, sentence, words
 
 ROOT = Path(__file__).parents[2]
 
 # Every word that a call may carry, those of parts that are still being built too.
-WORDS = {*job.WHYS, "memory", "other_code", "disabled", "undeliverable", "key", "queue_full", "closed"}
+WORDS = {*WHYS, "memory", "other_code", "disabled", "undeliverable", "key", "queue_full", "closed"}
 UNASKED = {"no_worker", "redis_down", "redis_refused", "key", "other_code", "undeliverable", "memory", "too_big"}
 
 
@@ -20,10 +19,18 @@ def test_no_reason_lacks_its_words() -> None:
     assert set(REASONS) >= WORDS
 
 
-@pytest.mark.parametrize("why", job.WHYS)
+@pytest.mark.parametrize("why", WHYS)
 def test_each_reason_stands_in_the_readme_and_in_operations(why: str) -> None:
-    assert f"`{why}`" in (ROOT / "README.md").read_text()
-    assert f"| `{why}` |" in (ROOT / "docs" / "operations.md").read_text()
+    assert f"\n[`{why}`]: {address(why)}\n" in (ROOT / "README.md").read_text()
+    assert f"`{why}` |" in (ROOT / "docs" / "operations.md").read_text()
+
+
+@pytest.mark.parametrize("why", REASONS)
+def test_the_address_of_each_reason_leads_to_its_row(why: str) -> None:
+    page, _, anchor = address(why).partition("#")
+    (row,) = [line for line in (ROOT / page).read_text().splitlines() if f'<a id="{anchor}"></a>' in line]
+    assert row.startswith("| <a ")
+    assert f"`{why}` | {REASONS[why].words} |" in row
 
 
 def test_what_may_kill_its_process_neither_passes_nor_waits_in_redis() -> None:

@@ -57,7 +57,7 @@ def test_three_strikes_withdraw_the_function_on_all_its_lanes_and_an_outcome_cle
     for _ in range(2):
         refusals.strike("fib!high")
     assert list(refusals.taken(lanes)) == lanes
-    refusals.served("fib")
+    refusals.served(Held("fib", "1", "1"))
     refusals.strike("fib")
     assert not refusals.withdrawn()
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""The result buffer: memory of a child and its parent, in which finished parts of a chunk survive the child."""
+"""The result buffer: memory of a child and its parent, in which finished parts of a batch survive the child."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from typing import get_args
 
 import pytest
 
-from simpledist.engine.known import Store
+from simpledist.costs import Costs
+from simpledist.engine.known import Key, Store
 from simpledist.engine.routing import TRAVEL, Face, Here, Later, Routing
 from simpledist.engine.spec import FunctionSpec
-from simpledist.job import Why
-from simpledist.placement import Costs
 from simpledist.policy import Experience
+from simpledist.reasons import Why
 
 FACES: tuple[Face, ...] = get_args(Face)
 FIB = FunctionSpec("fib", abs)
@@ -25,8 +25,12 @@ class Redis:
     trouble: Why | None = None
 
 
+def kept(function: str, reason: str) -> None:
+    """Take what the caller is to be told."""
+
+
 def routing(trouble: Why | None = None, *, closed: bool = False, nested: bool = False) -> Routing:
-    made = Routing(Redis(trouble), Store(), closed=closed)
+    made = Routing(Redis(trouble), Store(), kept, closed=closed)
     made.nested = nested
     return made
 
@@ -61,16 +65,16 @@ def test_a_reason_of_the_whole_client_keeps_every_call(
 def test_short_calls_of_a_map_run_in_its_loop_and_long_ones_wait_for_a_slot() -> None:
     for seconds, kind in ((1e-6, Here), (1.0, Later)):
         store = Store()
-        store.of("fib").at_client = Experience().ran(1, seconds)
-        assert isinstance(Routing(Redis("redis_down"), store, closed=False).route(FIB, "map", batches=True), kind)
+        store.of(Key("fib")).at_client = Experience().ran(1, seconds)
+        assert isinstance(Routing(Redis("redis_down"), store, kept, closed=False).route(FIB, "map", batches=True), kind)
 
 
 def test_a_word_about_workers_counts_for_maps_that_began_before_it() -> None:
     store = Store()
-    known = store.of("fib")
+    known = store.of(Key("fib"))
     known.at_client = Experience().ran(1, 1e-6)
     known.said("no_worker")
-    asked = Routing(Redis(), store, closed=False)
+    asked = Routing(Redis(), store, kept, closed=False)
     assert asked.route(FIB, "map", known.absent_at - 1, batches=True) == Here("no_worker")
     assert asked.route(FIB, "map", known.absent_at + 1, batches=True) is TRAVEL
     assert asked.route(FIB, "submit") is TRAVEL
@@ -78,8 +82,8 @@ def test_a_word_about_workers_counts_for_maps_that_began_before_it() -> None:
 
 def test_costs_are_not_asked_for_a_call_that_was_part_of_a_batch() -> None:
     store = Store()
-    store.of("fib").costs = Costs(here=1e-6, there=1e-6, trip=1.0)
-    asked = Routing(Redis(), store, closed=False)
+    store.of(Key("fib")).costs = Costs(here=1e-6, there=1e-6, trip=1.0)
+    asked = Routing(Redis(), store, kept, closed=False)
     assert asked.route(AUTO, "call") == Here("cheaper")
     assert asked.route(AUTO, "submit") == Later("cheaper")
     assert asked.route(AUTO, "again") is TRAVEL

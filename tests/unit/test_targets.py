@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from simpledist.client.function import WorkerFunction
 from simpledist.worker.targets import resolve
+from tests.sources import Sources
 
 MODULE = """
 import simpledist
@@ -30,12 +27,10 @@ def bare(n):
 
 
 @pytest.fixture
-def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def module(sources: Sources) -> str:
     """The name of an importable module with decorated functions."""
-    (tmp_path / "decorated_functions.py").write_text(MODULE)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    yield "decorated_functions"
-    sys.modules.pop("decorated_functions", None)
+    sources.write("decorated_functions.py", MODULE)
+    return "decorated_functions"
 
 
 def test_a_module_offers_its_decorated_functions_as_clients_call_them(module: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from simpledist.cli.live.panes import short, span, track
 from simpledist.cli.live.rates import Meter
 from simpledist.cli.live.screen import View, lines, press
-from simpledist.monitor import FunctionState, RedisState, RunningJob, Snapshot, WorkerState
+from simpledist.monitor import Dropped, FunctionState, RedisState, RunningJob, Snapshot, WorkerState
 
 
 def function(name: str, queued: int = 0, **counters: int) -> FunctionState:
@@ -50,6 +50,16 @@ def test_it_fills_the_screen_and_never_more(width: int, height: int) -> None:
         assert len(all_lines) == height
         assert all(line.cell_len <= width for line in all_lines)
         assert all("\n" not in line.plain for line in all_lines)
+
+
+def test_what_is_left_out_has_a_line_and_only_then() -> None:
+    lost = (Dropped("simpledist:workers", "cannot be read", 3), Dropped("simpledist:offers:fib", "are too long", 1))
+    told = "left out: 3 elements of simpledist:workers cannot be read"
+    for dropped, line in (((), ""), (lost[:1], f"{told} (simpledist doctor)"), (lost, f"{told}, and of 1 more (")):
+        found = lines(View(), snapshot(function("a")), Meter(), dropped=dropped, title="top", width=100, height=24)
+        assert len(found) == 24
+        assert [one.plain for one in found if one.plain.startswith(line)] if line else "left out" not in str(found)
+        assert all(one.cell_len <= 100 for one in found)
 
 
 def test_functions_come_by_queue_and_by_any_column_forth_and_back() -> None:

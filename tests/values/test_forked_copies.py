@@ -28,7 +28,7 @@ def remote(client: simpledist.Client, name: str) -> simpledist.WorkerFunction[..
 
 
 def innocent_calls(client: simpledist.Client) -> None:
-    """Calls that would meet a copy that reads their channel: big ones and small ones, in chunks and alone."""
+    """Calls that would meet a copy that reads their channel: big ones and small ones, in batches and alone."""
     echo = remote(client, "echo")
     values = [bytes([n]) * (300_000 if n % 2 else 300) for n in range(10)]
     futures = [echo.submit(value) for value in values]
@@ -68,7 +68,7 @@ def test_a_copy_that_is_made_while_the_result_is_pickled_answers_for_nothing(cli
     innocent_calls(client)
 
 
-def test_a_copy_that_returns_adds_no_part_to_a_chunk(client: simpledist.Client) -> None:
+def test_a_copy_that_returns_adds_no_part_to_a_batch(client: simpledist.Client) -> None:
     assert list(remote(client, "returns_twice").map(range(40), chunksize=20)) == list(range(40))
     assert list(remote(client, "returns_with_status").map(range(20), chunksize=20)) == [(n, 0) for n in range(20)]
     assert list(remote(client, "raises").map(range(20), chunksize=20)) == [(n, 1) for n in range(20)]
@@ -79,7 +79,7 @@ def test_a_copy_says_what_it_would_say_in_a_plain_program(cluster: Cluster, clie
     worker = cluster.workers[0]
     assert remote(client, "says_goodbye")(1) == 1
     wait_until(lambda: "last words" in worker.stderr_text(), 5, "what it exits with")
-    assert "left in the buffer" in worker.stderr_text()
+    wait_until(lambda: "left in the buffer" in worker.stderr_text(), 5, "what it had not written yet")
     assert remote(client, "raises")(1) == (1, 1)
     wait_until(lambda: "ZeroDivisionError" in worker.stderr_text(), 5, "its traceback")
     assert "wire/running.py" not in worker.stderr_text()

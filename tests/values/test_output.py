@@ -146,7 +146,7 @@ def test_what_a_job_does_to_its_streams_ends_with_it(own: Cluster, printing: sim
 
 
 @pytest.mark.parametrize("name", [name for name in DEEDS if name != "close_descriptors"])
-def test_it_ends_with_its_call_in_a_chunk_too(printing: simpledist.Client, name: str) -> None:
+def test_it_ends_with_its_call_in_a_batch_too(printing: simpledist.Client, name: str) -> None:
     assert set(of(printing, name).map(range(20), chunksize=10)) <= {None, True}
     assert list(of(printing, "say").map(map(str, range(20)), chunksize=10)) == [str(n) for n in range(20)]
 

@@ -15,6 +15,27 @@ from tests.stage import Stage
 HOSTILE = "<img src=x onerror=alert(1)>\"'\u202e\x1b[31m{{7*7}}" + "long" * 200
 ERROR = "ValueError: <b>no</b>\nfns.py:31 in throw\nTraceback (most recent call last):\n  <script>alert(1)</script>\nno"
 
+# What a person looks at, where a stage has the function "fib" and the worker "w1", and all that answers a GET.
+PAGES = (
+    "/",
+    "/functions",
+    "/functions/fib",
+    "/workers",
+    "/workers/w1",
+    "/jobs",
+    "/jobs?state=queued",
+    "/jobs?state=ended",
+)
+ADDRESSES = (
+    *PAGES,
+    "/jobs/c1-0",
+    "/errors",
+    "/metrics",
+    "/healthz",
+    "/api/snapshot.json",
+    "/api/stream.json",
+)
+
 
 def application(monitor: Monitor, **options: Any) -> Flask:
     """The dashboard; its package is installed under another name than its folder's, which type checkers do not see."""

@@ -72,6 +72,14 @@ def test_hostile_names_and_texts_are_escaped_and_short(client: FlaskClient) -> N
         assert "49" not in text.partition("img src=x")[2][:40], "a template was filled twice"
 
 
+def test_a_name_of_any_length_fits_its_cell(client: FlaskClient) -> None:
+    for path in PAGES:
+        cells = re.findall(
+            r">([^<>]+)<", re.sub(r"<(title|h1|pre|p)\b.*?</\1>", "", client.get(path).text, flags=re.DOTALL)
+        )
+        assert max(map(len, re.split(r"\s+", " ".join(cells)))) <= 64, path
+
+
 def test_other_host_names_are_refused(client: FlaskClient) -> None:
     for host in ("evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "[::1", ""):
         assert client.get("/", headers={"Host": host}).status_code in (400, 403), host
@@ -173,10 +181,20 @@ def test_the_api_counts_what_happened(client: FlaskClient) -> None:
     ]
 
 
+def test_the_api_goes_with_the_cluster(busy: Stage) -> None:
+    client = client_of(busy)
+
+    def queued() -> int:
+        return next(one["queued"] for one in json_of(client.get("/api/snapshot.json"))["functions"])
+
+    was = queued()
+    busy.submit(3)
+    assert queued() == was + 3
+
+
 def test_pages_say_why_calls_ran_at_their_clients(client: FlaskClient) -> None:
     for path in ("/", "/functions", "/functions/fib"):
-        assert "no_worker" in client.get(path).text, path
-    assert "no live worker offers it" in client.get("/functions").text
+        assert "<dd>no live worker offers it <code>no_worker</code></dd>" in client.get(path).text, path
 
 
 def test_lists_are_paged_and_filtered(busy: Stage) -> None:

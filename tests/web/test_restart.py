@@ -41,7 +41,7 @@ def test_numbers_and_charts_outlive_a_distributor_and_two_count_nothing_twice(tm
     with Cluster("shown", workers=1, slots=2, folder=tmp_path, web=True) as cluster:
         cluster.start_distributor()
         client = cluster.connect()
-        work = simpledist.worker_function(client, "work", at_home)  # so short that its calls travel in chunks
+        work = simpledist.worker_function(client, "work", at_home)  # so short that its calls travel in batches
         nobody = simpledist.worker_function(client, "nobody", at_home)
         assert list(work.map(range(CALLS))) == list(range(CALLS))
         for future in [work.submit(-1) for _ in range(RAISING)]:

@@ -45,7 +45,7 @@ local function append_claimed(out, lane, id, fence, slot, attempt, queued_ms, by
   out[n + 5], out[n + 6], out[n + 7] = attempt, queued_ms, bytes
 end
 
--- Returns whether a job that this worker has refused stays for another one that would take it. The worker is then told
+-- Returns whether a job that this worker has refused stays for another one that would take it. The worker is then asked
 -- to pass over the lane for a while.
 local function is_for_another(order, job) -- rare
   if not string.find(job.refused_by, order.worker, 1, true) then return false end

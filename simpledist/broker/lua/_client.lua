@@ -9,7 +9,10 @@ local function client_connection(row) return string.match(row, '^%d+ (%S+)') end
 local function client_alive(client)
   local row = call('HGET', key_clients(), client)
   if not row then return false end
-  return now_ms - tonumber(string.match(row, '^%d+') or 0) < SILENT_CLIENT_MS
+  local age = now_ms - tonumber(string.match(row, '^%d+') or 0)
+  -- Ahead of Redis' clock: as a heartbeat that is (_worker.lua).
+  if age < 0 then call('HSET', key_clients(), client, now .. string.match(row, '^%d+(.*)')) end
+  return age < SILENT_CLIENT_MS
 end
 
 -- Removes the row of a client that has been silent for too long; returns whether it was there.

@@ -11,6 +11,6 @@ local minute = math.floor(now_ms / 60000)
 
 -- Returns how long ago that was. If the clock was set back, that is for ever: nothing waits until the time comes again.
 local function since(then_ms)
-  local age = now_ms - tonumber(then_ms or 0)
+  local age = now_ms - (tonumber(then_ms or 0) or 0)
   return age < 0 and math.huge or age
 end

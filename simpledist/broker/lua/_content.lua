@@ -8,8 +8,8 @@ local function joinable(address) -- rare
   return (state == 'queued' or state == 'running') and id or nil
 end
 
--- Returns how often the cache of a function was cleared: what was submitted before the last time is not kept.
-local function generation(fn) return call('HGET', key_meta(fn), 'cleared') or '0' end
+-- Returns how often the cache of a lane's function was cleared: what was submitted before the last time is not kept.
+local function generation(lane) return call('HGET', key_meta(function_of(lane)), 'cleared') or '0' end
 
 local function live_at_least(key, ms)
   if call('PTTL', key) < ms then call('PEXPIRE', key, ms) end
@@ -20,8 +20,10 @@ local function forget_kept(fn, members)
   local freed = 0
   for _, member in ipairs(members) do
     local address, size = string.match(member, '^(%S+) (%d+)$')
-    freed = freed + tonumber(size)
-    call('DEL', key_kept(address))
+    if address then
+      freed = freed + tonumber(size)
+      call('DEL', key_kept(address))
+    end
     call('ZREM', key_cached(fn), member)
   end
   if freed > 0 and call('HINCRBY', key_cached_bytes(), fn, text(-freed)) <= 0 then
@@ -35,7 +37,7 @@ local function make_room(size)
   for _ = 1, 100 do
     local flat, total, most, holder = call('HGETALL', key_cached_bytes()), 0, 0, nil
     for i = 1, #flat, 2 do
-      local bytes = tonumber(flat[i + 1])
+      local bytes = tonumber(flat[i + 1]) or 0
       total = total + bytes
       if bytes > most then
         most, holder = bytes, flat[i]
@@ -53,15 +55,16 @@ end
 local function keep(lane, id, job, result) -- rare
   local size = result ~= '' and #result or call('STRLEN', key_result(id))
   if size == 0 or size > CACHED_RESULT_BYTES or job.generation ~= generation(lane) then return end
-  local cached, address, ms = key_cached(lane), job.address, tonumber(job.cache)
-  forget_kept(lane, call('ZRANGEBYSCORE', cached, '-inf', now, 'LIMIT', '0', BATCH_ITEMS))
+  local fn = function_of(lane) -- whatever its code: `clear` forgets them all
+  local cached, address, ms = key_cached(fn), job.address, tonumber(job.cache)
+  forget_kept(fn, call('ZRANGEBYSCORE', cached, '-inf', now, 'LIMIT', '0', BATCH_ITEMS))
   local before = call('STRLEN', key_kept(address))
-  if before > 0 then forget_kept(lane, { address .. ' ' .. text(before) }) end
+  if before > 0 then forget_kept(fn, { address .. ' ' .. text(before) }) end
   if not make_room(size) then return end
   if result == '' then result = call('GET', key_result(id)) end
   call('SET', key_kept(address), result, 'PX', ms)
   call('ZADD', cached, text(now_ms + ms), address .. ' ' .. text(size))
-  call('HINCRBY', key_cached_bytes(), lane, size)
+  call('HINCRBY', key_cached_bytes(), fn, size)
   live_at_least(cached, ms)
   live_at_least(key_cached_bytes(), ms)
   bump(lane, 'kept')

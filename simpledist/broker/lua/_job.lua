@@ -2,6 +2,8 @@
 
 local ENDED = { succeeded = true, failed = true, cancelled = true }
 
+local STATES = { queued = true, running = true, succeeded = true, failed = true, cancelled = true }
+
 -- Returns the client whose call a job first was: ids begin with it.
 local function owner_of(id) return string.match(id, '^[^-]*') end
 
@@ -120,7 +122,7 @@ local function drop(lane, id, job) -- rare
 end
 
 -- Returns how a job ended, as one element of a reply list (parsing.py reads it):
--- "id state why worker attempts queued_ms run_ms place\n<bytes>".
+-- "id state why worker attempts queued_ms run_ms place\n<bytes>". With a `why` the bytes are what went wrong, in words.
 local function reply_text(id, job, place, bytes)
   -- stylua: ignore
   return id .. ' ' .. job.state .. ' ' .. (job.why or '-') .. ' ' .. (job.worker or '-') .. ' '
@@ -128,9 +130,21 @@ local function reply_text(id, job, place, bytes)
     .. bytes
 end
 
+-- Removes from a row what no reply can hold: somebody has written over it. A reply that cannot be read is none, and its
+-- client would ask again for ever.
+local function make_readable(job)
+  for _, field in ipairs({ 'attempts', 'queued_ms', 'run_ms' }) do
+    if not string.find(job[field] or '', '^%d+$') or #job[field] > 15 then job[field] = nil end
+  end
+  for _, field in ipairs({ 'worker', 'why' }) do
+    if not string.find(job[field] or '', '^[%w_.:-]+$') then job[field] = nil end
+  end
+end
+
 -- Returns the same for a job that ended before.
 local function reply_element(id, job)
-  local place, bytes = 'none', ''
+  make_readable(job)
+  local place, bytes = 'none', job.why and job.error or ''
   if job.state == 'succeeded' or job.why == nil then
     local size = call('STRLEN', key_result(id))
     if size > INLINE_BYTES then
@@ -165,7 +179,7 @@ local function finish(lane, id, job, state, fields, place, result)
   call('HSET', key_job(id), unpack(values))
   call('PEXPIRE', key_job(id), ENDED_MS)
   if result == '' and place == 'beside' then call('PEXPIRE', key_result(id), ENDED_MS) end
-  local element = reply_text(id, job, place, place == 'inline' and result or '')
+  local element = reply_text(id, job, place, place == 'inline' and result or fields.why and fields.error or '')
   for _, client in ipairs(job.waiting) do
     gather('RPUSH', key_reply(client), element)
     lives_on[key_reply(client)] = ENDED_MS
@@ -179,9 +193,22 @@ local function note_trouble(lane, id, why, error, refuser)
   note_failure(lane, id, why, refuser and refuser .. ': ' .. place or place, '')
 end
 
--- Ends a job with "run it at the client"; `why` is a word of job.Why.
+-- Ends a job with "run it at the client"; `why` is a word of reasons.Why.
 local function give_up(lane, id, job, why, error, refuser) -- rare
   finish(lane, id, job, 'failed', { why = why, error = error or '' }, 'none', '')
   bump(lane, why)
   note_trouble(lane, id, why, error or '', refuser)
+end
+
+-- Takes a job from a worker that has vanished (`lost`), or of which Redis has lost that it holds the job (`unheld`). A
+-- job at the cap is itself under suspicion, or would never come to its end: its client runs it.
+local function lose(lane, id, fence, how) -- rare
+  local job = job_of(id)
+  if not job or job.fence ~= fence then return end
+  local losses = call('HINCRBY', key_job(id), 'losses', '1')
+  if losses >= LOSS_CAP then
+    give_up(lane, id, job, 'lost', losses .. ' workers that ran it vanished, or Redis lost that they held it')
+  else
+    requeue(lane, id, job, how)
+  end
 end

@@ -125,7 +125,7 @@ local function add_lanes_to_pop(fn, code, tags, out)
   end
 end
 
--- Opens a lane with tags or a priority when it is used for the first time: the workers of its code are told to look for
+-- Opens a lane with tags or a priority when it is used for the first time: the workers of its code are asked to look for
 -- their lanes.
 local function open_lane(lane) -- rare
   local fn = function_of(lane)

@@ -1,7 +1,8 @@
--- What workers offer, and `live`: the one answer to the question whether a call may travel. An offer is text that only
+-- What workers offer, and `live`: Redis' answer to the question whether a call may travel. An offer is text that only
 -- `beat` and `fail` write. Patterns read it, because decoding JSON costs more than most verbs:
---   {"lane":"fib","digest":"","protocol":2,"keys":["1f2e3d4c"],"python":"3.11","tags":[],"since":1700000000000,
---    "leaves_at":0,"passes_until":0}
+--   {"lane":"fib","digest":"","protocol":2,"keys":["1f2e3d4c"],"python":"3.11","tags":[],"place":"fns.fib",
+--    "since":1700000000000,"leaves_at":0,"passes_until":0}
+-- `place`: the module (its last name) and the qualified name by which two codes are those of the same function.
 -- `leaves_at`: the offer ends then (0: never). `passes_until`: its worker passes over the lane until then, because it
 -- refused a job of it.
 
@@ -9,17 +10,18 @@
 local function some_of(hash, n) return call('HRANDFIELD', hash, n) or {} end
 
 -- Reads what a call asks of a worker (records.Wish), as the parts of an offer that it must find there. Without `digest`
--- the call goes by name.
+-- the call goes by name; `-` asks for an offer without one.
 local function read_wish(json)
-  local protocol, key, python, digest =
-    string.match(json, '^{"protocol":(%d+),"key":"(%x*)","python":"([%d.]*)","digest":"(%x*)"}$')
+  local protocol, key, python, digest, place =
+    string.match(json, '^{"protocol":(%d+),"key":"(%x*)","python":"([%d.]*)","digest":"([%x-]*)","place":"([^"]*)"}$')
   return {
     asked = json,
     speaks = protocol,
     protocol = '"protocol":' .. protocol .. ',',
     key = '"' .. key .. '"',
     python = python ~= '' and '"python":"' .. python .. '"',
-    digest = digest ~= '' and '"digest":"' .. digest .. '"',
+    digest = digest ~= '' and '"digest":"' .. (digest == '-' and '' or digest) .. '"',
+    place = place ~= '' and '"place":"' .. place .. '"',
   }
 end
 
@@ -31,6 +33,17 @@ local function passes_over(offer) return tonumber(string.match(offer, '(%d+)}$',
 local function has_left(offer)
   local leaves_at = string.match(offer, '"leaves_at":(%d+)')
   return leaves_at ~= '0' and tonumber(leaves_at or 0) <= now_ms
+end
+
+-- Returns what an offer of other code is for this wish: 'other_code', with which it is not served, or 'named': another
+-- function under the name, whose lane, digest and place follow ('-': none).
+local function unlike(offer, wish, lane)
+  local its, digest = string.match(offer, '^{"lane":"([^"]*)","digest":"(%x*)"')
+  local place = string.match(offer, '"place":"([^"]*)"') or ''
+  local same_function = digest ~= '' and wish.place == '"place":"' .. place .. '"'
+  if not wish.place or same_function then return 'other_code' end
+  local or_none = function(text) return text ~= '' and text or '-' end
+  return 'named', on_code_lane(lane, its) .. ' ' .. or_none(digest) .. ' ' .. or_none(place)
 end
 
 -- Returns 'ok' if an offer meets the wish of a call on this lane; else what parts them, and a word about it for people.
@@ -48,7 +61,7 @@ local function met_by(offer, wish, lane)
     local ids = string.gsub(string.match(offer, '"keys":%["([^%]]*)"%]') or '', '[",]+', ' ')
     return 'key', ids
   end
-  if wish.digest and not string.find(offer, wish.digest, 1, true) then return 'other_code' end
+  if wish.digest and not string.find(offer, wish.digest, 1, true) then return unlike(offer, wish, lane) end
   if string.find(offer, '{"lane":"' .. code_lane(lane) .. '"', 1, true) == 1 then return 'ok' end
   return 'moved', string.match(offer, '^{"lane":"([^"]*)"') or ''
 end
@@ -58,7 +71,7 @@ local function takes(worker, offer, wish, lane)
   return offer and met_by(offer, wish, lane) == 'ok' and not has_left(offer) and beats(worker)
 end
 
-local NEARER = { no_worker = 0, protocol = 1, key = 2, other_code = 3, moved = 4 }
+local NEARER = { no_worker = 0, protocol = 1, key = 2, named = 3, other_code = 4, moved = 5 }
 
 -- Asks the workers of these offers (worker, offer, worker, ...). Returns one that takes the call, if there is any; `no`
 -- is what parts the others from 'ok': of several answers the nearest, with up to three different words for people.
@@ -71,7 +84,7 @@ local function ask_some(flat, lane, wish, no)
     end
     for i, beat in ipairs(call('HMGET', key_heartbeats(), unpack(workers))) do
       local offer = flat[first + 2 * i - 1]
-      if fresh(beat) and not has_left(offer) then
+      if fresh(workers[i], beat) and not has_left(offer) then
         -- Most workers offer the same, but for their times, which are at the end.
         local kind = string.sub(offer, 1, (string.find(offer, ',"since"', 1, true)))
         kinds[kind] = kinds[kind] or { met_by(offer, wish, lane) }
@@ -81,7 +94,11 @@ local function ask_some(flat, lane, wish, no)
           no.answer, no.words = answer, {}
         end
         local wanted = answer == no.answer and answer ~= 'no_worker' and #no.words < 3
-        if wanted and not string.find(table.concat(no.words, ' '), word, 1, true) then
+        if wanted and answer == 'named' then
+          -- Of several other functions that of the plain lane serves.
+          local other = no.words[1] and (string.find(word, '^%S*~') or not string.find(no.words[1], '^%S*~'))
+          if not other then no.words[1] = word .. ' ' .. workers[i] end
+        elseif wanted and not string.find(table.concat(no.words, ' '), word, 1, true) then
           no.words[#no.words + 1] = word
         end
       end
@@ -92,6 +109,7 @@ end
 -- Returns a refusal as `live` answers it.
 local function no_text(lane, no)
   if no.answer == 'moved' then return 'moved ' .. on_code_lane(lane, no.words[1]) end
+  if no.answer == 'named' then return 'named ' .. no.words[1] end
   local answer = no.answer == 'protocol' and 'no_worker protocol' or no.answer
   return #no.words > 0 and answer .. ' ' .. table.concat(no.words, ' ') or answer
 end
@@ -125,7 +143,8 @@ local function ask_offers(lane, wish, witness)
   return ask_all(lane, wish)
 end
 
--- Returns whether a call may travel on this lane: 'ok' | 'moved <lane>' (a worker with its code is there) | 'no_worker'
+-- Returns whether a call may travel on this lane: 'ok' | 'moved <lane>' (a worker with its code is there)
+-- | 'named <lane> <digest> <place> <worker>' (only another function under the name is there) | 'no_worker'
 -- | 'no_worker protocol <numbers>' | 'other_code <workers>' | 'key <key ids of the workers>' | 'disabled'.
 local function live(lane, wish)
   local witness, disabled = unpack(call('HMGET', key_meta(lane), 'witness', 'disabled'))
@@ -134,16 +153,20 @@ local function live(lane, wish)
   return ask_offers(lane, wish, witness)
 end
 
--- Tells workers, once a minute, that calls run at their callers because these workers speak another protocol.
-local function tell_other_protocol(lane, wish, answer) -- rare
-  local fn = function_of(lane)
-  local told = call('HGET', key_meta(fn), 'told')
-  if not string.find(answer, 'no_worker protocol', 1, true) then return end
-  if told and now_ms - tonumber(told) < tonumber(CONTROL_MS) then return end
-  call('HSET', key_meta(fn), 'told', now)
+-- Tells workers, once a minute, that calls run at their callers because these workers speak another protocol, or have
+-- other code of this very function.
+local function tell_why_not(lane, wish, answer) -- rare
+  local fn, protocol = function_of(lane), string.find(answer, 'no_worker protocol', 1, true)
+  if not protocol and not string.find(answer, 'other_code', 1, true) then return end
+  local field = protocol and 'protocol_sent_at' or 'other_code_sent_at'
+  local sent_at = call('HGET', key_meta(fn), field)
+  if sent_at and now_ms - (tonumber(sent_at) or 0) < tonumber(CONTROL_MS) then return end
+  call('HSET', key_meta(fn), field, now)
   for _, worker in ipairs(some_of(key_offers(fn), SUSPECTS)) do
-    call('RPUSH', key_control(worker), 'protocol ' .. wish.speaks)
-    call('PEXPIRE', key_control(worker), CONTROL_MS)
+    if protocol or met_by(call('HGET', key_offers(fn), worker), wish, lane) == 'other_code' then
+      call('RPUSH', key_control(worker), protocol and 'protocol ' .. wish.speaks or 'other_code ' .. fn)
+      call('PEXPIRE', key_control(worker), CONTROL_MS)
+    end
   end
 end
 

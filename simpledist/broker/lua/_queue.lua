@@ -11,9 +11,11 @@ local function stamps(lane, n)
   return first
 end
 
--- Returns the stamp of an element, its job's id, and the stamp as text.
+local function is_id(text) return string.find(text, '^[%w_-]+$') and #text <= 64 end
+
+-- Returns the stamp of an element, its job's id, and the stamp as text; nothing of one that is not of ours.
 local function split_element(element)
-  local stamp, id = string.match(element, '^(%d+)%.(.+)$')
+  local stamp, id = string.match(element, '^(%d+)%.([%w_-]+)$')
   return tonumber(stamp), id, stamp
 end
 
@@ -45,7 +47,7 @@ local function put_back(lane, elements) -- rare
   end
 end
 
--- Gives back some of the running jobs, if no worker holds them.
+-- Gives back some of the running jobs, if no worker holds them, and removes offers of workers that there are not.
 local function sweep(lane) -- rare
   for _, field in ipairs(some_of(key_current(lane), SWEPT)) do
     local id, fence = string.match(field, '^(.+):(%d+)$')
@@ -53,7 +55,13 @@ local function sweep(lane) -- rare
     if not (id and worker) then
       call('HDEL', key_current(lane), field)
     elseif not is_held(lane, id, fence, worker) then
-      release(lane, id, fence, 'unheld')
+      lose(lane, id, fence, 'unheld')
+    end
+  end
+  for _, worker in ipairs(is_plain(lane) and some_of(key_offers(lane), SWEPT) or {}) do
+    if call('HEXISTS', key_workers(), worker) == 0 and call('HEXISTS', key_heartbeats(), worker) == 0 then
+      call('HDEL', key_offers(lane), worker)
+      tally(lane)
     end
   end
 end
@@ -100,7 +108,7 @@ local function repair_queue(lane)
   for i = #lost, 1, -1 do
     local id = lost[i]
     local job = job_of(id)
-    if not job or job.state ~= 'queued' or (job.lane or lane) ~= lane then
+    if not job or not is_id(id) or job.state ~= 'queued' or (job.lane or lane) ~= lane then
       call('ZREM', queued, id)
       tally(lane)
     elseif not job.missed then

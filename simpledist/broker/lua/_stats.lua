@@ -46,7 +46,7 @@ local function count_ms(lane, what, ms, n)
   bump(lane, what .. ':' .. bucket(ms / (n or 1)), n)
 end
 
--- Counts calls that came to their outcome on a worker; a job may hold many (a chunk).
+-- Counts calls that came to their outcome on a worker; a job may hold many (a batch).
 local function count_calls(lane, returned, raised, run_ms)
   if returned > 0 then bump(lane, 'returned', returned) end
   if raised > 0 then bump(lane, 'raised', raised) end
@@ -71,7 +71,7 @@ end
 
 local function note_attempt(lane, ...) table.insert(tally(lane).recent, attempt_line(...)) end
 
--- Adds a failure to its group: what failed (a type, a word of job.Why) and where. One text stands for the whole group.
+-- Adds a failure to its group: what failed (a type, a word of reasons.Why) and where. One text is kept for the whole group.
 local function note_failure(lane, id, kind, place, told, n)
   local groups = tally(lane).failures
   local field = string.sub(kind .. ' ' .. place, 1, 200)

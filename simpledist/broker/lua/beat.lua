@@ -3,7 +3,7 @@
 -- ARGV: worker connection slots stats (JSON for people, of worker_stats.py; '': as before),
 --       row ('' or JSON: registers), n_held held... (lane:id:fence; -1: it lives, and is in the middle of another verb),
 --       then, with a row: traits (JSON: protocol keys python tags), lifetime_ms(0: for ever),
---       n_functions (function digest)...,
+--       n_functions (function digest place)...,
 --       without one: n_offered function... (some that it offers: does Redis still know that?)
 -- Replies: 0 (unknown: beat again, with the row) | Redis' time in ms (nothing to say) | stop..., missing..., lanes...
 --          (with a row: all that it is to take jobs from), that time
@@ -22,12 +22,14 @@ local function count_pulse()
   if stats ~= '' then call('HSET', key_vitals(), worker, stats) end
 end
 
--- Returns whether Redis still has what this worker offers: one that evicts keys may have lost just that.
+-- Returns whether Redis still has what this worker offers: one that evicts keys may have lost just that, and anybody
+-- may have written over it.
 local function knows_offers()
   local names = {}
   for i = 1, number() do
     names[i] = arg()
-    if call('HEXISTS', key_offers(names[i]), worker) == 0 then return false end
+    local offer = call('HGET', key_offers(names[i]), worker)
+    if not offer or string.find(offer, '{"lane":"', 1, true) ~= 1 then return false end
   end
   if #names > 0 then call('SADD', key_functions(), unpack(names)) end
   return true
@@ -101,14 +103,15 @@ local function register(old_row)
   local protocol, tags = string.match(traits, '"protocol":(%d+)'), string.match(traits, '"tags":(%b[])')
   local leaves_at = text(lifetime_ms > 0 and now_ms + lifetime_ms or 0)
   -- stylua: ignore
-  local rest = string.sub(traits, 2, -2) .. ',"since":' .. now .. ',"leaves_at":' .. leaves_at .. ',"passes_until":0}'
+  local rest = ',"since":' .. now .. ',"leaves_at":' .. leaves_at .. ',"passes_until":0}'
   local lanes = {}
   for _ = 1, n_functions do
-    local fn, digest = arg(), arg()
+    local fn, digest, place = arg(), arg(), arg()
     local lane, code = assign_lane(fn, protocol, digest)
     add_lanes_to_pop(fn, code, tags, lanes)
     gather('SADD', key_functions(), fn)
-    gather('HSET', key_offers(fn), worker, '{"lane":"' .. lane .. '","digest":"' .. digest .. '",' .. rest)
+    local offer = '{"lane":"' .. lane .. '","digest":"' .. digest .. '",' .. string.sub(traits, 2, -2)
+    gather('HSET', key_offers(fn), worker, offer .. ',"place":"' .. place .. '"' .. rest)
     tally(fn)
   end
   return lanes
@@ -154,7 +157,7 @@ flush()
 local flat = call('HGETALL', key_held(worker))
 if #flat > 0 then call('PEXPIRE', key_held(worker), UNFINISHED_MS) end
 for i = 1, #flat, 2 do
-  if not named[flat[i]] and now_ms - tonumber(string.match(flat[i + 1], '^%d+')) >= UNHELD_MS then
+  if not named[flat[i]] and now_ms - tonumber(string.match(flat[i + 1], '^%d+') or 0) >= UNHELD_MS then
     local lane, id, fence = split_held(flat[i])
     if release(lane, id, fence, 'unheld') == 'requeued' then bump(lane, 'unheld') end
     unhold(lane, id, fence, worker)

@@ -1,7 +1,7 @@
 -- cancel: a client no longer wants these jobs; or an operator (client '') takes them off the cluster: a client that
--- waits for one is told to run it (called_off), because only its caller may give a call up.
+-- waits for one is asked to run it (called_off), because only its caller may give a call up.
 -- ARGV: client spare_running(0|1) n, then n times: lane id
--- Replies: a word each: cancelled (queued: gone; running: its worker is told) | running (spared) | ended (its outcome is
+-- Replies: a word each: cancelled (queued: gone; running: its worker hears of it) | running (spared) | ended (its outcome is
 --          here or on its way) | gone (nothing is left of it: not even the outcome, if it has ended)
 
 local client, spare_running, n = arg(), arg() == '1', number()

@@ -1,7 +1,7 @@
 -- claim: elements that BLPOP gave become running jobs; slots that are left are filled from the same list. A slot may be
 -- several jobs deep: short ones, at most its share of the queue. The last `ahead` of the slots are busy.
 -- ARGV: worker nonce again(0|1) lane n_popped popped... deep ahead n_slots slots... idle_for(a lane|'')
--- Replies: flat, 7 a job: lane id fence slot attempt queued_ms call ('' = beside)
+-- Replies: flat, 7 a job: lane id fence slot attempt queued_ms call ('' = in its own key)
 -- A worker that Redis does not know, or holds for dead, gets nothing: it must beat first, and what it popped goes back.
 -- A popped element without a slot goes back unclaimed: the ledger still has it, and repair_queue finds it. So does a
 -- job that this worker has refused, if another one would take it.

@@ -2,8 +2,8 @@
 -- The first *value* wins, from any attempt: the functions are pure. An *error* counts only from the current fence.
 -- ARGV: worker nonce again(0|1) n, then n times: lane id fence kind(value|error|partial) run_ms error result
 --       (error: a line for people, then, where there are any, a line with its place and the traceback; of the value of
---       a chunk: `chunk <returned> <raised>`, and on the lines below the same of one that raised)
---       ('' = the bytes were SET beside before, under id and fence: what does not count must not replace what does),
+--       a batch: `batch <returned> <raised>`, and on the lines below the same of one that raised)
+--       ('' = the bytes were SET before, under id and fence: what does not count must not replace what does),
 --       then take(0|1) [lane deep(0: none, its pop is behind this) ahead n_slots slots... idle_for(a lane|'')]
 -- Replies: words (succeeded | failed | told | already | stale | gone), then claimed jobs as in claim
 
@@ -13,16 +13,16 @@ call('HDEL', key_suspects(), worker)
 
 -- Tells each worker that had refused the job that another one could do it. After three such strikes it withdraws the
 -- function.
-local function strike_refusers(lane, job)
+local function strike_refusers(lane, id, job)
   for refuser in string.gmatch(job.refused_by, '%S+') do
-    if refuser ~= worker then
+    if refuser ~= worker and call('HEXISTS', key_job(id), 'no_strike:' .. refuser) == 0 then
       call('RPUSH', key_control(refuser), 'strike ' .. lane)
       call('PEXPIRE', key_control(refuser), CONTROL_MS)
     end
   end
 end
 
--- Tells the clients of a chunk, whose front call is slow, what is finished; they send again what is behind that call.
+-- Tells the clients of a batch, whose front call is slow, what is finished; they send again what is behind that call.
 -- The job goes on, and its end tells all of it once more: nothing is lost if this word is.
 local function tell_partial(id, job, fence, run_ms, result)
   if not job or job.state ~= 'running' or job.fence ~= fence then return 'stale' end
@@ -59,7 +59,7 @@ for i = 1, n do
     local fields = { worker = worker, run_ms = run_ms }
     local returned, raised, told = kind == 'value' and 1 or 0, kind == 'error' and 1 or 0, error
     if kind == 'value' and error ~= '' then
-      returned, raised, told = string.match(error, '^chunk (%d+) (%d+)\n?(.*)$')
+      returned, raised, told = string.match(error, '^batch (%d+) (%d+)\n?(.*)$')
       returned, raised = tonumber(returned), tonumber(raised)
     end
     if told ~= '' then
@@ -67,7 +67,7 @@ for i = 1, n do
       if kind == 'error' then fields.error = line end
       note_failure(lane, id, string.match(line, '^[^:%s]+') or 'error', where, trace, raised)
     end
-    if job.refused_by then strike_refusers(lane, job) end
+    if job.refused_by then strike_refusers(lane, id, job) end
     if job.cache and kind == 'value' then keep(lane, id, job, result) end
     finish(lane, id, job, words[i], fields, place, result)
     count_calls(lane, returned, raised, run_ms)

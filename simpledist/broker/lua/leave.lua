@@ -16,8 +16,10 @@ end
 local released = 0
 for _, field in ipairs(call('HKEYS', key_held(who))) do
   local lane, id, fence = split_held(field)
-  if release(lane, id, fence) == 'requeued' then released = released + 1 end
-  unhold(lane, id, fence, who)
+  if lane then
+    if release(lane, id, fence) == 'requeued' then released = released + 1 end
+    unhold(lane, id, fence, who)
+  end
 end
 call('DEL', key_held(who), key_control(who), key_given(who))
 forget_worker(who)

@@ -1,4 +1,4 @@
--- nudge: a client lives, asks after its jobs, and repairs what it can: the waiting client is the last reaper.
+-- nudge: a client lives, asks about its jobs, and repairs what it can: the waiting client is the last reaper.
 -- ARGV: client connection run_id wish n_jobs (lane id)... n_asked (lane wish)... (asked: what does `live` answer?)
 -- Replies: epoch, words (queued | running | missing | what `live` answers where that is not ok | a reply element),
 --          answers of `live`...,
@@ -46,31 +46,40 @@ for _, one in ipairs(jobs) do
 end
 flush()
 
--- Renews what a living job needs, and puts it back into its queue if nothing has it: keys may be evicted, or deleted by
--- hand. Returns its state.
-local function keep_alive(lane, id, job)
+-- Returns a job, put back into its queue if nothing has it: keys may be evicted, or deleted by hand. In an
+-- unknown state it would never end.
+local function repaired(lane, id)
+  local job = job_of(id)
+  if job and not STATES[job.state] then
+    call('DEL', key_job(id))
+    return nil
+  end
+  if job and job.state == 'running' and not is_held(lane, id, job.fence, job.worker) then
+    lose(lane, id, job.fence, 'unheld')
+    return job_of(id)
+  end
+  if job and job.state == 'queued' and not call('ZSCORE', key_queued(lane), id) then requeue(lane, id, job) end
+  return job
+end
+
+-- Renews what a living job needs.
+local function keep_alive(id, job)
   call('PEXPIRE', key_job(id), UNFINISHED_MS)
   call('PEXPIRE', key_call(id), UNFINISHED_MS)
   if job.address then call('PEXPIRE', key_join(job.address), UNFINISHED_MS) end
-  if job.state == 'running' and not is_held(lane, id, job.fence, job.worker) then
-    release(lane, id, job.fence, 'unheld')
-    return 'queued'
-  end
-  if job.state == 'queued' and not call('ZSCORE', key_queued(lane), id) then requeue(lane, id, job) end
-  return job.state
 end
 
 local words, lives = {}, {}
 for i, one in ipairs(jobs) do
-  local job = job_of(one.id)
+  local job = repaired(one.lane, one.id)
   if not job or job.state == 'cancelled' then
     words[i] = 'missing'
   elseif ENDED[job.state] then
     words[i] = reply_element(one.id, job)
-  elseif keep_alive(one.lane, one.id, job) == 'running' then
-    words[i] = 'running'
   else
+    keep_alive(one.id, job)
     words[i] = alive[one.lane] == 'ok' and 'queued' or alive[one.lane]
+    if job.state == 'running' then words[i] = 'running' end
   end
 end
 for i, one in ipairs(asked) do

@@ -1,5 +1,6 @@
 -- reap: what anybody may do at any time, any number of times: expel dead workers, forget dead clients, push back what
--- was popped and never claimed, drop what no client waits for. Every candidate is judged again here, by Redis TIME.
+-- was popped and never claimed, drop what no client waits for. Every candidate is judged again, by Redis TIME,
+-- in _worker_death.lua and _client.lua.
 -- ARGV: run_id n_workers (id closed_connection|'')... n_clients (id closed_connection|'')...
 --       n_functions functions... (all lanes of each) n_orphans (lane id)...
 -- Replies: expelled ids, forgotten clients, requeued, dropped, closing(0|1)

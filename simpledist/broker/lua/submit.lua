@@ -1,9 +1,10 @@
 -- submit: jobs of one function enter the queue of a lane.
--- ARGV: lane wish(JSON: protocol key python digest) client connection max_queue(-1: none) require_worker(0|1) crashes n,
+-- ARGV: lane wish(JSON: protocol key python digest place) client connection max_queue(-1: none) require_worker(0|1) crashes n,
 --       then n times: label call
---       (label: "id", or "id address join(0|1) cache_ms kept(0|1)"; call '' = the bytes were SET beside before)
+--       (label: "id", or "id address join(0|1) cache_ms kept(0|1)"; call '' = the bytes were SET before)
 -- Replies: epoch, then a word a job: queued | exists | done | full | what `live` answers, and nothing is entered
---          (moved <lane>: submit there | no_worker [protocol <numbers>] | other_code <workers> | key <key ids> | disabled)
+--          (moved <lane>: submit there | named <lane> <digest> <place> <worker>: submit there, with that digest
+--          | no_worker [protocol <numbers>] | other_code <workers> | key <key ids> | disabled)
 --          | joined <id> (it waits for that job) | again (the cached values of this reply are many bytes: submit this
 --          call once more) | a reply element whose place is `cached`
 -- A lone job that meets an empty queue is given to the worker that waits idle: claimed here, and put on its list.
@@ -63,7 +64,7 @@ for i = 1, n do
   end
 end
 
-if answer and answer ~= 'ok' then tell_other_protocol(lane, wish, answer) end
+if answer and answer ~= 'ok' then tell_why_not(lane, wish, answer) end
 if #fresh_ids > 0 then
   if lane ~= code_lane(lane) then open_lane(lane) end
   local first, worker, slot = nil, nil, nil

@@ -1,4 +1,4 @@
-"""What may be wrong with the cluster: dead workers, workers that cannot work, queues without one, calls that ran at
+"""Checks of the cluster: dead workers, workers that cannot work, queues without one, calls that ran at
 their clients."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from simpledist.cli.diagnostics.finding import SHOWN, Check, Finding, some
 from simpledist.cli.reading import named, without_worker
 from simpledist.monitor import FunctionState, WorkerState
 from simpledist.monitor.times import ago, plural
-from simpledist.reasons import REASONS
+from simpledist.reasons import REASONS, address
 
 START_SECONDS = 2.0  # a replacement may have started so long before the last beat of the worker that it replaces
 # The words of a worker's problem, by the check that reports them; "other version" belongs to the protocols.
@@ -166,11 +166,15 @@ def _local_runs(facts: Facts) -> Iterator[Finding]:
         number = sum(functions.values())
         names = sorted(functions, key=lambda name: -functions[name])
         reason = REASONS.get(why)
+        cause = next((one.place for one in facts.failures if one.kind == why and one.function in functions), "")
         yield Finding(
             "local runs",
             f"{plural(number, 'call')} of {some(names)} ran at {'its client' if number == 1 else 'their clients'} in "
-            f"the last {RECENT_MINUTES} minutes: {reason.words if reason else why} ({why})",
-            (reason and reason.remedy) or "install the newest simpledist: this version does not know the reason",
+            f"the last {RECENT_MINUTES} minutes: {reason.words if reason else why} ({why})"
+            f"{f', the latest on worker {cause}' if cause else ''}",
+            f"{reason.remedy} ({address(why)})"
+            if reason
+            else "install the newest simpledist: this version does not know the reason",
         )
     if not counts:
         yield Finding("local runs", f"none in the last {RECENT_MINUTES} minutes but those that were asked for")

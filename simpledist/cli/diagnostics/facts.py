@@ -12,20 +12,22 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from simpledist.broker import Keys, Link
 from simpledist.broker.keys import PERMANENT, SEALED
 from simpledist.broker.sentinel import Sentinels
-from simpledist.config import Config
+from simpledist.config import Config, on_this_machine
 from simpledist.config.sentinel_url import names_sentinels
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused
-from simpledist.monitor import Monitor, Snapshot, Tally
-from simpledist.wire.signing import Keyring
+from simpledist.monitor import Dropped, Failure, Monitor, Snapshot, Tally
+from simpledist.monitor.rows import finite
+from simpledist.wire import key_file, user_key
 
 PINGS = 15
 SCAN_PAGE = 1000
 SCAN_PAGES = 100
+CLIENTS_MOST = 10_000
 LOG_SECONDS = 3600.0
 RECENT_MINUTES = 10  # local runs within them are reported
 
@@ -42,11 +44,12 @@ class Leftovers:
 
 @dataclass(frozen=True, slots=True)
 class SecretFile:
-    """A file with a key or token; `trouble` says in one line why it cannot be used."""
+    """A file with a key or token; `trouble` says in one line why it cannot be used. `ids`: of its keys."""
 
     path: str
     open_to_others: bool
     trouble: str = ""
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Facts:
     user: str | None = None
     protocols: dict[int, int] = field(default_factory=dict[int, int])  # that clients speak -> how many do
     recent: Mapping[str, Tally] = field(default_factory=dict[str, Tally])  # function -> its last RECENT_MINUTES
+    dropped: tuple[Dropped, ...] = ()  # elements of Redis that no process of ours writes
+    failures: tuple[Failure, ...] = ()  # in groups, the latest first
     refusals: tuple[str, ...] = ()  # of ACL LOG, to connections of ours, in the last hour
     leftovers: Leftovers | None = None
     key_file: SecretFile | None = None
@@ -73,10 +78,12 @@ def gather(config: Config) -> Facts:
     first = Facts(
         monitor.snapshot(),
         recent=monitor.last(RECENT_MINUTES),
-        key_file=_key_file(config.secret_file),
+        failures=monitor.failures(),
+        key_file=_key_file(config),
         token_file=_token_file(os.environ.get("SIMPLEDIST_WEB_TOKEN_FILE")),
         sentinels=_sentinels(config.url),
     )
+    first = replace(first, dropped=monitor.dropped())
     monitor.close()
     if not first.snapshot.redis.ok:
         return first
@@ -90,7 +97,7 @@ def gather(config: Config) -> Facts:
             latency_seconds=_latency(link),
             skew_seconds=_skew(link),
             user=user,
-            protocols=_protocols(_try(link, "HGETALL", Keys(config.namespace).clients)),
+            protocols=_protocols(_try(link, "HSCAN", Keys(config.namespace).clients, "0", "COUNT", str(CLIENTS_MOST))),
             refusals=_refusals(_try(link, "ACL", "LOG", "100")) if user == "default" else (),
             leftovers=_leftovers(link, Keys(config.namespace), sealed=user == "default"),
         )
@@ -132,18 +139,19 @@ def _skew(link: Link) -> float:
 
 def _refusals(log: Any) -> tuple[str, ...]:
     found: list[str] = []
-    for entry in log or ():
-        values = [_text(value) or "" for value in entry]
+    for entry in cast("list[Any]", log) if isinstance(log, list) else ():
+        values = [_text(value) or "" for value in (cast("list[Any]", entry) if isinstance(entry, list) else ())]
         facts = dict(zip(values[::2], values[1::2], strict=False))
-        if "name=simpledist" in facts.get("client-info", "") and float(facts.get("age-seconds", "0")) < LOG_SECONDS:
+        young = (finite(facts.get("age-seconds", "0")) or 0.0) < LOG_SECONDS
+        if "name=simpledist" in facts.get("client-info", "") and young:
             found.append(f"user {facts.get('username')} may not use {facts.get('reason')} {facts.get('object')}")
     return tuple(dict.fromkeys(found))
 
 
 def _protocols(rows: Any) -> dict[int, int]:
     """Return how many clients speak each protocol, from the last word of each client's row."""
-    found = [(_text(row) or "").rpartition("protocol:")[2] for row in (rows or ())[1::2]]
-    return dict(Counter(int(number) for number in found if number.isdecimal()))
+    found = [(_text(row) or "").rpartition("protocol:")[2] for row in (rows[1] if rows else ())[1::2]]
+    return dict(Counter(int(number) for number in found if number.isdecimal() and len(number) < 10))
 
 
 def _leftovers(link: Link, keys: Keys, *, sealed: bool) -> Leftovers | None:
@@ -175,14 +183,16 @@ def _without_ttl(link: Link, names: Sequence[str]) -> list[str]:
     return [name for name, ttl in zip(names, ttls, strict=True) if ttl == -1]
 
 
-def _key_file(path: str | None) -> SecretFile | None:
-    if not path:
-        return None
+def _key_file(config: Config) -> SecretFile | None:
+    """Return the key that calls of this user are signed with: the one that is named, else the user's own."""
+    path = config.secret_file or ""
     try:
-        Keyring.from_file(path)
+        if not path and not config.insecure and on_this_machine(config.url):
+            path = str(user_key.find(config.url) or "")
+        keyring = key_file.keyring_from(path) if path else None
     except ConfigurationError as error:
-        return SecretFile(path, _open_to_others(path), str(error))
-    return SecretFile(path, _open_to_others(path))
+        return SecretFile(path, bool(path) and _open_to_others(path), str(error))
+    return SecretFile(path, _open_to_others(path), ids=keyring.ids) if keyring else None
 
 
 def _token_file(path: str | None) -> SecretFile | None:
@@ -194,7 +204,9 @@ def _token_file(path: str | None) -> SecretFile | None:
 
 def _open_to_others(path: str) -> bool:
     try:
-        return bool(stat.S_IMODE(os.stat(path).st_mode) & 0o077)
+        status = os.stat(path)
+        # Another's that we can read is a secret that a container is given; key_file.py refuses what is not safe.
+        return status.st_uid == os.geteuid() and bool(stat.S_IMODE(status.st_mode) & 0o077)
     except OSError:
         return False
 

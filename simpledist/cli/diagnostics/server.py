@@ -1,4 +1,4 @@
-"""What may be wrong with Redis: the server, its memory and disk, the way to it, our rights, keys left behind."""
+"""Checks of Redis: the server, its memory and disk, the way to it, our rights, keys left behind."""
 
 from __future__ import annotations
 
@@ -149,8 +149,16 @@ def _keys(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _content(facts: Facts) -> Iterator[Finding]:
+    """Check that what we read is what our processes write."""
+    for one in facts.dropped[:SHOWN]:
+        yield Finding("content", f"{one.text}: they are left out everywhere", one.remedy)
+    if not facts.dropped:
+        yield Finding("content", "everything that was read can be read")
+
+
 def _megabytes(size: int) -> str:
     return f"{size / 2**20:.0f} MB"
 
 
-CHECKS: tuple[Check, ...] = (_memory, _persistence, _latency, _clock, _rights, _keys)
+CHECKS: tuple[Check, ...] = (_memory, _persistence, _latency, _clock, _rights, _keys, _content)

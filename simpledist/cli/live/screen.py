@@ -24,7 +24,7 @@ from simpledist.cli.live.panes import (
     worker_rows,
 )
 from simpledist.cli.live.rates import Meter
-from simpledist.monitor import Snapshot
+from simpledist.monitor import Dropped, Snapshot
 
 KEYS = (("q", "quit"), ("tab", "pane"), ("s", "sort"), ("r", "reverse"), ("/", "filter"), ("space", "pause"))
 WIDE = 110
@@ -102,9 +102,18 @@ def press(view: View, key: str, page: int) -> View:
 # --- lines -------------------------------------------------------------------------------------------------------
 
 
-def lines(view: View, snapshot: Snapshot, meter: Meter, *, title: str, width: int, height: int) -> list[Text]:
+def lines(
+    view: View,
+    snapshot: Snapshot,
+    meter: Meter,
+    *,
+    dropped: Sequence[Dropped] = (),
+    title: str,
+    width: int,
+    height: int,
+) -> list[Text]:
     """Return the whole screen: `height` lines of at most `width` cells."""
-    head = [_title(view, snapshot, title, width), _totals(snapshot, meter, width)]
+    head = [_title(view, snapshot, title, width), _totals(snapshot, meter, width), *_left_out(dropped, width)]
     room = max(2, height - len(head) - 1)
     workers = worker_rows(snapshot)
     small = min(room // 3, max(NARROW_PANE_LINES, room // 3))
@@ -151,6 +160,14 @@ def _totals(snapshot: Snapshot, meter: Meter, width: int) -> Text:
     line.append(spark(list(meter.calls)[-max(0, width - line.cell_len) :] if width > line.cell_len else []), "cyan")
     line.truncate(width)
     return line
+
+
+def _left_out(dropped: Sequence[Dropped], width: int) -> list[Text]:
+    """Return a line about elements of Redis that are shown nowhere, if there are any."""
+    if not dropped:
+        return []
+    more = f", and of {len(dropped) - 1} more" if len(dropped) > 1 else ""
+    return [Text(set_cell_size(f"left out: {dropped[0].text}{more} (simpledist doctor)", width), style="yellow")]
 
 
 def _foot(view: View, width: int) -> Text:

@@ -33,7 +33,7 @@ from tests.links import open_link
 PROGRESS_SECONDS = 10.0
 SAMPLE_SECONDS = 2.0
 LAST_PROBE_SECONDS = 30.0
-EMPTY_SECONDS = 10.0  # once nobody calls, the queues are empty within
+EMPTY_SECONDS = 10.0  # once no one calls, the queues are empty within
 INTERRUPTED = 130
 
 
@@ -62,7 +62,7 @@ class Run:
             redis = stack.enter_context(EmbeddedRedis(folder=data, appendonly=True, arguments=arguments_of_server()))
             cluster = stack.enter_context(counting_cluster(runs, redis=redis))
             ways = stack.enter_context(Ways(cluster.url))
-            spared = cluster.start_worker(arguments=["--log-level", "error"])
+            spared = cluster.start_worker(arguments=["--any", "--log-level", "error"])
             unrest = self._load(as_user(cluster.url, CLIENT), UNREST)
             loads = [*map(self._load, ways.of_clients()), unrest]
             faults = Faults(
@@ -134,7 +134,7 @@ class Run:
         )
 
     def _look_at_the_end(self, cluster: Cluster) -> None:
-        """Whether it serves again, and what is left when nobody calls any more."""
+        """Whether it serves again, and what is left when no one calls any more."""
         with simpledist.connect(cluster.url) as client:
             try:
                 self._recovered = probe(client, LAST_PROBE_SECONDS)

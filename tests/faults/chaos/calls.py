@@ -13,7 +13,7 @@ from typing import Any
 
 import simpledist
 from tests.faults.chaos.book import Book
-from tests.faults.functions import work
+from tests.faults.functions import elsewhere, work
 from tests.faults.history import Entry, offered
 
 POOL, FIRST = 40, 10**9  # so many numbers, below every caller's own, are called again and again: joined and cached
@@ -41,6 +41,7 @@ class Caller(threading.Thread):
             self.cancelled: 3,
             self.big: 1,
             self.heavy: 1,
+            self.shipped: 2,
             self.crashing: 0.5,
         }
 
@@ -71,7 +72,7 @@ class Caller(threading.Thread):
         self._all("cached" if cache else "joined", function, numbers, 0.02)
 
     def mapped(self) -> None:
-        """A map whose calls travel in chunks; the exceptions come at their places."""
+        """A map whose calls travel in batches; the exceptions come at their places."""
         numbers = self._some(20, 80)
         entries = [self._book.begin("mapped", n) for n in numbers]
         outcomes = offered(self._client, "work", work.work).map(numbers, chunksize=self._chance.choice(("auto", 10)))
@@ -104,6 +105,15 @@ class Caller(threading.Thread):
         n, data = next(self._numbers), self._chance.randbytes(self._chance.choice(SIZES))
         entry = self._book.begin("heavy", n, due=(n, len(data), zlib.crc32(data)))
         self._wait(entry, offered(self._client, "weigh", work.weigh).submit(n, data))
+
+    def shipped(self) -> None:
+        """Functions that no worker offers travel with their modules: two programs' worth, so that children change."""
+        if self._chance.random() < 0.5:
+            self._all("shipped", offered(self._client, "unoffered", work.work), self._some(1, 10), self._seconds())
+            return
+        n = next(self._numbers)
+        entry = self._book.begin("shipped", n, due=work.value_of(n))
+        self._wait(entry, offered(self._client, "value", elsewhere.value).submit(n))
 
     def crashing(self) -> None:
         """A function that kills any child of a worker, and is well at home."""

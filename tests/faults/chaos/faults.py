@@ -84,6 +84,7 @@ class Faults:
             self._wires.link_throttled: 1.5,
             self._redis.connections_killed: 2,
             self._redis.scripts_flushed: 2,
+            self._redis.archives_evicted: 2,
             self._redis.emptied: 0.5,
             self._redis.killed_and_back_with_its_file: 0.7,
             self._redis.killed_and_back_empty: 0.7,
@@ -177,7 +178,7 @@ class Faults:
             if one.exit_code == 1:
                 self._tally.found("deserted", f"{one!r} ended by itself: {one.stderr_text()[-1000:]}")
         url = self._ways.of_a_worker(self._chance)
-        return self._cluster.start_worker(arguments=["--log-level", "error", "--redis", url], ready=False)
+        return self._cluster.start_worker(arguments=["--any", "--log-level", "error", "--redis", url], ready=False)
 
     def _end(self, worker: RoleProcess) -> None:
         worker.kill()

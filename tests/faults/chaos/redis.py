@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from simpledist.broker import Link
+from simpledist.broker import Keys, Link
 from simpledist.embedded import EmbeddedRedis
 from simpledist.errors import RedisDown, RedisRefused
 from tests.faults.chaos.ways import CLIENT, WORKER, Later
@@ -22,6 +22,8 @@ LIMITS = (
 )
 # What a user may no longer do: one command of ours, those for big values, or anything at all.
 RIGHTS = ("-evalsha", "-blpop", "-append", "-getrange", "-rename", "-rpush", "-set", "-del", "-time", "-@all")
+
+EVICT = "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end return 1"
 
 
 class RedisFaults:
@@ -85,6 +87,10 @@ class RedisFaults:
 
     def scripts_flushed(self) -> bool:
         return self._told("SCRIPT", "FLUSH")
+
+    def archives_evicted(self) -> bool:
+        """As where a full Redis throws away what has a TTL."""
+        return self._told("EVAL", EVICT, "0", Keys().named("archive", "*"))
 
     def connections_killed(self) -> bool:
         return self._told("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -158,4 +164,4 @@ class RedisFaults:
 
 
 def void(_: object) -> None:
-    """An action's value is nobody's."""
+    """An action's value is no one's."""

@@ -61,7 +61,7 @@ class Tally:
             self._recover(line["remote"])
 
     def killed(self, load: int) -> None:
-        """A load was killed: what it had open is nobody's any more."""
+        """A load was killed: what it had open is no one's any more."""
         with self._lock:
             self.open.pop(load, None)
 

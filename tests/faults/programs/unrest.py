@@ -105,7 +105,7 @@ class Unrest:
             self._check("a cancel", not future.cancel() or future.cancelled(), True)
 
     def abandoned(self) -> Any:
-        """Return a map of which nobody will take the rest."""
+        """Return a map of which no one will take the rest."""
         numbers = [next(self._numbers) for _ in range(3)]
         one = self._function.map(numbers, chunksize=self._draw.choice([1, 3]))
         self._check("the first of a map", next(one), value_of(numbers[0]))
@@ -131,7 +131,7 @@ class Unrest:
             print(json.dumps({**news.line(), "rounds": rounds, "open": len(self._left)}), flush=True)
 
     def _check(self, what: str, got: object, due: object) -> None:
-        """Count an outcome: it moves, so the time until it counts as stuck begins anew."""
+        """Count an outcome: it moves, so the time until it counts as stuck begins again."""
         count = len(due) if isinstance(due, list) else 1  # pyright: ignore[reportUnknownArgumentType]
         self._news.ended["unrest"] += count
         self._news.where["unknown"] += count

@@ -143,7 +143,7 @@ def die_once_with(mark: str, value: bytes) -> bytes:
 
 
 def act(folder: str, name: str, what: str) -> str:
-    """Leaves a line that it began; then it is quick or sleeps for so many seconds, and dies or raises if so told."""
+    """Leaves a line that it began; then: quick, so many seconds of sleep, wait (for `go`), die or raise."""
     with Path(folder, "acts").open("a") as file:
         file.write(f"{name}\n")
     for word in what.split():
@@ -151,7 +151,10 @@ def act(folder: str, name: str, what: str) -> str:
             os._exit(3)
         if word == "raise":
             raise ValueError(name)
-        if word != "quick":
+        end = time.monotonic() + 30
+        while word == "wait" and time.monotonic() < end and not Path(folder, "go").exists():
+            time.sleep(0.01)
+        if word not in ("quick", "wait"):
             time.sleep(float(word))
     return name
 

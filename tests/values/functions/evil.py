@@ -1,4 +1,4 @@
-"""Values and arguments whose pickles do harm to whoever loads them."""
+"""Values and arguments whose pickles do harm to anyone who loads them."""
 
 from __future__ import annotations
 

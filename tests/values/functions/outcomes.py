@@ -6,19 +6,13 @@
 from __future__ import annotations
 
 import array
-import asyncio
-import builtins
 import collections
-import concurrent.futures
 import contextlib
-import dataclasses
 import datetime
 import decimal
-import enum
 import errno
 import fractions
 import functools
-import io
 import ipaddress
 import itertools
 import json
@@ -30,7 +24,6 @@ import queue
 import random
 import re
 import string
-import struct
 import sys
 import threading
 import types
@@ -39,212 +32,50 @@ import uuid
 import weakref
 import zoneinfo
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import numpy as np
 
-
-class Plain:
-    def __init__(self, x: Any = 1) -> None:
-        self.x = x
-
-
-class Slotted:
-    __slots__ = ("a", "b")
-
-    def __init__(self) -> None:
-        self.a = 1
-
-
-class SlottedChild(Slotted):
-    __slots__ = ("__dict__", "c")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.c, self.more = 3, 4
-
-
-@dataclasses.dataclass
-class Data:
-    a: int
-    b: list[int] = dataclasses.field(default_factory=list[int])
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Frozen:
-    a: int
-    b: tuple[int, ...] = (1, 2)
-
-
-class Pair(NamedTuple):
-    left: int
-    right: Any = None
-
-
-class Colour(enum.Enum):
-    RED = 1
-    BLUE = "blue"
-
-
-class Level(enum.IntEnum):
-    LOW = 1
-
-
-class Flags(enum.Flag):
-    A = 1
-    B = 2
-
-
-class MyInt(int): ...
-
-
-class MyFloat(float): ...
-
-
-class MyStr(str): ...
-
-
-class MyBytes(bytes): ...
-
-
-class MyTuple(tuple[Any, ...]): ...
-
-
-class MyList(list[Any]): ...
-
-
-class MyDict(dict[Any, Any]): ...
-
-
-class MySet(set[Any]): ...
-
-
-class Becomes:
-    """Comes back as something else."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return int, (5,)
-
-
-class RaisesOut:
-    def __init__(self, kind: type[BaseException]) -> None:
-        self.kind = kind
-
-    def __reduce__(self) -> NoReturn:
-        raise self.kind("no way out")
-
-
-class RaisesBack:
-    def __init__(self, kind: type[BaseException]) -> None:
-        self.kind = kind
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _throw, (self.kind,)
-
-
-def _throw(kind: type[BaseException]) -> NoReturn:
-    raise kind("no way back")
-
-
-class Meta(type): ...
-
-
-class WithMeta(metaclass=Meta): ...
-
-
-class Callable_:
-    def __call__(self) -> int:
-        return 1
-
-    def method(self) -> int:
-        return 2
-
-    @classmethod
-    def of_class(cls) -> int:
-        return 3
-
-
-def with_attributes(target: Any, **attributes: Any) -> Any:
-    for name, value in attributes.items():
-        setattr(target, name, value)
-    return target
-
-
-def recursive_list() -> list[Any]:
-    one: list[Any] = [1]
-    one.append(one)
-    return one
-
-
-def recursive_dict() -> dict[str, Any]:
-    one: dict[str, Any] = {}
-    one["self"] = one
-    return one
-
-
-def recursive_object() -> Plain:
-    one = Plain()
-    one.x = [one]
-    return one
-
-
-def shared() -> list[Any]:
-    one = [1]
-    return [one, one]
-
-
-def local_class() -> Any:
-    class Local:
-        def __init__(self) -> None:
-            self.x = 1
-
-    return Local()
-
-
-def local_enum() -> Any:
-    return enum.Enum("Made", "ONE TWO").ONE  # type: ignore[attr-defined]
-
-
-def closure() -> Callable[[int], int]:
-    factor = 3
-    return lambda n: n * factor
-
-
-def generator() -> Any:
-    yield from (1, 2)
-
-
-def half_read() -> Any:
-    one = iter([1, 2, 3])
-    next(one)
-    return one
-
-
-def bytes_io() -> io.BytesIO:
-    one = io.BytesIO(b"abcdef")
-    one.seek(3)
-    return one
-
-
-def string_io() -> io.StringIO:
-    one = io.StringIO("abcdef")
-    one.seek(2)
-    return one
-
-
-def caught(kind: type[BaseException] = ValueError) -> BaseException:
-    try:
-        try:
-            raise KeyError("first")
-        except KeyError as first:
-            raise kind("second") from first
-    except kind as second:
-        return second
-
-
-def nan(bits: int) -> float:
-    return struct.unpack(">d", bits.to_bytes(8, "big"))[0]
-
+from tests.values.functions.kinds import (
+    Becomes,
+    Callable_,
+    Colour,
+    Data,
+    Flags,
+    Frozen,
+    Level,
+    Meta,
+    MyBytes,
+    MyDict,
+    MyFloat,
+    MyInt,
+    MyList,
+    MySet,
+    MyStr,
+    MyTuple,
+    Pair,
+    Plain,
+    RaisesBack,
+    RaisesOut,
+    Slotted,
+    SlottedChild,
+    WithMeta,
+    bytes_io,
+    caught,
+    closure,
+    generator,
+    half_read,
+    local_class,
+    local_enum,
+    nan,
+    recursive_dict,
+    recursive_list,
+    recursive_object,
+    shared,
+    string_io,
+    with_attributes,
+)
+from tests.values.functions.raises import RAISES
 
 VALUES: dict[str, Callable[[], Any]] = {}
 
@@ -430,210 +261,6 @@ _add(
     np_dtype=lambda: np.dtype("f4"),
     np_matrix=lambda: np.arange(4).reshape(2, 2).view(np.recarray),
 )
-
-
-# --- exceptions ------------------------------------------------------------------------------------------------------
-
-
-class KeywordOnly(Exception):
-    def __init__(self, a: Any, *, b: Any) -> None:
-        super().__init__(a)
-        self.b = b
-
-
-class OtherArguments(Exception):
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-class Empty(Exception):
-    def __init__(self, code: int) -> None:
-        self.code = code
-        super().__init__()
-
-
-class SlottedError(Exception):
-    __slots__ = ("where",)
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.where = "here"
-
-
-class ReducedError(Exception):
-    """Its own reduce drops what was added."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ReducedError, self.args
-
-
-class NamedError(Exception):
-    @property
-    def twice(self) -> Any:
-        return self.args * 2
-
-
-class Both(KeyError, AttributeError): ...
-
-
-class NoText(Exception):
-    def __str__(self) -> str:
-        raise ValueError("no text")
-
-
-class OwnBase(BaseException): ...
-
-
-def noted(error: BaseException, *notes: str) -> BaseException:
-    cast_error: Any = error
-    cast_error.__notes__ = list(notes)
-    return error
-
-
-def _from(cause: BaseException | None) -> NoReturn:
-    raise ValueError("outer") from cause
-
-
-def _during(suppress: bool = False) -> NoReturn:
-    try:
-        raise KeyError("inner")
-    except KeyError:
-        if suppress:
-            raise ValueError("outer") from None
-        raise ValueError("outer")  # noqa: B904 - the context is what is looked at
-
-
-def _chain(length: int) -> NoReturn:
-    try:
-        if length:
-            _chain(length - 1)
-        raise ValueError("first")
-    except Exception as error:
-        raise RuntimeError(length) from error
-
-
-def _raised(error: BaseException) -> NoReturn:
-    raise error
-
-
-def _group(*members: Any, text: str = "many") -> BaseException:
-    kind: Any = getattr(builtins, "BaseExceptionGroup", None)
-    return kind(text, members) if kind is not None else ValueError(text, members)
-
-
-def _caused(error: BaseException, cause: BaseException) -> BaseException:
-    error.__cause__ = cause
-    return error
-
-
-def _json(text: str) -> Any:
-    return json.loads(text)
-
-
-def _exit(code: Any) -> NoReturn:
-    sys.exit(code)
-
-
-def _stop(value: Any) -> NoReturn:
-    raise StopIteration(value)
-
-
-RAISES: dict[str, Callable[[], Any]] = {
-    f"builtin {name}": functools.partial(lambda kind: _raised(kind("text", 1)), kind)
-    for name, kind in sorted(vars(builtins).items())
-    if isinstance(kind, type)
-    and issubclass(kind, Exception)
-    and not issubclass(kind, (UnicodeError, Warning, RecursionError, MemoryError, ImportError))
-    and "Group" not in name
-    and name not in ("EnvironmentError", "IOError")
-}
-RAISES |= {
-    "zero": lambda: 1 // 0,
-    "key": lambda: {}["k"],  # type: ignore[index]
-    "index": lambda: [][3],
-    "type": lambda: len(3),  # type: ignore[arg-type]
-    "arguments": lambda: Pair(),  # type: ignore[call-arg]
-    "attribute": lambda: None.missing,  # type: ignore[attr-defined]
-    "attribute of object": lambda: Plain(3).missing,  # type: ignore[attr-defined]
-    "attribute of module": lambda: math.missing,  # type: ignore[attr-defined]
-    "attribute of what is not pickled": lambda: threading.Lock().missing,  # type: ignore[attr-defined]
-    "attribute set": lambda: setattr(3, "x", 1),
-    "name": lambda: missing_name,  # type: ignore[name-defined] # noqa: F821
-    "import": lambda: __import__("no_such_module_at_all"),
-    "import from": lambda: exec("from math import nothing_there", {}),
-    "syntax": lambda: compile("a b", "file.py", "exec"),
-    "indentation": lambda: compile(" a\nb", "file.py", "exec"),
-    "os": lambda: open("/nonexistent/x"),  # noqa: SIM115
-    "os rename": lambda: os.rename("/nonexistent/x", "/nonexistent/y"),
-    "os with number": lambda: _raised(OSError(errno.EPIPE, "pipe")),
-    "os alone": lambda: _raised(OSError("only text")),
-    "decode": lambda: b"\xff".decode(),
-    "encode": lambda: "\ud800".encode(),
-    "json": lambda: _json("{"),
-    "struct": lambda: struct.unpack("i", b""),
-    "regex": lambda: re.compile("("),
-    "decimal": lambda: decimal.Decimal("x"),
-    "recursion": lambda: functools.reduce(lambda f, _: lambda: f(), range(5000), int)(),
-    "memory": lambda: _raised(MemoryError("mine")),
-    "stop": lambda: _stop(None),
-    "stop with value": lambda: _stop({"a": 1}),
-    "exit": lambda: _exit(3),
-    "exit text": lambda: _exit("bye"),
-    "exit none": lambda: _exit(None),
-    "interrupt": lambda: _raised(KeyboardInterrupt("k")),
-    "generator exit": lambda: _raised(GeneratorExit("g")),
-    "own base": lambda: _raised(OwnBase(1)),
-    "cancelled": lambda: _raised(asyncio.CancelledError("c")),
-    "future cancelled": lambda: _raised(concurrent.futures.CancelledError()),
-    "asyncio timeout": lambda: _raised(asyncio.TimeoutError("mine")),
-    "broken pool": lambda: _raised(concurrent.futures.BrokenExecutor("b")),
-    "keyword only": lambda: _raised(KeywordOnly(1, b=2)),
-    "other arguments": lambda: _raised(OtherArguments(1, "a")),
-    "no arguments kept": lambda: _raised(Empty(4)),
-    "slotted": lambda: _raised(SlottedError("a")),
-    "slotted changed": lambda: _raised(with_attributes(SlottedError("a"), where=[1])),
-    "reduced": lambda: _raised(with_attributes(ReducedError("a"), more=5)),
-    "attributes": lambda: _raised(with_attributes(ValueError("a"), code=5, inner=Plain(2))),
-    "attribute that cannot travel": lambda: _raised(with_attributes(ValueError("a"), lock=threading.Lock())),
-    "changed arguments": lambda: _raised(with_attributes(ValueError("a"), args=("b", 2))),
-    "changed stop": lambda: _raised(with_attributes(StopIteration(1), value=2)),
-    "changed exit": lambda: _raised(with_attributes(SystemExit(1), code=2)),
-    "changed file": lambda: _raised(with_attributes(OSError(2, "no", "a"), filename="b")),
-    "changed name": lambda: _raised(with_attributes(NameError("n"), name="z")),
-    "property": lambda: _raised(NamedError(1)),
-    "two bases": lambda: _raised(Both("a")),
-    "no text": lambda: _raised(NoText("x")),
-    "notes": lambda: _raised(noted(ValueError("a"), "one", "two\nlines")),
-    "notes of another kind": lambda: _raised(noted(ValueError("a"), 3)),  # type: ignore[arg-type]
-    "cause": lambda: _from(KeyError("cause")),
-    "cause none": lambda: _from(None),
-    "cause with attributes": lambda: _from(with_attributes(OSError(2, "x"), more=[1])),
-    "cause with notes": lambda: _from(noted(KeyError("c"), "n")),
-    "cause that cannot travel": lambda: _from(OtherArguments(1, "a")),
-    "cause of cause": lambda: _from(_caused(KeyError("c"), TypeError("t"))),
-    "context": _during,
-    "context suppressed": lambda: _during(True),
-    "long chain": lambda: _chain(60),
-    "error in arguments": lambda: _raised(ValueError(KeyError("inner"), [TypeError(1)])),
-    "caught in arguments": lambda: _raised(ValueError(caught())),
-    "group": lambda: _raised(_group(ValueError(1), KeyError("k"))),
-    "nested groups": lambda: _raised(_group(_group(ValueError(1), text="in"), noted(TypeError(2), "n"))),
-    "group with causes": lambda: _raised(_caused(_group(caught(), caught(TypeError)), KeyError("all"))),
-    "group with odd member": lambda: _raised(_group(OtherArguments(1, "a"))),
-    "nan argument": lambda: _raised(ValueError(math.nan, -0.0)),
-    "object argument": lambda: _raised(ValueError(Plain(3), Frozen(1), Colour.RED)),
-    "lock argument": lambda: _raised(ValueError(threading.Lock())),
-    "view argument": lambda: _raised(ValueError(memoryview(b"abc"))),
-    "becoming argument": lambda: _raised(ValueError(Becomes())),
-    "exiting argument": lambda: _raised(ValueError(RaisesBack(SystemExit))),
-    "exiting out argument": lambda: _raised(ValueError(RaisesOut(SystemExit))),
-    "array argument": lambda: _raised(ValueError(np.arange(3))),
-    "huge text": lambda: _raised(ValueError("x" * 200_000)),
-    "surrogate": lambda: _raised(ValueError("\ud800")),
-    "warning": lambda: _raised(DeprecationWarning("old")),
-    "unicode by hand": lambda: _raised(UnicodeDecodeError("utf-8", b"abc", 0, 1, "why")),
-}
 
 
 def value(name: str) -> Any:

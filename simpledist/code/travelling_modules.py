@@ -1,0 +1,241 @@
+"""The archive of a call: the files of this program's own modules that it leads to, named by their content.
+
+Owns which modules those are, and which of their files. A module belongs to it if the bytes of the call name it, or if
+the source of one that belongs to it imports it, wherever in that source; never one of the standard library or of an
+installed distribution. Files are read once for each module object, and must be what was loaded.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from simpledist.buffers import Data, parts_of
+from simpledist.code.archive_format import MOST_FILE_BYTES, Archive, packed
+from simpledist.code.first_party import own_top
+from simpledist.code.loaded import Loaded
+from simpledist.code.sources import Source, decoded, indexed, is_namespace, spec_of
+from simpledist.errors import NotPacked
+from simpledist.interruption import by_signal
+
+_MAINS = ("__main__", "__mp_main__")  # their code travels by value
+_SHORT_TEXT = b"\x8c"  # the opcode before a text of up to 255 bytes, which has its length in the byte behind it
+_SEARCHED_BYTES = 1 << 20
+_MOST_KEPT = 64
+_GIT_SECONDS = 5.0
+# Archives are signed, not secret: what looks like a secret never goes into one.
+_NEVER = (".*", "*.pem", "*.key", "*.p12", "id_*", "*credential*", "*secret*", "*.sqlite*", "*.db")
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """One module: the spec that it was loaded by, its files by their path in the archive, and what it imports."""
+
+    spec: object
+    files: dict[str, bytes]
+    imports: frozenset[str]
+
+
+class Program:
+    """This process's own modules, each read once. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._own: dict[str, bool] = {}  # dotted name -> whether it is a module of this program
+        self._names: dict[bytes, str] = {}  # of own modules that are loaded, as a pickle has them -> as they are
+        self._counted = 0
+        self._modules: dict[str, _Module] = {}
+        self._archives: dict[frozenset[str], tuple[list[tuple[str, object]], Archive]] = {}
+
+    def archive_of(self, body: Data) -> Archive | None:
+        """Return what a call with these encoded arguments needs; None where that is no module of this program.
+
+        Raises NotPacked with the reason, where a worker could not have the code that is loaded here.
+        """
+        with self._lock:
+            roots = frozenset(self._named_in(body))
+            return self._archive(roots) if roots else None
+
+    def after_fork(self) -> None:
+        """In the child: begin again where another thread was at work, which is not there to end it."""
+        if self._lock.acquire(blocking=False):
+            self._lock.release()
+        else:
+            self.__init__()
+
+    # --- which modules -------------------------------------------------------------------------------------------
+
+    def _named_in(self, body: Data) -> Iterator[str]:
+        if len(sys.modules) != self._counted:
+            self._count()
+        parts = [part for part in parts_of(body) if len(part) <= _SEARCHED_BYTES]
+        texts = [part if isinstance(part, bytes) else bytes(part) for part in parts]
+        for text in texts:
+            at = text.find(_SHORT_TEXT)
+            while at >= 0:
+                begin = at + 2
+                name = self._names.get(text[begin : begin + text[at + 1]]) if begin < len(text) else None
+                if name is not None and name in sys.modules:
+                    yield name
+                at = text.find(_SHORT_TEXT, at + 1)
+
+    def _count(self) -> None:
+        """Find the modules of this program among those that were imported since the last time."""
+        for name in list(sys.modules):
+            if self._is_own(name):
+                self._names[name.encode("utf-8", "surrogatepass")] = name
+        self._counted = len(sys.modules)
+
+    def _is_own(self, name: str) -> bool:
+        if name not in self._own:
+            self._own[name] = name not in _MAINS and bool(own_top(name))
+        return self._own[name]
+
+    def _archive(self, roots: frozenset[str]) -> Archive:
+        kept = self._archives.get(roots)
+        if kept is not None and _are_current(kept[0]):
+            return kept[1]
+        closure = self._closure(roots)
+        files: dict[str, bytes] = {}
+        for one in closure.values():
+            files.update(one.files)
+        archive = packed(files)
+        if len(self._archives) >= _MOST_KEPT:
+            self._archives.clear()
+        self._archives[roots] = [(name, one.spec) for name, one in closure.items()], archive
+        return archive
+
+    def _closure(self, roots: Iterable[str]) -> dict[str, _Module]:
+        found: dict[str, _Module] = {}
+        waiting = list(roots)
+        while waiting:
+            name = waiting.pop()
+            if name in found or not self._is_own(name):
+                continue
+            one = self._module(name)
+            if one is None:
+                continue
+            found[name] = one
+            parent = name.rpartition(".")[0]
+            waiting += [*one.imports, *([parent] if parent else [])]
+        return found
+
+    def _module(self, name: str) -> _Module | None:
+        kept = self._modules.get(name)
+        if kept is not None and _are_current([(name, kept.spec)]):
+            return kept
+        spec = spec_of(name)
+        if spec is None:
+            return None
+        made = self._read(name, spec, sys.modules.get(name))
+        self._modules[name] = made
+        return made
+
+    def _read(self, name: str, spec: Any, loaded: ModuleType | None) -> _Module:
+        of_loaded = None if loaded is None else loaded.__spec__
+        if is_namespace(name):
+            return _Module(of_loaded, {}, frozenset())
+        path, data = _bytes_of(spec)
+        if not path.endswith(".py"):
+            raise NotPacked(f"the module {name} is not written in Python, and travels to no worker")
+        text = decoded(data)
+        index = None if text is None else indexed(text)
+        if text is None or index is None:
+            raise NotPacked(f"the source of {name} cannot be read")
+        is_package = spec.submodule_search_locations is not None
+        source = Source(name, is_package, path, text, index, loaded, of_loaded)
+        if loaded is not None and Loaded(source).differs(list(vars(loaded))):
+            raise NotPacked(f"{os.path.basename(path)} changed since it was imported", changed=True)
+        place = name.replace(".", "/")
+        files = {f"{place}/__init__.py" if is_package else f"{place}.py": data}
+        if is_package:
+            files.update(_data_beside(Path(path).parent, place))
+        return _Module(of_loaded, files, frozenset(_imports_of(source)))
+
+
+def _are_current(specs: Iterable[tuple[str, object]]) -> bool:
+    """Return whether each module has the spec that it was read by: a reload gives it another.
+
+    Asked once a call, for hundreds of modules.
+    """
+    modules = sys.modules
+    for name, spec in specs:
+        loaded = modules.get(name)
+        if spec is not (None if loaded is None else loaded.__spec__):
+            return False
+    return True
+
+
+# --- files -------------------------------------------------------------------------------------------------------
+
+
+def _bytes_of(spec: Any) -> tuple[str, bytes]:
+    path = spec.origin or ""
+    try:
+        if os.path.isfile(path):
+            return path, Path(path).read_bytes()
+        return path, spec.loader.get_data(path)
+    except (OSError, AttributeError) as error:
+        if by_signal(error):
+            raise
+        raise NotPacked(f"the source of {spec.name} cannot be read: {error}") from error
+
+
+def _imports_of(source: Source) -> Iterator[str]:
+    """Yield the names of what a source imports; of `from a import b` both `a` and `a.b`, which may be a module."""
+    index = source.index
+    found = {one for several in index.imports.values() for one in several} | set(index.stars)
+    found |= {one for statement in index.statements for one, _ in statement.uses.imports}
+    for one in found:
+        module = source.absolute(one)
+        if module:
+            yield module
+            if one.name and _is_below(module, one.name):
+                yield f"{module}.{one.name}"
+
+
+def _is_below(module: str, name: str) -> bool:
+    """Return whether `name` is a module of the package `module`, and no other name in it."""
+    spec = spec_of(module)
+    return spec is not None and spec.submodule_search_locations is not None and spec_of(f"{module}.{name}") is not None
+
+
+def _data_beside(folder: Path, place: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the files that git has, or would add, in the folder of a package, other than Python's."""
+    for file in _known_to_git(folder):
+        path = folder / file
+        parts = Path(file).parts
+        secret = any(fnmatch.fnmatch(part.lower(), pattern) for part in parts for pattern in _NEVER)
+        if secret or file.endswith((".py", ".pyc")):
+            continue
+        if any((folder / above / "__init__.py").exists() for above in Path(file).parents if str(above) != "."):
+            continue  # of a package below, which brings it if the call leads there
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_FILE_BYTES:
+            continue
+        yield f"{place}/{Path(file).as_posix()}", path.read_bytes()
+
+
+def _known_to_git(folder: Path) -> list[str]:
+    command = ["git", "-C", str(folder), "ls-files", "-coz", "--exclude-standard", "--", "."]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_GIT_SECONDS, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError) as error:
+        if by_signal(error):
+            raise
+        return []
+    if done.returncode:  # no git tree
+        return []
+    return sorted(filter(None, done.stdout.decode("utf-8", "surrogateescape").split("\0")))
+
+
+program = Program()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=program.after_fork)

@@ -1,0 +1,57 @@
+"""Engine and batch as a future knows them: the methods that bring its call to an outcome.
+
+Two protocols, so that future.py imports neither the engine nor batches. The future is the first argument of each.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from simpledist.engine.deferred import Deferred
+from simpledist.engine.ready import Ready
+
+
+class Owner(Protocol):
+    """The part of the engine that owns a call. calls.py is the one that does."""
+
+    @property
+    def deferred(self) -> Deferred:
+        """Return where a thread leaves what it cannot do itself."""
+        ...
+
+    def settle(self, future: Any, ready: Ready) -> None:
+        """Bring a future that this thread has taken to its outcome."""
+        ...
+
+    def settle_elsewhere(self, future: Any, ready: Ready) -> None:
+        """Have another thread do it: no thread waits for this future."""
+        ...
+
+    def cancel(self, future: Any, *, interrupting: bool) -> bool:
+        """Cancel the call; return whether it is cancelled. `interrupting`: this thread waits for nothing."""
+        ...
+
+    def overdue(self, future: Any) -> None:
+        """Run the call at its client: its remote budget is spent."""
+        ...
+
+    def run_at_once(self, future: Any) -> Any:
+        """Return the outcome to an interruption, which waits for nothing."""
+        ...
+
+    def raised_at_once(self, future: Any) -> BaseException | None:
+        """Return the exception of that outcome, or None for a value; raise CancelledError."""
+        ...
+
+    def heir(self) -> Owner:
+        """Return who takes over in the child of a fork."""
+        ...
+
+
+class Carrier(Protocol):
+    """The batch in which a call travels."""
+
+    @property
+    def whole(self) -> Any:
+        """Return the future of the batch's job."""
+        ...

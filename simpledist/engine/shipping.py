@@ -1,0 +1,133 @@
+"""Calls that travel with their function, to a worker with `--any`: those of executors, and those that no worker knows.
+
+Owns what such a call carries: the function, and the archive with this program's own modules that it names. Pure, but
+for reading those modules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, get_args
+
+from simpledist import shipped, wire
+from simpledist.code.archive_format import Archive
+from simpledist.engine.call import Call
+from simpledist.engine.inside import thread
+from simpledist.engine.offers import Offers
+from simpledist.engine.routing import Later, Travel, Way
+from simpledist.engine.session import Session
+from simpledist.engine.spec import FunctionSpec
+from simpledist.errors import NotPacked, RedisDown, RedisRefused, Unserialisable
+from simpledist.interruption import by_signal
+from simpledist.job import Priority
+from simpledist.reasons import Why
+
+NOWHERE: frozenset[Why] = frozenset({"no_worker", "other_code"})  # no worker has the function, or its code
+AT_ONCE_SECONDS = 1.0  # so long after one call the next ones are not tried by name first
+RUNS = {
+    priority: FunctionSpec(shipped.FUNCTION, shipped.run, strict=True, priority=priority)
+    for priority in get_args(Priority)
+}
+
+
+def with_archive(call: Call, way: Way, kept: Callable[[str, str], None]) -> Way:
+    """Let a call name the modules that it needs; return its way.
+
+    One whose modules could not be there as they are here stays at its client; `kept` hears why.
+    """
+    try:
+        call.archive = _archive_of(call)
+        if call.archive is not None and isinstance(way, Travel) and not call.spec.code.key.digest:
+            # Its envelope could not name the archive, and a worker would run what it has under these names.
+            raise NotPacked("the code of simpledist itself cannot be told here: its source is missing", changed=True)
+    except NotPacked as error:
+        kept(call.spec.function, str(error))
+        if isinstance(way, Travel):
+            return Later("other_code" if error.changed else "unserialisable")
+    return way
+
+
+def _archive_of(call: Call) -> Archive | None:
+    """Return the archive that a call needs; None for none. Raises NotPacked, and what a signal handler raised."""
+    try:
+        return import_module("simpledist.code.travelling_modules").program.archive_of(call.body)
+    except (NotPacked, KeyboardInterrupt, SystemExit):
+        raise
+    except Exception as error:
+        if by_signal(error):
+            raise
+        raise NotPacked(f"the modules of this program cannot be read: {type(error).__name__}: {error}") from error
+
+
+def may_ship(call: Call, why: Why) -> bool:
+    """Return whether a call that comes home for this reason may go to a worker with `--any`."""
+    spec = call.spec
+    return (
+        why in NOWHERE
+        and spec.ships
+        and call.calls == 1
+        and call.part is None
+        and call.origin is None
+        and spec.function != shipped.FUNCTION
+        and call.codec == spec.codec == "pickle"
+        and isinstance(call.body, bytes)
+        and bool(call.body)
+        and not spec.code.keeps
+    )
+
+
+class Shipping:
+    """How the calls of one client travel with their function, where workers with `--any` live."""
+
+    def __init__(self, session: Session, most_bytes: int) -> None:
+        self._session = session
+        self._offers = Offers(self._live_workers)
+        self._most_bytes = most_bytes
+
+    def _live_workers(self) -> list[dict[str, Any]] | None:
+        """Ask Redis, in a thread of ours, which may wait for it."""
+        try:
+            return self._session.live_workers()
+        except (RedisDown, RedisRefused):
+            return None
+
+    def at_once(self, call: Call) -> Call | None:
+        """Return the same where a call like it has gone so a moment ago; None where workers are to be asked again."""
+        code = call.spec.code
+        if time.monotonic() < code.ships_until and not thread.interrupting and may_ship(call, "no_worker"):
+            return self._made(call)
+        code.ships_until = 0.0
+        return None
+
+    def of(self, call: Call) -> Call | None:
+        """Return a call that makes this one with its function; None where that does not travel, or no one takes it."""
+        made = self._made(call)
+        if made is not None:
+            call.spec.code.ships_until = time.monotonic() + AT_ONCE_SECONDS
+        return made
+
+    def _made(self, call: Call) -> Call | None:
+        if not self._offers.slots(shipped.FUNCTION):
+            return None
+        run = RUNS[call.spec.priority]
+        if not run.code.known and not run.code.work_out(run.local, self._session.store):
+            return None
+        if not run.code.key.digest:
+            return None
+        args, kwargs = shipped.arguments(shipped.Sent(call.spec.local, bytes(call.body)), (), {})
+        try:
+            body = wire.encode_arguments("pickle", args, kwargs)
+            if len(body) > self._most_bytes:
+                return None
+            id = self._session.new_id()
+            made = dataclasses.replace(
+                call, id=id, spec=run, args=args, kwargs=kwargs, body=body, origin=call, wanted=None
+            )
+            made.sharing, made.address, made.nonce, made.python = None, None, b"", wire.python_of(body)
+            made.archive = _archive_of(made)
+        except Unserialisable:  # also NotPacked
+            return None
+        return made

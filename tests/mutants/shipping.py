@@ -1,0 +1,50 @@
+"""Calls that bring their modules: their order, and which child gets them."""
+
+from __future__ import annotations
+
+from tests.mutants.mutation import Mutation
+
+TESTS = "tests/integration/test_shipped_modules.py"
+
+MUTATIONS: tuple[Mutation, ...] = (
+    Mutation(
+        "order of shipped calls",
+        "calls overtake those whose modules are on their way",
+        "simpledist/engine/big_calls.py",
+        "        if call.archive is not None and call.archive.name in self._awaited:\n            return False\n",
+        "",
+        f"{TESTS} -k in_their_order",
+    ),
+    Mutation(
+        "order of shipped calls",
+        "calls overtake those that are to be sent again",
+        "simpledist/engine/big_calls.py",
+        "            if not comes_back:\n                self._await_no_more(future.call)\n",
+        "            self._await_no_more(future.call)\n",
+        f"{TESTS} -k in_their_order",
+    ),
+    Mutation(
+        "modules of a child",
+        "a call with other modules waits behind a long one",
+        "simpledist/worker/slot.py",
+        "len(self.jobs) > 1 or self.kept else NEVER",
+        "len(self.jobs) > 1 else NEVER",
+        f"{TESTS} -k behind_a_long_one",
+    ),
+    Mutation(
+        "modules of a child",
+        "a slot that waits for other modules is free",
+        "simpledist/worker/moving.py",
+        "        slot = self._children.at(number)\n        if slot is not None:\n            slot.kept = True\n\n",
+        "\n",
+        "tests/unit/test_moving.py",
+    ),
+    Mutation(
+        "modules of a child",
+        "each job fetches its modules",
+        "simpledist/worker/archive_cache.py",
+        "        if coming is None:\n",
+        "        if True:\n",
+        f"{TESTS} -k in_their_order",
+    ),
+)
