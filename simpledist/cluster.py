@@ -82,9 +82,9 @@ class RoleProcess:
         self._dismiss_keeper()
         return code
 
-    def end(self, seconds: float = STOP_SECONDS, *, told: bool = False) -> int:
-        """Send SIGTERM (unless it has one already: `told`), SIGKILL if it goes on, and return its exit code."""
-        code = end_process(self._process, seconds=seconds, told=told)
+    def end(self, seconds: float = STOP_SECONDS, *, signalled: bool = False) -> int:
+        """Send SIGTERM (unless it has one already: `signalled`), SIGKILL if it goes on, and return its exit code."""
+        code = end_process(self._process, seconds=seconds, signalled=signalled)
         self._dismiss_keeper()
         return code
 
@@ -179,7 +179,7 @@ class Cluster:
             process.send_signal(signal.SIGTERM)
         end = time.monotonic() + STOP_SECONDS
         for process in processes:
-            process.end(max(end - time.monotonic(), 0.1), told=True)
+            process.end(max(end - time.monotonic(), 0.1), signalled=True)
         if self._own_redis is not None:
             self._own_redis.close()
         if self._outputs is not None:

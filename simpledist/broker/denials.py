@@ -140,7 +140,7 @@ def remedy_of(text: str, *, otherwise: str = _UNKNOWN) -> str:
     return found.remedy if found is not None else otherwise
 
 
-def told(text: str) -> str:
+def explained(text: str) -> str:
     """Return an error of Redis as one line: its cause in our words, its own words, and what to do."""
     found = denial_in(text)
     return f"{text}; {_UNKNOWN}" if found is None else f"{found.cause} ({text}); {found.remedy}"

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from simpledist import policy
 from simpledist.broker import server_owner, shapes
-from simpledist.broker.foreign import ForeignStream
+from simpledist.broker.library_stream import LibraryStream
 from simpledist.broker.resp import ErrorReply, new_reader
 from simpledist.broker.stream import Meanwhile, Stream, TooLong
 from simpledist.buffers import Filling, Part
@@ -79,7 +79,7 @@ class Link:
             )
         self._url, self._name, self._renews, self._stays_here = url, name, renews, stays_here
         self._make_connection, self._most_bytes, self._warn = make_connection, most_bytes, warn
-        self._stream: Stream | ForeignStream | None = None
+        self._stream: Stream | LibraryStream | None = None
         self.connected = False  # whether there is a stream, on which we are known: asked many times for each command
         self._number = -1  # the descriptor of its socket, once it was asked for
         self._unread = 0  # replies that were asked for and not read yet
@@ -127,7 +127,7 @@ class Link:
         self._unread, self._number, self._stream = 0, -1, stream
         self.connected = True
 
-    def _introduce(self, stream: Stream | ForeignStream, opening: Sequence[Sequence[Argument]]) -> None:
+    def _introduce(self, stream: Stream | LibraryStream, opening: Sequence[Sequence[Argument]]) -> None:
         """Say who we are, and learn who answers."""
         replication = [("INFO", "replication")] if self._sentinels else []
         commands = [*opening, ("CLIENT", "ID"), ("INFO", "server"), *replication]
@@ -286,10 +286,10 @@ class Link:
                 f"Redis lacks a script of ours until a distributor brings it, see docs/acl.md ({error})"
             ) from error
 
-    def _dialled(self, seconds: float) -> tuple[Stream | ForeignStream, Sequence[Sequence[Argument]]]:
+    def _dialled(self, seconds: float) -> tuple[Stream | LibraryStream, Sequence[Sequence[Argument]]]:
         """Return a new stream, and the commands that open it."""
         if self._make_connection is not None:
-            return ForeignStream.opened(self._make_connection()), ()
+            return LibraryStream.opened(self._make_connection()), ()
         url = self._sentinels.primary() if self._sentinels is not None else self._url
         sock, opening = library().dialled(url, name=self._name, seconds=seconds)
         if self._stays_here:
@@ -304,7 +304,7 @@ class Link:
             sock.close()
             raise
 
-    def _open(self, *, to_send: int = 0) -> Stream | ForeignStream:
+    def _open(self, *, to_send: int = 0) -> Stream | LibraryStream:
         stream = self._stream
         if stream is None:
             raise RedisDown("not connected to Redis")

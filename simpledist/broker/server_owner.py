@@ -26,7 +26,7 @@ LISTENING = "0A"
 MOST_LINES = 10_000
 REMEDY = "use your own (simpledist redis --port PORT), or give both users the same key (--secret-file FILE)"
 
-_told: set[tuple[str, int]] = set()
+_warned: set[tuple[str, int]] = set()
 
 
 def check(sock: socket.socket, warn: Callable[[str], object] = log.warning) -> None:
@@ -40,9 +40,9 @@ def check(sock: socket.socket, warn: Callable[[str], object] = log.warning) -> N
         host, port = sock.getpeername()[:2]
     except OSError:
         return  # closed already: the first command tells
-    if (host, port) in _told:
+    if (host, port) in _warned:
         return
-    _told.add((host, port))
+    _warned.add((host, port))
     owner = _of_port(host, port)
     if owner is not None and _other_person(owner):
         warn(

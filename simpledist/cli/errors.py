@@ -59,7 +59,7 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int, as
         show_json(errors=[row | trace for row, trace in zip(objects(HEADS, rows), traces, strict=True)])
     elif traceback:
         for one in shown:
-            click.echo(_told(one, snapshot.time))
+            click.echo(_described(one, snapshot.time))
     else:
         show(HEADS, rows, empty="nothing has failed in the last day")
     if question := meant(function, function_names(snapshot)):
@@ -70,10 +70,10 @@ def errors(config: Config, function: str | None, traceback: bool, limit: int, as
     return OK
 
 
-def _told(group: Failure, now: float) -> str:
+def _described(group: Failure, now: float) -> str:
     times = "once" if group.count == 1 else plural(group.count, "time")
     place = f" at {group.place}" if group.place else ""
-    told = "\n".join(f"    {line}" for line in group.traceback.splitlines())
+    trace = "\n".join(f"    {line}" for line in group.traceback.splitlines())
     last = ago(max(0.0, now - group.last))
     head = f"{group.function}: {group.kind}{place}, {times}, last {last} (job {group.job})"
-    return f"{head}\n{told}\n"
+    return f"{head}\n{trace}\n"

@@ -66,7 +66,7 @@ def refusal_of(config: Config, error: RedisDown | RedisRefused) -> RedisDown | R
     """Return the error for a command that Redis did not take: RedisRefused where Redis answered at all."""
     text = str(error)
     if isinstance(error, RedisRefused) or denials.denial_in(text) is not None:
-        return RedisRefused(f"Redis at {config.safe_url} refuses us: {denials.told(text)}")
+        return RedisRefused(f"Redis at {config.safe_url} refuses us: {denials.explained(text)}")
     return RedisDown(f"Redis at {config.safe_url} cannot be reached: {text}; start it, or correct --redis")
 
 
@@ -75,7 +75,7 @@ def named(worker: WorkerState) -> str:
     return f"{worker.id} ({worker.label} on {worker.host or '?'}, pid {worker.pid})"
 
 
-def told(worker: WorkerState) -> list[str]:
+def problem_lines(worker: WorkerState) -> list[str]:
     """Return one line for each problem of a worker, with its remedy."""
     return [f"worker {named(worker)} {one.text}: {one.remedy}" for one in worker.problems]
 

@@ -7,7 +7,7 @@ import json
 import click
 
 from simpledist.cli.options import OK, WRONG, common_options, complain
-from simpledist.cli.reading import demand, demand_all, monitor_of, tell_dropped, told, without_worker
+from simpledist.cli.reading import demand, demand_all, monitor_of, problem_lines, tell_dropped, without_worker
 from simpledist.cli.tables import Duration, json_option, show
 from simpledist.config import Config
 from simpledist.monitor import Snapshot
@@ -40,7 +40,7 @@ def status(config: Config, as_json: bool) -> int:
     demand(config, snapshot.redis)
     demand_all(config, snapshot.redis)
     for worker in snapshot.workers:
-        for line in told(worker):
+        for line in problem_lines(worker):
             complain("simpledist status", line)
     for one in snapshot.functions:
         if one.disabled_seconds is not None:

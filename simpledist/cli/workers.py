@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from simpledist.cli.options import OK, common_options, complain
-from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, tell_dropped, told
+from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of, problem_lines, tell_dropped
 from simpledist.cli.tables import Age, Cell, json_option, objects, show, show_json
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
@@ -44,7 +44,7 @@ def workers(config: Config, function: str | None, as_json: bool) -> int:
     else:
         show(HEADS, [_row(one) for one in found], empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
     for one in found:
-        for line in told(one):
+        for line in problem_lines(one):
             complain("simpledist workers", line)
     if question := meant(function, function_names(snapshot)):
         complain("simpledist workers", question)

@@ -37,7 +37,7 @@ class Daemon:
             self._connect()
             self._duties.do()
         except RedisRefused as error:
-            raise RedisRefused(f"Redis at {self._where} refuses us: {denials.told(str(error))}") from None
+            raise RedisRefused(f"Redis at {self._where} refuses us: {denials.explained(str(error))}") from None
         except RedisDown as error:
             self._away(error)
 
@@ -90,8 +90,8 @@ class Daemon:
         if time.monotonic() - self._complained_at > 60.0:
             self._complained_at = time.monotonic()
             if isinstance(error, RedisRefused):
-                log.error("Redis at %s refuses us: %s", self._where, denials.told(str(error)))
+                log.error("Redis at %s refuses us: %s", self._where, denials.explained(str(error)))
             elif denials.denial_in(str(error)) is not None:
-                log.warning("waiting for Redis at %s: %s", self._where, denials.told(str(error)))
+                log.warning("waiting for Redis at %s: %s", self._where, denials.explained(str(error)))
             else:
                 log.warning("waiting for Redis at %s: %s", self._where, error)

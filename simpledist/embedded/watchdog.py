@@ -59,12 +59,12 @@ def kept(process: subprocess.Popen[bytes], folder: Path | None = None) -> Keeper
         raise
 
 
-def end_process(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS, told: bool = False) -> int:
+def end_process(process: subprocess.Popen[bytes], *, seconds: float = STOP_SECONDS, signalled: bool = False) -> int:
     """SIGTERM, and SIGKILL to what still runs after so many seconds; its exit code (-9 where it had to be killed).
 
-    `told`: it has its SIGTERM already; to a worker a second one means "at once".
+    `signalled`: it has its SIGTERM already; to a worker a second one means "at once".
     """
-    if not told and process.poll() is None:
+    if not signalled and process.poll() is None:
         process.terminate()
     try:
         return process.wait(seconds)

@@ -23,7 +23,7 @@ def run(future: Future[Any]) -> Any:
     sent = call.sent() if suspect else None
     args, kwargs = (call.args, call.kwargs) if suspect else call.given()
     if future.done():  # what was read of the call is nothing then
-        return future.told()
+        return future.finished_result()
     if isinstance(ready, Read):
         if isinstance(ready.outcome, wire.Raised):
             raise ready.outcome.exception

@@ -63,7 +63,7 @@ class BigCalls:
     def _is_small(self, call: Call) -> bool:
         if call.archive is not None and call.archive.name in self._awaited:
             return False
-        return _fits_beside(call) and self._session.published.has(call.archive)
+        return _fits_beside(call) and self._session.archives.has(call.archive)
 
     def _put(self, future: Future[Any]) -> None:
         future.sent = False  # Redis need not know it
@@ -118,7 +118,7 @@ class BigCalls:
         if future.done():
             return False
         try:
-            self._session.published.put(call.archive, until=call.deadline)
+            self._session.archives.put(call.archive, until=call.deadline)
             if not _fits_beside(call):
                 self._session.put_beside(call.id, self._envelopes.seal(call), until=call.deadline)
         except BudgetSpent:

@@ -27,10 +27,10 @@ from simpledist.engine.future import Future
 from simpledist.engine.inside import Entry, is_inside, run_outside, thread
 from simpledist.engine.known import Known
 from simpledist.engine.lanes import REFUSALS
+from simpledist.engine.lazy_listener import LazyListener
 from simpledist.engine.memory import Memory
 from simpledist.engine.offers import Offers
 from simpledist.engine.pending import Pending
-from simpledist.engine.reach import Reach
 from simpledist.engine.ready import RunHere
 from simpledist.engine.routing import TRAVEL, Face, Here, Later, Routing, Travel, Way
 from simpledist.engine.session import Session
@@ -74,8 +74,8 @@ class Engine:
         self._session = Session(self.config, self.keyring)
         self._calls = Calls(self._session, self.keyring, self.local_slots, self.max_value_bytes)
         self._routing = Routing(self._session, self._session.store, self._session.lanes.kept, closed=closed)
-        self._reach = Reach(self._calls, self._routing)
-        self.offers = Offers(self._reach.live_workers)
+        self._lazy_listener = LazyListener(self._calls, self._routing)
+        self.offers = Offers(self._lazy_listener.live_workers)
         self._memory: Memory | None = None
         if self.config.url == configuration.MEMORY_URL:
             self._memory = Memory(self._calls, self.keyring)
@@ -242,11 +242,11 @@ class Engine:
         if self._memory is not None:
             for future in futures:
                 run_outside(self._memory.run, future)
-        elif self._reach.listener is None and (thread.interrupting or not self._reach.reached()):
+        elif self._lazy_listener.listener is None and (thread.interrupting or not self._lazy_listener.connected()):
             for future in futures:
                 self._come_home(future, RunHere("redis_down"))
         else:
-            submit.send(self._calls, self._reach.listener, futures)
+            submit.send(self._calls, self._lazy_listener.listener, futures)
 
     # --- whether they travel -------------------------------------------------------------------------------------
 
@@ -259,8 +259,8 @@ class Engine:
             return way
         if way.why in ("redis_down", "redis_refused"):
             if thread.interrupting:  # what is left to the listener comes to its outcome, whether Redis is there or not
-                return way if self._reach.listener is None or not spec.code.travels else TRAVEL
-            self._reach.reached()  # whatever comes of it, its reason is newer
+                return way if self._lazy_listener.listener is None or not spec.code.travels else TRAVEL
+            self._lazy_listener.connected()  # whatever comes of it, its reason is newer
             return self._routing.route(spec, face, since, batches=batches)
         if way.why in REFUSALS and self._session.store.ask(spec.code.key):
             self._session.wake()
@@ -344,8 +344,8 @@ class Engine:
         if is_inside():
             if not wait:
                 calls.deferred.put(calls.abandon)
-            if self._reach.listener is not None:
-                self._reach.listener.close_when_idle()
+            if self._lazy_listener.listener is not None:
+                self._lazy_listener.listener.close_when_idle()
             return
         if wait:
             while futures := calls.flight.all():
@@ -355,16 +355,16 @@ class Engine:
         with Entry(), thread.mark:
             if not wait:
                 calls.abandon()
-            self._reach.close()
+            self._lazy_listener.close()
             calls.close()
             calls.resolvers.close()
             self._session.close()
 
     def __del__(self) -> None:
         # A future of it that is still held gets its outcome; then thread, connections and descriptors go.
-        reach: Reach | None = getattr(self, "_reach", None)
-        if reach is not None and reach.listener is not None and self._pid == os.getpid():
-            reach.listener.close_when_idle()
+        lazy: LazyListener | None = getattr(self, "_lazy_listener", None)
+        if lazy is not None and lazy.listener is not None and self._pid == os.getpid():
+            lazy.listener.close_when_idle()
 
     def at_exit(self) -> None:
         """End with the program: what executors took is done first, as with the stdlib's; the rest is cancelled."""

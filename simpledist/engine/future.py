@@ -73,7 +73,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         """
         if self._state != "FINISHED" and not self._waited(timeout):
             return self._owner.run_at_once(self)
-        return self.told()
+        return self.finished_result()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception that the function raised, or None; raise TimeoutError after `timeout` seconds."""
@@ -106,9 +106,9 @@ class Future(concurrent.futures.Future[R], Generic[R]):
                 self._settle(None)
             except locks.Held:
                 return self._owner.run_at_once(self)
-        return self.told()
+        return self.finished_result()
 
-    def told(self) -> R:
+    def finished_result(self) -> R:
         """Return the value of a future that is done, or raise its exception. Takes no lock."""
         if self._state != "FINISHED":
             raise concurrent.futures.CancelledError

@@ -122,7 +122,7 @@ class Lines:
         cluster = self._cluster
         where, error = cluster.config.safe_url, cluster.last_error
         if why == "redis_refused":
-            because = f": {denials.told(str(error))}" if isinstance(error, RedisRefused) else ""
+            because = f": {denials.explained(str(error))}" if isinstance(error, RedisRefused) else ""
             return f"Redis at {where} refuses us{because}"
         if cluster.trouble is None:
             return f"Redis at {where} has forgotten a call, or has lost its result"

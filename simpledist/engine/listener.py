@@ -142,8 +142,8 @@ class Listener:
 
     def _idle(self) -> bool:
         """Return whether nothing of this client is under way, here or elsewhere."""
-        untold = self._session.trouble is None and self._session.leisure()
-        return not (self._session.local_run_counts.finish() or untold or self._calls.busy())
+        unreported = self._session.trouble is None and self._session.leisure()
+        return not (self._session.local_run_counts.finish() or unreported or self._calls.busy())
 
     def _connect(self) -> None:
         self._replies.take_back(wait=True)

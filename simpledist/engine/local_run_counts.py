@@ -57,7 +57,7 @@ class LocalRunCounts:
         self._counted: deque[tuple[tuple[str, Why], int]] = deque()  # what is in no counter yet
         self._for_redis: Counter[What] = Counter()
         self._returned: deque[Counter[What]] = deque()  # what Redis did not take
-        self._untold: Counter[tuple[str, Why]] = Counter()
+        self._unreported: Counter[tuple[str, Why]] = Counter()
         self._lock = threading.Lock()  # guards the counters; only tried: no place in the order
         self._met: set[What] = set()
         self._last: dict[What, Last] = {}
@@ -95,7 +95,7 @@ class LocalRunCounts:
                 if calls:
                     self._for_redis[what] += calls * times
                 if what in self._last:
-                    self._untold[what] += calls * times
+                    self._unreported[what] += calls * times
             while self._returned:
                 self._for_redis.update(self._returned.popleft())
         finally:
@@ -126,7 +126,7 @@ class LocalRunCounts:
 
     def look(self, *, last: bool = False) -> None:
         """Log the lines that are due, in a thread that may. `last`: no other look comes, so tell what is left."""
-        for (function, why), calls in self._taken_untold().items():
+        for (function, why), calls in self._taken_unreported().items():
             line = self._line(function, why, self._last[function, why])
             since = self._notices.due(line.topic, calls, line.again_seconds, line.spell)
             if since is not None:
@@ -145,13 +145,13 @@ class LocalRunCounts:
     def finish(self) -> bool:
         """Have another thread log what is left; return False where that is nothing."""
         self._add_up()
-        if not self._untold:
+        if not self._unreported:
             return False
         self._notices.leave(functools.partial(self.look, last=True))
         return True
 
-    def _taken_untold(self) -> Counter[tuple[str, Why]]:
+    def _taken_unreported(self) -> Counter[tuple[str, Why]]:
         self._add_up()
         with self._lock:
-            untold, self._untold = self._untold, Counter()
-            return untold
+            unreported, self._unreported = self._unreported, Counter()
+            return unreported

@@ -23,9 +23,9 @@ ORDER = (
     "future",
     "map batch",  # map_batch.py: the outcomes of a batch; calls are sent again under it
     "listener",  # engine.py: the start and the end of the listener
-    "slice turn",  # turns.py: who sends or reads the next slice of a big value
-    "next turn",  # turns.py: who uses the command connection next
-    "command turn",  # turns.py: who uses the command connection now
+    "slice turn",  # connection_lock.py: who sends or reads the next slice of a big value
+    "next turn",  # connection_lock.py: who uses the command connection next
+    "command turn",  # connection_lock.py: who uses the command connection now
     "local runs",  # local.py: what waits for a local slot, and the threads that run it
     "resolvers",  # resolvers.py: what waits to be decoded, and the threads that decode it
     "pending",  # pending.py: what one executor has taken

@@ -76,7 +76,7 @@ class MapBatch:
                 self._engine.start_again(self._spec, args, "", whole=self.future, part=number)
                 for number, args in enumerate(self._given())
             ]
-        parts: dict[int, wire.Part] | list[wire.Part] = self.future.told()
+        parts: dict[int, wire.Part] | list[wire.Part] = self.future.finished_result()
         found = parts if isinstance(parts, list) else [parts.get(number, "") for number in range(len(self._calls))]
         self._count(found)
         given: list[Arguments] = []

@@ -34,7 +34,7 @@ Topic = tuple[str, ...]
 Words = Callable[[], str]
 
 
-class _Told:
+class _TopicState:
     """One topic."""
 
     __slots__ = ("again_at", "at", "since", "spell", "times")
@@ -50,7 +50,7 @@ class Notices:
     """Of one client; any thread may tell it something."""
 
     def __init__(self) -> None:
-        self._topics: dict[Topic, _Told] = {}
+        self._topics: dict[Topic, _TopicState] = {}
         self._lock = threading.Lock()  # guards `_topics`; waited for a moment only, so it has no place in the order
         self._put: Callable[[Callable[[], object]], None] | None = None
         self._attended: Callable[[], bool] = bool
@@ -112,17 +112,17 @@ class Notices:
         if not self._lock.acquire(timeout=TRIED_SECONDS):
             return None  # this thread was interrupted while doing it
         try:
-            told = self._topics.setdefault(topic, _Told())
-            told.since += calls
-            if told.spell != spell:
-                told.spell, told.times = spell, 0
-                told.again_at = min(told.again_at, told.at + EACH_MINUTE[0])
-            if now < told.again_at:
+            state = self._topics.setdefault(topic, _TopicState())
+            state.since += calls
+            if state.spell != spell:
+                state.spell, state.times = spell, 0
+                state.again_at = min(state.again_at, state.at + EACH_MINUTE[0])
+            if now < state.again_at:
                 return None
-            since, told.since = told.since, 0
-            told.at, told.again_at = now, now + again_seconds[min(told.times, len(again_seconds) - 1)]
-            told.times += 1
-            if told.times > 1:
+            since, state.since = state.since, 0
+            state.at, state.again_at = now, now + again_seconds[min(state.times, len(again_seconds) - 1)]
+            state.times += 1
+            if state.times > 1:
                 return f" ({since:,} more {'call' if since == 1 else 'calls'})" if since else ""
             return f" ({since:,} calls so far)" if since > 1 else ""
         finally:
@@ -131,7 +131,7 @@ class Notices:
     def next_due(self) -> float:
         """Return when the next topic may have a line, time.monotonic(); infinity where none is waited for."""
         now = time.monotonic()
-        return min((told.again_at for told in list(self._topics.values()) if told.again_at > now), default=NEVER)
+        return min((state.again_at for state in list(self._topics.values()) if state.again_at > now), default=NEVER)
 
     def say(self, words: Words, level: int = logging.WARNING, count: str = "") -> None:
         """Log a line, in a thread that may; `count`: as `due` returns it."""

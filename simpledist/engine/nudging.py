@@ -12,7 +12,7 @@ from typing import Any
 from simpledist import policy
 from simpledist.broker import Broker, closed_connections
 from simpledist.broker.records import Nudged, Reply
-from simpledist.engine import answers
+from simpledist.engine import redis_answers
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Absent, Home
 from simpledist.engine.future import Future
@@ -128,7 +128,7 @@ class Nudges:
             raise RedisDown("the reply connection is deaf")
 
     def _go_by_words(self, futures: list[Future[Any]], nudged: Nudged) -> None:
-        said = answers.to_nudge(futures, nudged.words, self._session.lanes)
+        said = redis_answers.to_nudge(futures, nudged.words, self._session.lanes)
         for event in said.ended:
             self._calls.apply(event)
         now = time.monotonic()

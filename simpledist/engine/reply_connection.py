@@ -16,7 +16,7 @@ from simpledist import policy
 from simpledist.broker import Broker
 from simpledist.broker.link import packed
 from simpledist.broker.records import Submitted
-from simpledist.engine import answers, locks
+from simpledist.engine import locks, redis_answers
 from simpledist.engine.calls import Calls
 from simpledist.engine.future import Future
 from simpledist.engine.session import GRACE_SECONDS, SILENT_SECONDS
@@ -166,7 +166,7 @@ class ReplyConnection:
             if submitted.words[0] == "queued":
                 future.sent = True
             else:
-                events, again = answers.to_submit([future], submitted.words, self._session.lanes)
+                events, again = redis_answers.to_submit([future], submitted.words, self._session.lanes)
                 for event in events:
                     self._calls.apply(event)
                 if again:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpledist.broker import Broker
-from simpledist.engine import answers
+from simpledist.engine import redis_answers
 from simpledist.engine.batch import batched, cut
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Alone, Home, Sent
@@ -97,7 +97,7 @@ class Sending:
             for future in futures:
                 calls.apply(Home(future, why))
             return []
-        events, again = answers.to_submit(futures, words, session.lanes)
+        events, again = redis_answers.to_submit(futures, words, session.lanes)
         for event in events:
             if isinstance(event, Home) and event.why == "no_worker" and patient(event.future):
                 event.future.kept_out = True

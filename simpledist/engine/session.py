@@ -1,8 +1,8 @@
 """Identity of this client in Redis, and its command connection: submit, cancel, fetch, ack.
 
-Owns the client id, and what is known of Redis (up, down, refused). Any thread may call it; the
-command Link is used in turns (turns.py). The listener tells it when Redis comes and goes. What is sent to Redis at
-leisure waits in deques, for finalisers and signal handlers leave something there too.
+Owns the client id, and what is known of Redis (up, down, refused). Any thread may call it; one at a time uses the
+command Link (connection_lock.py). The listener tells it when Redis comes and goes. What is sent to Redis at leisure
+waits in deques, for finalisers and signal handlers leave something there too.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from simpledist.buffers import Data
 from simpledist.clock import Reading, ServerClock
 from simpledist.config import Config
 from simpledist.engine.call import Call
+from simpledist.engine.connection_lock import ConnectionLock
 from simpledist.engine.known import Store
 from simpledist.engine.lanes import About, Lanes
 from simpledist.engine.lines import Lines
 from simpledist.engine.local_run_counts import LocalRunCounts
 from simpledist.engine.notices import ONCE, Notices
-from simpledist.engine.published import Published
-from simpledist.engine.turns import Turns
+from simpledist.engine.uploaded_archives import UploadedArchives
 from simpledist.errors import BudgetSpent, RedisDown, RedisRefused, Undeliverable, Unkeyable
 from simpledist.faultpoints import point
 from simpledist.reasons import Why
@@ -69,9 +69,9 @@ class Session:
         self.clock = ServerClock()  # read by the listener with each nudge
         self.first_attempt = threading.Event()  # the first connection came or failed
         self._numbers = itertools.count(1)
-        self._turns = Turns()
+        self._connection_lock = ConnectionLock()
         self._broker = Broker(self.link("command"), self.keys)
-        self.published = Published(
+        self.archives = UploadedArchives(
             Archives(self._broker.link, self.keys), epoch=lambda: self.epoch, small=self._small, move=self._move
         )
         self._read: deque[str] = deque()
@@ -166,7 +166,7 @@ class Session:
         is not to be had `until` then (time.monotonic()).
         """
         asked = time.monotonic()
-        return self._turns.use(lambda: self._submit(calls, data, asked, until), until)
+        return self._connection_lock.use(lambda: self._submit(calls, data, asked, until), until)
 
     def _submit(
         self, calls: Sequence[Call], data: Sequence[Data | None], asked: float, until: float | None
@@ -196,7 +196,7 @@ class Session:
         Raises as `put_beside`.
         """
         if call.archive is not None:
-            self.published.put(call.archive, until=call.deadline)
+            self.archives.put(call.archive, until=call.deadline)
         if len(data) <= policy.BESIDE_BYTES:
             return data
         self.put_beside(call.id, data, until=call.deadline)
@@ -215,7 +215,7 @@ class Session:
         broken = 0
         while True:
             try:
-                if self._turns.use_for_slice(lambda: self._step(value, until), until):
+                if self._connection_lock.use_for_slice(lambda: self._step(value, until), until):
                     return
                 broken = 0
             except _Broken as error:
@@ -260,7 +260,7 @@ class Session:
 
     def _small(self, ask: Callable[[Broker], T]) -> T:
         """Send one small command on the command connection, and return its answer."""
-        return self._turns.use(lambda: ask(self._connected()))
+        return self._connection_lock.use(lambda: ask(self._connected()))
 
     def _connected(self) -> Broker:
         link = self._broker.link
@@ -325,7 +325,7 @@ class Session:
                 raise
 
     def close(self) -> None:
-        self._turns.use(self._broker.link.close)
+        self._connection_lock.use(self._broker.link.close)
 
 
 def _some(waiting: deque[Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simpledist import policy
-from simpledist.engine import answers
+from simpledist.engine import redis_answers
 from simpledist.engine.batch import cut
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Home, Sent
@@ -66,7 +66,7 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
         calls.flight.leave_all(futures)
         session.has_given_up([(future.call.spec.function, future.call.id) for future in futures])
         raise
-    events, again = answers.to_submit(futures, words, session.lanes)
+    events, again = redis_answers.to_submit(futures, words, session.lanes)
     for event in events:
         calls.apply(event)
     calls.apply(Sent(futures))
@@ -76,4 +76,4 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
 
 def _is_small(calls: Calls, future: Future[Any]) -> bool:
     small = len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
-    return small and calls.session.published.has(future.call.archive)
+    return small and calls.session.archives.has(future.call.archive)

@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
-from simpledist import copies, randomness, wire
+from simpledist import forked_copies, randomness, wire
 from simpledist.buffers import Data
 from simpledist.config import NESTED_VARIABLE
 from simpledist.engine.argument_snapshot import Sent
@@ -200,13 +200,13 @@ def _tell(answers: BinaryIO, data: bytes) -> None:
 
 def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """In the child: run the call and write its outcome."""
-    original, value, error = copies.Original(), None, None
+    original, value, error = forked_copies.Original(), None, None
     try:
         value = local(*args, **kwargs)
     except BaseException as raised:  # noqa: BLE001 - it is the outcome
         error = raised
     if original.is_copied():
-        copies.leave(error, frames_of_ours=1)
+        forked_copies.leave(error, frames_of_ours=1)
     _tell(answers, _ENDED)
     body: Data = b""
     try:
@@ -214,7 +214,7 @@ def _answer(answers: BinaryIO, local: Callable[..., Any], args: tuple[Any, ...],
             kind, body = _ERROR, wire.encode_error("pickle", error, frames_of_ours=1)[0]
         else:
             body = wire.encode_value("pickle", value)
-            kind = _VALUE if wire.comes_back("pickle", value, body) else _UNSENDABLE
+            kind = _VALUE if wire.survives_round_trip("pickle", value, body) else _UNSENDABLE
     except BaseException:  # noqa: BLE001 - code of the value, which may raise anything
         kind, body = _UNSENDABLE, b""
     _tell(answers, kind + bytes(body))

@@ -267,8 +267,8 @@ def _names(read: Any) -> tuple[str, ...]:
 def _refusals(read: Any) -> tuple[tuple[Refusal, int], ...]:
     noted = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
     found: list[tuple[Refusal, int]] = []
-    for name, told in list(noted.items())[:FUNCTIONS_LIMIT]:
-        facts = cast("dict[str, Any]", told) if isinstance(told, dict) else {}
+    for name, one in list(noted.items())[:FUNCTIONS_LIMIT]:
+        facts = cast("dict[str, Any]", one) if isinstance(one, dict) else {}
         count, last = integer(facts.get("count")), integer(facts.get("last"))
         if count is not None and last is not None:
             why, error = printable(facts.get("why")), printable(facts.get("error"))

@@ -154,21 +154,21 @@ def _trouble(worker: WorkerState, *, stopped: bool) -> Problem:
 def _refused(worker: WorkerState) -> Iterator[Problem]:
     refusals = worker.refusals
     lacking = [one for one in refusals if one.lacks_a_module]
-    told = lacking[0] if lacking else refusals[0] if refusals else None
+    refusal = lacking[0] if lacking else refusals[0] if refusals else None
     if worker.withdrawn:
-        why = "" if told is None else f" ({told.why}: {told.error})"
+        why = "" if refusal is None else f" ({refusal.why}: {refusal.error})"
         yield Problem(
             "withdrawn",
             f"does not offer {some(worker.withdrawn)} for a while, because other workers run the jobs that it "
             f"refuses{why}",
             "give it what it lacks (the module, the memory), or stop it",
         )
-    elif told is not None:
+    elif refusal is not None:
         count = sum(one.count for one in refusals)
         yield Problem(
             "missing module" if lacking else "refuses jobs",
             f"refused {count:,} {'job' if count == 1 else 'jobs'} of {some([one.function for one in refusals])} "
-            f"({told.why}: {told.error})",
+            f"({refusal.why}: {refusal.error})",
             "install what it lacks, or stop it" if lacking else "look into its log: it may lack something, or a client",
             bool(lacking),
         )

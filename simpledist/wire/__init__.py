@@ -2,8 +2,8 @@
 
 `envelope` seals and opens, for the parent of a worker and the client; `bodies` encodes and decodes what it holds, for
 the children of a worker and the client; `raised` does that for exceptions (`chain`: with what led to them); `running`
-takes one call from arguments to outcome (`machine_errors`: what is the fault of the machine; `returning`: what does not
-come back as it was). Knows no Redis and no process.
+takes one call from arguments to outcome (`machine_errors`: what is the fault of the machine; `round_trip`: what would
+not come back as it was). Knows no Redis and no process.
 
 `keyring` has the keys and the codes over bytes; `key_file` reads keys and refuses files that others can read or write,
 `process_keys` and `user_key` find them; `nonces` makes calls unlike others; `serializers` turns objects into bytes,
@@ -39,7 +39,7 @@ from simpledist.wire.envelope import (
 )
 from simpledist.wire.nonces import nonce
 from simpledist.wire.raised import encode_error
-from simpledist.wire.returning import comes_back
+from simpledist.wire.round_trip import survives_round_trip
 from simpledist.wire.running import ForkedCopy, run_call
 from simpledist.wire.serializers import python_of
 
@@ -56,7 +56,6 @@ __all__ = [
     "SealedCall",
     "Value",
     "codec_id",
-    "comes_back",
     "decode_arguments",
     "decode_outcome",
     "decode_parts",
@@ -77,4 +76,5 @@ __all__ = [
     "seal_call",
     "seal_outcome",
     "split_calls",
+    "survives_round_trip",
 ]

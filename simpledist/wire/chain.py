@@ -98,7 +98,7 @@ def _set(error: BaseException, name: str, value: Any) -> None:
     try:
         setattr(error, name, value)
     except (AttributeError, TypeError):
-        return  # a field that only its own code may set: `comes_back` sees that it differs
+        return  # a field that only its own code may set: `survives_round_trip` sees that it differs
 
 
 def _linked(error: BaseException) -> Iterable[BaseException]:

@@ -19,7 +19,7 @@ from simpledist.wire import chain, serializers
 from simpledist.wire.serializers import one_line
 
 TRACEBACK_CHARACTERS = 64 * 1024
-TOLD_CHARACTERS = 2000  # of the text that people see
+SHOWN_CHARACTERS = 2000  # of the text that people see
 _CUT = "\n  [...]\n"
 _COMPARED_DEPTH = 8
 _MOST_JSON_CAUSES = 20
@@ -49,7 +49,7 @@ def place_and_trace(error: BaseException, frames_of_ours: int = 0) -> str:
         code = trace.tb_frame.f_code
         place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"
         trace = trace.tb_next
-    lines = "\n".join(_printable(line) for line in (place, *text[-TOLD_CHARACTERS:].splitlines()))
+    lines = "\n".join(_printable(line) for line in (place, *text[-SHOWN_CHARACTERS:].splitlines()))
     return lines.encode("utf-8", "replace").decode()
 
 

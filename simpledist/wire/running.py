@@ -11,12 +11,12 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.buffers import Data
-from simpledist.copies import Original
 from simpledist.errors import ModuleMissing, Undecodable, Unserialisable
+from simpledist.forked_copies import Original
 from simpledist.wire.bodies import decode_arguments, encode_value
 from simpledist.wire.machine_errors import limit_of_the_machine
 from simpledist.wire.raised import encode_error, place_and_trace
-from simpledist.wire.returning import PLAIN, comes_back
+from simpledist.wire.round_trip import PLAIN, survives_round_trip
 from simpledist.wire.serializers import one_line
 
 _NONE: dict[str, Any] = {}
@@ -68,7 +68,7 @@ def run_call(
         return _raised(codec, error)
     try:
         answer = encode_value(codec, value)
-        if type(value) not in PLAIN and not comes_back(codec, value, answer):
+        if type(value) not in PLAIN and not survives_round_trip(codec, value, answer):
             return "unserialisable", b"", f"a {type(value).__name__} would not come back as one"
     except Unserialisable as error:
         return "unserialisable", b"", str(error)
@@ -85,9 +85,9 @@ def _raised(codec: str, error: BaseException) -> tuple[str, bytes, str]:
         return "worker_error", b"", one_line(limit)
     try:
         answer, line = encode_error(codec, error, frames_of_ours=1)
-        told = f"{line}\n{place_and_trace(error, frames_of_ours=1)}"
+        error_text = f"{line}\n{place_and_trace(error, frames_of_ours=1)}"
     except Unserialisable as broken:
         return "unserialisable", b"", str(broken)
     except BaseException as broken:  # noqa: BLE001 - an exception's own code runs here, and may raise anything
         return "worker_error", b"", one_line(broken)
-    return "error", answer, told
+    return "error", answer, error_text

@@ -2,13 +2,13 @@
 
 The parent
     worker.py          the rooms joined, and one loop       signals.py        what SIGTERM and SIGINT mean
-    intake.py          how work comes in                    drain.py          how the worker stops
+    intake.py          how work comes in                    shutdown.py       how the worker stops
     life.py            when it ends by itself
-    lane_turns.py      which lane is next                   readiness.py      what the loop sleeps on
+    lane_turns.py      which lane is next                   poller.py         what the loop sleeps on
 Jobs
     jobs.py            how a job comes                      batching.py       how many a child gets at once
     outcomes.py        how a job ends in its child          batch_answers.py  what became of calls of one job
-    completion.py      how outcomes come to Redis           release.py        where a job goes back, or fails
+    outcome_delivery.py  how outcomes come to Redis         release.py        where a job goes back, or fails
     refusals.py        jobs that this worker refuses        handoff.py        jobs handed to an idle worker
     envelopes.py       what is verified and signed          other_code.py     clients that differ from us
 Redis
@@ -20,8 +20,8 @@ Children
     starts.py          whether children can start           template_process.py  the template, as its parent sees it
     channel.py         the connection to a child            frames.py         what travels over it
     result_buffer.py   what a child has not sent yet        mailbox.py        lines between parent and template
-    printer.py, output_pipe.py, nonblocking.py              where a child's stdout goes
-    moving.py          jobs that wait for another child     archive_cache.py  modules of callers, on this disk
+    printer.py, labelled_output.py, nonblocking.py          where a child's stdout goes
+    waiting_jobs.py    jobs that wait for another child     archive_cache.py  modules of callers, on this disk
 In the processes below
     template.py        imports targets, starts, reaps       forking.py        where a child process is forked
     child.py           runs user code

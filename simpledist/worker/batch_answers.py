@@ -22,7 +22,7 @@ class Batch:
     run_us: int = 0
     returned: int = 0
     raised: int = 0
-    told: str = ""  # of the first call that raised
+    error_text: str = ""  # of the first call that raised
     size: int = 0  # of `parts`, in bytes
     cut: bool = False
 
@@ -33,7 +33,7 @@ class Batch:
             self._add(wire.Row(body, row.calls, row.returned, row.raised, row.run_us))
         else:  # some of it was read from the buffer
             self._add(wire.row_from(body, self.answered))
-        self.told = self.told or row.told
+        self.error_text = self.error_text or row.error_text
 
     def take_from_buffer(self, written: bytes) -> bool:
         """Add the calls that the child has finished and not sent; return whether there were any."""

@@ -15,10 +15,11 @@ import time
 from collections import deque
 from typing import Any
 
-from simpledist import copies, policy, randomness, shipped, wire
+from simpledist import forked_copies, policy, randomness, shipped, wire
 from simpledist.buffers import Data
 from simpledist.errors import BadEnvelope, TargetError, Undecodable
 from simpledist.faultpoints import point
+from simpledist.forked_copies import Original
 from simpledist.worker import lifeline, mark
 from simpledist.worker.channel import ChildChannel
 from simpledist.worker.entering import enter
@@ -102,15 +103,15 @@ class Row:
         self._job, self._first = job, 0
         self._wipe()
 
-    def add(self, part: int, outcome: str, body: Data, told: str, run_us: int) -> None:
+    def add(self, part: int, outcome: str, body: Data, error_text: str, run_us: int) -> None:
         """Note that one more call has ended; one that raised is sent at once, with what there is to tell about it."""
-        if told and outcome != "error":  # there is no outcome, and this says why
-            body = told[: policy.DETAIL_CHARACTERS].encode()
+        if error_text and outcome != "error":  # there is no outcome, and this says why
+            body = error_text[: policy.DETAIL_CHARACTERS].encode()
         piece = wire.encode_part(part, outcome, body, run_us)
         self._count += 1
         self._us += run_us
         if outcome == "error":
-            self._send(piece, told, raised=1)
+            self._send(piece, error_text, raised=1)
             return
         if outcome == "value":
             self._returned += 1
@@ -122,7 +123,7 @@ class Row:
         if self._count:
             self._send(b"")
 
-    def _send(self, last: bytes, told: str = "", *, raised: int = 0) -> None:
+    def _send(self, last: bytes, error_text: str = "", *, raised: int = 0) -> None:
         row = Answer(
             ROW,
             self._job,
@@ -131,7 +132,7 @@ class Row:
             calls=self._count,
             returned=self._returned,
             raised=raised,
-            told=told,
+            error_text=error_text,
             body=self._buffer.written() + last,
         )
         self._channel.write(row)
@@ -154,34 +155,34 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         buffer = ResultBuffer.received_from(sock)
         output.attach(sock)
     except OSError as error:
-        channel.write(Answer(UNABLE, told=str(error)))
+        channel.write(Answer(UNABLE, error_text=str(error)))
         raise
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the channel open
     channel.write(Answer(READY))
-    assigned, row, original = Assigned(channel, buffer), Row(channel, buffer), copies.Original()
+    assigned, row, original = Assigned(channel, buffer), Row(channel, buffer), Original()
     while (job := assigned.next()) is not None:
         output.job = job.id
         buffer.runs(job.job)
         point("child.begins")
         began = time.perf_counter()
         if assigned.unable:
-            outcome, body, told = "undecodable", b"", assigned.unable
+            outcome, body, error_text = "undecodable", b"", assigned.unable
         elif job.kind == BATCH:
-            outcome, body, told = run_each(functions, job, row, assigned, original, output)
+            outcome, body, error_text = run_each(functions, job, row, assigned, original, output)
         else:
-            outcome, body, told = run(functions, job.function, wire.CODECS[job.codec], job.body, original)
+            outcome, body, error_text = run(functions, job.function, wire.CODECS[job.codec], job.body, original)
         run_us = round((time.perf_counter() - began) * 1e6)
         output.end_job(run_us)
         point("child.ends")
         if original.is_copied():  # by a fork that Python knows nothing of
-            copies.leave(None)
-        channel.write(Answer(ENDED, job.job, run_us=run_us, outcome=outcome, told=told, body=body))
+            forked_copies.leave(None)
+        channel.write(Answer(ENDED, job.job, run_us=run_us, outcome=outcome, error_text=error_text, body=body))
         del job, body  # a big value must not stay until the next one comes
 
 
 def run_each(
-    functions: Functions, job: Order, row: Row, assigned: Assigned, original: copies.Original, output: Output
+    functions: Functions, job: Order, row: Row, assigned: Assigned, original: Original, output: Output
 ) -> tuple[str, Data, str]:
     """Run the calls of a batch, in order, each answered by itself, until the rest is recalled."""
     codec = wire.CODECS[job.codec]
@@ -199,19 +200,23 @@ def run_each(
             gone_from = assigned.gone_from(job.job)
         if part >= gone_from:
             break
-        outcome, answer, told = run(functions, job.function, codec, body, original)
-        if part == 0 and policy.is_refusal(outcome, told):
-            return outcome, b"", told  # all of it is refused: another worker may do better with all of it
+        outcome, answer, error_text = run(functions, job.function, codec, body, original)
+        if part == 0 and policy.is_refusal(outcome, error_text):
+            return outcome, b"", error_text  # all of it is refused: another worker may do better with all of it
         now = clock()
         output.end_call()
-        row.add(part, outcome, answer, told, round((now - began) * 1e6))
+        row.add(part, outcome, answer, error_text, round((now - began) * 1e6))
         began = now
     row.send()
     return "batch", b"", ""
 
 
 def run(
-    functions: Functions, name: str, codec: str, body: Data | memoryview | tuple[Any, ...], original: copies.Original
+    functions: Functions,
+    name: str,
+    codec: str,
+    body: Data | memoryview | tuple[Any, ...],
+    original: Original,
 ) -> tuple[str, Data, str]:
     """Run one call; return its outcome in a word, its encoded value or exception, and what to tell people.
 
@@ -224,12 +229,12 @@ def run(
     try:
         outcome = wire.run_call(function, codec, body, original)
     except wire.ForkedCopy as copy:
-        copies.leave(copy.error, frames_of_ours=1)
+        forked_copies.leave(copy.error, frames_of_ours=1)
     except KeyboardInterrupt as error:
         # Children ignore SIGINT: the function raised it, and a caller's Ctrl-C must not come from a worker.
         return "worker_error", b"", f"{type(error).__name__}: {error}"
     if original.copied:
-        copies.leave(None)
+        forked_copies.leave(None)
     return outcome
 
 
@@ -265,7 +270,7 @@ def main() -> None:
     except TargetError as error:
         sys.stderr.write(f"simpledist-worker: {error}\n")
         with contextlib.suppress(OSError):  # the parent is gone
-            ChildChannel(sock).write(Answer(UNABLE, told=str(error)))
+            ChildChannel(sock).write(Answer(UNABLE, error_text=str(error)))
         os._exit(1)
     begin(sock, functions, output)
 

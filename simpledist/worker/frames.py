@@ -20,7 +20,7 @@ RECALL = b"x"  # this job (of a batch: from `part` on) and what is behind it goe
 ENTER = b"e"  # the modules of all your jobs, which are still to come, are in the archive whose path is the body
 # Kinds of answers.
 READY = b"r"  # the child has begun
-UNABLE = b"u"  # it cannot begin, and ends; `told` says why
+UNABLE = b"u"  # it cannot begin, and ends; `error_text` says why
 ENDED = b"a"  # a job has come to its `outcome`
 ROW = b"p"  # some calls of a batch have ended, from `part` on; ENDED comes behind the last of them
 
@@ -46,7 +46,7 @@ class Order(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What the child says. `outcome` is "value", "error", "batch", or a word of reasons.Why; `told` is for people.
+    """Message of a child. `outcome` is "value", "error", "batch", or a word of reasons.Why; `error_text` is for people.
 
     Of a row: how many `calls` it has, how many of them returned and raised, and how long they took together.
     """
@@ -59,14 +59,14 @@ class Answer(NamedTuple):
     returned: int = 0
     raised: int = 0
     outcome: str = ""
-    told: str = ""
+    error_text: str = ""
     body: Data | memoryview = b""
 
     def head(self) -> bytes:
         """Return what goes before the body."""
-        outcome, told = self.outcome.encode(), self.told.encode("utf-8", "replace")
-        head = _ANSWER.pack(*self[:7], len(outcome), len(told), len(self.body))
-        return head + outcome + told
+        outcome, error_text = self.outcome.encode(), self.error_text.encode("utf-8", "replace")
+        head = _ANSWER.pack(*self[:7], len(outcome), len(error_text), len(self.body))
+        return head + outcome + error_text
 
 
 _ORDER = struct.Struct(">ccIIHHQ")
@@ -93,12 +93,12 @@ def answer_head(view: memoryview, at: int) -> Head:
     """Read what stands before the body of an answer."""
     if len(view) < (texts := at + _ANSWER.size):
         return None
-    *numbers, outcome_length, told_length, length = _ANSWER.unpack_from(view, at)
-    told = texts + outcome_length
-    body = told + told_length
+    *numbers, outcome_length, error_length, length = _ANSWER.unpack_from(view, at)
+    error_at = texts + outcome_length
+    body = error_at + error_length
     if len(view) < body:
         return None
-    return (*numbers, str(view[texts:told], "utf-8"), str(view[told:body], "utf-8")), body, length
+    return (*numbers, str(view[texts:error_at], "utf-8"), str(view[error_at:body], "utf-8")), body, length
 
 
 class Inbox(Generic[Frame]):

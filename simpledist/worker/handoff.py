@@ -1,7 +1,7 @@
 """The handoff: a worker that is idle is handed the next lone job of a lane by `submit` itself, without a queue.
 
 Owns for which lane Redis has noted this worker as idle, and which job was handed to it last. Used by jobs.py, which
-claims, and completion.py, which asks to be left idle.
+claims, and outcome_delivery.py, which asks to be left idle.
 """
 
 from __future__ import annotations

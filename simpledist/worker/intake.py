@@ -15,12 +15,12 @@ from simpledist.errors import RedisDown
 from simpledist.faultpoints import point
 from simpledist.worker.children import Children
 from simpledist.worker.commands import Commands
-from simpledist.worker.completion import Completion
 from simpledist.worker.heartbeat import Heartbeat
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.lane_turns import Turns
 from simpledist.worker.links import WAKE, Links, Pop
 from simpledist.worker.other_code import OtherProtocols
+from simpledist.worker.outcome_delivery import OutcomeDelivery
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.transfers import Transfers
 
@@ -42,7 +42,7 @@ class Intake:
         refusals: Refusals,
         heartbeat: Heartbeat,
         jobs: Jobs,
-        completion: Completion,
+        delivery: OutcomeDelivery,
         timings: policy.Timings,
     ) -> None:
         self._links = links
@@ -53,7 +53,7 @@ class Intake:
         self._refusals = refusals
         self._heartbeat = heartbeat
         self._jobs = jobs
-        self._completion = completion
+        self._delivery = delivery
         self._other_protocols = OtherProtocols()
         self.asked_to_drain = False  # by an operator
         self._takes = True
@@ -104,7 +104,7 @@ class Intake:
 
     def _is_late(self) -> bool:
         """Return whether anything must still be sent to Redis, or more big values travel than there are slots."""
-        return bool(self._commands or self._completion) or len(self._transfers) > len(self._children.slots)
+        return bool(self._commands or self._delivery) or len(self._transfers) > len(self._children.slots)
 
     def _pop_queues(self) -> Pop:
         """Return what is asked while a slot is free."""
@@ -166,16 +166,16 @@ class Intake:
 
     def bring_outcomes(self) -> None:
         """Have the outcomes of this turn brought to Redis, and order next jobs in the same step."""
-        lane = self._completion.lane()
+        lane = self._delivery.lane()
         if lane is None:
             return
         free = self._children.free()
-        if free and self._takes and self._links.popping != "control" and self._completion.is_lone():
+        if free and self._takes and self._links.popping != "control" and self._delivery.is_lone():
             pop = None if self._links.popping else self._pop_queues()
             self._busy_since = None
-            self._completion.bring_lone(free[0], pop)
+            self._delivery.bring_lone(free[0], pop)
         else:
-            self._completion.bring(self._next_take(lane))
+            self._delivery.bring(self._next_take(lane))
 
     def _next_take(self, lane: str) -> Take | None:
         """Return the order for next jobs of the lane that was served; None where another one comes first."""

@@ -1,8 +1,8 @@
 """Jobs on their way to a child: claimed or handed to it, their calls fetched and verified, and sent to a child.
 
 Owns the table of what is held. Bodies are opaque: envelopes are opened here, never decoded. How a job ends is in
-outcomes.py and completion.py, how it goes back in release.py. Used by the loop's one thread, which decides when; raises
-RedisDown and RedisRefused to it.
+outcomes.py and outcome_delivery.py, how it goes back in release.py. Used by the loop's one thread, which decides when;
+raises RedisDown and RedisRefused to it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from simpledist.worker.frames import BATCH, JOB, Order
 from simpledist.worker.handoff import Handoff
 from simpledist.worker.lane_turns import Turns
 from simpledist.worker.links import Links
-from simpledist.worker.moving import Moving, Waiting
 from simpledist.worker.other_code import OtherCode
 from simpledist.worker.release import Release
 from simpledist.worker.slot import Placed, Slot
 from simpledist.worker.transfers import Transfers
+from simpledist.worker.waiting_jobs import WaitingJob, WaitingJobs
 
 log = logger("simpledist.worker")
 
@@ -57,13 +57,13 @@ class Jobs:
         turns: Turns,
         batching: Batching,
         handoff: Handoff,
-        moving: Moving,
+        waiting_jobs: WaitingJobs,
         release: Release,
     ) -> None:
         self.held = held
         self.other_code = OtherCode(children)
         self._archives = Archives()
-        self._moving = moving
+        self._waiting_jobs = waiting_jobs
         self._stopping = False  # what is claimed from now on goes straight back
         self._worker = worker
         self._links = links
@@ -186,14 +186,14 @@ class Jobs:
             except (BadEnvelope, OSError) as error:
                 self._release.fail(held, "undecodable", str(error))
             else:
-                self._moving.wait(number, Waiting(claimed, call))
+                self._waiting_jobs.wait(number, WaitingJob(claimed, call))
 
         download = self._archives.coming(call.archive, OfRedis(self._links.command.link, self._links.keys).download)
         self._transfers.fetch(held, slot, download, arrived, lambda error: self._release.undeliverable(held, error))
 
     def move_on(self) -> None:
         """Begin the jobs whose child has come."""
-        for slot, (claimed, call) in self._moving.step() if self._moving.waiting else ():
+        for slot, (claimed, call) in self._waiting_jobs.step() if self._waiting_jobs.by_slot else ():
             self._begin_in(slot, [self._order(slot, claimed, call)])
 
     def _place(self, slot: Slot, claimed: Claimed, data: Data) -> Order | None:
@@ -219,7 +219,7 @@ class Jobs:
             return None
         if not slot.suits(call.archive):
             self.held[held] = slot
-            self._moving.wait(slot.number, Waiting(claimed, call))
+            self._waiting_jobs.wait(slot.number, WaitingJob(claimed, call))
             return None
         return self._order(slot, claimed, call)
 
@@ -248,7 +248,7 @@ class Jobs:
 
     def give_back_expected(self) -> None:
         """Release the jobs whose calls are not here yet, or whose child."""
-        self._release.release(self._transfers.drop_coming() + self._moving.drop_all())
+        self._release.release(self._transfers.drop_coming() + self._waiting_jobs.drop_all())
 
     def cancel(self, name: str) -> None:
         """Stop the attempt that is named `<job id>:<fence>`."""
@@ -259,7 +259,7 @@ class Jobs:
     def call_off(self, held: Held, reason: str) -> None:
         """Stop a job at once: if it runs, its child is killed and the slot gets a fresh one; others are not harmed."""
         slot = self.held.get(held)
-        if slot is not None and (self._transfers.drop(held) or self._moving.drop(held)):
+        if slot is not None and (self._transfers.drop(held) or self._waiting_jobs.drop(held)):
             del self.held[held]
             return
         index = next((i for i, placed in slot.jobs.items() if placed.held == held), None) if slot is not None else None

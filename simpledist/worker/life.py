@@ -2,7 +2,7 @@
 
 Owns when the worker is to drain by itself: after a time, after some idle time, or after some jobs. Knows how long each
 function's jobs take, and which ones do not fit into the rest of a life any more. Used by the loop's one thread;
-drain.py does what it asks for, refusals.py withdraws what does not fit.
+shutdown.py does what it asks for, refusals.py withdraws what does not fit.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class Links:
             self._refused_at = now
             if now - self._refused_logged > 60.0:
                 self._refused_logged = now
-                log.error("Redis at %s refuses us: %s", self._where, denials.told(str(error)))
+                log.error("Redis at %s refuses us: %s", self._where, denials.explained(str(error)))
         elif self._failures > 1 and now - self._away_logged > 60.0:
             self._away_logged = now
             log.warning("waiting for Redis at %s: %s", self._where, error)

@@ -1,7 +1,7 @@
 """Outcomes of jobs in the children: values, exceptions, crashes, and jobs that turn out slow.
 
-Seals each outcome (envelopes.py) and adds it to those that completion.py brings; what has no outcome fails or goes back
-(release.py). Bodies are opaque. Used by the loop's one thread, with what it reads from children.
+Seals each outcome (envelopes.py) and adds it to those that outcome_delivery.py brings; what has no outcome fails or
+goes back (release.py). Bodies are opaque. Used by the loop's one thread, with what it reads from children.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from simpledist.printable import logger
 from simpledist.worker.batch_answers import Batch
 from simpledist.worker.batching import Batching
 from simpledist.worker.children import Children
-from simpledist.worker.completion import Completion
 from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.frames import ROW, Answer
 from simpledist.worker.life import Life
+from simpledist.worker.outcome_delivery import OutcomeDelivery
 from simpledist.worker.release import Release
 from simpledist.worker.slot import Placed, Slot
 
 log = logger("simpledist.worker")
 
-TOLD_CHARACTERS = 3000  # of an error with its traceback
+ERROR_CHARACTERS = 3000  # of an error with its traceback
 
 
 class Outcomes:
@@ -35,7 +35,7 @@ class Outcomes:
         children: Children,
         envelopes: Envelopes,
         batching: Batching,
-        completion: Completion,
+        delivery: OutcomeDelivery,
         release: Release,
         life: Life,
         recycle: int | None,
@@ -44,7 +44,7 @@ class Outcomes:
         self._children = children
         self._envelopes = envelopes
         self._batching = batching
-        self._completion = completion
+        self._delivery = delivery
         self._release = release
         self._life = life
         self._recycle = recycle
@@ -69,10 +69,10 @@ class Outcomes:
             self._batch_ended(placed, placed.batch)
         elif outcome in ("value", "error"):
             sealed = self._envelopes.seal(placed, outcome, answer.body)
-            ended = Ended(held, outcome, sealed, round(run_seconds * 1000), answer.told[:TOLD_CHARACTERS])
-            self._completion.add(ended, sealed)
+            ended = Ended(held, outcome, sealed, round(run_seconds * 1000), answer.error_text[:ERROR_CHARACTERS])
+            self._delivery.add(ended, sealed)
         else:
-            self._release.fail(held, outcome, answer.told)
+            self._release.fail(held, outcome, answer.error_text)
         if self._recycle and slot.jobs_done >= self._recycle and not slot.jobs:
             self._children.replace(slot, kill=False)
 
@@ -91,8 +91,8 @@ class Outcomes:
     def _batch_ended(self, placed: Placed, batch: Batch) -> None:
         """Bring the calls that have ended; the client sends the rest again."""
         outcome = self._envelopes.seal(placed, "batch", b"".join(batch.parts))
-        told = f"batch {batch.returned} {batch.raised}\n{batch.told[:TOLD_CHARACTERS]}"
-        self._completion.add(Ended(placed.held, "value", outcome, round(batch.run_us / 1000), told), outcome)
+        error_text = f"batch {batch.returned} {batch.raised}\n{batch.error_text[:ERROR_CHARACTERS]}"
+        self._delivery.add(Ended(placed.held, "value", outcome, round(batch.run_us / 1000), error_text), outcome)
 
     def _end_front_batch(self, slot: Slot, why: str | None = None) -> None:
         """End the batch in front early: what is finished is kept, `why` marks the call that runs."""
@@ -141,7 +141,7 @@ class Outcomes:
         slot.recall(index, part=running + 1)
         finished = b"".join(batch.parts) if batch.size < policy.BESIDE_BYTES - 1024 else b""
         outcome = self._envelopes.seal(placed, "batch", finished + wire.encode_part(running, wire.SLOW, b""))
-        self._completion.bring_partial(placed.held, outcome, round(batch.run_us / 1000))
+        self._delivery.bring_partial(placed.held, outcome, round(batch.run_us / 1000))
         self._release.release(slot.take_from(index + 1))
 
     # --- children that die ---------------------------------------------------------------------------------------

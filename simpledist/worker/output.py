@@ -1,6 +1,6 @@
 """Output of user code: `sys.stdout` and `sys.stderr` of template and children, real text files over a pipe.
 
-The pipe leads to the worker's parent: output_pipe.py makes lines with the job's id in front, printer.py writes them.
+The pipe leads to the worker's parent: labelled_output.py puts the job's id in front of lines, printer.py writes them.
 What Python writes says of which job it is, in the pipe itself; what the job's programs and C code write does not.
 One job's doing (closing, replacing, reconfiguring a stream, closing a descriptor) ends with that job.
 """

@@ -1,6 +1,6 @@
 """The worker's stderr: one thread writes everything to it, from the log, the template and the children.
 
-Reads the pipes of template and children (output_pipe.py), and writes their lines and the worker's own log without
+Reads the pipes of template and children (labelled_output.py), and writes their lines and the worker's own log without
 waiting for their reader: a full or closed stderr must not hold up jobs or heartbeats. A slow reader slows down jobs
 that print; one that takes nothing for a second loses lines, and reads how many bytes. Started by the command
 (cli/worker.py) before anything else; children.py and template_process.py ask it for pipes.
@@ -18,9 +18,9 @@ import time
 import uuid
 from types import TracebackType
 
+from simpledist.worker.labelled_output import LabelledOutput
 from simpledist.worker.nonblocking import NonblockingWriter
 from simpledist.worker.output import TOKEN_BYTES
-from simpledist.worker.output_pipe import OutputPipe
 
 _WRITE_BYTES = 1 << 16
 _MOST_WAITING_BYTES = 1 << 18
@@ -36,7 +36,7 @@ class Printer:
     def __init__(self, descriptor: int = 2) -> None:
         self._to = NonblockingWriter(descriptor)
         self._lock = threading.Lock()
-        self._pipes: dict[int, OutputPipe] = {}
+        self._pipes: dict[int, LabelledOutput] = {}
         self._waiting = bytearray()
         self._lost_bytes = 0
         self._moved_at = 0.0  # when stderr last took something, or had nothing to take
@@ -76,16 +76,16 @@ class Printer:
     def flush(self) -> None:
         """Do nothing: nothing waits for stderr."""
 
-    def pipe(self) -> tuple[OutputPipe, int]:
+    def pipe(self) -> tuple[LabelledOutput, int]:
         """Return a new output and the descriptor that it is to write to. Raises OSError."""
         read_end, write_end = os.pipe()
-        output = OutputPipe(read_end, b"\0" + uuid.uuid4().hex[: TOKEN_BYTES - 1].encode(), self._awake)
+        output = LabelledOutput(read_end, b"\0" + uuid.uuid4().hex[: TOKEN_BYTES - 1].encode(), self._awake)
         with self._lock:
             self._pipes[read_end] = output
         self._awake()
         return output, write_end
 
-    def pipe_over(self, sock: socket.socket) -> OutputPipe:
+    def pipe_over(self, sock: socket.socket) -> LabelledOutput:
         """Return a new output, whose pipe goes to the other end of a socket. Raises OSError."""
         output, write_end = self.pipe()
         try:
@@ -136,14 +136,14 @@ class Printer:
             return False
         return now >= self._closes_at or not (any(heard) or self._waiting or ready - {self._woken})
 
-    def _pause_ms(self, pipes: dict[int, OutputPipe], waiting: int) -> int | None:
+    def _pause_ms(self, pipes: dict[int, LabelledOutput], waiting: int) -> int | None:
         if self._closes_at is not None:
             return 50
         if waiting or any(output.waits or output.gone_at is not None for output in pipes.values()):
             return int(_LOOK_SECONDS * 1000)
         return None
 
-    def _read(self, output: OutputPipe) -> bytes:
+    def _read(self, output: LabelledOutput) -> bytes:
         try:
             data = output.read()
         except OSError:
@@ -153,7 +153,7 @@ class Printer:
         self._forget(output)
         return output.hear(b"", last=True)
 
-    def _forget(self, output: OutputPipe) -> None:
+    def _forget(self, output: LabelledOutput) -> None:
         with self._lock:
             if self._pipes.pop(output.descriptor, None) is not None:
                 os.close(output.descriptor)

@@ -26,7 +26,7 @@ log = logger("simpledist.worker")
 
 
 @dataclass
-class Told:
+class RefusalCount:
     """Refusals of one function for one reason; `since_log` of them are in no line of the log yet."""
 
     why: str
@@ -43,7 +43,7 @@ class Refusals:
     def __init__(self, pass_seconds: float = policy.TIMINGS.pass_seconds, life: Life | None = None) -> None:
         self._pass_seconds = pass_seconds
         self._life = life or Life(Bounds())
-        self._told: dict[tuple[str, str], Told] = {}
+        self._counts: dict[tuple[str, str], RefusalCount] = {}
         self._standings: defaultdict[str, Standing] = defaultdict(Standing)
         self._passed: dict[str, float] = {}  # lane -> until when, time.monotonic()
 
@@ -51,18 +51,18 @@ class Refusals:
 
     def refused(self, held: Held, why: str, error: str) -> None:
         """Count it, and say so: the first of its kind at once, then once a minute with a count."""
-        told = self._told.setdefault((held.function, why), Told(why))
+        counted = self._counts.setdefault((held.function, why), RefusalCount(why))
         now = time.monotonic()
-        told.error, told.count, told.last_ms = error, told.count + 1, round(time.time() * 1000)
-        told.since_log += 1
-        if now - told.logged < policy.RETELL_SECONDS:
+        counted.error, counted.count, counted.last_ms = error, counted.count + 1, round(time.time() * 1000)
+        counted.since_log += 1
+        if now - counted.logged < policy.RETELL_SECONDS:
             return
-        if told.count == 1:
+        if counted.count == 1:
             log.warning("job %s (%s) is refused: %s: %s", held.id, held.function, why, error)
         else:
-            count = told.since_log
+            count = counted.since_log
             log.warning("function %s: %d more jobs refused, the last: %s: %s", held.function, count, why, error)
-        told.logged, told.since_log = now, 0
+        counted.logged, counted.since_log = now, 0
 
     def served(self, held: Held) -> None:
         """Forget strikes for its function: with an outcome, refusals before it were not this worker's fault."""
@@ -78,7 +78,7 @@ class Refusals:
         function, now = function_of(lane), time.monotonic()
         standing = self._standings[function] = self._standings[function].struck(now)
         if standing.strikes == 0:
-            reasons = [f"{one.why}: {one.error}" for (name, _), one in self._told.items() if name == function]
+            reasons = [f"{one.why}: {one.error}" for (name, _), one in self._counts.items() if name == function]
             log.warning(
                 "function %s is withdrawn for %.0f s: other workers do what this one refuses (%s)",
                 function,
@@ -115,12 +115,12 @@ class Refusals:
     def row(self) -> dict[str, dict[str, Any]]:
         """Return what the worker's row says of it: by function the latest reason, how often, and when."""
         row: dict[str, dict[str, Any]] = {}
-        for (function, _), told in sorted(self._told.items(), key=lambda item: item[1].last_ms):
-            count = told.count + row.get(function, {}).get("count", 0)
-            row[function] = {"why": told.why, "error": told.error[:100], "count": count, "last": told.last_ms}
+        for (function, _), counted in sorted(self._counts.items(), key=lambda item: item[1].last_ms):
+            count = counted.count + row.get(function, {}).get("count", 0)
+            row[function] = {"why": counted.why, "error": counted.error[:100], "count": count, "last": counted.last_ms}
         return row
 
     @property
     def last_ms(self) -> int:
         """Return when a job was last refused; 0: never."""
-        return max((told.last_ms for told in self._told.values()), default=0)
+        return max((counted.last_ms for counted in self._counts.values()), default=0)

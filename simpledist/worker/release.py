@@ -16,9 +16,9 @@ from simpledist.worker.batching import Batching
 from simpledist.worker.children import Children
 from simpledist.worker.commands import Command, Commands, Trouble
 from simpledist.worker.links import Links
-from simpledist.worker.moving import Moving
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.slot import Slot
+from simpledist.worker.waiting_jobs import WaitingJobs
 
 log = logger("simpledist.worker")
 
@@ -34,7 +34,7 @@ class Release:
         held: dict[Held, Slot],
         children: Children,
         batching: Batching,
-        moving: Moving,
+        waiting_jobs: WaitingJobs,
         refusals: Refusals,
     ) -> None:
         self._worker = worker
@@ -43,7 +43,7 @@ class Release:
         self._held = held
         self._children = children
         self._batching = batching
-        self._moving = moving
+        self._waiting_jobs = waiting_jobs
         self._refusals = refusals
 
     # --- the verbs -----------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ class Release:
 
     def behind(self, slot: Slot) -> None:
         """Release all jobs of a slot but the one in front, and those that wait for a child with other modules."""
-        self.since(slot, next(iter(slot.jobs)) + 1, also=self._moving.drop_of(slot.number))
+        self.since(slot, next(iter(slot.jobs)) + 1, also=self._waiting_jobs.drop_of(slot.number))
 
     def since(self, slot: Slot, first: int, also: Sequence[Held] = ()) -> None:
         """Release the jobs of a slot from this index on, and these."""

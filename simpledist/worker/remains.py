@@ -19,11 +19,11 @@ from simpledist.worker import mark
 
 @dataclass(slots=True)
 class _Ended:
-    """A child that has ended. `group`: its process group. `told`: the processes outside it that have got SIGTERM."""
+    """A child that has ended. `group`: its process group. `signalled`: the processes outside it that got SIGTERM."""
 
     group: int
     kill_at: float
-    told: set[int] = field(default_factory=set[int])
+    signalled: set[int] = field(default_factory=set[int])
 
 
 class Remains:
@@ -82,8 +82,8 @@ class Remains:
         kill_at = ended.kill_at + (policy.TRACKER_SECONDS if now >= ended.kill_at and _is_tracker(pid) else 0.0)
         if now >= kill_at:
             self._signal(pid, serial, signal.SIGKILL)
-        elif pid not in ended.told and _group_of(pid) != ended.group:
-            ended.told.add(pid)
+        elif pid not in ended.signalled and _group_of(pid) != ended.group:
+            ended.signalled.add(pid)
             self._signal(pid, serial, signal.SIGTERM)
 
     def _signal(self, pid: int, serial: int, number: signal.Signals) -> None:

@@ -1,6 +1,6 @@
 """SIGTERM and SIGINT, and what they mean to a worker: the first asks it to drain, a second one to leave at once.
 
-The loop sees them as a descriptor that becomes readable, and drain.py does what they ask for. Before there is a loop
+The loop sees them as a descriptor that becomes readable, and shutdown.py does what they ask for. Before there is a loop
 they end the process. Used by the parent's one thread.
 """
 

@@ -14,7 +14,7 @@ from simpledist.broker.records import Held
 from simpledist.worker.batch_answers import Batch
 from simpledist.worker.channel import Channel
 from simpledist.worker.frames import ENTER, RECALL, Order
-from simpledist.worker.output_pipe import OutputPipe
+from simpledist.worker.labelled_output import LabelledOutput
 from simpledist.worker.result_buffer import ResultBuffer
 
 STATUS_SECONDS = 0.1  # a child's wait status follows the end of its channel within this
@@ -39,7 +39,7 @@ class Slot:
     serial: int  # of the child, among all of its template
     channel: Channel
     buffer: ResultBuffer
-    output: OutputPipe
+    output: LabelledOutput
     started_at: float
     pid: int | None = None
     ready: bool = False  # it takes jobs
@@ -49,7 +49,7 @@ class Slot:
     rests_until: float = 0.0  # answers are coming in fast: they are read together, not before this time
     ends_at: float | None = None  # the channel has ended: the wait status is due until then
     unable: str = ""  # the child's own words, where it could not begin
-    kept: bool = False  # for a job that waits for this slot (moving.py)
+    kept: bool = False  # for a job that waits for this slot (waiting_jobs.py)
     archive: str = ""  # the name of the one whose modules the child has, "" as long as it has none
     _began_at: float | None = None
     _proves_until: float | None = None  # it gets no job before this, for others before it ended at once

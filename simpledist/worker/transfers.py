@@ -2,7 +2,7 @@
 
 Owns what is half there. The loop goes on between two slices, so heartbeats, small outcomes and other jobs wait for none
 of them. A value that Redis will not take, or that never gets through, ends its job. jobs.py fetches calls and
-completion.py brings outcomes; the loop moves the slices.
+outcome_delivery.py brings outcomes; the loop moves the slices.
 """
 
 from __future__ import annotations

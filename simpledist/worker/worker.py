@@ -2,7 +2,7 @@
 
 Reads top to bottom: how the rooms are joined, what a turn of the loop does (`_step`), what it sleeps on (`_sleep`), and
 what children and template say. It only decides *when*: intake.py knows how work comes in, jobs.py, outcomes.py and
-release.py what becomes of a job, heartbeat.py how Redis knows the worker, drain.py how it stops. It never decodes a
+release.py what becomes of a job, heartbeat.py how Redis knows the worker, shutdown.py how it stops. It never decodes a
 call or runs user code.
 """
 
@@ -23,8 +23,6 @@ from simpledist.worker.batching import Batching
 from simpledist.worker.beat_schedule import BeatSchedule
 from simpledist.worker.children import Children
 from simpledist.worker.commands import Commands
-from simpledist.worker.completion import Completion
-from simpledist.worker.drain import Drain
 from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.frames import READY, UNABLE
 from simpledist.worker.handoff import Handoff
@@ -34,16 +32,18 @@ from simpledist.worker.jobs import Jobs
 from simpledist.worker.lane_turns import Turns
 from simpledist.worker.life import Bounds, Life
 from simpledist.worker.links import Links
-from simpledist.worker.moving import Moving
+from simpledist.worker.outcome_delivery import OutcomeDelivery
 from simpledist.worker.outcomes import Outcomes
+from simpledist.worker.poller import READ, READ_AND_WRITE, Poller
 from simpledist.worker.printer import Printer
-from simpledist.worker.readiness import READ, READ_AND_WRITE, Readiness
 from simpledist.worker.refusals import Refusals
 from simpledist.worker.release import Release
 from simpledist.worker.row import Row, Trouble
+from simpledist.worker.shutdown import Shutdown
 from simpledist.worker.signals import Signals
 from simpledist.worker.slot import Slot
 from simpledist.worker.transfers import Transfers
+from simpledist.worker.waiting_jobs import WaitingJobs
 
 log = logger("simpledist.worker")
 
@@ -69,7 +69,7 @@ class Worker:
         self._config = config
         self._label = label
         self._signals = Signals()
-        self._readiness = Readiness()
+        self._poller = Poller()
         self._life = life = Life(bounds, grace_seconds)
         self._adopts_orphans = lifeline.adopts_orphans()
         self._children = children = Children(targets, slots, printer)
@@ -83,8 +83,8 @@ class Worker:
         handoff, batching, envelopes = Handoff(), Batching(children, recycle), Envelopes(keyring, links.clock)
         keys = links.keys
         turns = Turns(keys, [keys.control(self.id), keys.given(self.id), keys.rollcall], timings)
-        moving = Moving(children)
-        release = Release(self.id, links, commands, held, children, batching, moving, refusals)
+        waiting_jobs = WaitingJobs(children)
+        release = Release(self.id, links, commands, held, children, batching, waiting_jobs, refusals)
         self._jobs = jobs = Jobs(
             self.id,
             held,
@@ -97,10 +97,10 @@ class Worker:
             turns=turns,
             batching=batching,
             handoff=handoff,
-            moving=moving,
+            waiting_jobs=waiting_jobs,
             release=release,
         )
-        completion = Completion(
+        delivery = OutcomeDelivery(
             self.id,
             links=links,
             children=children,
@@ -115,7 +115,7 @@ class Worker:
             children=children,
             envelopes=envelopes,
             batching=batching,
-            completion=completion,
+            delivery=delivery,
             release=release,
             life=life,
             recycle=recycle,
@@ -141,10 +141,10 @@ class Worker:
             refusals=refusals,
             heartbeat=heartbeat,
             jobs=jobs,
-            completion=completion,
+            delivery=delivery,
             timings=timings,
         )
-        self._drain = Drain(
+        self._shutdown = Shutdown(
             self.id,
             signals=self._signals,
             children=children,
@@ -154,7 +154,7 @@ class Worker:
             heartbeat=heartbeat,
             intake=intake,
             jobs=jobs,
-            completion=completion,
+            delivery=delivery,
             release=release,
             outcomes=outcomes,
             life=life,
@@ -220,12 +220,12 @@ class Worker:
             if not self._heartbeat.ever_registered:
                 raise
             self._refused(error)
-        self._drain.begin_if_asked()
+        self._shutdown.begin_if_asked()
         ready = self._sleep()
         pop_ready, beat_ready, template_ready = self._answered(ready)
         if self._signals.number in ready:
             self._signals.read()
-            self._drain.begin_if_asked()
+            self._shutdown.begin_if_asked()
         self._read_children(ready)
         self._jobs.move_on()
         try:
@@ -246,7 +246,7 @@ class Worker:
             return 1
         if self._adopts_orphans:
             lifeline.bury_orphans(self._children.template.pid)
-        return self._drain.exit_code()
+        return self._shutdown.exit_code()
 
     def _tend_redis(self) -> None:
         """Connect, beat, send what waits, and have a pop outstanding. Raises RedisDown and RedisRefused."""
@@ -275,7 +275,7 @@ class Worker:
         now = time.monotonic()
         links, children = self._links, self._children
         watched = {self._signals.number: READ}
-        due = min(self._drain.ends_at, self._refusals.next_change(), self._intake.due(), self._life.due())
+        due = min(self._shutdown.ends_at, self._refusals.next_change(), self._intake.due(), self._life.due())
         if not links.up:
             due = min(due, links.retry_at())
         elif self._transfers:
@@ -299,7 +299,7 @@ class Worker:
                 due = min(due, slot.due(now))
             if not channel.closed and slot.rests_until <= now:
                 watched[channel.number] = READ_AND_WRITE if channel.wants_to_write else READ
-        return self._readiness.wait(watched, due)
+        return self._poller.wait(watched, due)
 
     # --- children and template -----------------------------------------------------------------------------------
 
@@ -313,7 +313,7 @@ class Worker:
         self._jobs.move_on()
         ready = self._children.ready()
         cannot_start = self._children.starts.trouble(ready, now)
-        if not self._drain.begun:
+        if not self._shutdown.begun:
             stuck = self._commands.stuck(now)
             trouble = Trouble(cannot_start, "children") if cannot_start else Trouble(stuck, "commands" if stuck else "")
             self._heartbeat.tell(trouble, offering=(bool(ready) or not cannot_start) and not stuck)
@@ -321,7 +321,7 @@ class Worker:
                 self._jobs.give_back_expected()
         if self._children.starts.hopeless(now):
             log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
-            self._drain.leave()
+            self._shutdown.leave()
             return False
         return True
 
@@ -352,7 +352,7 @@ class Worker:
             if answer.kind == READY:
                 self._children.begun(slot, time.monotonic())
             elif answer.kind == UNABLE:
-                slot.unable = answer.told
+                slot.unable = answer.error_text
             else:
                 self._outcomes.answered(slot, answer)
         if slot.channel.closed:
@@ -395,6 +395,6 @@ class Worker:
         self._children.let_go_of_all()
         if not running and self._children.starts.template_died(time.monotonic()):
             log.error("worker %s: three templates died within a minute; it ends", self.id)
-            self._drain.leave()
+            self._shutdown.leave()
             return True
         return False

@@ -252,7 +252,7 @@ def test_a_refusal_says_what_to_do(error: str, told: str) -> None:
         with pytest.raises(RedisRefused) as raised:
             link.call("GET", "k")
         assert error in str(raised.value)
-        assert re.search(told, denials.told(str(raised.value)))
+        assert re.search(told, denials.explained(str(raised.value)))
 
 
 def test_a_signal_handler_that_raises_while_a_command_is_packed_gets_through() -> None:

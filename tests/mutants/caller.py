@@ -36,8 +36,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "why here",
         "calls after the first are not in a later line",
         LOCAL_RUN_COUNTS,
-        "                    self._untold[what] += calls * times\n",
-        "                    self._untold[what] += 0\n",
+        "                    self._unreported[what] += calls * times\n",
+        "                    self._unreported[what] += 0\n",
         "tests/unit/test_local_run_counts.py",
     ),
     Mutation(

@@ -144,9 +144,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "arguments' code",
         "a class that stands twice in an argument is missed",
-        "simpledist/code/brought.py",
+        "simpledist/code/argument_code.py",
         "            memo[len(memo)] = last",
         '            memo[len(memo)] = ""',
-        "tests/unit/test_brought.py",
+        "tests/unit/test_argument_code.py",
     ),
 )

@@ -129,7 +129,7 @@ MUTATIONS = (
     Mutation(
         "drain",
         "a worker that drains still offers its functions",
-        "simpledist/worker/drain.py",
+        "simpledist/worker/shutdown.py",
         "            self._heartbeat.leave(final=False)\n",
         "",
         "tests/integration/test_deaths.py -k drain_finishes",
@@ -260,7 +260,7 @@ MUTATIONS = (
     Mutation(
         "end of a worker's life",
         "without Redis a worker is idle",
-        "simpledist/worker/drain.py",
+        "simpledist/worker/shutdown.py",
         "        idle = not self._jobs.held and self._links.up and heartbeat.registered and heartbeat.offering\n",
         "        idle = not self._jobs.held\n",
         "tests/integration/test_worker_life.py -k without_redis",

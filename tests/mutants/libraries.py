@@ -194,7 +194,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "archives",
         "Redis is not asked again after it was emptied",
-        "simpledist/engine/published.py",
+        "simpledist/engine/uploaded_archives.py",
         "return epoch == self._epoch() and",
         "return",
         SHIPPED + " -k test_an_emptied_redis_gets_it_again",

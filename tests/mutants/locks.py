@@ -57,7 +57,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "unclosed clients",
         "the listener outlives its client",
         "simpledist/engine/engine.py",
-        "            reach.listener.close_when_idle()\n",
+        "            lazy.listener.close_when_idle()\n",
         "            pass\n",
         "tests/faults/test_reentry.py -k nobody_closes",
     ),

@@ -34,10 +34,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "modules of a child",
         "a slot that waits for other modules is free",
-        "simpledist/worker/moving.py",
+        "simpledist/worker/waiting_jobs.py",
         "        slot = self._children.at(number)\n        if slot is not None:\n            slot.kept = True\n\n",
         "\n",
-        "tests/unit/test_moving.py",
+        "tests/unit/test_waiting_jobs.py",
     ),
     Mutation(
         "modules of a child",

@@ -30,7 +30,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "forked copy",
         "a fork of C code is not seen",
-        "simpledist/copies.py",
+        "simpledist/forked_copies.py",
         "self.copied or os.getpid() != self._pid",
         "self.copied",
         COPIES,
@@ -70,7 +70,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "evil pickles",
         "a result's class is not tried in the child",
-        "simpledist/wire/returning.py",
+        "simpledist/wire/round_trip.py",
         "    if not (new or new_names) or len(encoded) > _MOST_BYTES:\n",
         "    if True:\n",
         EVIL + " -k 'result and (exit or kill)'",
@@ -78,7 +78,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "evil pickles",
         "a result's class is tried only where it is at the surface",
-        "simpledist/wire/returning.py",
+        "simpledist/wire/round_trip.py",
         "_names(encoded) - _proved_names",
         "set[bytes]()",
         EVIL + " -k 'wherever and (exit or kill)'",
@@ -150,10 +150,10 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "output",
         "it is not asked again which job runs",
-        "simpledist/worker/output_pipe.py",
+        "simpledist/worker/labelled_output.py",
         "            if self.running() == self._asked:\n",
         "            if True:\n",
-        "tests/unit/test_output_pipe.py",
+        "tests/unit/test_labelled_output.py",
     ),
     Mutation(
         "recalls",

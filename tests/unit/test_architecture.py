@@ -24,7 +24,7 @@ FLOORS = {
     "config": 1,
     "code": 1,
     "faultpoints": 0,
-    "copies": 0,
+    "forked_copies": 0,
     "exit_status": 0,
     "randomness": 0,
     "interruption": 0,

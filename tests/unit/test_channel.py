@@ -38,7 +38,7 @@ answers = st.builds(
     returned=short,
     raised=short,
     outcome=st.text("abc", max_size=20),
-    told=texts,
+    error_text=texts,
     body=bodies,
 )
 

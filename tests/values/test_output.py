@@ -41,7 +41,7 @@ def printing(own: Cluster) -> Iterator[simpledist.Client]:
         yield one
 
 
-def told(worker: RoleProcess, line: str) -> None:
+def shows(worker: RoleProcess, line: str) -> None:
     wait_until(lambda: f"{line}\n" in worker.stderr_text(), 5, f"{line!r} in:\n{worker.stderr_text()}")
 
 
@@ -64,7 +64,7 @@ def test_each_way_to_print_is_marked_with_its_job(own: Cluster, printing: simple
     for number in range(3):
         future = of(printing, name).submit(f"{name} {number} é")
         future.result(20)
-        told(own.workers[0], f"[{future.call.id}] {name} {number} é")
+        shows(own.workers[0], f"[{future.call.id}] {name} {number} é")
 
 
 def test_jobs_that_print_in_one_breath_are_told_apart(own: Cluster, printing: simpledist.Client) -> None:
@@ -72,7 +72,7 @@ def test_jobs_that_print_in_one_breath_are_told_apart(own: Cluster, printing: si
     futures = [(name, of(printing, name).submit(f"{name} of {n}")) for n in range(25) for name in names]
     for number, (name, future) in enumerate(futures):
         future.result(20)
-        told(own.workers[0], f"[{future.call.id}] {name} of {number // len(names)}")
+        shows(own.workers[0], f"[{future.call.id}] {name} of {number // len(names)}")
 
 
 def test_a_warning_is_marked_too(own: Cluster, printing: simpledist.Client) -> None:
@@ -84,7 +84,7 @@ def test_a_warning_is_marked_too(own: Cluster, printing: simpledist.Client) -> N
 def test_lines_come_in_the_order_in_which_they_were_printed(own: Cluster, printing: simpledist.Client) -> None:
     future = of(printing, "in_order").submit("step")
     future.result(20)
-    told(own.workers[0], f"[{future.call.id}] step 6")
+    shows(own.workers[0], f"[{future.call.id}] step 6")
     lines = [line for line in own.workers[0].stderr_text().splitlines() if line.startswith(f"[{future.call.id}]")]
     assert lines == [f"[{future.call.id}] step {number}" for number in range(1, 7)]
 
@@ -93,13 +93,13 @@ def test_much_output_comes_whole(own: Cluster, printing: simpledist.Client) -> N
     future = of(printing, "say_much").submit("much", 5000)
     future.result(30)
     mark = f"[{future.call.id}] "
-    told(own.workers[0], f"{mark}much 4999 " + "x" * 200)
+    shows(own.workers[0], f"{mark}much 4999 " + "x" * 200)
     lines = [line for line in own.workers[0].stderr_text().splitlines() if line.startswith(mark)]
     assert lines == [f"{mark}much {number} " + "x" * 200 for number in range(5000)]
 
 
 def test_what_a_target_prints_at_import_has_no_mark(own: Cluster) -> None:
-    told(own.workers[0], "told at import")
+    shows(own.workers[0], "told at import")
     assert "] told at import" not in own.workers[0].stderr_text()
 
 
@@ -141,7 +141,7 @@ def test_what_a_job_does_to_its_streams_ends_with_it(own: Cluster, printing: sim
     for way in WAYS:
         future = of(printing, way).submit(f"é after {name} by {way}")
         future.result(20)
-        told(own.workers[0], f"[{future.call.id}] é after {name} by {way}")
+        shows(own.workers[0], f"[{future.call.id}] é after {name} by {way}")
     assert of(printing, "attributes")(0)["stdin"] == ""
 
 

@@ -83,23 +83,23 @@ class RedisFaults:
         return True
 
     def emptied(self) -> bool:
-        return self._told("FLUSHALL")
+        return self._tell_if_well("FLUSHALL")
 
     def scripts_flushed(self) -> bool:
-        return self._told("SCRIPT", "FLUSH")
+        return self._tell_if_well("SCRIPT", "FLUSH")
 
     def archives_evicted(self) -> bool:
         """As where a full Redis throws away what has a TTL."""
-        return self._told("EVAL", EVICT, "0", Keys().named("archive", "*"))
+        return self._tell_if_well("EVAL", EVICT, "0", Keys().named("archive", "*"))
 
     def connections_killed(self) -> bool:
-        return self._told("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        return self._tell_if_well("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
     def limits_lowered(self) -> bool:
         """As on a server that somebody has hardened: what is too big is refused, or costs its connection."""
         name, _, small = self._chance.choice(LIMITS)
         self._later(self._chance.uniform(1.0, 5.0), self._take_all_sizes)
-        return self._told("CONFIG", "SET", name, small)
+        return self._tell_if_well("CONFIG", "SET", name, small)
 
     def rights_taken_from_workers(self) -> bool:
         return self._take_a_right(WORKER)
@@ -109,7 +109,7 @@ class RedisFaults:
 
     def _take_a_right(self, user: str) -> bool:
         self._later(self._chance.choice((0.5, 2.0, 5.0)), lambda: self._give_rights(user))
-        return self._told("ACL", "SETUSER", user, self._chance.choice(RIGHTS))
+        return self._tell_if_well("ACL", "SETUSER", user, self._chance.choice(RIGHTS))
 
     # --- and heals ---------------------------------------------------------------------------------------------------
 
@@ -144,10 +144,10 @@ class RedisFaults:
 
     def _undo(self, *command: str) -> None:
         """Tell it so once it serves; one that has died meanwhile starts with what is usual."""
-        if self._redis.running and not self._told(*command):
+        if self._redis.running and not self._tell_if_well(*command):
             self._later(0.5, lambda: self._undo(*command))
 
-    def _told(self, *command: str) -> bool:
+    def _tell_if_well(self, *command: str) -> bool:
         return self._well and self._tell(*command)
 
     def _tell(self, *command: str) -> bool:

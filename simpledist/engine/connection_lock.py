@@ -1,6 +1,6 @@
-"""Whose turn it is to use the client's command connection: small commands go before the next slice of a big value.
+"""Lock of the client's command connection: small commands go before the next slice of a big value.
 
-A lock alone would not do: a thread that sends slice after slice takes it again before one that waits has woken up.
+A plain lock would not do: a thread that sends slice after slice takes it again before one that waits has woken up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from simpledist.errors import BudgetSpent
 T = TypeVar("T")
 
 
-class Turns:
+class ConnectionLock:
     """`_held` is held by the thread that uses the connection, `_next` by the one that has it next.
 
     `_slices` is held by the thread that sends or reads the next slice, so that only one of them contends with what is

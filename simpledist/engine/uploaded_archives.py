@@ -1,4 +1,4 @@
-"""Archives of this client in Redis: which ones are there, as far as is known, and how one gets there.
+"""Archives that this client has put into Redis: which ones are there, as far as is known, and how one gets there.
 
 A call names the archive with the modules that it needs (code/travelling_modules.py); that is in Redis before the call
 is.
@@ -18,7 +18,7 @@ from simpledist.code.archive_format import Archive
 T = TypeVar("T")
 
 
-class Published:
+class UploadedArchives:
     """Any thread may ask; that two bring the same archive does no harm."""
 
     def __init__(

@@ -13,9 +13,9 @@ from simpledist import wire
 from simpledist.broker.records import Claimed, Held
 from simpledist.worker.channel import Channel
 from simpledist.worker.children import Children
-from simpledist.worker.moving import Moving, Waiting
 from simpledist.worker.printer import Printer
 from simpledist.worker.slot import Placed, Slot
+from simpledist.worker.waiting_jobs import WaitingJob, WaitingJobs
 
 no_part: Any = None  # of a slot: nothing here uses it
 
@@ -35,14 +35,14 @@ def children() -> Iterator[Children]:
         yield children
 
 
-def job(name: str, archive: str) -> Waiting:
+def job(name: str, archive: str) -> WaitingJob:
     call = wire.OpenCall("pickle", memoryview(b""), b"", "", "", archive=archive)
-    return Waiting(Claimed(Held("any", name, "1"), 0, 1, 0, b""), call)
+    return WaitingJob(Claimed(Held("any", name, "1"), 0, 1, 0, b""), call)
 
 
-def begun(moving: Moving) -> list[tuple[int, str]]:
+def begun(jobs: WaitingJobs) -> list[tuple[int, str]]:
     found: list[tuple[int, str]] = []
-    for slot, one in moving.step():
+    for slot, one in jobs.step():
         slot.archive = one.call.archive
         slot.place(Placed(one.claimed.held, "pickle", b""))
         found.append((slot.number, one.claimed.held.id))
@@ -50,60 +50,60 @@ def begun(moving: Moving) -> list[tuple[int, str]]:
 
 
 def test_a_job_begins_where_the_child_has_its_modules_or_none_yet(children: Children) -> None:
-    moving = Moving(children)
+    jobs = WaitingJobs(children)
     children.slots[0].archive = "p"
-    moving.wait(0, job("one", "p"))
+    jobs.wait(0, job("one", "p"))
     assert children.free() == [children.slots[1]], "no other job gets this slot"
-    moving.wait(1, job("two", "q"))
-    assert begun(moving) == [(0, "one"), (1, "two")]
-    assert not moving.waiting
+    jobs.wait(1, job("two", "q"))
+    assert begun(jobs) == [(0, "one"), (1, "two")]
+    assert not jobs.by_slot
 
 
 def test_a_slot_is_kept_for_a_job_that_waits_and_given_free_when_it_goes(children: Children) -> None:
-    moving = Moving(children)
+    jobs = WaitingJobs(children)
     for slot in children.slots:
         slot.place(Placed(Held("any", f"busy{slot.number}", "1"), "pickle", b""))
-    moving.wait(0, job("one", "p"))
-    assert begun(moving) == []
+    jobs.wait(0, job("one", "p"))
+    assert begun(jobs) == []
     children.slots[0].jobs.clear()
     assert children.free() == []
-    assert moving.drop(Held("any", "one", "1"))
+    assert jobs.drop(Held("any", "one", "1"))
     assert children.free() == [children.slots[0]]
-    assert not moving.drop(Held("any", "one", "1"))
+    assert not jobs.drop(Held("any", "one", "1"))
 
 
 def test_a_job_that_waits_behind_a_long_one_goes_to_a_free_slot(children: Children) -> None:
-    moving = Moving(children)
+    jobs = WaitingJobs(children)
     first, second = children.slots
     first.place(Placed(Held("any", "long", "1"), "pickle", b""))
-    moving.wait(0, job("one", "p"))
-    moving.wait(0, job("two", "p"))
-    assert begun(moving) == [(1, "one"), (1, "two")]
-    assert not moving.waiting
+    jobs.wait(0, job("one", "p"))
+    jobs.wait(0, job("two", "p"))
+    assert begun(jobs) == [(1, "one"), (1, "two")]
+    assert not jobs.by_slot
     assert not first.kept
     assert not second.kept
 
 
 def test_both_slots_may_have_jobs_that_wait_and_exchange_them(children: Children) -> None:
-    moving = Moving(children)
+    jobs = WaitingJobs(children)
     children.slots[0].place(Placed(Held("any", "long", "1"), "pickle", b""))
-    moving.wait(0, job("one", "p"))
-    moving.wait(1, job("two", "q"))
-    assert begun(moving) == [(1, "two")]  # "one" is behind it, with other modules
-    assert [one.id for one in moving.drop_all()] == ["one"]
+    jobs.wait(0, job("one", "p"))
+    jobs.wait(1, job("two", "q"))
+    assert begun(jobs) == [(1, "two")]  # "one" is behind it, with other modules
+    assert [one.id for one in jobs.drop_all()] == ["one"]
 
 
 def test_a_child_with_other_modules_is_let_go(children: Children) -> None:
-    moving = Moving(children)
+    jobs = WaitingJobs(children)
     children.slots[0].archive = "p"
     slots = list(children.slots)
     for slot in slots:
         slot.buffer = slot.output = _Closes()  # type: ignore[assignment]
-    moving.wait(0, job("one", "q"))
-    assert begun(moving) == []
+    jobs.wait(0, job("one", "q"))
+    assert begun(jobs) == []
     assert children.slots == [slots[1]]
     assert slots[0].channel.closed
-    assert moving
+    assert jobs
 
 
 class _Closes:

@@ -10,7 +10,7 @@ READ, READ_AND_WRITE = select.POLLIN, select.POLLIN | select.POLLOUT
 _FOR_EVER_SECONDS = 1e6
 
 
-class Readiness:
+class Poller:
     """One poll object, made again only when what it watches has changed."""
 
     def __init__(self) -> None:

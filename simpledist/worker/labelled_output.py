@@ -1,4 +1,4 @@
-"""The pipe of one child or template: what is written to it becomes lines with the job's id in front.
+"""Output of one child or template: what it writes to its pipe becomes lines with the job's id in front.
 
 Knows the marks with which a child says which job writes (output.py), and which job the parent thinks that it runs.
 Used by printer.py, which reads the pipe and writes the lines.
@@ -21,8 +21,8 @@ def _nobody() -> str:
     return ""
 
 
-class OutputPipe:
-    """Bytes come in, marked lines go out. Used by the printer's thread, but for `end`."""
+class LabelledOutput:
+    """The pipe of one process: bytes come in, marked lines go out. Used by the printer's thread, but for `end`."""
 
     def __init__(self, descriptor: int, token: bytes, awake: Callable[[], None]) -> None:
         self.descriptor = descriptor

@@ -1,4 +1,4 @@
-"""Answers of Redis about calls, to a `submit` and to a nudge, as events. Pure, but for what lanes.py notes."""
+"""Answers of Redis to a `submit` and to a nudge, as events. Pure, but for what lanes.py notes."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ from simpledist.faultpoints import point
 from simpledist.printable import logger
 from simpledist.worker.children import Children
 from simpledist.worker.commands import Commands
-from simpledist.worker.completion import Completion
 from simpledist.worker.heartbeat import Heartbeat
 from simpledist.worker.intake import Intake
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.life import Life
 from simpledist.worker.links import Links
+from simpledist.worker.outcome_delivery import OutcomeDelivery
 from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.release import Release
 from simpledist.worker.signals import Signals
@@ -27,7 +27,7 @@ from simpledist.worker.transfers import Transfers
 log = logger("simpledist.worker")
 
 
-class Drain:
+class Shutdown:
     """Has begun once the first signal, or an operator's word, has come."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Drain:
         heartbeat: Heartbeat,
         intake: Intake,
         jobs: Jobs,
-        completion: Completion,
+        delivery: OutcomeDelivery,
         release: Release,
         outcomes: Outcomes,
         life: Life,
@@ -59,7 +59,7 @@ class Drain:
         self._heartbeat = heartbeat
         self._intake = intake
         self._jobs = jobs
-        self._completion = completion
+        self._delivery = delivery
         self._release = release
         self._outcomes = outcomes
         self._life = life
@@ -106,7 +106,7 @@ class Drain:
         if not self.begun:
             return None
         over = self._signals.ask_to_leave_now or time.monotonic() >= self.ends_at
-        if not over and (self._jobs.held or self._commands or self._completion or self._transfers):
+        if not over and (self._jobs.held or self._commands or self._delivery or self._transfers):
             return None
         self._jobs.give_back_expected()
         running = self._jobs.running()

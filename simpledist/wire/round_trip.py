@@ -30,7 +30,7 @@ _proved: set[type] = set(PLAIN)
 _proved_names: set[bytes] = set()
 
 
-def comes_back(codec: str, value: Any, encoded: Data) -> bool:
+def survives_round_trip(codec: str, value: Any, encoded: Data) -> bool:
     """Return whether `encoded` holds a value of the same type, as far as a look at its surface can tell."""
     if codec != "pickle" or type(value) in PLAIN:
         return True

@@ -1,4 +1,4 @@
-"""Which code an argument brings along: the classes and functions that its pickle names, with their digests.
+"""Code that an argument brings along: the classes and functions that its pickle names, with their digests.
 
 Pure but for reading sources: nothing is imported or run. A function whose own code is the same on two machines still
 gives other values where an argument is an instance of a class that differs.
@@ -23,7 +23,7 @@ _NO_VALUE = frozenset(("PROTO", "FRAME", "MARK"))
 Name = tuple[str, str]  # module, qualified name
 
 
-def named_in(pickled: bytes, packages: Iterable[str]) -> set[Name]:
+def names_in(pickled: bytes, packages: Iterable[str]) -> set[Name]:
     """Return what of these packages a pickle names, by module and qualified name.
 
     Raises ValueError for what is no pickle. A pickle in which no package is mentioned is not taken apart.
@@ -34,7 +34,7 @@ def named_in(pickled: bytes, packages: Iterable[str]) -> set[Name]:
     return {(module, name) for module, name in _globals(pickled) if module and top_of(module) in tops}
 
 
-def brought(names: Iterable[Name], known: Digests = digests) -> dict[str, str]:
+def digests_of(names: Iterable[Name], known: Digests = digests) -> dict[str, str]:
     """Return the digest of each class and function of these, as `module:name`; those without one are left out."""
     found: dict[str, str] = {}
     for module, name in names:

@@ -1,4 +1,4 @@
-"""A connection that has no socket of its own, as fakeredis' has none: the library sends and reads on it.
+"""A stream over a connection of the library, which sends and reads on it: fakeredis' has no socket of its own.
 
 Takes the place of a Stream in link.py, without deadlines: what is in this very process answers at once.
 """
@@ -16,8 +16,8 @@ from simpledist.errors import RedisDown, RedisRefused
 from simpledist.interruption import by_signal
 
 
-class ForeignStream:
-    """As Stream."""
+class LibraryStream:
+    """The methods of Stream, on a connection of redis-py or fakeredis."""
 
     def __init__(self, connection: Any) -> None:
         self.meanwhile: Meanwhile | None = None
@@ -26,7 +26,7 @@ class ForeignStream:
         self._connection = connection
 
     @classmethod
-    def opened(cls, connection: Any) -> ForeignStream:
+    def opened(cls, connection: Any) -> LibraryStream:
         """Return the stream of a connection, connected. Raises RedisDown or RedisRefused."""
         library: Any = import_module("simpledist.broker.connection")
         try:

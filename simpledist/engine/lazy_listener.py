@@ -1,6 +1,6 @@
-"""The listener of one client: it is started when the first call is to travel, and ended with the client.
+"""The listener of one client, started when the first call is to travel and ended with the client.
 
-Owns that, and whom to ask which workers live. Any thread may ask.
+Owns its start and its end, and which workers live. Any thread may ask.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 START_SECONDS = 1.0  # a listener that could not be started is tried again so much later
 
 
-class Reach:
+class LazyListener:
     """`listener` is None until a call is to travel, and from the client's end on."""
 
     def __init__(self, calls: Calls, routing: Routing) -> None:
@@ -35,8 +35,8 @@ class Reach:
         self._lock = locks.lock("listener")  # guards its start and its end
         self._start_again = 0.0  # time.monotonic() before which no listener is started
 
-    def reached(self) -> bool:
-        """Return whether Redis is there. Starts the listener if need be, and waits up to a second for its first try."""
+    def connected(self) -> bool:
+        """Return whether Redis answers. Starts the listener if need be, and waits up to a second for its first try."""
         with self._lock:
             if self.listener is None and not self._routing.closed and time.monotonic() >= self._start_again:
                 self._start()
@@ -53,7 +53,7 @@ class Reach:
         if is_inside():
             return None
         with Entry(), thread.mark:
-            if self._routing.ended() is not None or not (self._session.trouble is None or self.reached()):
+            if self._routing.ended() is not None or not (self._session.trouble is None or self.connected()):
                 return []
             try:
                 return self._session.live_workers()

@@ -1,4 +1,4 @@
-"""Bringing outcomes to Redis: those of one turn of the loop together, and with the last of them the order of next jobs.
+"""Delivery of outcomes to Redis: those of one turn of the loop together, the last of them with the order of next jobs.
 
 Owns the outcomes that `complete` has not brought yet. A big one goes to Redis before, by itself, and nothing waits for
 it. Used by outcomes.py, which adds outcomes, and by the loop's one thread, which says when they go.
@@ -22,7 +22,7 @@ from simpledist.worker.slot import Slot
 from simpledist.worker.transfers import Transfers
 
 
-class Completion:
+class OutcomeDelivery:
     """The outcomes that wait, and the commands that bring them."""
 
     def __init__(
@@ -89,11 +89,11 @@ class Completion:
 
     def bring_partial(self, held: Held, outcome: Data, run_ms: int) -> None:
         """Bring what is finished of a batch that goes on."""
-        told = Ended(held, "partial", outcome, run_ms)
+        ended = Ended(held, "partial", outcome, run_ms)
         nonce = self._commands.nonce()
 
         def send(again: bool) -> None:
-            self._links.command.complete(self._worker, nonce, [told], again=again)
+            self._links.command.complete(self._worker, nonce, [ended], again=again)
 
         self._commands.put(Command("complete", send, nothing))
 

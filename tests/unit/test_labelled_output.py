@@ -8,10 +8,10 @@ from itertools import chain, repeat
 
 import pytest
 
+from simpledist.worker.labelled_output import LabelledOutput
 from simpledist.worker.output import TOKEN_BYTES
-from simpledist.worker.output_pipe import OutputPipe
 
-Ends = tuple[OutputPipe, Callable[[bytes], int]]
+Ends = tuple[LabelledOutput, Callable[[bytes], int]]
 TOKEN = b"\0" + b"t" * (TOKEN_BYTES - 1)
 
 
@@ -19,7 +19,7 @@ TOKEN = b"\0" + b"t" * (TOKEN_BYTES - 1)
 def ends() -> Iterator[Ends]:
     """The parent's side, and what writes into the child's."""
     read_end, write_end = os.pipe()
-    yield OutputPipe(read_end, TOKEN, lambda: None), lambda data: os.write(write_end, data)
+    yield LabelledOutput(read_end, TOKEN, lambda: None), lambda data: os.write(write_end, data)
     os.close(read_end)
     os.close(write_end)
 

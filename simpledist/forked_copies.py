@@ -1,4 +1,4 @@
-"""The copy that a function makes of its process by forking: it leaves as it would in a plain program.
+"""Copies that a function makes of its process by forking: each leaves as it would in a plain program.
 
 A copy has everything of its parent: the job, the channel, the result buffer. It must answer for none of it. Used by
 the children of a worker and by the throw-away child, which see by their process id that they are a copy.
@@ -37,14 +37,14 @@ def leave(error: BaseException | None, frames_of_ours: int = 0) -> NoReturn:
     status = 0
     # Whatever user code does now (a stream of its own, an exception without text): the copy ends here.
     with contextlib.suppress(BaseException):
-        status = _told(error, frames_of_ours) if error is not None else 0
+        status = _report(error, frames_of_ours) if error is not None else 0
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()
     os._exit(status & 0xFF)
 
 
-def _told(error: BaseException, frames_of_ours: int) -> int:
+def _report(error: BaseException, frames_of_ours: int) -> int:
     """Say on stderr what the interpreter would say of an exception that ends a program; its exit status."""
     if isinstance(error, SystemExit):
         if error.code is None or isinstance(error.code, int):
