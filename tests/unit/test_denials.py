@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simpledist.broker.denials import denial_in, remedy_of, told
+from simpledist.broker.denials import denial_in, explained, remedy_of
 
 TEXTS = [
     ("NOPERM this user has no permissions to run the 'time' command", "right", "docs/acl.md"),
@@ -35,8 +35,8 @@ def test_a_refusal_has_a_cause_and_a_remedy(text: str, cause: str, remedy: str) 
     assert found is not None
     assert cause in found.cause
     assert remedy in found.remedy == remedy_of(text)
-    assert told(text).startswith(found.cause)
-    assert text in told(text)
+    assert explained(text).startswith(found.cause)
+    assert text in explained(text)
 
 
 @pytest.mark.parametrize(
