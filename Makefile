@@ -17,7 +17,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix tls foreign digests bench chaos fuzz links hashes sbom clean
+.PHONY: help install demo test check format lint types mutants matrix tls foreign machines digests bench chaos fuzz links hashes sbom clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -70,6 +70,9 @@ tls: $(STAMP)  ## the tests of TLS with each redis-py from the oldest to the new
 
 foreign: $(STAMP)  ## joblib's, loky's and scikit-learn's own tests with the cluster in place of loky, half an hour (ARGS=joblib for a part)
 	$(BIN)/python -m tests.foreign $(ARGS)
+
+machines: $(STAMP)  ## real Slurm and Prometheus, from Debian's packages: a few minutes; takes root (ARGS='-k slurm' for one)
+	CI=true $(PYTEST) -q tests/machines $(ARGS)
 
 digests: $(STAMP)  ## whether ten well-known packages have the same code digests on each Python, 10 minutes (ARGS=click for one)
 	$(BIN)/python -m tests.digests $(ARGS)

@@ -26,6 +26,7 @@ PACKAGES = {
     "npm": "npm",
     "node": "nodejs",
     "luacheck": "lua-check",
+    "systemd-analyze": "systemd",
 }
 
 

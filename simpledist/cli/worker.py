@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import platform
 import time
 from importlib import import_module
@@ -14,6 +13,7 @@ import click
 
 from simpledist import policy, shipped
 from simpledist.cli.options import Duration, Seconds, run, shared
+from simpledist.cli.slurm_job import job_end
 from simpledist.config import Config
 from simpledist.wire.process_keys import keyring_of
 from simpledist.worker.cpus import cpus
@@ -139,10 +139,10 @@ def worker(
 
 def _slurm_seconds(grace: float) -> float:
     """Return what is left of the Slurm job that this worker runs in, less its grace."""
-    ends_at = os.environ.get("SLURM_JOB_END_TIME", "")
-    if not ends_at.isdigit():
-        raise click.UsageError("--lifetime auto: SLURM_JOB_END_TIME is not set here; say how long, as --lifetime 55m.")
-    return max(1.0, int(ends_at) - time.time() - grace - SPARE_SECONDS)
+    ends_at = job_end()
+    if ends_at is None:
+        raise click.UsageError("--lifetime auto: no end of a Slurm job is known here; say how long, as --lifetime 55m.")
+    return max(1.0, ends_at - time.time() - grace - SPARE_SECONDS)
 
 
 def main() -> None:

@@ -110,7 +110,7 @@ def test_the_file_is_there_while_the_worker_lives_and_stays_old_when_its_loop_st
     [
         (
             ["--lifetime", "auto"],
-            "--lifetime auto: SLURM_JOB_END_TIME is not set here; say how long, as --lifetime 55m.",
+            "--lifetime auto: no end of a Slurm job is known here; say how long, as --lifetime 55m.",
         ),
         (["--lifetime", "5x"], "'5x' is no number of seconds."),
         (["--lifetime", "-5m"], "-300.0 is not in the range"),

@@ -66,7 +66,8 @@ ROOMS = (
 )
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "decisions").glob("*.md"))
+    for folder in (ROOT, ROOT / "docs", ROOT / "docs" / "decisions", ROOT / "docs" / "how-to", ROOT / "deploy")
+    for path in folder.glob("*.md")
     if path.name != "CODE_OF_CONDUCT.md"
 )
 SCRIPTS = sorted((ROOT / "simpledist" / "broker" / "lua").glob("*.lua"))
