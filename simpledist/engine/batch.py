@@ -17,7 +17,7 @@ from simpledist.engine.events import Alone, Event, Slow
 from simpledist.engine.future import Future
 from simpledist.engine.known import Known
 from simpledist.engine.protocols import Owner
-from simpledist.engine.ready import RunHere
+from simpledist.engine.ready import Read, RunHere
 from simpledist.job import Info, remote_info
 from simpledist.reasons import SUSPECT
 
@@ -61,7 +61,7 @@ class Batch:
             part = parts.get(number, "")
             if not isinstance(part, str):
                 arrived = remote_info(info.worker, info.version, info.attempts, info.queued_seconds, part.run_seconds)
-                member.arrive(part, arrived)
+                member.arrive(Read(part, arrived))
             elif part == wire.SLOW:
                 events.append(Slow(member, self.whole, number))
             else:

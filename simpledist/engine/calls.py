@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 from simpledist import wire
+from simpledist.broker.records import Reply
 from simpledist.engine import at_once
 from simpledist.engine.batch import Batch
 from simpledist.engine.big_calls import BigCalls
@@ -69,7 +70,7 @@ class Calls:
         self.replies = Replies(session, self.flight)
         self.unsent = Unsent()
         self.deferred = Deferred(lambda: session.wake(), session.attended)
-        self.resolvers = Resolvers(self._resolve, self.deferred)
+        self.resolvers = Resolvers(self.deferred)
         self.local_runs = LocalRuns(self._run_backlog, local_slots, self.deferred)
         session.notices.leave_to(self.deferred.put, session.attended, self.deferred.run)
         self.envelopes = Envelopes(keyring, session.clock, session.store)
@@ -182,40 +183,40 @@ class Calls:
 
     # --- what a future asks (Owner) ------------------------------------------------------------------------------
 
-    def settle(self, future: Future[Any], ready: Ready) -> None:
-        """Bring a future that this thread has taken to its outcome."""
+    def read(self, future: Future[Any], ready: Ready) -> Read | None:
+        """Return the outcome of a future that this thread has taken; None where it has to wait for another one."""
         if isinstance(ready, RunHere):
-            self.run_here(future, ready)
-            return
-        if isinstance(ready, Read):
-            future.settle(ready.info, ready.outcome)
-            return
-        try:
-            found = self.outcomes.read(future, ready)
-            if isinstance(found, Read):
-                self._settle_read(future, found)
-                return
-            if not isinstance(found, Unread):
-                future.put_back(None)  # it is on its way again
-            self.apply(found)
-        except BaseException as error:
-            if not isinstance(error, Exception) or by_signal(error):
-                # Ctrl-C or a handler of SIGALRM while this thread decoded: the next thread that asks does it again.
-                future.put_back(ready)
-                raise
-            # A bug of ours must not be the caller's outcome, nor leave it waiting.
-            log.exception("job %s (%s): its result could not be read", future.call.id, future.call.spec.function)
-            future.put_back(RunHere("undecodable", f"{type(error).__name__}: {error}"))
+            return self._run(future, ready)
+        found = self.outcomes.read(future, ready) if isinstance(ready, Reply) else ready
+        if isinstance(found, Read):
+            batch = self.flight.batch_of(future) if future.call.calls > 1 else None
+            return found if batch is None else self._take_apart(batch, found)
+        if not isinstance(found, Unread):
+            future.put_back(None)  # it is on its way again
+        self.apply(found)
+        return None
 
-    def _settle_read(self, future: Future[Any], found: Read) -> None:
-        batch = self.flight.batch_of(future) if future.call.calls > 1 else None
-        if batch is None:
-            future.settle(found.info, found.outcome)
-            return
+    def _take_apart(self, batch: Batch, found: Read) -> Read:
+        """Give each call of a batch its own outcome; return that of the whole."""
         for event in batch.take_apart(cast("wire.Value", found.outcome).value, found.info):
             self.apply(event)
         self.flight.end_batch(batch)
-        future.settle(found.info, wire.Value(None))
+        return Read(wire.Value(None), found.info)
+
+    def recovers(self, future: Future[Any], ready: Ready, error: BaseException) -> bool:
+        """Give back a future whose reading or end has failed; return False where the error is to be raised."""
+        if isinstance(ready, RunHere):
+            return False
+        if not isinstance(error, Exception) or by_signal(error):
+            # Ctrl-C or a handler of SIGALRM while this thread decoded: the next thread that asks does it again.
+            future.put_back(ready)
+            return False
+        # A bug of ours must not be the caller's outcome, nor leave it waiting.
+        log.error(
+            "job %s (%s): its result could not be read", future.call.id, future.call.spec.function, exc_info=error
+        )
+        future.put_back(RunHere("undecodable", f"{type(error).__name__}: {error}"))
+        return True
 
     def settle_elsewhere(self, future: Future[Any], ready: Ready) -> None:
         """Have another thread bring a future to its outcome: no thread waits for it."""
@@ -234,7 +235,7 @@ class Calls:
         for event in batch.come_home(ready):
             self.apply(event)
         self.flight.end_batch(batch)
-        whole.settle(Info("local", ready.why, detail=ready.detail), wire.Value(None))
+        whole.settle(Read(wire.Value(None), Info("local", ready.why, detail=ready.detail)))
 
     def overdue(self, future: Future[Any]) -> None:
         """Run a call at its client: its remote budget is spent."""
@@ -295,8 +296,12 @@ class Calls:
 
     # --- run at their client -------------------------------------------------------------------------------------
 
-    def run_here(self, future: Future[Any], ready: RunHere, *, in_lane: bool = False) -> None:
-        """Run a call in this thread; what it gives or raises is the outcome. `in_lane`: other calls wait for it."""
+    def run_here(self, future: Future[Any], ready: RunHere) -> None:
+        """Run a call in this thread, to its outcome."""
+        future.settle(self._run(future, ready))
+
+    def _run(self, future: Future[Any], ready: RunHere) -> Read:
+        """Run a call in this thread; what it gives or raises is the outcome."""
         if future.sent and ready.why in MAY_BE_QUEUED:
             self.session.has_given_up([(future.call.spec.function, future.call.id)])
         call, why = future.call.made, ready.why
@@ -320,18 +325,12 @@ class Calls:
             run_seconds=seconds,
             detail=self.session.lines.detail(call.spec.code.key, ready),
         )
-        if in_lane:
-            future.settle_soon(info, outcome)
-        else:
-            future.settle(info, outcome)
-
-    def _resolve(self, future: Future[Any]) -> None:
-        if (ready := future.take()) is not None:
-            self.settle(future, ready)
+        return Read(outcome, info)
 
     def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
+        """Run a call in a thread that other calls wait for."""
         if future.begin():
-            self.run_here(future, ready, in_lane=True)
+            future.settle_soon(self._run(future, ready))
 
     # --- what the listener and the engine ask --------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Generic, TypeVar
 
-from simpledist import policy, wire
+from simpledist import policy
 from simpledist.engine import callbacks, done, locks
 from simpledist.engine.call import Call
 from simpledist.engine.fork_and_exit import Process
@@ -51,9 +51,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     runner = 0  # the thread that runs it here
     unnotified = False  # cancelled by an interruption: callbacks and waiters do not know it yet
     ready: Ready | None = None  # what came of the call, and is still to be settled
-    _settling = False
-    _getters = 0
-    _has_callbacks = False
+    _settling, _getters, _has_callbacks = False, 0, False
 
     def __init__(self, call: Call, owner: Owner, *, caller_runs: bool) -> None:
         super().__init__()
@@ -62,8 +60,7 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._lock: locks.Reentrant = self._condition._lock  # type: ignore[attr-defined]
         self.call = call
         self.caller_runs = caller_runs  # a plain call: its own thread waits, decodes and, if need be, runs the function
-        self._owner = owner
-        self._pid = Process.id
+        self._owner, self._pid = owner, Process.id
 
     def result(self, timeout: float | None = None) -> R:
         """Return the value, or raise the exception that the function raised; TimeoutError after `timeout` seconds.
@@ -169,23 +166,22 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     def __await__(self) -> Generator[Any, None, R]:
         return import_module("simpledist.engine.awaiting").awaited(self)
 
-    def arrive(self, outcome: wire.Value | wire.Raised, info: Info) -> None:
+    def arrive(self, read: Read) -> None:
         """Take an outcome that was read with others'; callbacks, which may block, are left to the resolvers."""
         if not self._condition.acquire(blocking=False):
-            self._owner.deferred.put(partial(self.settle, info, outcome))
+            self._owner.deferred.put(partial(self.settle, read))
             return
         try:
             if self._state in _DONE:
                 return
-            at_once = not self._has_callbacks
-            if at_once:
-                self._end(info, outcome)
+            if at_once := not self._has_callbacks:
+                self._end(read)
         finally:
             self._condition.release()
-        if not at_once:
-            self.offer(Read(outcome, info))
-        else:
+        if at_once:
             self.call.has_ended(self)
+        else:
+            self.offer(read)
 
     def offer(self, ready: Ready) -> None:
         """Hand over what came of the call; the right thread goes on from there. Waits for no lock."""
@@ -255,22 +251,34 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         if ready is not None:
             self.offer(ready)
 
-    def settle_soon(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
+    def resolve(self) -> bool:
+        """Bring what came to its outcome, in this thread; return False where there is nothing, or another does it."""
+        if (ready := self.take()) is None:
+            return False
+        try:
+            if (read := self._owner.read(self, ready)) is not None:
+                self.settle(read)
+        except BaseException as error:
+            if not self._owner.recovers(self, ready, error):
+                raise
+        return True
+
+    def settle_soon(self, read: Read) -> None:
         """Settle it in a thread that others wait for: what may block there is left to a resolver."""
         blocks = self._has_callbacks or self._waiters or not self._condition.acquire(blocking=False)
         if blocks and self._owner.deferred.attended():
-            self._owner.deferred.put(partial(self.settle, info, outcome))
+            self._owner.deferred.put(partial(self.settle, read))
             return
         try:
-            self.settle(info, outcome)
+            self.settle(read)
         finally:
             if not blocks:
                 self._condition.release()
 
-    def settle(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
+    def settle(self, read: Read) -> None:
         """Give the future its one outcome. Nothing happens if it was cancelled meanwhile."""
         try:
-            self._end(info, outcome)
+            self._end(read)
         except concurrent.futures.InvalidStateError:
             return
         except BaseException:  # Ctrl-C in a callback: this call is done all the same
@@ -278,13 +286,13 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             raise
         self.call.has_ended(self)
 
-    def _end(self, info: Info, outcome: wire.Value | wire.Raised) -> None:
+    def _end(self, read: Read) -> None:
         with self._lock:
             if self._state in _DONE:
                 raise concurrent.futures.InvalidStateError
-            self.info = info
+            self.info = read.info
             self.settled_by = threading.get_ident()
-            done.finish(self, outcome)
+            done.finish(self, read.outcome)
         self._invoke_callbacks()
         self.call.end()  # last: until it is done an interruption may run it
 
@@ -338,12 +346,9 @@ class Future(concurrent.futures.Future[R], Generic[R]):
         self._condition = locks.condition("future")
         self._lock = locks.lock_of(self._condition)
         self._owner = self._owner.heir()
-        self.sent = False
-        self.batch = None
-        self._getters = 0
-        self._settling = False
-        self.caller_runs = True
-        self.ready = RunHere("closed")
+        self.sent, self.batch = False, None
+        self._getters, self._settling = 0, False
+        self.caller_runs, self.ready = True, RunHere("closed")
 
     def _settle(self, timeout: float | None) -> bool:
         """Return whether the call has an outcome, within the time. Raises Held."""
@@ -388,8 +393,8 @@ class Future(concurrent.futures.Future[R], Generic[R]):
             finally:
                 if outer or locks.owns(self._lock):  # Ctrl-C may come while the condition has let go of it
                     self._condition.release()
-            ready = self.take()
-            if ready is not None:
-                self._owner.settle(self, ready)
+            if self.resolve():
+                if self._state in _DONE:
+                    return True
             elif time.monotonic() >= overdue:
                 self._owner.overdue(self)

@@ -15,7 +15,7 @@ from simpledist import wire
 from simpledist.buffers import Data
 from simpledist.engine.calls import Calls
 from simpledist.engine.future import Future
-from simpledist.engine.ready import RunHere
+from simpledist.engine.ready import Read, RunHere
 from simpledist.errors import Undecodable
 from simpledist.job import Info, version_of
 from simpledist.reasons import why_of
@@ -71,4 +71,4 @@ class Memory:
         except Undecodable as error:
             self._calls.run_here(future, RunHere("undecodable", str(error)))
             return
-        future.settle(info, outcome)
+        future.settle(Read(outcome, info))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from simpledist.engine.deferred import Deferred
-from simpledist.engine.ready import Ready
+from simpledist.engine.ready import Read, Ready
 
 
 class Owner(Protocol):
@@ -19,8 +19,12 @@ class Owner(Protocol):
         """Return where a thread leaves what it cannot do itself."""
         ...
 
-    def settle(self, future: Any, ready: Ready) -> None:
-        """Bring a future that this thread has taken to its outcome."""
+    def read(self, future: Any, ready: Ready) -> Read | None:
+        """Return the outcome of a future that this thread has taken; None where it has to wait for another one."""
+        ...
+
+    def recovers(self, future: Any, ready: Ready, error: BaseException) -> bool:
+        """Give back a future whose `read` or end has failed; return False where the error is to be raised."""
         ...
 
     def settle_elsewhere(self, future: Any, ready: Ready) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from simpledist.engine import locks
@@ -27,8 +26,7 @@ class Resolvers:
 
     STUCK_SECONDS = 0.05
 
-    def __init__(self, resolve: Callable[[Future[Any]], None], deferred: Deferred) -> None:
-        self._resolve = resolve
+    def __init__(self, deferred: Deferred) -> None:
         self._deferred = deferred
         self._condition = locks.condition("resolvers")  # guards the counts of threads
         self._futures: deque[tuple[float, Future[Any]]] = deque()
@@ -98,7 +96,7 @@ class Resolvers:
             self._deferred.run()
             return True
         try:
-            self._resolve(future)
+            future.resolve()
         except BaseException:  # of a callback: no reason to leave the others waiting
             log.exception("a callback of job %s ended badly", future.call.id)
         return True  # and a thread that lives on keeps no result alive
