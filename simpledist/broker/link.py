@@ -17,7 +17,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from simpledist import policy
 from simpledist.broker import server_owner, shapes
@@ -28,9 +28,6 @@ from simpledist.buffers import Filling, Part
 from simpledist.config import sentinel_url
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.interruption import by_signal
-
-if TYPE_CHECKING:
-    from simpledist.broker.sentinel import Sentinels
 
 OLDEST_SERVER = (6, 2)
 
@@ -72,11 +69,10 @@ class Link:
         warn: Callable[[str], object] = server_owner.log.warning,
         make_connection: Callable[[], Any] | None = None,
     ) -> None:
-        self._sentinels: Sentinels | None = None
+        self._find_primary: Callable[[], str] | None = None  # asks Sentinels for its URL
         if sentinel_url.names_sentinels(url):
-            self._sentinels = import_module("simpledist.broker.sentinel").Sentinels(
-                url, name=name, stays_here=stays_here
-            )
+            sentinel = import_module("simpledist.broker.sentinel")
+            self._find_primary = sentinel.Sentinels(url, name=name, stays_here=stays_here).primary
         self._url, self._name, self._renews, self._stays_here = url, name, renews, stays_here
         self._make_connection, self._most_bytes, self._warn = make_connection, most_bytes, warn
         self._stream: Stream | LibraryStream | None = None
@@ -129,7 +125,7 @@ class Link:
 
     def _introduce(self, stream: Stream | LibraryStream, opening: Sequence[Sequence[Argument]]) -> None:
         """Say who we are, and learn who answers."""
-        replication = [("INFO", "replication")] if self._sentinels else []
+        replication = [("INFO", "replication")] if self._find_primary else []
         commands = [*opening, ("CLIENT", "ID"), ("INFO", "server"), *replication]
         began = time.monotonic()
         replies = library().exchanged(stream, commands, policy.COMMAND_TIMEOUT_SECONDS)
@@ -290,7 +286,7 @@ class Link:
         """Return a new stream, and the commands that open it."""
         if self._make_connection is not None:
             return LibraryStream.opened(self._make_connection()), ()
-        url = self._sentinels.primary() if self._sentinels is not None else self._url
+        url = self._find_primary() if self._find_primary is not None else self._url
         sock, opening = library().dialled(url, name=self._name, seconds=seconds)
         if self._stays_here:
             self._check_owner(sock)

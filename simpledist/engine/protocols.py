@@ -1,6 +1,6 @@
-"""Engine and batch as a future knows them: the methods that bring its call to an outcome.
+"""Engine and batch as a future knows them, and the listener as submit.py does: the methods that bring a call on.
 
-Two protocols, so that future.py imports neither the engine nor batches. The future is the first argument of each.
+Protocols, so that future.py and submit.py import neither the engine nor batches nor the listener.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from simpledist.engine.ready import Read, Ready
 
 
 class Owner(Protocol):
-    """The part of the engine that owns a call. calls.py is the one that does."""
+    """The part of the engine that owns a call. calls.py is the one that does. Each method is given the future."""
 
     @property
     def deferred(self) -> Deferred:
@@ -58,4 +58,16 @@ class Carrier(Protocol):
     @property
     def whole(self) -> Any:
         """Return the future of the batch's job."""
+        ...
+
+
+class Listener(Protocol):
+    """The thread that reads replies, of listener.py."""
+
+    def wake(self) -> None:
+        """Have it look at once for what it is to send."""
+        ...
+
+    def lead(self, future: Any) -> bool:
+        """Submit a plain call in its own thread; return False where it is to be submitted as any other."""
         ...

@@ -7,7 +7,7 @@ in the thread that makes the calls.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simpledist import policy
 from simpledist.engine import redis_answers
@@ -17,10 +17,8 @@ from simpledist.engine.events import Home, Sent
 from simpledist.engine.future import Future
 from simpledist.engine.inside import thread
 from simpledist.engine.outcomes import why_unread
+from simpledist.engine.protocols import Listener
 from simpledist.errors import BudgetSpent, RedisDown, RedisRefused, Undeliverable
-
-if TYPE_CHECKING:
-    from simpledist.engine.listener import Listener
 
 
 def send(calls: Calls, listener: Listener | None, futures: Sequence[Future[Any]]) -> None:

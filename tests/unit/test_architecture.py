@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,13 @@ def files() -> list[tuple[str, Path]]:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file names: under TYPE_CHECKING, within a function and by `import_module` too."""
+    yield from lazily(path)
+    for node in ast.walk(ast.parse(path.read_text())):
+        yield from imported(node, path)
+
+
+def lazily(path: Path) -> Iterator[str]:
+    """Every module of ours that a file imports by `import_module`."""
     for node in ast.walk(ast.parse(path.read_text())):
         match node:
             case ast.Call(
@@ -75,16 +83,20 @@ def imports(path: Path) -> Iterator[str]:
                 yield name
             case _:
                 pass
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            # web/ is installed under another name than its folder's: its own modules it names relatively.
-            assert node.level == 0 or (node.level == 1 and path.parent.name == "web"), f"{path}: a relative import"
-            module = node.module or ""
-            folder = ROOT / module.replace(".", "/").replace("simpledist_web", "web", 1)
-            for name in node.names:  # a file of a package may be named as a part of it
-                inside = (folder / name.name).is_dir() or (folder / f"{name.name}.py").exists()
-                yield f"{module}.{name.name}" if module == "simpledist" or inside else module
+
+
+def imported(node: ast.AST, path: Path) -> Iterator[str]:
+    """The modules that one statement of a file imports."""
+    if isinstance(node, ast.Import):
+        yield from (name.name for name in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        # web/ is installed under another name than its folder's: its own modules it names relatively.
+        assert node.level == 0 or (node.level == 1 and path.parent.name == "web"), f"{path}: a relative import"
+        module = node.module or ""
+        folder = ROOT / module.replace(".", "/").replace("simpledist_web", "web", 1)
+        for name in node.names:  # a file of a package may be named as a part of it
+            inside = (folder / name.name).is_dir() or (folder / f"{name.name}.py").exists()
+            yield f"{module}.{name.name}" if module == "simpledist" or inside else module
 
 
 def modules() -> dict[str, Path]:
@@ -118,6 +130,38 @@ def test_files_import_each_other_in_no_circle() -> None:
     named = modules()
     arrows = {name: (set(imports(path)) & named.keys()) - {name} for name, path in named.items()}
     assert circles(arrows) == []
+
+
+def for_types(path: Path) -> set[str]:
+    """Return the modules that a file imports under TYPE_CHECKING."""
+    return {
+        name
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for one in node.body
+        for name in imported(one, path)
+    }
+
+
+def test_imports_for_types_alone_do_not_go_up() -> None:
+    """A file stands one level above the highest that it imports when it runs, by `import_module` too."""
+    named = modules()
+    arrows = {
+        name: (set(imports(path)) - for_types(path) | set(lazily(path))) & named.keys() - {name}
+        for name, path in named.items()
+    }
+
+    @functools.cache
+    def level(name: str) -> int:
+        return 1 + max(map(level, arrows[name]), default=0)
+
+    up = [
+        f"{name} -> {other}"
+        for name, path in named.items()
+        for other in for_types(path) & named.keys()
+        if level(other) > level(name)
+    ]
+    assert up == [], "give the type a Protocol where it is used"
 
 
 def room_of(module: str) -> str | None:
