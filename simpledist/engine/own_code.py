@@ -79,7 +79,7 @@ class OwnCode:
         elif found.changed:
             self.keeps = found.reason
         elif self.match == "code":
-            self.keeps = f'match="code" is given and its code cannot be told: {found.reason}'
+            self.keeps = f'match="code" is given and its code cannot be identified: {found.reason}'
         self.known = True
         return True
 

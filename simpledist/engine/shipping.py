@@ -42,7 +42,9 @@ def with_archive(call: Call, way: Way, kept: Callable[[str, str], None]) -> Way:
         call.archive = _archive_of(call)
         if call.archive is not None and isinstance(way, Travel) and not call.spec.code.key.digest:
             # Its envelope could not name the archive, and a worker would run what it has under these names.
-            raise NotPacked("the code of simpledist itself cannot be told here: its source is missing", changed=True)
+            raise NotPacked(
+                "the code of simpledist itself cannot be identified here: its source is missing", changed=True
+            )
     except NotPacked as error:
         kept(call.spec.function, str(error))
         if isinstance(way, Travel):

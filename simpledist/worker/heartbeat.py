@@ -138,7 +138,7 @@ class Heartbeat:
         if is_first:
             log.info("worker %s is ready", self._worker)
         for held in beaten.stop:
-            self._jobs.call_off(held, "nobody waits for it, or it runs elsewhere")
+            self._jobs.call_off(held, "no client waits for it, or it runs elsewhere")
         self._missing = {held: self._missing.get(held, 0) + 1 for held in beaten.missing}
         for held, times in self._missing.items():
             if times >= MISSING_BEATS:

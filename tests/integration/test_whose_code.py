@@ -122,7 +122,9 @@ def test_a_lambda_goes_by_name_without_a_word_and_refuses_to_go_by_code(tmp_path
         assert call(cluster, ours, "", "run", "lambda x: x") == ["400 [0, 100, 200] 500", REMOTE]
         values, where, line = call(cluster, ours, "", "run", "lambda x: x", ', match="code"')
         assert (values, where) == ("4 [0, 1, 2] 5", HERE)
-        assert line.startswith('WARNING function run: match="code" is given and its code cannot be told: a lambda')
+        assert line.startswith(
+            'WARNING function run: match="code" is given and its code cannot be identified: a lambda'
+        )
 
 
 @pytest.mark.parametrize("edited", ["the worker's", "the caller's"])

@@ -204,7 +204,7 @@ MUTATIONS = (
         "dead clients",
         "a worker goes on with what a beat tells it to stop",
         "simpledist/worker/heartbeat.py",
-        '            self._jobs.call_off(held, "nobody waits for it, or it runs elsewhere")\n',
+        '            self._jobs.call_off(held, "no client waits for it, or it runs elsewhere")\n',
         "            pass\n",
         "tests/integration/test_deaths.py -k dead_clients",
     ),

@@ -106,7 +106,7 @@ def test_without_a_digest_it_goes_by_name_unless_the_code_is_asked_for() -> None
     assert routing(kept=kept).route(FunctionSpec("f", abs, match="code"), "call") == Here("other_code")
     ((function, reason),) = kept
     assert function == "f"
-    assert "its code cannot be told" in reason
+    assert "its code cannot be identified" in reason
 
 
 def test_an_interruption_has_none_made(asked: Asked) -> None:
