@@ -44,6 +44,7 @@ from simpledist.broker.records import (
     Submitted,
     Suspect,
     Take,
+    Terms,
     Traits,
     Wish,
 )
@@ -82,7 +83,7 @@ class Broker:
         calls: Sequence[tuple[str, Data | None]],
         *,
         wish: Wish = BY_NAME,
-        max_queue: int | None = None,
+        terms: Terms | None = None,
         require_worker: bool = True,
         crashes: int = 0,
         then: bytes = b"",
@@ -93,16 +94,8 @@ class Broker:
         it where the call is to be joined or its value kept. `then` is a blocking command that travels behind it (see
         Link.evaluate).
         """
-        arguments: list[Argument] = [
-            lane,
-            wish.text,
-            client,
-            connection,
-            -1 if max_queue is None else max_queue,
-            int(require_worker),
-            crashes,
-            len(calls),
-        ]
+        arguments: list[Argument] = [lane, wish.text, client, connection, "" if terms is None else terms.text]
+        arguments += (int(require_worker), crashes, len(calls))
         for label, call in calls:
             arguments += (label, b"" if call is None else self._put_beside("call", label.partition(" ")[0], call))
         return self._run("submit", arguments, parse_submitted, then=then)

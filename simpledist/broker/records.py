@@ -51,6 +51,22 @@ def _wish_text(wish: Wish) -> str:
     )
 
 
+class Terms(NamedTuple):
+    """What the options of a function ask of Redis for its calls; a script goes by it, under the same name."""
+
+    max_queue: int | None = None  # with so many jobs queued, further calls are refused
+
+    @property
+    def text(self) -> str:
+        """Return it as it travels: "name=value" of what is asked for; "" for nothing."""
+        return _terms_text(self)
+
+
+@functools.lru_cache(maxsize=1000)
+def _terms_text(terms: Terms) -> str:
+    return " ".join(f"{name}={value}" for name, value in terms._asdict().items() if value is not None)
+
+
 class Traits(NamedTuple):
     """What a worker says of itself in each of its offers; `lifetime_ms` 0: it does not know when it will end."""
 

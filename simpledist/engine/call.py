@@ -13,13 +13,15 @@ from importlib import import_module
 from typing import Any
 
 from simpledist import wire
-from simpledist.broker.records import job_label
+from simpledist.broker.records import Terms, job_label
 from simpledist.buffers import Data
 from simpledist.code.archive_format import Archive
 from simpledist.engine import argument_snapshot
+from simpledist.engine.known import Key
 from simpledist.engine.pending import Pending
 from simpledist.engine.sharing import Sharing
 from simpledist.engine.spec import FunctionSpec
+from simpledist.job import Priority
 from simpledist.reasons import SUSPECT, Why
 
 
@@ -71,6 +73,12 @@ class Call:
             return self.id
         address = (self.address or b"").hex()
         return job_label(self.id, address, join=sharing.join, cache_seconds=sharing.cache_seconds, anew=self.anew)
+
+    @property
+    def together(self) -> tuple[Key, Terms, Priority, int]:
+        """Return what all calls have in common that one `submit` carries."""
+        spec = self.spec
+        return spec.code.key, spec.terms, spec.priority, self.crashes
 
     @property
     def made(self) -> Call:

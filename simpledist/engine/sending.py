@@ -6,7 +6,7 @@ Owns no connection: it is given the listener's. Knows nothing of outcomes: what 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 from simpledist.broker import Broker
@@ -15,7 +15,6 @@ from simpledist.engine.batch import batched, cut
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Alone, Home, Sent
 from simpledist.engine.future import Future
-from simpledist.engine.known import Key
 from simpledist.errors import RedisRefused
 
 Patience = Callable[[Future[Any]], bool]  # of which call "no worker" does not count yet
@@ -48,15 +47,14 @@ class Sending:
     def again(self, futures: Sequence[Future[Any]], patient: Patience) -> None:
         """Submit what Redis forgot once more, under the same ids; a second copy of a job does no harm."""
         calls = self._calls
-        groups: defaultdict[tuple[Key, str, int], list[Future[Any]]] = defaultdict(list)
+        groups: defaultdict[Hashable, list[Future[Any]]] = defaultdict(list)
         for future in futures:
             if future.call.id not in calls.flight:
                 continue
             if future.call.part is not None:  # of a batch that is no more
                 calls.apply(Alone(future))
             else:
-                spec = future.call.spec
-                groups[spec.code.key, spec.priority, future.call.crashes].append(future)
+                groups[future.call.together].append(future)
         for group in groups.values():
             for some in cut(calls.big_calls.small_of(group), most_bytes=self._broker.batch_bytes):
                 self.again(self._submit(some, patient), patient)

@@ -150,7 +150,7 @@ class Session:
             self.connection,
             [(call.label, one) for call, one in zip(calls, data, strict=True)],
             wish=self.lanes.wished(calls),
-            max_queue=first.spec.max_queue if limited else None,
+            terms=first.spec.terms if limited else first.spec.terms._replace(max_queue=None),
             crashes=first.crashes,
             then=then,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from simpledist import shipped
+from simpledist.broker.records import Terms
 from simpledist.engine.own_code import Match, OwnCode
 from simpledist.engine.sharing import Sharing
 from simpledist.engine.tally import Tally
@@ -35,6 +36,7 @@ class FunctionSpec:
     ships: bool = True  # a worker with `--any` may have its calls where no worker has the function
     strict: bool = False  # as "code", but a function without a digest goes by its name
     code: OwnCode = field(init=False)
+    terms: Terms = field(init=False)  # the options that Redis goes by
     tally: Tally = field(init=False, default_factory=Tally)
 
     @property
@@ -44,6 +46,7 @@ class FunctionSpec:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "code", OwnCode(self.function, self.match, strict=self.strict))
+        object.__setattr__(self, "terms", Terms(max_queue=self.max_queue))
 
 
 def target_of(function: str, local: Callable[..., Any]) -> str:

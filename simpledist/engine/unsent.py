@@ -8,11 +8,10 @@ from it are atomic, and a wake-up too many does no harm.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 from simpledist.engine.future import Future
-from simpledist.engine.known import Key
 
 
 class Unsent:
@@ -32,9 +31,8 @@ class Unsent:
     def take(self) -> list[list[Future[Any]]]:
         """Return everything that waits, in groups that one `submit` may carry but for their size."""
         self._awaited = False  # first: what is put from now on wakes again
-        groups: defaultdict[tuple[Key, int | None, str, int], list[Future[Any]]] = defaultdict(list)
+        groups: defaultdict[Hashable, list[Future[Any]]] = defaultdict(list)
         while self._futures:
-            call = (future := self._futures.popleft()).call
-            spec = call.spec
-            groups[spec.code.key, spec.max_queue, spec.priority, call.crashes].append(future)
+            future = self._futures.popleft()
+            groups[future.call.together].append(future)
         return list(groups.values())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from simpledist.broker.lane import function_of
-from simpledist.broker.records import Held, Reply
+from simpledist.broker.records import Held, Reply, Terms
 from tests.broker.bench import Bench
 from tests.broker.drawing import (
     CLIENTS,
@@ -128,7 +128,7 @@ class Clients(RuleBasedStateMachine):
             connection,
             labelled,
             wish=wish_of(kind),
-            max_queue=max_queue,
+            terms=Terms(max_queue=max_queue),
             require_worker=require,
             crashes=crashes,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simpledist import policy
-from simpledist.broker.records import Failed
+from simpledist.broker.records import Failed, Terms
 from simpledist.errors import RedisRefused
 from simpledist.policy import BATCH_ITEMS, BESIDE_BYTES, INLINE_BYTES
 from tests.broker.bench import Bench
@@ -91,11 +91,11 @@ def test_an_ended_job_whose_result_is_gone_is_entered_afresh(bench: Bench) -> No
 def test_a_full_queue_takes_what_fits(bench: Bench) -> None:
     bench.worker()
     calls = [(f"c1-{n}", b"x") for n in range(5)]
-    submitted = bench.broker.submit("fib", "c1", "-", calls, max_queue=3)
+    submitted = bench.broker.submit("fib", "c1", "-", calls, terms=Terms(max_queue=3))
     assert submitted.words == ["queued"] * 3 + ["full"] * 2
-    assert bench.broker.submit("fib", "c1", "-", calls, max_queue=3).words == ["exists"] * 3 + ["full"] * 2
+    assert bench.broker.submit("fib", "c1", "-", calls, terms=Terms(max_queue=3)).words == ["exists"] * 3 + ["full"] * 2
     bench.claim(2)
-    assert bench.broker.submit("fib", "c1", "-", calls[3:], max_queue=3).words == ["queued"] * 2
+    assert bench.broker.submit("fib", "c1", "-", calls[3:], terms=Terms(max_queue=3)).words == ["queued"] * 2
 
 
 def test_a_whole_batch_enters_in_its_order(bench: Bench) -> None:

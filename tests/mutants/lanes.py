@@ -144,9 +144,9 @@ MUTATIONS = (
     Mutation(
         "priority",
         "calls of several priorities go together",
-        "simpledist/engine/unsent.py",
-        "            groups[spec.code.key, spec.max_queue, spec.priority, call.crashes].append(future)\n",
-        '            groups[spec.code.key, spec.max_queue, "", call.crashes].append(future)\n',
+        "simpledist/engine/call.py",
+        "        return spec.code.key, spec.terms, spec.priority, self.crashes\n",
+        '        return spec.code.key, spec.terms, "normal", self.crashes\n',
         "tests/integration/test_priorities.py -k moment",
     ),
     Mutation(

@@ -15,3 +15,12 @@ local function split_label(label)
   local id, address, join, cache_ms, kept = string.match(label, '^(%S+) (%S+) (%d) (%d+) (%d)$')
   return id, address, join == '1', tonumber(cache_ms), kept == '1'
 end
+
+-- Returns what the options of a function ask for ("name=value name=value"), by name.
+local function read_terms(text)
+  local terms = {}
+  for name, value in string.gmatch(text, '(%S+)=(%S+)') do
+    terms[name] = value
+  end
+  return terms
+end

@@ -1,5 +1,5 @@
 -- submit: jobs of one function enter the queue of a lane.
--- ARGV: lane wish(JSON: protocol key python digest place) client connection max_queue(-1: none) require_worker(0|1) crashes n,
+-- ARGV: lane wish(JSON: protocol key python digest place) client connection terms(max_queue=N) require_worker(0|1) crashes n,
 --       then n times: label call
 --       (label: "id", or "id address join(0|1) cache_ms kept(0|1)"; call '' = the bytes were SET before)
 -- Replies: epoch, then a word a job: queued | exists | done | full | what `live` answers, and nothing is entered
@@ -12,10 +12,10 @@
 
 local lane, asked, client, connection = arg(), arg(), arg(), arg()
 local wish = read_wish(asked)
-local max_queue, require_worker, crashes, n = number(), arg() == '1', number(), number()
+local terms, require_worker, crashes, n = read_terms(arg()), arg() == '1', number(), number()
 local words, known, fresh_ids, fresh_calls = {}, {}, {}, {}
 local waits, addresses, leaders, cached_for, cached_bytes = {}, {}, {}, {}, 0
-local room = max_queue < 0 and n or max_queue - call('ZCARD', key_queued(lane))
+local room = terms.max_queue and terms.max_queue - call('ZCARD', key_queued(lane)) or n
 local answer = not require_worker and 'ok' or nil
 for i = 1, n do
   local id, address, join, cache_ms, wants_kept = split_label(arg())

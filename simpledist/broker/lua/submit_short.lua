@@ -1,11 +1,12 @@
--- The short way of `submit`, which comes before it: one call with its bytes and without an address, that meets an idle
--- worker. It leaves what submit.lua leaves (tests/broker/test_short_ways.py), with fewer commands.
+-- The short way of `submit`, which comes before it: one call with its bytes, without an address and without terms but
+-- `max_queue`, that meets an idle worker. It leaves what submit.lua leaves (tests/broker/test_short_ways.py), with
+-- fewer commands.
 
 do
-  local lane, asked, client, connection, max_queue, _, crashes, n, id, bytes = unpack(ARGV, 1, 10)
+  local lane, asked, client, connection, terms, _, crashes, n, id, bytes = unpack(ARGV, 1, 10)
   if
     n == '1'
-    and max_queue ~= '0'
+    and (terms == '' or string.find(terms, '^max_queue=[1-9]%d*$'))
     and crashes == '0'
     and bytes ~= ''
     and not string.find(id, ' ', 1, true)
