@@ -194,6 +194,24 @@ def test_the_map_of_a_room_names_each_file(room: str) -> None:
     assert [path.name for path in folder.glob("[!_]*.py") if not re.search(rf"\b{path.stem}\b", text)] == []
 
 
+def test_the_map_of_the_engine_is_in_the_order_of_its_imports() -> None:
+    """What `import_module` loads when it is first asked for may stand anywhere."""
+    folder = ROOT / "simpledist" / "engine"
+    order: list[str] = re.findall(
+        r"\b(\w+)\.py", ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    )
+    assert len(order) == len(set(order)) > 50
+    late = {
+        f"{path.stem} imports {other}, which stands behind it"
+        for path in folder.glob("[!_]*.py")
+        for node in ast.parse(path.read_text()).body
+        for module in imported(node, path)
+        for other in [module.removeprefix("simpledist.engine.")]
+        if module.startswith("simpledist.engine.") and other in order[order.index(path.stem) :]
+    }
+    assert late == set()
+
+
 @pytest.mark.parametrize(("room", "path"), files(), ids=lambda value: str(value).removeprefix(f"{ROOT}/"))
 def test_no_file_swells(room: str, path: Path) -> None:
     lines = len(path.read_text().splitlines())
