@@ -24,7 +24,7 @@ class RunHere:
 
 
 class Read(NamedTuple):  # made for each call: a frozen dataclass takes several times as long
-    """An outcome that was read together with others'."""
+    """An outcome that was read, and where it came from."""
 
     outcome: wire.Value | wire.Raised
     info: Info
