@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 BIG_BYTES = 64 * 1024  # from here on it pays
 _MAPPING_BYTES = 4 * 1024 * 1024
@@ -18,13 +20,31 @@ _MAPPING_BYTES = 4 * 1024 * 1024
 Part = bytes | memoryview
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Blob:
+    """An object that stands outside the values that contain it, named by the SHA-256 of its bytes, in hex.
+
+    `encode` returns these bytes. `python`: the minor that alone can load them, "" where any can.
+    """
+
+    name: str
+    object: Any
+    size: int
+    python: str
+    encode: Callable[[], Data]
+
+
 class Pieces:
-    """One value, in order. Reading it (`Reader`) uses it up; everything else leaves it as it is."""
+    """One value, in order. Reading it (`Reader`) uses it up; everything else leaves it as it is.
 
-    __slots__ = ("_size", "parts")
+    `blobs`: what the value contains, and what stands outside of it.
+    """
 
-    def __init__(self, parts: Iterable[Part]) -> None:
+    __slots__ = ("_size", "blobs", "parts")
+
+    def __init__(self, parts: Iterable[Part], blobs: Sequence[Blob] = ()) -> None:
         self.parts: list[Part] = [part for part in parts if len(part)]
+        self.blobs = blobs
         self._size = sum(len(part) for part in self.parts)
 
     def __len__(self) -> int:
@@ -47,6 +67,16 @@ class Pieces:
 
 
 Data = bytes | Pieces
+
+
+def blobs_of(data: Data) -> Sequence[Blob]:
+    """Return the blobs that an encoded value names."""
+    return data.blobs if isinstance(data, Pieces) else ()
+
+
+def whole_size(data: Data) -> int:
+    """Return how many bytes an encoded value has together with its blobs."""
+    return len(data) + sum(blob.size for blob in blobs_of(data))
 
 
 def parts_of(data: Data | memoryview) -> Sequence[Part]:
@@ -131,6 +161,10 @@ class Reader:
             return data
         buffer = bytearray(size)
         return bytes(memoryview(buffer)[: self.readinto(buffer)])
+
+    def put_back(self, data: bytes) -> None:
+        """Let these bytes be read next."""
+        self._parts.append(data)
 
     def readline(self) -> bytes:
         """Raise: only pickles of protocol 0 have lines, and ours have none."""

@@ -65,6 +65,17 @@ class ModuleMissing(Undecodable):
     """A function that came with its call imports a module that this worker does not have."""
 
 
+class MissingBlob(Undecodable):
+    """A blob that a call names is not to be had; its client puts it again. `str` begins with the name of the class."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"MissingBlob: {text}")
+
+
+class NoRoom(OperatorError):
+    """Redis has no room for another blob: its value travels with the call."""
+
+
 class Unserialisable(OperatorError):
     """A value cannot be turned into bytes, or would not survive the way back."""
 

@@ -52,7 +52,8 @@ STRIKES = 3  # refused jobs that another worker could do, until a function is wi
 WITHDRAWN_SECONDS_MOST = 60.0
 REFUSED = frozenset({"key", "undecodable", "worker_error", "other_code"})
 # A child's limits may be smaller than its caller's, and other children have the same: such a call runs at its client.
-GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt")
+# Nor does another worker have a blob that Redis lost: its client puts it again.
+GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt", "MissingBlob")
 LOW_FIRST_EVERY = 16  # one pop in so many asks low lanes first
 CRASH_CAP = 2  # children that a job may kill on workers
 LOSS_CAP = 3  # workers that may vanish while they run a job
@@ -106,6 +107,11 @@ JOINED_SLACK_SECONDS = 2.0  # the outcome of a joined call may seem to be made s
 CALL_LIFE_SECONDS = 24 * 3600.0  # a worker refuses a call that was sealed longer ago
 ARCHIVE_SECONDS = 2 * 3600.0  # so long an archive stays in Redis after the last call that named it was sent ...
 ARCHIVE_RENEWED_SECONDS = 600.0  # ... which its client says at most so often
+BLOB_SECONDS = 600.0  # so long a blob stays in Redis after the last call that named it was sent, or was in flight ...
+BLOB_RENEWED_SECONDS = 60.0  # ... which its client says at most so often
+BLOBS_BYTES = 1 << 30  # what all blobs of a Redis without `maxmemory` may take together; else a quarter of that
+DECODED_BYTES = 1 << 30  # of blobs whose objects a child keeps for later jobs
+BLOB_LOSSES = 2  # times that a blob may be missing for one call: then the call carries it
 RESEAL_SECONDS = 12 * 3600.0  # a client seals a call again that waits or runs for so long
 TERM_SECONDS = 2.0  # what a job left behind has so long between SIGTERM and SIGKILL
 TRACKER_SECONDS = 1.0  # ... and what removes its shared memory so much longer

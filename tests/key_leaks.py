@@ -31,6 +31,8 @@ BOUND_SECONDS: dict[str, float] = {
     "staged_result": _TIMES.ended_ttl_seconds,
     "slices": _TIMES.ended_ttl_seconds,
     "archive": policy.ARCHIVE_SECONDS,
+    "blob": policy.BLOB_SECONDS,
+    "blobs": policy.BLOB_SECONDS,
     "reply": _TIMES.ended_ttl_seconds,
     "history": policy.HISTORY_MINUTES * 60,
     "recent": policy.HISTORY_MINUTES * 60,

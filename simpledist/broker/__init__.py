@@ -3,7 +3,7 @@
 keys.py, lane.py       every name in Redis              broker.py, records.py  the verbs, their arguments and replies
 scripts.py, composing.py  the verbs' Lua (lua/)         parsing.py, shapes.py, rows.py  what Redis answers, with bounds
 link.py, connection.py, stream.py, resp.py, library_stream.py  one connection; sentinel.py, server_owner.py: to whom
-slices.py, archives.py    big values                    closed_connections.py  a sign that a process has died
+slices.py, contents.py    big values                    closed_connections.py  a sign that a process has died
 denials.py                what a refusal means          repairs.py             what no verb wrote, and goes
 worker_stats.py           numbers for people
 

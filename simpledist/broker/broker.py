@@ -40,7 +40,6 @@ from simpledist.broker.records import (
     Held,
     Nudged,
     Reaped,
-    Reply,
     Submitted,
     Suspect,
     Take,
@@ -108,6 +107,10 @@ class Broker:
             forgotten += number
         return Cleared(forgotten, at_ms)
 
+    def admit(self, blobs: Sequence[tuple[str, int]], budget_bytes: int) -> list[str]:
+        """Let blobs (name, bytes) live on, and keep room for others; a word each: there, put or full."""
+        return self._run("admit", [budget_bytes, len(blobs), *_flat(blobs)], parse_texts)
+
     def cancel(self, client: str | None, jobs: Sequence[tuple[str, str]], *, spare_running: bool = False) -> list[str]:
         """Say that `client` no longer wants these (function, id); a word each: cancelled, ended, gone.
 
@@ -157,10 +160,6 @@ class Broker:
             )
 
         return self._run("nudge", arguments, nudged)
-
-    def result_bytes(self, reply: Reply) -> Data | None:
-        """Return the bytes of a reply whose place is `"beside"`; None if they are gone."""
-        return self.download_result(reply.id).run()
 
     def download_result(self, id: str) -> Download:
         """Return the download of a result that travels apart from the scripts."""
@@ -278,10 +277,6 @@ class Broker:
         """Put a roll call back, for the worker that has waited longest."""
         lifetime_ms = round(policy.TIMINGS.control_ttl_seconds * 1000)
         self.link.pipeline([("RPUSH", self.keys.rollcall, roll_call), ("PEXPIRE", self.keys.rollcall, lifetime_ms)])
-
-    def call_bytes(self, id: str) -> Data | None:
-        """Return the bytes of a call that was sent apart from the scripts; None if they are gone."""
-        return self.download_call(id).run()
 
     def download_call(self, id: str) -> Download:
         """Return the download of a call that travels apart from the scripts."""

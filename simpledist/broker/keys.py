@@ -35,6 +35,8 @@ TEMPLATES: dict[str, str] = {
     "slices": "data:{id}:slices",
     "reply": "reply:{client}",
     "archive": "data:{sha256}:archive",
+    "blob": "data:{sha256}:blob",
+    "blobs": "blobs",
     "given": "data:{worker}:given",
     "history": "history:{function}",
     "recent": "recent:{function}",
@@ -50,7 +52,7 @@ PERMANENT = frozenset(
     {"functions", "workers", "heartbeats", "vitals", "clients", "epoch", "active", "offers", "meta", "lanes"}
 )
 SEALED = frozenset(
-    {"call", "result", "staged_result", "slices", "reply", "given", "kept", "archive"}
+    {"call", "result", "staged_result", "slices", "reply", "given", "kept", "archive", "blob"}
 )  # bytes: who only looks may not read them
 # Fields of meta:{function} that are no counters: statistics leave them out.
 NOT_COUNTED = frozenset(
@@ -85,6 +87,7 @@ class Keys:
         self.suspects = self.prefix + TEMPLATES["suspects"]
         self.rollcall = self.prefix + TEMPLATES["rollcall"]
         self.active = self.prefix + TEMPLATES["active"]
+        self.blobs = self.prefix + TEMPLATES["blobs"]
         self.vitals = self.prefix + TEMPLATES["vitals"]
 
     def named(self, template: str, part: str) -> str:

@@ -58,6 +58,10 @@ class Callables:
         """
         return max(self._engine.offers.all_slots(), self._pending.slots)
 
+    def copied(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return arguments that stay as they are now."""
+        return argument_snapshot.copied(args, self._engine.shared)
+
     def jobs(
         self, fn: Callable[..., Any], calls: Iterator[tuple[Any, ...]], chunksize: int, *, copied: bool = False
     ) -> tuple[FunctionSpec, Iterator[Arguments], bool]:
@@ -72,7 +76,7 @@ class Callables:
             return named, ((args, {}) for args in calls), False
         if chunksize <= 1:
             return self.run, (shipped.arguments(fn, args, {}) for args in calls), False
-        items = map(argument_snapshot.copied, calls) if copied else calls
+        items = map(self.copied, calls) if copied else calls
         chunks = iter(lambda: list(itertools.islice(items, chunksize)), [])
         return self.run, (shipped.arguments(shipped.run_each, (fn, chunk), {}) for chunk in chunks), True
 

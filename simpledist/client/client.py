@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Callable
 from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from simpledist import config as configuration
 from simpledist import policy
@@ -22,6 +22,8 @@ from simpledist.wire.process_keys import keyring_of
 
 if TYPE_CHECKING:
     from simpledist.client.pool import Pool
+
+T = TypeVar("T")
 
 
 def connect(
@@ -125,6 +127,29 @@ class Client:
         library it returns at once, and the end comes when no call is under way.
         """
         self.engine.close(wait=wait)
+
+    def share(self, value: T) -> T:
+        """Share an object, so that it travels once to each worker however many calls hold it; return the object itself.
+
+            model = dist.share(model)
+            rows = list(predict.map(batches, itertools.repeat(model)))
+
+        Wherever the object occurs in arguments of this client's calls, also within containers, it is one value in Redis
+        from then on. A worker fetches it once, and each of its processes decodes it once: its calls there hold the same
+        object. So neither the caller nor a function may change it; arrays in it are read-only on workers. Equal objects
+        that are not the same are not shared. It is forgotten when it dies, by `unshare`, and when the client is closed.
+        Asks Redis nothing; where there is no worker, nothing changes. With SIMPLEDIST_CHECK_SHARED=1 in the environment
+        of clients and workers, an object that was changed is named in the log.
+        """
+        self.engine.shared.share(value)
+        return value
+
+    def unshare(self, value: object) -> None:
+        """Let a shared object travel within its calls again; does nothing for one that is not shared.
+
+        Needed for what takes no weak reference (dicts, lists, texts and bytes): a client holds these until then.
+        """
+        self.engine.shared.unshare(value)
 
     def executor(
         self,

@@ -297,7 +297,7 @@ class MapIterator(Iterator[R], Generic[R]):
             body = None
             if not unchanging(args):
                 with contextlib.suppress(Unserialisable):
-                    body = wire.encode_arguments(codec, args)
+                    body = wire.encode_arguments(codec, args, shared=self._engine.shared)
             calls.append(args)
             sent.append(body)
 

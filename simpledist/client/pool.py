@@ -18,7 +18,6 @@ from simpledist.client.callables import Arguments, Callables
 from simpledist.client.mapping import DRAWN_CALLS
 from simpledist.client.pool_imap import Drawing, IMapIterator
 from simpledist.client.pool_results import AsyncResult
-from simpledist.engine import argument_snapshot
 from simpledist.engine.engine import Engine
 from simpledist.engine.inside import is_inside
 from simpledist.engine.pending import Closed
@@ -194,7 +193,7 @@ class Pool(multiprocessing.pool.Pool):
         error_callback: Callback | None,
     ) -> AsyncResult[list[R]]:
         self._check_running()
-        calls = list(drawn if isinstance(iterable, _AT_HAND) else map(argument_snapshot.copied, drawn))
+        calls = list(drawn if isinstance(iterable, _AT_HAND) else map(self._callables.copied, drawn))
         if chunksize is None:
             chunksize = -(-len(calls) // (4 * self._processes))
         spec, jobs, chunked = self._callables.jobs(func, iter(calls), chunksize)
@@ -215,7 +214,7 @@ class Pool(multiprocessing.pool.Pool):
         calls: Iterator[tuple[Any, ...]] = ((item,) for item in iterable)
         # Each item as it is when it is drawn: the next may be the same buffer, filled again.
         spec, jobs, chunked = self._callables.jobs(
-            func, calls if at_hand else map(argument_snapshot.copied, calls), chunksize
+            func, calls if at_hand else map(self._callables.copied, calls), chunksize
         )
         drawing = Drawing(self._engine, self._callables, spec, jobs, ordered=ordered, together=at_hand)
         self._drawings.add(drawing)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simpledist.buffers import Data, parts_of
+from simpledist.buffers import Blob, Data, blobs_of, parts_of
 from simpledist.code.archive_format import MOST_FILE_BYTES, Archive, packed
 from simpledist.code.first_party import own_top
 from simpledist.code.loaded import Loaded
@@ -52,6 +52,7 @@ class Program:
         self._own: dict[str, bool] = {}  # dotted name -> whether it is a module of this program
         self._names: dict[bytes, str] = {}  # of own modules that are loaded, as a pickle has them -> as they are
         self._counted = 0
+        self._of_blobs: dict[str, frozenset[str]] = {}  # by their names
         self._modules: dict[str, _Module] = {}
         self._archives: dict[frozenset[str], tuple[list[tuple[str, object]], Archive]] = {}
 
@@ -61,7 +62,7 @@ class Program:
         Raises NotPacked with the reason, where a worker could not have the code that is loaded here.
         """
         with self._lock:
-            roots = frozenset(self._named_in(body))
+            roots = frozenset(self._named_in(body)).union(*map(self._named_in_blob, blobs_of(body)))
             return self._archive(roots) if roots else None
 
     def after_fork(self) -> None:
@@ -86,6 +87,15 @@ class Program:
                 if name is not None and name in sys.modules:
                     yield name
                 at = text.find(_SHORT_TEXT, at + 1)
+
+    def _named_in_blob(self, blob: Blob) -> frozenset[str]:
+        """Do the same for a shared object, whose modules are there since it was encoded first."""
+        found = self._of_blobs.get(blob.name)
+        if found is None:
+            if len(self._of_blobs) >= _MOST_KEPT:
+                self._of_blobs.clear()
+            found = self._of_blobs[blob.name] = frozenset(self._named_in(blob.encode()))
+        return found
 
     def _count(self) -> None:
         """Find the modules of this program among those that were imported since the last time."""

@@ -4,12 +4,13 @@ Each file imports only files that stand before it in this list.
 
 threads, signals   locks.py: the order of the locks; inside.py, deferred.py, readable.py, wakeup.py, moments.py;
                    fork_and_exit.py
-a function         known.py: what a client knows of it; own_code.py, sharing.py, tally.py, spec.py
+a function         known.py: what a client knows of it; own_code.py, sharing.py, tally.py, spec.py;
+                   shared_objects.py
 a call             argument_snapshot.py, throwaway.py, ready.py, pending.py, call.py, state.py, protocols.py,
                    callbacks.py, done.py, awaiting.py, html.py, future.py, at_once.py
 its way            routing.py: whether it travels; encoding.py makes it bytes
 what is said       notices.py, local_run_counts.py, other_code_lines.py, lanes.py, lines.py: to the log, and counts
-Redis              connection_lock.py, uploaded_archives.py, session.py: who we are there, and the command connection;
+Redis              connection_lock.py, uploads.py, session.py: who we are there, and the command connection;
                    offers.py, envelopes.py; shipping.py sends functions and modules along
 under way          events.py, redis_answers.py: what Redis says of calls; batch.py, flight.py: the one table of calls;
                    unsent.py, deadlines.py

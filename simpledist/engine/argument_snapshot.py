@@ -49,11 +49,11 @@ def _unchanging(value: Any, depth: int) -> bool:
     return isinstance(value, _CODE)
 
 
-def encoded(codec: str, args: Arguments, kwargs: dict[str, Any]) -> tuple[str, Data]:
+def encoded(codec: str, args: Arguments, kwargs: dict[str, Any], shared: wire.Shared | None = None) -> tuple[str, Data]:
     """Return the bytes of arguments that can change, and their codec; b"" where they cannot be encoded."""
     for its in dict.fromkeys((codec, "pickle")):
         try:
-            return its, wire.encode_arguments(its, args, kwargs)
+            return its, wire.encode_arguments(its, args, kwargs, shared=shared)
         except Unserialisable:
             continue
     return codec, b""
@@ -70,7 +70,7 @@ def given(
         return args, kwargs
     try:
         # Reading uses up pieces, and a signal handler may want them too.
-        then, named = wire.decode_arguments(codec, Pieces(body.parts) if isinstance(body, Pieces) else body)
+        then, named = wire.decode_arguments(codec, Pieces(body.parts, body.blobs) if isinstance(body, Pieces) else body)
     except Undecodable:
         return args, kwargs
     # A function is no argument: it is the caller's own that runs here, with all that it closes over.
@@ -87,16 +87,16 @@ def given_calls(codec: str, body: Data, calls: Iterable[Arguments]) -> list[Argu
     except Undecodable:
         return calls
     return [
-        args if isinstance(its, tuple) else given(codec, bytes(its), _nobody, args, {})[0]
+        args if isinstance(its, tuple) else given(codec, _data(its), _nobody, args, {})[0]
         for args, its in zip(calls, bodies, strict=True)
     ]
 
 
-def copied(args: Arguments) -> Arguments:
-    """Arguments that stay as they are now."""
+def copied(args: Arguments, shared: wire.Shared | None = None) -> Arguments:
+    """Return arguments that stay as they are now; what is `shared` among them does in any case."""
     if unchanging(args):
         return args
-    codec, body = encoded("pickle", args, {})
+    codec, body = encoded("pickle", args, {}, shared)
     return given(codec, body, _nobody, args, {})[0]
 
 
@@ -113,6 +113,10 @@ class Sent:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, bytes]]:
         return wire.decode_arguments, (self.codec, self.body)
+
+
+def _data(body: memoryview | Pieces) -> Data:
+    return body if isinstance(body, Pieces) else bytes(body)
 
 
 def _nobody() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from simpledist import policy, shipped, wire
+from simpledist.buffers import Data
 from simpledist.engine import locks
 from simpledist.engine.call import Call
 from simpledist.engine.events import Alone, Event, Slow
@@ -18,6 +19,7 @@ from simpledist.engine.future import Future
 from simpledist.engine.known import Known
 from simpledist.engine.protocols import Owner
 from simpledist.engine.ready import Read, RunHere
+from simpledist.errors import Unserialisable
 from simpledist.job import Info, remote_info
 from simpledist.reasons import SUSPECT
 
@@ -100,11 +102,15 @@ def batched(
     size = min(size, max(policy.GATHERED_CALLS, -(-len(alike) // policy.GATHERED_JOBS)))
     for members in cut(alike, items=size, most_bytes=policy.GATHERED_BYTES):
         # A call that is cancelled in this moment has let go of its body: its place in the job could not be decoded.
-        kept = [(member, body) for member in members if (body := bytes(member.call.body))]
+        kept = [(member, body) for member in members if len(body := member.call.body)]
         if len(kept) < 2:  # one call is no batch
             units += [member for member, _ in kept]
             continue
-        batch = _batch([member for member, _ in kept], [body for _, body in kept], owner=owner, id=new_id())
+        try:
+            batch = _batch([member for member, _ in kept], [body for _, body in kept], owner=owner, id=new_id())
+        except Unserialisable:  # too many shared objects in one job
+            units += [member for member, _ in kept]
+            continue
         batches.append(batch)
         units.append(batch.whole)
     return units, batches
@@ -117,7 +123,7 @@ def cut(
     return policy.batches(futures, lambda future: len(future.call.body), items=items, most_bytes=most_bytes)
 
 
-def _batch(members: list[Future[Any]], bodies: list[bytes], *, owner: Owner, id: str) -> Batch:
+def _batch(members: list[Future[Any]], bodies: list[Data], *, owner: Owner, id: str) -> Batch:
     first = members[0].call
     call = Call(
         id=id,

@@ -1,4 +1,4 @@
-"""Calls with big arguments, or an archive that Redis lacks, for which no thread waits: those go first, in slices.
+"""Calls with big arguments, an archive or a blob that Redis lacks, for which no thread waits: those go first.
 
 The listener leaves them here, for it has replies to read and must not stand still. One thread, while there are any.
 """
@@ -40,7 +40,9 @@ class BigCalls:
         self._apply = apply
         self._lock = locks.lock("big calls")
         self._waiting: deque[Future[Any]] = deque()
-        self._awaited: Counter[str] = Counter()  # archives, by how many of those that wait: later ones stay behind
+        self._awaited: Counter[str] = (
+            Counter()
+        )  # archives and blobs, by how many of those that wait: later ones stay behind
         self._at_work = False
         self._there: set[str] = set()  # the jobs whose bytes lie in Redis, and which are to be submitted
         self._back: set[str] = set()  # the jobs that are in `unsent` again
@@ -53,7 +55,7 @@ class BigCalls:
             back = id in self._back
             if back:
                 self._back.discard(id)
-                self._await_no_more(future.call)
+                self._await_no_more(future)
             if back or id in self._there or self._is_small(future.call):
                 small.append(future)
             else:
@@ -61,17 +63,17 @@ class BigCalls:
         return small
 
     def _is_small(self, call: Call) -> bool:
-        if call.archive is not None and call.archive.name in self._awaited:
+        if self._awaited and any(name in self._awaited for name in call.needs()):
             return False
-        return _fits_beside(call) and self._session.archives.has(call.archive)
+        return _fits_beside(call) and self._session.uploads.has(call)
 
     def _put(self, future: Future[Any]) -> None:
         future.sent = False  # Redis need not know it
         self._apply(Sent([future]))
         with self._lock:
             self._waiting.append(future)
-            if future.call.archive is not None:
-                self._awaited[future.call.archive.name] += 1
+            future.awaits = future.call.needs()
+            self._awaited.update(future.awaits)
             idle, self._at_work = not self._at_work, True
         if idle and not started(self._work, name="simpledist-big", undo=self._at_rest):
             self._at_work = True
@@ -101,16 +103,16 @@ class BigCalls:
                 log.exception("job %s: its arguments could not be sent", future.call.id)
                 self._apply(Home(future, "undeliverable", f"{type(error).__name__}: {error}"))
             if not comes_back:
-                self._await_no_more(future.call)
+                self._await_no_more(future)
             del future
 
-    def _await_no_more(self, call: Call) -> None:
-        if call.archive is None:
-            return
+    def _await_no_more(self, future: Future[Any]) -> None:
         with self._lock:
-            self._awaited[call.archive.name] -= 1
-            if not self._awaited[call.archive.name]:
-                del self._awaited[call.archive.name]
+            names, future.awaits = future.awaits, ()
+            self._awaited.subtract(names)
+            for name in names:
+                if not self._awaited[name]:
+                    del self._awaited[name]
 
     def _bring(self, future: Future[Any]) -> bool:
         """Bring what a call needs; return whether the listener has it again, and sends it."""
@@ -118,7 +120,7 @@ class BigCalls:
         if future.done():
             return False
         try:
-            self._session.archives.put(call.archive, until=call.deadline)
+            self._session.provide(call)
             if not _fits_beside(call):
                 self._session.put_beside(call.id, self._envelopes.seal(call), until=call.deadline)
         except BudgetSpent:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from simpledist import wire
+from simpledist import shipped, wire
 from simpledist.broker.records import Terms, job_label
-from simpledist.buffers import Data
+from simpledist.buffers import Blob, Data, blobs_of
 from simpledist.code.archive_format import Archive
 from simpledist.engine import argument_snapshot
 from simpledist.engine.known import Key
@@ -58,6 +58,7 @@ class Call:
     anew: bool = False  # the value that is kept for it is too old
     archive: Archive | None = None  # with the modules of this program that it needs on a worker
     origin: Call | None = None  # it travels with its function: the call as it was made
+    blob_losses: int = 0  # how often a worker missed a blob of it
     wanted: str | None = None  # the digest of the code that it is sealed for, "": whatever has the name; None: not yet
     # Once it was sealed (envelopes.py):
     nonce: bytes = b""
@@ -85,6 +86,24 @@ class Call:
         """Return the call as it was made, of a function that has perhaps travelled with it."""
         return self.origin or self
 
+    @property
+    def blobs(self) -> Sequence[Blob]:
+        """Return the shared objects that stand outside its body."""
+        return blobs_of(self.body)
+
+    def needs(self) -> tuple[str, ...]:
+        """Return the names of what must be in Redis before it is."""
+        names = tuple(blob.name for blob in self.blobs)
+        return names if self.archive is None else (self.archive.name, *names)
+
+    def carry(self) -> None:
+        """Let the call carry its blobs: Redis has no room for them, or keeps losing them."""
+        if self.origin is None:
+            self.body = wire.carrying(self.body)
+            return
+        self.origin.carry()
+        self.args, self.kwargs, self.body = travelling(self.origin)
+
     def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of one call as they were when it was made."""
         if self.lends:
@@ -95,7 +114,7 @@ class Call:
         """Return what another process is given to run it; None: the arguments themselves."""
         if self.lends or self.calls > 1 or not len(self.body) or argument_snapshot.unchanging(self.args, self.kwargs):
             return None
-        return argument_snapshot.Sent(self.codec, bytes(self.body))
+        return argument_snapshot.Sent(self.codec, bytes(wire.carrying(self.body)))
 
     def run(self, why: Why) -> Any:
         """Run the call at its client, with what it was given when it was made; return its value or raise."""
@@ -123,6 +142,13 @@ class Call:
     def end(self) -> None:
         """Let go of what was needed to run it: a future that is kept does not keep the arguments."""
         self.args, self.kwargs, self.body = (), {}, b""
+
+
+def travelling(call: Call) -> tuple[tuple[Any, ...], dict[str, Any], Data]:
+    """Return the arguments, and their bytes, of a call that makes this one with its function. Raises Unserialisable."""
+    args, kwargs = shipped.arguments(shipped.Sent(call.spec.local, bytes(call.body)), (), {})
+    body = wire.encode_arguments("pickle", args, kwargs)
+    return args, kwargs, wire.naming(body, call.blobs) if call.blobs else body
 
 
 def run_all(local: Callable[..., Any], calls: Sequence[argument_snapshot.Arguments]) -> list[wire.Value | wire.Raised]:

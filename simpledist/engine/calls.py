@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
-from simpledist import wire
+from simpledist import policy, wire
 from simpledist.broker.records import Reply
 from simpledist.engine import at_once
 from simpledist.engine.batch import Batch
@@ -26,6 +26,7 @@ from simpledist.engine.events import (
     Absent,
     Alone,
     Answered,
+    BlobMissed,
     Cancelled,
     Event,
     Home,
@@ -50,6 +51,7 @@ from simpledist.engine.resolvers import Resolvers
 from simpledist.engine.session import Session
 from simpledist.engine.shipping import Shipping, may_ship
 from simpledist.engine.unsent import Unsent
+from simpledist.errors import MissingBlob
 from simpledist.interruption import by_signal
 from simpledist.job import Info, version_of
 from simpledist.printable import logger
@@ -110,6 +112,8 @@ class Calls:
                 future.put_back(RunHere(why, detail))
             case Stale(future, cached):
                 self._ask_anew(future, cached=cached)
+            case BlobMissed(future):
+                self._send_with_blobs(future)
             case Alone(future, why, worker):
                 self._start_alone(future, why, worker)
             case Slow(future, whole, part):
@@ -150,6 +154,17 @@ class Calls:
         self.session.has_given_up([(call.spec.function, call.id)])  # where the outcome was forged, it may still wait
         self._go_out_alone(future)
 
+    def _send_with_blobs(self, future: Future[Any]) -> None:
+        """Send the call again: its blobs are put again, or at last the call carries them."""
+        call = future.call
+        call.blob_losses += 1
+        self.session.uploads.lost_blobs(call)
+        if call.blob_losses >= policy.BLOB_LOSSES:
+            call.carry()
+        self._go_out_alone(future)
+        if future.cancelled():  # meanwhile: nothing was in flight then
+            self.apply(Cancelled(future))
+
     def _start_alone(self, future: Future[Any], why: str, worker: str | None) -> None:
         """Make a call that travelled in a batch a job of its own, or run it at its client."""
         if future.done():
@@ -186,7 +201,11 @@ class Calls:
     def read(self, future: Future[Any], ready: Ready) -> Read | None:
         """Return the outcome of a future that this thread has taken; None where it has to wait for another one."""
         if isinstance(ready, RunHere):
-            return self._run(future, ready)
+            if not _missed_a_blob(future, ready):
+                return self._run(future, ready)
+            future.put_back(None)
+            self.apply(BlobMissed(future))
+            return None
         found = self.outcomes.read(future, ready) if isinstance(ready, Reply) else ready
         if isinstance(found, Read):
             batch = self.flight.batch_of(future) if future.call.calls > 1 else None
@@ -222,6 +241,8 @@ class Calls:
         """Have another thread bring a future to its outcome: no thread waits for it."""
         if not isinstance(ready, RunHere):
             self.resolvers.put(future)
+        elif _missed_a_blob(future, ready):
+            future.resolve()
         elif future.call.calls == 1 or (batch := self.flight.batch_of(future)) is None:
             self.local_runs.put(future, ready)
         elif future.take() is not None:
@@ -364,3 +385,8 @@ class Calls:
         for group in self.unsent.take():
             for future in group:
                 self._come_home(future, RunHere("closed"))
+
+
+def _missed_a_blob(future: Future[Any], ready: RunHere) -> bool:
+    """Return whether a worker lacked a shared object of the call, which can be put into Redis again."""
+    return ready.why == "undecodable" and ready.detail.startswith(MissingBlob.__name__) and bool(future.call.blobs)

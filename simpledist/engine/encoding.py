@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simpledist import wire
-from simpledist.buffers import Data
+from simpledist.buffers import Data, whole_size
 from simpledist.engine import argument_snapshot
 from simpledist.engine.call import Call
 from simpledist.engine.pending import Pending
@@ -29,9 +29,12 @@ def encoded(
     pending: Pending[Any] | None = None,
     crashes: int = 0,
     sent: Data | None = None,
+    shared: wire.Shared | None = None,
     unkeyed: Callable[[str, Unkeyable], None],
 ) -> tuple[Call, Way]:
     """Return the record of one call, and its way. `sent`: its arguments as they were encoded when they came.
+
+    `shared`: what of them travels as blobs.
 
     `unkeyed` is called with a function that shares its outcomes, where an argument has no canonical form.
     """
@@ -42,9 +45,10 @@ def encoded(
     # A future that waits for its local slot goes out when Redis is back; a plain call runs here at once.
     if isinstance(way, Travel) or (not caller_runs and way.why in TRANSIENT):
         try:
-            body = sent or wire.encode_arguments(codec, args, kwargs, lend=caller_runs)
-            if len(body) > most_bytes:
-                way = Later("too_big", f"its arguments take {len(body):,} bytes, at most {most_bytes:,} travel")
+            body = sent or wire.encode_arguments(codec, args, kwargs, lend=caller_runs, shared=shared)
+            size = len(body) if type(body) is bytes else whole_size(body)
+            if size > most_bytes:
+                way = Later("too_big", f"its arguments take {size:,} bytes, at most {most_bytes:,} travel")
             elif spec.sharing is not None:
                 given = (
                     (args, kwargs) if caller_runs else argument_snapshot.given(codec, body, spec.local, args, kwargs)
@@ -56,7 +60,7 @@ def encoded(
             way = Later("unserialisable", str(error))
     runs_later = not len(body) and not caller_runs and not isinstance(way, Travel)  # here
     if runs_later and not argument_snapshot.unchanging(args, kwargs):
-        codec, body = (codec, sent) if sent else argument_snapshot.encoded(codec, args, kwargs)
+        codec, body = (codec, sent) if sent else argument_snapshot.encoded(codec, args, kwargs, shared)
     deadline = None if spec.timeout is None else now + spec.timeout
     # By position: names take twice as long.
     call = Call(id, spec, args, kwargs, codec, body, now, deadline, caller_runs, pending, crashes)
@@ -67,11 +71,17 @@ def encoded(
 
 
 def encoded_batch(
-    spec: FunctionSpec, calls: list[tuple[Any, ...]], sent: list[Data | None], *, id: str, most_bytes: int
+    spec: FunctionSpec,
+    calls: list[tuple[Any, ...]],
+    sent: list[Data | None],
+    *,
+    id: str,
+    most_bytes: int,
+    shared: wire.Shared | None = None,
 ) -> Call | None:
     """Return the record of many calls as one job; None where one of them cannot travel so."""
     try:
-        body = wire.encode_calls(spec.codec, calls, sent)
+        body = wire.encode_calls(spec.codec, calls, sent, shared=shared)
     except Unserialisable:
         return None
     if len(body) > most_bytes:

@@ -34,6 +34,7 @@ from simpledist.engine.pending import Pending
 from simpledist.engine.ready import RunHere
 from simpledist.engine.routing import TRAVEL, Face, Here, Later, Routing, Travel, Way
 from simpledist.engine.session import Session
+from simpledist.engine.shared_objects import SharedObjects
 from simpledist.engine.shipping import with_archive
 from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import RedisDown, RedisRefused
@@ -64,6 +65,7 @@ class Engine:
         self.local_slots = local_slots
         self.max_value_bytes = max_value_bytes
         self.keyring = keyring
+        self.shared = SharedObjects(kept=config.url != configuration.MEMORY_URL)
         self._pending: weakref.WeakSet[Pending[Future[Any]]] = weakref.WeakSet()
         self._begin(closed=False)
         self._routing.nested |= not opens
@@ -71,7 +73,7 @@ class Engine:
 
     def _begin(self, *, closed: bool) -> None:
         self._pid = os.getpid()
-        self._session = Session(self.config, self.keyring)
+        self._session = Session(self.config, self.keyring, self.shared)
         self._calls = Calls(self._session, self.keyring, self.local_slots, self.max_value_bytes)
         self._routing = Routing(self._session, self._session.store, self._session.lanes.kept, closed=closed)
         self._lazy_listener = LazyListener(self._calls, self._routing)
@@ -166,11 +168,10 @@ class Engine:
 
     def start_batch(self, spec: FunctionSpec, calls: list[Arguments], sent: list[Data | None]) -> Future[Any] | None:
         """Start many calls that may travel as one job; return None where one of them cannot travel so."""
-        began = time.perf_counter()
+        began, id, shared = time.perf_counter(), self._session.new_id(), self.shared
         most_bytes = min(policy.MAP_BATCH_BYTES, self.max_value_bytes)
-        call = encoded_batch(spec, calls, sent, id=self._session.new_id(), most_bytes=most_bytes)
-        known = self.known(spec)
-        if known.costs is not None:
+        call = encoded_batch(spec, calls, sent, id=id, most_bytes=most_bytes, shared=shared)
+        if (known := self.known(spec)).costs is not None:
             known.costs = known.costs.serialised((time.perf_counter() - began) / len(calls))
         if call is None:
             return None
@@ -217,6 +218,7 @@ class Engine:
             pending=pending,
             crashes=crashes,
             sent=sent,
+            shared=self.shared,
             unkeyed=self._session.unkeyed,
         )
         if spec.code.ships_until and isinstance(way, Travel):
@@ -339,6 +341,7 @@ class Engine:
         """End: with `wait`, calls in flight come to their outcome first; else they are cancelled. See Client.close."""
         if self._routing.closed:
             return
+        self.shared.clear()
         self._routing.closed = True
         calls = self._calls
         if is_inside():
@@ -388,10 +391,7 @@ class Engine:
 
 
 def revived(id: str, codec: str, local_slots: int, max_value_bytes: int) -> Engine:
-    """Return the engine of a pickled client, function or executor; in another process, one that opens nothing.
-
-    What is pickled holds no address, no password and no key: nothing of it is for Redis or for another process.
-    """
+    """Return the engine of a pickled client or function; in another process one without address, password and key."""
     for one in fork_and_exit.living():
         if isinstance(one, Engine) and one.id == id:
             return one

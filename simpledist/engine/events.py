@@ -86,6 +86,13 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class BlobMissed:
+    """A worker did not find a shared object of the call: it is to be put into Redis again, and the call sent again."""
+
+    future: Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Alone:
     """The batch brought no outcome of this call: from now on it is a job of its own.
 
@@ -113,7 +120,9 @@ class Cancelled:
     future: Future[Any]
 
 
-Event = Sent | Joined | Answered | Absent | Home | Overdue | Lost | Stale | Unread | Alone | Slow | Cancelled
+Event = (
+    Sent | Joined | Answered | Absent | Home | Overdue | Lost | Stale | BlobMissed | Unread | Alone | Slow | Cancelled
+)
 
 
 def unwatched(_: object) -> None:

@@ -85,8 +85,10 @@ class Flight:
         self._first[call.id] = future
 
     def become_own(self, future: Future[Any], id: str) -> None:
-        """Give a call a job of its own, which is not under way yet."""
+        """Give a call, or a batch, a job of its own, which is not under way yet."""
         self._first.pop(future.call.id, None)
+        if (batch := self._batches.get(future.call.id)) is not None and batch.whole is future:
+            self._batches[id] = self._batches.pop(future.call.id)
         future.call.id, future.call.part = id, None
 
     def join(self, future: Future[Any], id: str) -> None:

@@ -66,6 +66,8 @@ class Nudges:
         self.due = now + self._timings.nudge_seconds
         self._session.tell(self._broker)
         sent = self._calls.flight.sent()
+        if self._session.uploads.blobs_put:
+            self._session.uploads.renew(self._broker, [future.call for future in sent])
         first = self._turn if self._turn < len(sent) else 0
         end = first + self._ids
         self._turn = end if end < len(sent) else 0

@@ -48,7 +48,7 @@ class Replies:
             self._session.has_read(reply.id)
         ready = reply if reply.why is None else RunHere(why_of(reply.why), reply.detail, reply.worker)
         if reply.why == "undecodable" and futures:
-            self._session.archives.lost(futures[0].call.archive)
+            self._session.uploads.lost(futures[0].call)
         if reply.why == "other_code" and futures:
             self._session.lanes.sent_home(futures[0].call, reply.worker)
         plain = False

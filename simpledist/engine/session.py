@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from simpledist import job, policy
 from simpledist.broker import Broker, Keys, Link
-from simpledist.broker.archives import Archives
+from simpledist.broker.contents import Contents
 from simpledist.broker.records import Cleared, Reply, Submitted
 from simpledist.broker.rows import about_worker, live_workers
 from simpledist.broker.slices import Download, Upload
@@ -30,8 +30,9 @@ from simpledist.engine.lanes import About, Lanes
 from simpledist.engine.lines import Lines
 from simpledist.engine.local_run_counts import LocalRunCounts
 from simpledist.engine.notices import ONCE, Notices
-from simpledist.engine.uploaded_archives import UploadedArchives
-from simpledist.errors import BudgetSpent, RedisDown, RedisRefused, Undeliverable, Unkeyable
+from simpledist.engine.shared_objects import SharedObjects
+from simpledist.engine.uploads import Uploads
+from simpledist.errors import BudgetSpent, NoRoom, RedisDown, RedisRefused, Undeliverable, Unkeyable
 from simpledist.faultpoints import point
 from simpledist.reasons import Why
 from simpledist.wire.keyring import Keyring
@@ -52,8 +53,9 @@ class _Broken(Exception):
 class Session:
     """One client's presence in Redis."""
 
-    def __init__(self, config: Config, keyring: Keyring) -> None:
+    def __init__(self, config: Config, keyring: Keyring, shared: SharedObjects) -> None:
         self.config = config
+        self.shared = shared
         self.store = Store()
         self.notices = Notices()
         self.lanes = Lanes(keyring, self.store, self.notices, about=self.about)
@@ -71,8 +73,12 @@ class Session:
         self._numbers = itertools.count(1)
         self._connection_lock = ConnectionLock()
         self._broker = Broker(self.link("command"), self.keys)
-        self.archives = UploadedArchives(
-            Archives(self._broker.link, self.keys), epoch=lambda: self.epoch, small=self._small, move=self._move
+        self.uploads = Uploads(
+            Contents(self._broker.link, self.keys, "archive"),
+            Contents(self._broker.link, self.keys, "blob"),
+            epoch=lambda: self.epoch,
+            small=self._small,
+            move=self._move,
         )
         self._read: deque[str] = deque()
         self._given_up: deque[tuple[str, str]] = deque()
@@ -190,13 +196,26 @@ class Session:
                     raise
         raise AssertionError("unreachable")
 
-    def parcel(self, call: Call, data: Data) -> Data | None:
+    def provide(self, call: Call) -> None:
+        """Let Redis have what a call needs; where it has no room for a blob, the call carries its blobs.
+
+        Raises as `put_beside`.
+        """
+        try:
+            self.uploads.put(call, until=call.deadline)
+        except NoRoom:
+            for blob in call.blobs:
+                self.shared.no_room(blob)
+            call.carry()
+
+    def parcel(self, call: Call, seal: Callable[[Call], Data]) -> Data | None:
         """Return a call as `submit` is to bring it; None for a big one, whose bytes lie in Redis then.
 
         Raises as `put_beside`.
         """
-        if call.archive is not None:
-            self.archives.put(call.archive, until=call.deadline)
+        if call.archive is not None or type(call.body) is not bytes:
+            self.provide(call)
+        data = seal(call)
         if len(data) <= policy.BESIDE_BYTES:
             return data
         self.put_beside(call.id, data, until=call.deadline)

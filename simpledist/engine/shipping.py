@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import Any, get_args
 
 from simpledist import shipped, wire
+from simpledist.buffers import whole_size
 from simpledist.code.archive_format import Archive
-from simpledist.engine.call import Call
+from simpledist.engine.call import Call, travelling
 from simpledist.engine.inside import thread
 from simpledist.engine.offers import Offers
 from simpledist.engine.routing import Later, Travel, Way
@@ -75,7 +76,7 @@ def may_ship(call: Call, why: Why) -> bool:
         and call.origin is None
         and spec.function != shipped.FUNCTION
         and call.codec == spec.codec == "pickle"
-        and isinstance(call.body, bytes)
+        and (isinstance(call.body, bytes) or bool(call.blobs))
         and bool(call.body)
         and not spec.code.keeps
     )
@@ -119,10 +120,9 @@ class Shipping:
             return None
         if not run.code.key.digest:
             return None
-        args, kwargs = shipped.arguments(shipped.Sent(call.spec.local, bytes(call.body)), (), {})
         try:
-            body = wire.encode_arguments("pickle", args, kwargs)
-            if len(body) > self._most_bytes:
+            args, kwargs, body = travelling(call)
+            if whole_size(body) > self._most_bytes:
                 return None
             id = self._session.new_id()
             made = dataclasses.replace(

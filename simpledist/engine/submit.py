@@ -45,7 +45,7 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
         if first.caller_runs and listener is not None and _is_small(calls, first) and listener.lead(first):
             return  # a plain call went out, and has perhaps its reply, without the listener
         some = [future.call for future in futures]
-        data = [session.parcel(call, calls.envelopes.seal(call)) for call in some]
+        data = [session.parcel(call, calls.envelopes.seal) for call in some]
         words = session.submit(some, data, until=first.call.deadline)
     except (BudgetSpent, Undeliverable) as error:  # of the remote budget; of this value alone
         for future in futures:
@@ -74,4 +74,4 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
 
 def _is_small(calls: Calls, future: Future[Any]) -> bool:
     small = len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
-    return small and calls.session.archives.has(future.call.archive)
+    return small and calls.session.uploads.has(future.call)

@@ -273,7 +273,8 @@ class Monitor:
         version = printable(self._bounded.link.version) or None
         error = self._bounded.errors[0] if self._bounded.errors else ""
         remedy = denials.remedy_of(error) if error else ""
-        redis = RedisState(ok=True, version=version, error=error, remedy=remedy, evicts=reader.evicts)
+        blobs, size = reader.blobs
+        redis = RedisState(True, version, error, False, remedy, reader.evicts, blobs, size)
 
         def drop(template: str, name: str, count: int) -> None:
             key = self._keys.named(template, name) if name else self._keys.prefix + template

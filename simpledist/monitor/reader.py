@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from simpledist import policy
 from simpledist.broker import Keys, evicts, facts_of
 from simpledist.errors import RedisRefused
 from simpledist.monitor.bounded import Bounded
@@ -41,6 +42,7 @@ class Reader:
     keys: Keys
     now: float = 0.0
     evicts: str = ""  # by which policy a full Redis throws keys away
+    blobs: tuple[int, int] = (0, 0)  # shared objects of calls: how many there are, and their bytes
     workers: Workers = field(default_factory=lambda: Workers((), {}, {}))
     changed: dict[str, float] = field(default_factory=dict[str, float])  # function -> when, Unix seconds
     _known: dict[str, _Known] = field(default_factory=dict[str, _Known])
@@ -67,12 +69,13 @@ class Reader:
         """Read what has changed since the last look."""
         self.connect()
         keys, self.bounded.errors = self.keys, []
-        clock, names, active, *workers, memory, replication = self.ask(
+        clock, names, active, *workers, blobs, memory, replication = self.ask(
             [
                 ("TIME",),
                 ("SSCAN", keys.functions, "0", "COUNT", FUNCTIONS_MOST),
                 ("ZREVRANGE", keys.active, 0, FUNCTIONS_MOST - 1, "WITHSCORES"),
                 *(("HSCAN", key, "0", "COUNT", WORKERS_MOST) for key in (keys.workers, keys.heartbeats, keys.vitals)),
+                ("ZREVRANGE", keys.blobs, 0, policy.BATCH_ITEMS - 1, "WITHSCORES"),
                 ("INFO", "memory"),
                 ("INFO", "replication"),
             ]
@@ -80,6 +83,7 @@ class Reader:
         self._demand_primary(facts_of(replication))
         self.evicts = printable(evicts(memory))
         self.now = int(clock[0]) + int(clock[1]) / 1e6
+        self.blobs = _those_there(pairs(blobs), self.now * 1000)
         self.bounded.note_rest([keys.functions], [names], size="SCARD", width=1)
         self.bounded.note_rest([keys.workers, keys.heartbeats, keys.vitals], workers)
         self.workers = self._workers_in(*workers)
@@ -138,6 +142,13 @@ class Reader:
         self.bounded.link.close()  # at the next look the URL may lead to the primary
         primary = f"{replication.get('master_host', '?')}:{replication.get('master_port', '?')}"
         raise RedisRefused(f"READONLY replica of {primary}")
+
+
+def _those_there(blobs: Iterable[tuple[str, str]], now_ms: float) -> tuple[int, int]:
+    """Return how many of these ("<name> <bytes>", and when it ends) have not ended, and their bytes."""
+    sizes = [member.rpartition(" ")[2] for member, ends in blobs if (finite(ends) or 0.0) > now_ms]
+    known = [int(size) for size in sizes if size.isdecimal() and len(size) < 16]
+    return len(known), sum(known)
 
 
 def _micros(score: str) -> float:

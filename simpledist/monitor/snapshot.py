@@ -23,7 +23,7 @@ class RedisState:
 
     `refused`: it answers, but does not serve us (password, permission, cluster mode, a replica, still loading).
     `error`: one line for people; with `ok`, the part that could not be read. `remedy`: what to do about it.
-    `evicts`: the policy by which a full Redis throws keys away.
+    `evicts`: the policy by which a full Redis throws keys away. `blobs`: how many shared objects of calls it has.
     """
 
     ok: bool
@@ -32,6 +32,8 @@ class RedisState:
     refused: bool = False
     remedy: str = ""
     evicts: str = ""
+    blobs: int = 0
+    blob_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ not come back as it was). Knows no Redis and no process.
 
 `keyring` has the keys and the codes over bytes; `key_file` reads keys and refuses files that others can read or write,
 `process_keys` and `user_key` find them; `nonces` makes calls unlike others; `serializers` turns objects into bytes,
-`batches` many calls into one body.
+`json_values` those of JSON, `batches` many calls into one body; `blobs`: shared objects, which stand outside a body.
 """
 
 from simpledist.code.fingerprint import fingerprint
@@ -23,6 +23,7 @@ from simpledist.wire.batches import (
     row_from,
     split_calls,
 )
+from simpledist.wire.blobs import Shared, carrying, found_by, names_in, naming
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
 from simpledist.wire.envelope import (
     CODECS,
@@ -41,7 +42,7 @@ from simpledist.wire.nonces import nonce
 from simpledist.wire.raised import encode_error
 from simpledist.wire.round_trip import survives_round_trip
 from simpledist.wire.running import ForkedCopy, run_call
-from simpledist.wire.serializers import python_of
+from simpledist.wire.serializers import dump_blob, load_blob, python_of
 
 __all__ = [
     "CODECS",
@@ -54,18 +55,25 @@ __all__ = [
     "Raised",
     "Row",
     "SealedCall",
+    "Shared",
     "Value",
+    "carrying",
     "codec_id",
     "decode_arguments",
     "decode_outcome",
     "decode_parts",
+    "dump_blob",
     "encode_arguments",
     "encode_calls",
     "encode_error",
     "encode_part",
     "encode_value",
     "fingerprint",
+    "found_by",
     "join_calls",
+    "load_blob",
+    "names_in",
+    "naming",
     "nonce",
     "open_call",
     "open_outcome",

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, cast
 
-from simpledist.buffers import Data, Pieces
-from simpledist.errors import Undecodable
-from simpledist.wire import serializers
+from simpledist.buffers import Data, Pieces, blobs_of
+from simpledist.errors import Undecodable, Unserialisable
+from simpledist.wire import blobs, serializers
+from simpledist.wire.blobs import Shared
 from simpledist.wire.bodies import Raised, Value
 from simpledist.wire.envelope import OpenOutcome, encode_arguments
 from simpledist.wire.raised import decode_error
@@ -34,34 +35,54 @@ Part = Value | Raised | str
 SLOW = "slow"  # this call runs, and what stands behind it goes back
 
 
-def encode_calls(codec: str, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = ()) -> bytes:
+def encode_calls(
+    codec: str, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = (), *, shared: Shared | None = None
+) -> Data:
     """Encode the body of a batch. Raises Unserialisable.
 
     `sent`: the arguments of each call as they were encoded when they came, or None. What cannot change may be encoded
-    together: no call sees what another one did to it.
+    together: no call sees what another one did to it. `shared`: as of `encode_arguments`.
     """
-    if codec == "pickle" and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
+    if codec == "pickle" and not shared and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
         return serializers.dumps(codec, list(calls))
     bodies = sent or [None] * len(calls)
-    return join_calls([bytes(body or encode_arguments(codec, args)) for args, body in zip(calls, bodies, strict=True)])
+    return join_calls(
+        [body or encode_arguments(codec, args, shared=shared) for args, body in zip(calls, bodies, strict=True)]
+    )
 
 
-def join_calls(calls: Sequence[bytes]) -> bytes:
-    """Return the body of a batch: encoded arguments, each after its length."""
-    return b"".join(piece for call in calls for piece in (_LENGTH.pack(len(call)), call))
+def join_calls(calls: Sequence[Data]) -> Data:
+    """Return the body of a batch: encoded arguments, each after its length; in front the blobs that they name.
+
+    Raises Unserialisable for too many blobs.
+    """
+    named = {blob.name: blob for call in calls if type(call) is not bytes for blob in blobs_of(call)}
+    joined = b"".join(piece for call in calls for piece in (_LENGTH.pack(len(call)), bytes(call)))
+    if len(named) > blobs.MOST:
+        raise Unserialisable(f"they have more than {blobs.MOST} shared objects in them")
+    return blobs.naming(joined, list(named.values())) if named else joined
 
 
-def python_of_calls(codec: str, body: bytes) -> str:
+def python_of_calls(codec: str, body: Data) -> str:
     """Return the Python minor that alone can load a call in the body of a batch; "" where any can load them all."""
+    if isinstance(body, Pieces):
+        pythons = [blob.python for blob in body.blobs]
+        body = bytes(body.cut(blobs.behind_names(body), len(body)))
+        return python_of_calls(codec, body) or max(pythons, default="")
     if codec != "pickle" or body[:1] == _TOGETHER or serializers.CODE_MARK not in body:  # those hold no code
         return ""
     calls = split_calls(codec, body)
     return next((python for call in calls if (python := serializers.python_of(cast("memoryview", call)))), "")
 
 
-def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | tuple[Any, ...]]:
+def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | Pieces | tuple[Any, ...]]:
     """Return the calls in the body of a verified batch: encoded arguments, or arguments. Raises Undecodable."""
     view = memoryview(bytes(body) if isinstance(body, Pieces) else body)
+    if codec == "pickle" and bytes(view[:1]) in (blobs.NAMED, blobs.CARRIED):
+        named, rest = serializers.blobs_before(view)
+        its = named or (body.blobs if isinstance(body, Pieces) else ())
+        calls = split_calls(codec, rest)
+        return [Pieces([one], its) if isinstance(one, memoryview) else one for one in calls] if its else calls
     if codec == "pickle" and bytes(view[:1]) == _TOGETHER:
         return _checked(serializers.loads(codec, view))
     calls: list[memoryview] = []

@@ -23,9 +23,10 @@ from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
 from simpledist import policy
-from simpledist.buffers import Data, Pieces, parts_of
+from simpledist.buffers import BIG_BYTES, Data, Pieces, parts_of
 from simpledist.errors import BadEnvelope, StaleOutcome, WrongKey
 from simpledist.wire import serializers
+from simpledist.wire.blobs import Shared
 from simpledist.wire.keyring import MAC_BYTES, Keyring
 
 Kind = Literal["value", "error", "batch"]
@@ -76,15 +77,21 @@ class OpenOutcome(NamedTuple):
 
 
 def encode_arguments(
-    codec: str, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None, *, lend: bool = False
+    codec: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    *,
+    lend: bool = False,
+    shared: Shared | None = None,
 ) -> Data:
     """Encode the body of a call. Raises Unserialisable.
 
-    `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump).
+    `lend`: the caller waits, so that big buffers among the arguments need not be copied (serializers.dump). `shared`:
+    what of them travels as blobs; in JSON nothing does.
     """
     if codec == "json":
         return serializers.dump(codec, {"args": list(args), "kwargs": kwargs or {}})
-    return serializers.dump(codec, (args, kwargs or {}), lend=lend)
+    return serializers.dump(codec, (args, kwargs or {}), lend=lend, shared=shared)
 
 
 def seal_call(
@@ -112,6 +119,8 @@ def seal_call(
     `batch`: the body is that of many calls (`join_calls`). `python`: the minor that alone can load what it holds.
     """
     kind = _BATCH if batch else _SHARED if address else _SINGLE
+    if isinstance(body, Pieces) and len(body) <= BIG_BYTES:  # it names blobs
+        body = bytes(body)
     digest = address or _digest(nonce, function, codec, kind, body)
     note = _note(code, _ARCHIVE + archive if archive else packages)
     sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring, python)

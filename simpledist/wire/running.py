@@ -11,7 +11,7 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.buffers import Data
-from simpledist.errors import ModuleMissing, Undecodable, Unserialisable
+from simpledist.errors import MissingBlob, ModuleMissing, Undecodable, Unserialisable
 from simpledist.forked_copies import Original
 from simpledist.wire.bodies import decode_arguments, encode_value
 from simpledist.wire.machine_errors import limit_of_the_machine
@@ -63,7 +63,7 @@ def run_call(
             raise ForkedCopy(error) from None
         if isinstance(error, KeyboardInterrupt):
             raise
-        if isinstance(error, ModuleMissing):
+        if isinstance(error, (ModuleMissing, MissingBlob)):
             return "undecodable", b"", str(error)
         return _raised(codec, error)
     try:

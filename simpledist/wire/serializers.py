@@ -1,6 +1,7 @@
 """Objects to bytes and back: `pickle` (by value, with cloudpickle, where pickle cannot) and `json`.
 
-Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. The caller of `loads` has
+Owns when a value travels by value; how is in by_value.py, and no other file imports pickle. A shared object stands
+outside the values that contain it, as a blob: `dump_blob` makes it and `load_blob` reads it. The caller of `loads` has
 verified the bytes first (wire/envelope.py) or made them itself. Whatever goes wrong, in code of ours or of the values,
 is Unserialisable or Undecodable, a KeyboardInterrupt or SystemExit too, unless a signal brought it.
 """
@@ -12,21 +13,22 @@ import json
 import pickle
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from simpledist import policy
-from simpledist.buffers import BIG_BYTES, Data, Part, Pieces, Reader
+from simpledist.buffers import BIG_BYTES, Blob, Data, Part, Pieces, Reader
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.interruption import by_signal
+from simpledist.wire import blobs
+from simpledist.wire.blobs import Shared
+from simpledist.wire.json_values import to_json
 
 Codec = Literal["pickle", "json"]
 CODECS: tuple[Codec, ...] = ("pickle", "json")
+_BLOB = "blob"  # of no call: a shared object by itself
 
-JSON_DEPTH = 100
-JSON_NODES = policy.MAX_VALUE_BYTES // 2  # each takes two bytes at least: more would be too big in any case
 LINE_CHARACTERS = 300
 
 _PLAIN = b"\x80"  # a pickle begins so
@@ -36,6 +38,8 @@ _CODE = b"c"  # the same with code in it; the Python that made it, two bytes: no
 # Then, where big buffers stand outside the pickle: how many, the length of each and whether it is read-only, then the
 # pickle's length, the pickle, and the buffers.
 _BUFFERS = b"b"
+_ALIGNED = b"a"  # the same in a blob, where each buffer begins at a multiple of 64 bytes: it is used in place
+_ALIGNMENT = 64
 _PYTHON = bytes(sys.version_info[:2])
 CODE_MARK = _CODE + _PYTHON  # in front of whatever holds code of this Python
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -50,16 +54,19 @@ def dumps(codec: str, value: Any) -> bytes:
     return bytes(dump(codec, value))
 
 
-def dump(codec: str, value: Any, *, lend: bool = False) -> Data:
+def dump(codec: str, value: Any, *, lend: bool = False, shared: Shared | None = None) -> Data:
     """`dumps` for what may be big: the bytes in it are not copied.
 
     Nor are arrays and other buffers that can change, with `lend`: they must not, until what is made of them has left.
+    Objects that are `shared` stand outside a pickle, as the blobs of what is returned.
     """
     try:
         if codec == "pickle":
-            return _to_pickle(value, lend)
+            return _to_pickle(value, lend, shared)
         if codec == "json":
-            return _to_json(value)
+            return to_json(value)
+        if codec == _BLOB:
+            return _to_pickle(value, True, None, _ALIGNED)
     except Unserialisable:
         raise
     except BaseException as error:
@@ -69,6 +76,11 @@ def dump(codec: str, value: Any, *, lend: bool = False) -> Data:
     raise Unserialisable(f"unknown codec {codec!r}")
 
 
+def dump_blob(value: Any) -> Data:
+    """Return an object as a blob: what `load_blob` reads. Its buffers are not copied. Raises Unserialisable."""
+    return dump(_BLOB, value)
+
+
 def loads(codec: str, data: Data | memoryview) -> Any:
     """Decode an object; raise Undecodable, with the reason, if it cannot be decoded here. Uses up Pieces."""
     try:
@@ -76,6 +88,8 @@ def loads(codec: str, data: Data | memoryview) -> Any:
             return _from_pieces(data) if isinstance(data, Pieces) else _from_pickle(data)
         if codec == "json":
             return json.loads(str(bytes(data), "utf-8", "surrogatepass"))
+        if codec == _BLOB and isinstance(data, memoryview):
+            return _from_blob(data)
     except Undecodable:
         raise
     except BaseException as error:
@@ -83,6 +97,11 @@ def loads(codec: str, data: Data | memoryview) -> Any:
             raise
         raise Undecodable(one_line(error)) from error
     raise Undecodable(f"unknown codec {codec!r}")
+
+
+def load_blob(data: bytes | memoryview) -> Any:
+    """Return the object of a blob. Its arrays are read-only and use the memory of `data`. Raises Undecodable."""
+    return loads(_BLOB, memoryview(data).toreadonly())
 
 
 def one_line(error: BaseException) -> str:
@@ -98,6 +117,19 @@ def one_line(error: BaseException) -> str:
     return "".join(character if character.isprintable() else "?" for character in line)
 
 
+def blobs_before(body: memoryview) -> tuple[list[Blob], memoryview]:
+    """Return the blobs that a batch carries in front of its body, and the rest of it. Raises Undecodable."""
+    carried: list[Blob] = []
+    if bytes(body[:1]) == blobs.CARRIED:
+        reader = Reader(Pieces([body[1:]]))
+        carried = [
+            Blob(name, load_blob(data), len(data), "", lambda data=data: data)
+            for name, data in blobs.read_carried(reader).items()
+        ]
+        body = memoryview(reader.read())
+    return carried, body[blobs.behind_names(body) :]
+
+
 # --- pickle ----------------------------------------------------------------------------------------------------------
 
 
@@ -110,33 +142,41 @@ def python_of(data: Data | memoryview) -> str:
     """Return the Python minor that alone can load what `dump` made, as "3.11"; "" where any can."""
     if type(data) is bytes and data[:1] != _CODE:  # most of them
         return ""
-    return _text(_cut(data, 1, 3)) if holds_code(data) else ""
+    at = blobs.behind_names(data)
+    own = _text(_cut(data, at + 1, at + 3)) if _cut(data, at, at + 1) == _CODE else ""
+    return own or (max((blob.python for blob in data.blobs), default="") if isinstance(data, Pieces) else "")
 
 
-def _to_pickle(value: Any, lend: bool) -> Data:
+def _to_pickle(value: Any, lend: bool, shared: Shared | None, layout: bytes = _BUFFERS) -> Data:
     if type(value) in _NUMBERS:  # most of what short calls return
         return pickle.dumps(value, protocol=5)
     try:
-        if _is_small(value):
+        if not shared and _is_small(value):
             data = pickle.dumps(value, protocol=5)
             # In two steps: a short call of a program without cloudpickle pays for none but the first.
             stays = b"main__" not in data and ("cloudpickle" not in sys.modules or not _must_go_by_value(data))
-            return data if stays else _by_value(value, lend)
-        parts, buffers = _pickled(pickle.Pickler, value)[1:]
+            return data if stays else _by_value(value, lend, None, layout)
+        pickler, parts, buffers = _pickled(pickle.Pickler, value, shared)
     except Exception as error:
         if by_signal(error):
             raise
         # Lambdas, closures, local classes: cloudpickle says what is really wrong, if it cannot either.
-        return _by_value(value, lend)
+        return _by_value(value, lend, shared, layout)
     if any(_must_go_by_value(part) for part in parts if type(part) is bytes and len(part) <= _NAMES_BYTES):
         del parts, buffers
-        return _by_value(value, lend)
-    return _joined(b"", parts, buffers, lend)
+        return _by_value(value, lend, shared, layout)
+    return _outside(pickler, shared, _joined(b"", parts, buffers, lend, layout))
 
 
-def _by_value(value: Any, lend: bool) -> Data:
-    pickler, parts, buffers = _pickled(_cloudpickle().Pickler, value)
-    return _joined(CODE_MARK if pickler.holds_code else _VALUES, parts, buffers, lend)
+def _by_value(value: Any, lend: bool, shared: Shared | None, layout: bytes) -> Data:
+    pickler, parts, buffers = _pickled(_cloudpickle().Pickler, value, shared)
+    mark = CODE_MARK if pickler.holds_code else _VALUES
+    return _outside(pickler, shared, _joined(mark, parts, buffers, lend, layout))
+
+
+def _outside(pickler: Any, shared: Shared | None, data: Data) -> Data:
+    """Return what a pickler has made, with the names of the blobs that it met in front."""
+    return blobs.naming(data, [blob for _, blob in pickler.used.values()]) if shared and pickler.used else data
 
 
 def _must_go_by_value(pickled: bytes) -> bool:
@@ -180,7 +220,7 @@ def _is_small(value: Any, depth: int = 3) -> bool:
     return True
 
 
-def _pickled(make: Callable[..., Any], value: Any) -> tuple[Any, list[Part], list[memoryview]]:
+def _pickled(make: type[Any], value: Any, shared: Shared | None) -> tuple[Any, list[Part], list[memoryview]]:
     """Return the pickler, its pickle in pieces, and the big buffers outside it.
 
     All that is big is still the value's own memory. A pickler that writes to a file hands over big bytes as they are.
@@ -198,17 +238,25 @@ def _pickled(make: Callable[..., Any], value: Any) -> tuple[Any, list[Part], lis
         buffers.append(buffer.raw())
         return False
 
-    pickler = make(SimpleNamespace(write=write), 5, buffer_callback=in_band)
+    kind = blobs.with_part(blobs.Names, make) if shared else make
+    pickler = kind(SimpleNamespace(write=write), 5, buffer_callback=in_band)
+    if shared:
+        pickler.shared, pickler.used = shared, {}
     pickler.dump(value)
     return pickler, parts, buffers
 
 
-def _joined(mark: bytes, parts: list[Part], buffers: list[memoryview], lend: bool) -> Data:
+def _joined(mark: bytes, parts: list[Part], buffers: list[memoryview], lend: bool, layout: bytes) -> Data:
+    whole: list[Part] = [mark, *parts]
     if buffers:
         table = b"".join(_BUFFER.pack(len(buffer), buffer.readonly) for buffer in buffers)
-        length = _LENGTH.pack(sum(len(part) for part in parts))
-        mark += _BUFFERS + _COUNT.pack(len(buffers)) + table + length
-    whole = [mark, *parts, *buffers]
+        length = sum(len(part) for part in parts)
+        whole[0] = mark + layout + _COUNT.pack(len(buffers)) + table + _LENGTH.pack(length)
+        end = len(whole[0]) + length
+        for buffer in buffers:
+            gap = -end % _ALIGNMENT if layout == _ALIGNED else 0
+            whole += (bytes(gap), buffer)
+            end += gap + len(buffer)
     pieces = Pieces(whole if lend else [bytes(part) for part in whole])
     return pieces if len(pieces) > BIG_BYTES else bytes(pieces)
 
@@ -253,18 +301,69 @@ def _cut(data: Data | memoryview, start: int, stop: int) -> bytes:
 
 def _from_pieces(data: Pieces) -> Any:
     """Decode pieces; each is freed once it is read, so that they never take the memory of the object once more."""
-    begin = _head(data)
-    beside = _cut(data, begin, begin + 1) == _BUFFERS
+    objects = {blob.name: blob.object for blob in data.blobs}
     reader = Reader(data)
-    reader.read(begin + beside)
-    unpickler: Any = _cloudpickle().Unpickler if begin else pickle.Unpickler
-    if not beside:
-        return unpickler(reader).load()
+    mark = reader.read(1)
+    if mark == blobs.CARRIED:
+        objects = {name: load_blob(carried) for name, carried in blobs.read_carried(reader).items()}
+        mark = reader.read(1)
+    names: tuple[str, ...] | None = None
+    if mark == blobs.NAMED:
+        names = blobs.read_names(reader)
+        mark = reader.read(1)
+    by_value = mark in (_VALUES, _CODE)
+    if by_value:
+        _head(mark + reader.read(2) if mark == _CODE else mark)
+        mark = reader.read(1)
+    if mark != _BUFFERS:
+        reader.put_back(mark)
+        return _unpickler(by_value, names, objects)(reader).load()
     (count,) = _COUNT.unpack(reader.read(_COUNT.size))
     table = [_BUFFER.unpack(reader.read(_BUFFER.size)) for _ in range(count)]
     (length,) = _LENGTH.unpack(reader.read(_LENGTH.size))
     pickled = io.BytesIO(reader.read(length))
     buffers = (_buffer(reader, size, readonly) for size, readonly in table)
+    return _unpickler(by_value, names, objects)(pickled, buffers=buffers).load()
+
+
+def _unpickler(by_value: bool, names: tuple[str, ...] | None, objects: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return what makes an unpickler that finds blobs among `objects`, or else where this process has them."""
+    base: type[Any] = _cloudpickle().Unpickler if by_value else pickle.Unpickler
+    if names is None:
+        return base
+
+    def find(number: int) -> Any:
+        name = names[number]
+        return objects[name] if name in objects else blobs.find(name)
+
+    def make(file: Any, buffers: Iterable[Any] | None = None) -> Any:
+        unpickler = blobs.with_part(blobs.Finds, base)(file, buffers=buffers)
+        unpickler.find = find
+        return unpickler
+
+    return make
+
+
+def _from_blob(view: memoryview) -> Any:
+    at = _head(view)
+    if bytes(view[at : at + 1]) != _ALIGNED:
+        return _from_pickle(view)
+    unpickler: Any = _cloudpickle().Unpickler if at else pickle.Unpickler
+    (count,) = _COUNT.unpack_from(view, at + 1)
+    at += 1 + _COUNT.size
+    sizes = [_BUFFER.unpack_from(view, at + number * _BUFFER.size)[0] for number in range(count)]
+    at += count * _BUFFER.size
+    (length,) = _LENGTH.unpack_from(view, at)
+    at += _LENGTH.size
+    pickled = io.BytesIO(view[at : at + length])
+    at += length
+    buffers: list[memoryview] = []
+    for size in sizes:
+        at += -at % _ALIGNMENT
+        buffers.append(view[at : at + size])
+        at += size
+    if at > len(view):
+        raise Undecodable("not a blob: cut short")
     return unpickler(pickled, buffers=buffers).load()
 
 
@@ -282,47 +381,3 @@ def _buffer(reader: Reader, size: int, readonly: bool) -> bytes | bytearray:
         if reader.readinto(room) < size:
             raise EOFError("cut short")
     return file.getvalue()
-
-
-# --- json ------------------------------------------------------------------------------------------------------------
-
-
-def _to_json(value: Any) -> bytes:
-    _check_json(value, 0, {})
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode(
-        "utf-8", "surrogatepass"
-    )
-
-
-def _check_json(value: Any, depth: int, seen: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """JSON must give back what went in: no tuples, no keys but text, no subclasses, no endless depth.
-
-    Returns how many nodes and levels `value` has. `seen` holds that of each list and dict, so that one that stands
-    in many places is walked once, and the size of what it would grow to is known before it is written.
-    """
-    kind = cast("type[object]", type(value))
-    if value is None or kind in (bool, int, float, str):
-        return 1, 0
-    if kind is dict:
-        for key in value:
-            if type(key) is not str:
-                raise Unserialisable(f"JSON: a key of type {type(key).__name__} would come back as text")
-        items = value.values()
-    elif kind is list:
-        items = value
-    else:
-        raise Unserialisable(f"JSON: a {kind.__name__} would not come back as one")
-    nodes, levels = seen.get(id(value), (0, 0))
-    if not nodes:
-        if depth >= JSON_DEPTH:
-            raise Unserialisable(f"JSON: nested more than {JSON_DEPTH} levels deep")
-        nodes, levels = 1, 1
-        for item in items:
-            more, below = _check_json(item, depth + 1, seen)
-            nodes, levels = nodes + more, max(levels, below + 1)
-        seen[id(value)] = nodes, levels
-    if depth + levels > JSON_DEPTH:
-        raise Unserialisable(f"JSON: nested more than {JSON_DEPTH} levels deep")
-    if nodes > JSON_NODES:
-        raise Unserialisable("JSON: too many values in it")
-    return nodes, levels

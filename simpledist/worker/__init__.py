@@ -22,9 +22,10 @@ Children
     result_buffer.py   what a child has not sent yet        mailbox.py        lines between parent and template
     printer.py, labelled_output.py, nonblocking.py          where a child's stdout goes
     waiting_jobs.py    jobs that wait for another child     archive_cache.py  modules of callers, on this disk
+    blob_store.py      shared objects, in this memory
 In the processes below
     template.py        imports targets, starts, reaps       forking.py        where a child process is forked
-    child.py           runs user code
+    child.py           runs user code                       decoded.py        shared objects that it has decoded
     introduction.py    what a template says of its code     entering.py       a child takes over a caller's modules
     launch.py          what a process is given at its start targets.py        what `module:function` means
     output.py          what user code prints                environment.py    the variables that it sees

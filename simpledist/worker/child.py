@@ -22,8 +22,9 @@ from simpledist.faultpoints import point
 from simpledist.forked_copies import Original
 from simpledist.worker import lifeline, mark
 from simpledist.worker.channel import ChildChannel
+from simpledist.worker.decoded import Decoded
 from simpledist.worker.entering import enter
-from simpledist.worker.frames import BATCH, ENDED, ENTER, READY, RECALL, ROW, UNABLE, Answer, Order
+from simpledist.worker.frames import BATCH, BLOB, ENDED, ENTER, READY, RECALL, ROW, UNABLE, Answer, Order
 from simpledist.worker.introduction import loaded
 from simpledist.worker.launch import import_from_current_folder, launched
 from simpledist.worker.output import Output
@@ -38,9 +39,11 @@ class Assigned:
     parent has announced a recall, or was not asked for a while.
     """
 
-    def __init__(self, channel: ChildChannel, buffer: ResultBuffer) -> None:
+    def __init__(self, channel: ChildChannel, buffer: ResultBuffer, decoded: Decoded) -> None:
         self._channel = channel
         self._buffer = buffer
+        self._decoded = decoded
+        self._lent: set[str] = set()  # to the job that comes next
         self._recalls = 0  # that have come
         self._looked = 0.0
         self._jobs: deque[Order] = deque()
@@ -62,6 +65,7 @@ class Assigned:
         archive, self._archive = self._archive, ""
         try:
             enter(archive)
+            self._decoded.forget()
         except (BadEnvelope, OSError) as error:
             self.unable = f"its modules cannot be unpacked: {error}"
 
@@ -76,14 +80,24 @@ class Assigned:
             if order.kind == ENTER:
                 self._archive = bytes(order.body).decode()
                 continue
+            if order.kind == BLOB:
+                name, _, path = bytes(order.body).decode().partition(" ")
+                self._lent.add(name)
+                self._decoded.lend(name, path)
+                continue
             if order.kind != RECALL:
                 self._jobs.append(order)
+                self._lent.clear()
                 continue
             self._recalls += 1
             if order.part:
                 self._cut = order.job, order.part
             first = order.job + bool(order.part)  # some of a batch is still to be run, also if it has not begun
             self._jobs = deque(job for job in self._jobs if job.job < first)
+
+    def blobs(self) -> set[str]:
+        """Return the names of the shared objects that the jobs still to be run want."""
+        return self._lent.union(*(wire.names_in(job.body) for job in self._jobs))
 
     def gone_from(self, job: int) -> int:
         """Return from which part on this batch was taken back, when the channel was last looked at."""
@@ -160,7 +174,9 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the channel open
     channel.write(Answer(READY))
-    assigned, row, original = Assigned(channel, buffer), Row(channel, buffer), Original()
+    decoded = Decoded()
+    wire.found_by(decoded.find)
+    assigned, row, original = Assigned(channel, buffer, decoded), Row(channel, buffer), Original()
     while (job := assigned.next()) is not None:
         output.job = job.id
         buffer.runs(job.job)
@@ -178,6 +194,8 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         if original.is_copied():  # by a fork that Python knows nothing of
             forked_copies.leave(None)
         channel.write(Answer(ENDED, job.job, run_us=run_us, outcome=outcome, error_text=error_text, body=body))
+        if decoded:
+            decoded.end_job(job.id, assigned.blobs())
         del job, body  # a big value must not stay until the next one comes
 
 

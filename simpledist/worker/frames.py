@@ -18,6 +18,7 @@ JOB = b"j"  # run this behind what you have
 BATCH = b"b"  # the same, with many calls in its body
 RECALL = b"x"  # this job (of a batch: from `part` on) and what is behind it goes back, if it has not begun
 ENTER = b"e"  # the modules of all your jobs, which are still to come, are in the archive whose path is the body
+BLOB = b"d"  # a shared object that the next job names: the body is its name, a blank and the path of its bytes
 # Kinds of answers.
 READY = b"r"  # the child has begun
 UNABLE = b"u"  # it cannot begin, and ends; `error_text` says why

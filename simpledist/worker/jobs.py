@@ -12,18 +12,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from simpledist import wire
-from simpledist.broker.archives import Archives as OfRedis
+from simpledist.broker.contents import Contents
 from simpledist.broker.lane import function_of
 from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Claimed, Held, Take
 from simpledist.buffers import Data
-from simpledist.errors import BadEnvelope, Undecodable, WrongKey
+from simpledist.errors import BadEnvelope, MissingBlob, Undecodable, WrongKey
 from simpledist.faultpoints import point
 from simpledist.printable import logger
 from simpledist.worker.archive_cache import Archives
 from simpledist.worker.batch_answers import Batch
 from simpledist.worker.batching import Batching
 from simpledist.worker.beat_schedule import BeatSchedule
+from simpledist.worker.blob_store import BlobStore
 from simpledist.worker.children import Children
 from simpledist.worker.commands import Command, Commands, nothing
 from simpledist.worker.envelopes import Envelopes
@@ -62,7 +63,7 @@ class Jobs:
     ) -> None:
         self.held = held
         self.other_code = OtherCode(children)
-        self._archives = Archives()
+        self._archives, self._blobs = Archives(), BlobStore()
         self._waiting_jobs = waiting_jobs
         self._stopping = False  # what is claimed from now on goes straight back
         self._worker = worker
@@ -172,29 +173,50 @@ class Jobs:
         download = self._links.command.download_call(held.id)
         self._transfers.fetch(held, slot, download, arrived, lambda error: self._release.undeliverable(held, error))
 
-    def _fetch_archive(self, slot: Slot, claimed: Claimed, call: wire.OpenCall) -> None:
-        """Fetch the modules that a job needs; then it waits for its child."""
+    def _fetch_need(self, slot: Slot, claimed: Claimed, call: wire.OpenCall) -> bool:
+        """Fetch what a job needs apart from its call, then it waits for its child; False where all is here."""
         held, number = claimed.held, slot.number
+        archive, blob = "", ""
+        if call.archive and self._archives.path(call.archive) is None:
+            archive = call.archive
+        else:
+            blob = next((name for name in wire.names_in(call.body) if self._blobs.path(name) is None), "")
+        if not archive and not blob:
+            return False
         self.held[held] = slot
 
         def arrived(data: Data | None) -> None:
             try:
-                if self._archives.path(call.archive) is None:  # no other job has brought it
+                if archive and self._archives.path(archive) is None:  # no other job has brought it
                     if data is None:
                         raise BadEnvelope("the archive with its modules is not in Redis any more")
-                    self._archives.keep(call.archive, data)
-            except (BadEnvelope, OSError) as error:
+                    self._archives.keep(archive, data)
+                elif blob and self._blobs.path(blob) is None:
+                    self._blobs.keep(blob, data, self._blobs_in_use())
+            except (BadEnvelope, MissingBlob, OSError) as error:
                 self._release.fail(held, "undecodable", str(error))
-            else:
+                return
+            at = self._children.at(number)
+            if at is None or not self._fetch_need(at, claimed, call):
                 self._waiting_jobs.wait(number, WaitingJob(claimed, call))
 
-        download = self._archives.coming(call.archive, OfRedis(self._links.command.link, self._links.keys).download)
-        self._transfers.fetch(held, slot, download, arrived, lambda error: self._release.undeliverable(held, error))
+        link, keys = self._links.command.link, self._links.keys
+        if archive:
+            coming = self._archives.coming(archive, Contents(link, keys, "archive").download)
+        else:
+            coming = self._blobs.coming(blob, Contents(link, keys, "blob").download)
+        self._transfers.fetch(held, slot, coming, arrived, lambda error: self._release.undeliverable(held, error))
+        return True
+
+    def _blobs_in_use(self) -> set[str]:
+        """Return the shared objects of jobs that children have, or wait for."""
+        return {name for slot in self._children.slots for placed in slot.jobs.values() for name in placed.blobs}
 
     def move_on(self) -> None:
         """Begin the jobs whose child has come."""
         for slot, (claimed, call) in self._waiting_jobs.step() if self._waiting_jobs.by_slot else ():
-            self._begin_in(slot, [self._order(slot, claimed, call)])
+            if not self._fetch_need(slot, claimed, call):  # what it needs may have gone meanwhile
+                self._begin_in(slot, [self._order(slot, claimed, call)])
 
     def _place(self, slot: Slot, claimed: Claimed, data: Data) -> Order | None:
         """Verify a call, and note it as the last job of a slot; None where it is refused."""
@@ -214,8 +236,7 @@ class Jobs:
             # before a new template loaded what is on disk now.
             self._release.fail(held, "other_code", "other code than its caller asked for")
             return None
-        if call.archive and self._archives.path(call.archive) is None:
-            self._fetch_archive(slot, claimed, call)
+        if self._fetch_need(slot, claimed, call):
             return None
         if not slot.suits(call.archive):
             self.held[held] = slot
@@ -228,7 +249,10 @@ class Jobs:
         held, function = claimed.held, claimed.held.function
         if call.archive != slot.archive:
             slot.enter(call.archive, str(self._archives.path(call.archive)))
-        index = slot.place(Placed(held, call.codec, call.digest, Batch() if call.batch else None))
+        blobs = wire.names_in(call.body)
+        for name in blobs:
+            slot.lend(name, self._blobs.path(name) or "")
+        index = slot.place(Placed(held, call.codec, call.digest, Batch() if call.batch else None, blobs))
         self.held[held] = slot
         log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, function, claimed.attempt, slot.number)
         kind = BATCH if call.batch else JOB

@@ -13,7 +13,7 @@ from simpledist import policy
 from simpledist.broker.records import Held
 from simpledist.worker.batch_answers import Batch
 from simpledist.worker.channel import Channel
-from simpledist.worker.frames import ENTER, RECALL, Order
+from simpledist.worker.frames import BLOB, ENTER, RECALL, Order
 from simpledist.worker.labelled_output import LabelledOutput
 from simpledist.worker.result_buffer import ResultBuffer
 
@@ -29,6 +29,7 @@ class Placed:
     codec: str
     digest: bytes
     batch: Batch | None = None  # None: a single call
+    blobs: tuple[str, ...] = ()  # the names of its shared objects
 
 
 @dataclass(eq=False)
@@ -163,6 +164,10 @@ class Slot:
         """Tell the child, which has no job, where the modules of its jobs are."""
         self.archive = name
         self.channel.send([Order(ENTER, 0, body=path.encode())])
+
+    def lend(self, name: str, path: str) -> None:
+        """Tell the child where a blob is that its next job names."""
+        self.channel.send([Order(BLOB, 0, body=f"{name} {path}".encode())])
 
     def recall(self, first: int, part: int = 0) -> None:
         """Tell the child to forget its jobs from this index on; with `part` the rest of the first one, a batch."""

@@ -108,11 +108,11 @@ class Bench:
         return self.broker.reap(run_id=self.link.run_id, functions=functions or ("fib",), **candidates)
 
     def call_bytes(self, id: str) -> bytes:
-        return whole(self.broker.call_bytes(id))
+        return whole(self.broker.download_call(id).run())
 
     def result_bytes(self, reply: Reply) -> bytes:
         """The bytes of a result, wherever they lie."""
-        return reply.result if reply.result is not None else whole(self.broker.result_bytes(reply))
+        return reply.result if reply.result is not None else whole(self.broker.download_result(reply.id).run())
 
     # --- what is in Redis ----------------------------------------------------------------------------------------
 

@@ -23,8 +23,16 @@ from tests.waiting import wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "redis-keys.md").read_text()
 PREFIX = Keys().prefix
-SPOKEN_SECONDS = {"60 s": 60, "120 s": 120, "2 h": 7200, "24 h": 86_400, "25 h": 90_000, "30 days at most": 30 * 86_400}
-WITH_BYTES = ("call", "result", "staged_result", "slices", "reply", "given", "kept", "archive")
+SPOKEN_SECONDS = {
+    "60 s": 60,
+    "120 s": 120,
+    "10 min": 600,
+    "2 h": 7200,
+    "24 h": 86_400,
+    "25 h": 90_000,
+    "30 days at most": 30 * 86_400,
+}
+WITH_BYTES = ("call", "result", "staged_result", "slices", "reply", "given", "kept", "archive", "blob")
 
 # type -> the command that reads all of a key, before and after its name
 READING: dict[str, tuple[list[str], list[str]]] = {

@@ -11,8 +11,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "by value",
         "big buffers of what goes by value are written into its pickle",
         "simpledist/wire/serializers.py",
-        "pickler = make(SimpleNamespace(write=write), 5, buffer_callback=in_band)",
-        "pickler = make(SimpleNamespace(write=write), 5, buffer_callback=in_band if make is pickle.Pickler else None)",
+        "pickler = kind(SimpleNamespace(write=write), 5, buffer_callback=in_band)",
+        "pickler = kind(SimpleNamespace(write=write), 5, buffer_callback=in_band if make is pickle.Pickler else None)",
         "tests/unit/test_by_value.py",
     ),
     Mutation(
@@ -194,7 +194,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "archives",
         "Redis is not asked again after it was emptied",
-        "simpledist/engine/uploaded_archives.py",
+        "simpledist/engine/uploads.py",
         "return epoch == self._epoch() and",
         "return",
         SHIPPED + " -k test_an_emptied_redis_gets_it_again",

@@ -14,6 +14,7 @@ from simpledist.engine.call import Call
 from simpledist.engine.calls import Calls
 from simpledist.engine.future import Future
 from simpledist.engine.session import Session
+from simpledist.engine.shared_objects import SharedObjects
 from simpledist.engine.spec import FunctionSpec
 from simpledist.wire.keyring import Keyring
 
@@ -22,7 +23,7 @@ SPEC = FunctionSpec("f", len)
 
 def client(seen: policy.Experience) -> Calls:
     """Return the calls of a client that has seen runs of the function."""
-    calls = Calls(Session(Config(url="redis://127.0.0.1:1"), Keyring()), Keyring(), 1, 1000)
+    calls = Calls(Session(Config(url="redis://127.0.0.1:1"), Keyring(), SharedObjects(kept=True)), Keyring(), 1, 1000)
     calls.store.of(SPEC.code.key).on_workers = seen
     return calls
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.wire import serializers
+from simpledist.wire import json_values, serializers
 from tests.ids import steady
 
 PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters())
@@ -123,9 +123,9 @@ def nested(levels: int) -> Any:
 
 
 def test_json_goes_a_hundred_levels_deep_and_no_deeper() -> None:
-    deepest = nested(serializers.JSON_DEPTH)
+    deepest = nested(json_values.JSON_DEPTH)
     assert serializers.loads("json", serializers.dumps("json", deepest)) == deepest
-    for too_deep in (nested(serializers.JSON_DEPTH + 1), {"a": nested(serializers.JSON_DEPTH)}):
+    for too_deep in (nested(json_values.JSON_DEPTH + 1), {"a": nested(json_values.JSON_DEPTH)}):
         with pytest.raises(Unserialisable, match="levels"):
             serializers.dumps("json", too_deep)
 

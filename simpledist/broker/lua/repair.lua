@@ -192,7 +192,7 @@ local function repair_all_of(name)
   repair_function(name)
   repair_worker(name)
   is_ours('list', key_reply(name))
-  for _, key in ipairs({ key_call(name), key_result(name), key_join(name), key_kept(name) }) do
+  for _, key in ipairs({ key_call(name), key_result(name), key_join(name), key_kept(name), key_blob(name) }) do
     is_ours('string', key)
   end
 end
@@ -209,6 +209,7 @@ if is_ours_for_ever(key_heartbeats(), 'HLEN', key_heartbeats()) then repair_fiel
 if is_ours_for_ever(key_clients(), 'HLEN', key_clients()) then repair_fields(key_clients(), read_client) end
 repair_hash(key_suspects(), read_suspect)
 repair_hash(key_cached_bytes(), function(_, bytes) return is_number(bytes) end)
+repair_members(key_blobs(), function(member) return string.find(member, '^%x+ %d+$') end)
 repair_hash(key_pulse(math.floor(minute / 60)), function(_, beats_counted) return is_number(beats_counted) end)
 is_ours('hash', key_connections())
 is_ours('list', key_rollcall())
