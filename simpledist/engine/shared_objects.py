@@ -14,7 +14,7 @@ import time
 import weakref
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from simpledist import wire
 from simpledist.buffers import Blob, Data, parts_of
@@ -54,7 +54,7 @@ class SharedObjects:
 
     def share(self, value: Any) -> None:
         """Let an object travel as a blob from now on. What takes no weak reference is held until `unshare`."""
-        kind: type[object] = type(value)
+        kind = cast("type[object]", type(value))
         if (
             not self._kept
             or kind in _TOO_SMALL

@@ -81,8 +81,10 @@ def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | Pi
     if codec == "pickle" and bytes(view[:1]) in (blobs.NAMED, blobs.CARRIED):
         named, rest = serializers.blobs_before(view)
         its = named or (body.blobs if isinstance(body, Pieces) else ())
-        calls = split_calls(codec, rest)
-        return [Pieces([one], its) if isinstance(one, memoryview) else one for one in calls] if its else calls
+        inside = split_calls(codec, rest)
+        return (
+            inside if not its else [one if isinstance(one, (tuple, Pieces)) else Pieces([one], its) for one in inside]
+        )
     if codec == "pickle" and bytes(view[:1]) == _TOGETHER:
         return _checked(serializers.loads(codec, view))
     calls: list[memoryview] = []

@@ -103,7 +103,7 @@ def carrying(body: Data) -> Data:
 
 def names_in(body: Data | memoryview) -> tuple[str, ...]:
     """Return the names that stand in front of a body. Raises Undecodable."""
-    if type(body) is not Pieces and (not len(body) or body[0] != NAMED[0]):  # most of them
+    if not isinstance(body, Pieces) and (not len(body) or body[0] != NAMED[0]):  # most of them
         return ()
     if _cut(body, 0, 1) != NAMED:
         return ()

@@ -94,7 +94,7 @@ def test_calls_of_many_threads_put_it_once(dist: Client, link: Link) -> None:
     one, predict = dist.share(model()), wrapped(dist, lending.predict)
     before = stats(link)[0]
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda x: predict(one, x), range(24)))
+        results = list(pool.map(predict, [one] * 24, range(24)))
     assert [value for value, *_ in results] == [x % 3 + 1 for x in range(24)]
     assert stats(link)[0] - before < 1.2 * BLOB_BYTES
 

@@ -13,6 +13,7 @@ from simpledist import policy, wire
 from simpledist.errors import Undecodable
 from simpledist.worker.channel import Channel, ChildChannel
 from simpledist.worker.child import Assigned
+from simpledist.worker.decoded import Decoded
 from simpledist.worker.frames import JOB, Order
 from simpledist.worker.result_buffer import BUFFER_BYTES, ResultBuffer
 from simpledist.worker.slot import Slot
@@ -106,7 +107,7 @@ def test_a_child_with_jobs_left_hears_of_a_recall_before_it_begins_the_next(
     parent, child = pair
     ours, theirs = socket.socketpair()
     with theirs:
-        channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), child)
+        channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), child, Decoded())
         slot = Slot(0, 1, channel, parent, no_output, 0.0)
         channel.send([Order(JOB, number) for number in range(4)])
         assert [assigned.next(), assigned.next()] == [Order(JOB, 0), Order(JOB, 1)]
@@ -124,7 +125,7 @@ def test_a_child_with_jobs_left_hears_after_a_while_that_its_parent_is_gone(
     monkeypatch.setattr(policy, "LOOK_SECONDS", 0.0)
     ours, theirs = socket.socketpair()
     with theirs:
-        channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), pair[1])
+        channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), pair[1], Decoded())
         channel.send([Order(JOB, number) for number in range(4)])
         assert assigned.next() == Order(JOB, 0)
         channel.close()

@@ -54,7 +54,7 @@ def _sum(value: Any) -> int:
         return _sum(value.value)
     if isinstance(value, bytes):
         return len(value)
-    items = value.values() if isinstance(value, dict) else value
+    items: Any = value.values() if isinstance(value, dict) else value  # pyright: ignore[reportUnknownMemberType]
     return sum(_sum(int(one) if not isinstance(one, (int, list, tuple, dict, Model, bytes)) else one) for one in items)
 
 
