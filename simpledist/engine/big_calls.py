@@ -26,7 +26,7 @@ log = logger("simpledist")
 
 
 class BigCalls:
-    """Those whose bytes are on their way. `_waiting`, `_awaited` and `_at_work` are touched under `_lock`.
+    """Those whose bytes are on their way. `_waiting`, `_awaited`, `_awaits` and `_at_work` are touched under `_lock`.
 
     `small_of` and `bytes_of` are called by the listener.
     """
@@ -43,6 +43,7 @@ class BigCalls:
         self._awaited: Counter[str] = (
             Counter()
         )  # archives and blobs, by how many of those that wait: later ones stay behind
+        self._awaits: dict[Future[Any], tuple[str, ...]] = {}
         self._at_work = False
         self._there: set[str] = set()  # the jobs whose bytes lie in Redis, and which are to be submitted
         self._back: set[str] = set()  # the jobs that are in `unsent` again
@@ -72,8 +73,8 @@ class BigCalls:
         self._apply(Sent([future]))
         with self._lock:
             self._waiting.append(future)
-            future.awaits = future.call.needs()
-            self._awaited.update(future.awaits)
+            names = self._awaits[future] = future.call.needs()
+            self._awaited.update(names)
             idle, self._at_work = not self._at_work, True
         if idle and not started(self._work, name="simpledist-big", undo=self._at_rest):
             self._at_work = True
@@ -108,7 +109,7 @@ class BigCalls:
 
     def _await_no_more(self, future: Future[Any]) -> None:
         with self._lock:
-            names, future.awaits = future.awaits, ()
+            names = self._awaits.pop(future, ())
             self._awaited.subtract(names)
             for name in names:
                 if not self._awaited[name]:

@@ -46,7 +46,6 @@ class Future(concurrent.futures.Future[R], Generic[R]):
     on_worker = False  # a worker had it when Redis was last asked
     forgotten, forgotten_at = 0, float("-inf")  # how often Redis knew it no more, and when last
     joined = False  # it waits for the job of an identical call
-    awaits: tuple[str, ...] = ()  # what it waits for to be put into Redis (big_calls.py)
     batch: Carrier | None = None  # in which it travels
     settled_by = 0  # the thread that made it done and runs its callbacks
     runner = 0  # the thread that runs it here

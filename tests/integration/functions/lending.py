@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import Any, cast
 
 from simpledist import shipped
 
@@ -54,7 +54,7 @@ def _sum(value: Any) -> int:
         return _sum(value.value)
     if isinstance(value, bytes):
         return len(value)
-    items: Any = value.values() if isinstance(value, dict) else value  # pyright: ignore[reportUnknownMemberType]
+    items = cast("Any", value.values() if isinstance(value, dict) else value)
     return sum(_sum(int(one) if not isinstance(one, (int, list, tuple, dict, Model, bytes)) else one) for one in items)
 
 
