@@ -71,7 +71,7 @@ tls: $(STAMP)  ## the tests of TLS with each redis-py from the oldest to the new
 foreign: $(STAMP)  ## joblib's, loky's and scikit-learn's own tests with the cluster in place of loky, half an hour (ARGS=joblib for a part)
 	$(BIN)/python -m tests.foreign $(ARGS)
 
-machines: $(STAMP)  ## real Slurm and Prometheus, from Debian's packages: a few minutes; takes root (ARGS='-k slurm' for one)
+machines: $(STAMP)  ## real Slurm, Prometheus and sshd, from Debian's packages: a few minutes; takes root (ARGS='-k slurm' for one)
 	CI=true $(PYTEST) -q tests/machines $(ARGS)
 
 digests: $(STAMP)  ## whether ten well-known packages have the same code digests on each Python, 10 minutes (ARGS=click for one)

@@ -27,6 +27,8 @@ PACKAGES = {
     "node": "nodejs",
     "luacheck": "lua-check",
     "systemd-analyze": "systemd",
+    "ssh": "openssh-client",
+    "sshd": "openssh-server",
 }
 
 

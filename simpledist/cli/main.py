@@ -18,7 +18,8 @@ from simpledist.cli.options import before_subcommand, run
 
 SUBCOMMANDS = {
     "demo": "See the whole story on real processes, in about a minute.",
-    "redis": "Run a private Redis on 127.0.0.1, where no server is installed.",
+    "redis": "Run a private Redis, for this machine or (--listen) for several.",
+    "ssh": "Start workers on other machines, through ssh.",
     "status": "Show what is queued and what runs, function by function.",
     "workers": "Show the workers: their health, what they offer, how busy they are.",
     "jobs": "Show what is queued and what runs, job by job.",

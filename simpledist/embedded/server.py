@@ -81,8 +81,10 @@ class EmbeddedRedis:
 
     It keeps nothing on disk unless `appendonly`; `folder` is where that is kept (else a temporary one, which `close`
     removes).
-    `binary` is the server's path, or `FAKE`; `arguments` are added to its command line. Use it in a `with` block, or
-    call `start` and `close`; between them `stop` or `kill` and `start` may follow each other, the address stays.
+    `binary` is the server's path, or `FAKE`; `arguments` are added to its command line. With a port: `addresses` of
+    this machine on which it listens, and the `password` that it demands, which no command line shows.
+    Use it in a `with` block, or call `start` and `close`; between them `stop` or `kill` and `start` may follow each
+    other, the address stays.
     """
 
     def __init__(
@@ -93,12 +95,16 @@ class EmbeddedRedis:
         folder: str | os.PathLike[str] | None = None,
         appendonly: bool = False,
         arguments: Sequence[str] = (),
+        addresses: Sequence[str] = (HOST,),
+        password: str = "",
     ) -> None:
         self.binary = binary or find_server()
         self.port = port
         self._data = Path(folder) if folder is not None else None
         self._appendonly = appendonly
         self._arguments = tuple(arguments)
+        self._addresses = tuple(addresses)
+        self._password = password
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper: Keeper | None = None
@@ -137,6 +143,8 @@ class EmbeddedRedis:
             return self
         self._ended()
         if self.binary == FAKE:
+            if self._password:
+                raise ConfigurationError("fakeredis knows no password: install redis-server or valkey-server")
             log.warning("no Redis server found: using fakeredis, which is slow; install redis-server or valkey-server")
             self.port = self.port or 0
         if self.port is not None:
@@ -208,11 +216,18 @@ class EmbeddedRedis:
         data = self._data or folder
         data.mkdir(parents=True, exist_ok=True)
         if self.port is not None:
-            address = ["--bind", HOST, "--port", str(self.port)]
+            address = ["--bind", *self._addresses, "--port", str(self.port)]
         else:
             address = ["--port", "0", "--unixsocket", str(folder / "redis.sock"), "--unixsocketperm", "700"]
+        file: list[str] = []
+        if self._password:
+            secret = folder / "redis.conf"
+            with os.fdopen(os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
+                output.write(f"requirepass {self._password}\n")
+            file = [str(secret)]
         return [
             self.binary,
+            *file,
             *address,
             *("--save", "", "--appendonly", "yes" if self._appendonly else "no"),
             *("--maxmemory-policy", "noeviction", "--dir", str(data), "--daemonize", "no", "--loglevel", "notice"),

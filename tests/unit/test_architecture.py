@@ -41,6 +41,7 @@ FLOORS = {
     "distributor": 5,
     "joblib": 6,
     "cluster": 7,
+    "ssh": 7,
     "testing": 8,
     "web": 8,
     "cli": 9,
@@ -186,7 +187,7 @@ def test_imports_go_down_only(room: str, path: Path) -> None:
             assert room != "web" or to in WEB_MAY_IMPORT, f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("room", ["broker", "code", "engine", "worker", "wire", "cli/diagnostics"])
+@pytest.mark.parametrize("room", ["broker", "code", "engine", "worker", "wire", "ssh", "cli/diagnostics"])
 def test_the_map_of_a_room_names_each_file(room: str) -> None:
     """The docstring of the package is what a newcomer reads first."""
     folder = ROOT / "simpledist" / room
