@@ -26,6 +26,10 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 OFFER = "__simpledist_offer__"  # a decorated function's (qualified name, function): what a worker offers in its place
 LETTERS = string.ascii_letters + string.digits
 VERSION = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")  # of a worker; calls may need some
+TAG_RULE = "use letters, digits, '_', '.' and '-', at most 32 of them"
+MOST_NEEDS = 4  # tags that a function may need: they stand in the names of keys
+MOST_TAGS = 32  # that a worker may have
 
 
 @dataclass(frozen=True, slots=True)

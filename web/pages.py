@@ -83,6 +83,7 @@ def add_to(app: Flask, monitor: Monitor, looks: Looks) -> None:
             "failures": monitor.failures(name)[:LISTED],
             "recent": monitor.recent(name, 25),
             "workers": [one for one in now.workers if one.live and name in one.functions][:LISTED],
+            "lacking": now.lacking(function),
             "withdrawn": [one for one in now.workers if one.live and name in one.withdrawn][:LISTED],
             "offered": _versions(now),
         }

@@ -63,6 +63,7 @@ NOT_COUNTED = frozenset(
         "witness",
         "minute",
         "wanted",
+        "wanted_tags",
         "idle",
         "disabled",
         "protocol_sent_at",

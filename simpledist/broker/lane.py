@@ -48,6 +48,16 @@ def function_of(lane: str) -> str:
     return _MARKS.split(lane, 1)[0]
 
 
+def tagged(function: str, tags: Collection[str]) -> str:
+    """Return the plain lane of a function for calls that need these tags; without any it is the function."""
+    return str(Lane(function, tuple(tags)))
+
+
+def named_tags(tags: Collection[str]) -> str:
+    """Return tags in words: "the tag gpu", "the tags big and gpu"."""
+    return f"the {'tag' if len(tags) == 1 else 'tags'} {' and '.join(tags)}"
+
+
 def class_of(lane: str) -> str:
     """Return the priority of a lane: "high", "" or "low"."""
     return lane.partition("!")[2]

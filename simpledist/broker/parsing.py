@@ -159,12 +159,13 @@ def parse_disabled(answer: Any) -> tuple[str, int, int]:
 
 
 def parse_row(text: bytes) -> dict[str, Any] | None:
-    """Read what clients ask of a worker's row: functions, fingerprints, slots, Python; None where it cannot be read."""
+    """Read what clients ask of a worker's row: functions, fingerprints, slots, tags, Python; None: not to be read."""
     row = parse_object(text)
     try:
         functions, slots = row["functions"], row["slots"]
         prints: dict[str, Any] = row.get("fingerprints") or {}
-        if not all(isinstance(name, str) for name in functions) or not 0 <= int(slots) <= MOST_SLOTS:
+        tags = row.get("tags") or []
+        if not all(isinstance(name, str) for name in [*functions, *tags]) or not 0 <= int(slots) <= MOST_SLOTS:
             return None
         fingerprints = {name: print_ for name, print_ in prints.items() if isinstance(print_, str)}
         minor = ".".join(str(row.get("python", "")).split(".")[:2])
@@ -174,6 +175,7 @@ def parse_row(text: bytes) -> dict[str, Any] | None:
         "functions": list(functions),
         "slots": int(slots),
         "fingerprints": fingerprints,
+        "tags": list(tags),
         "python": minor,
         "dead": "dead" in row,
     }

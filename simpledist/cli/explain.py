@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from simpledist import policy
+from simpledist.broker.lane import named_tags
 from simpledist.cli.options import OK, WRONG, common_options, complain
 from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of
 from simpledist.cli.tables import json_option, show_json
@@ -92,6 +93,7 @@ def _function(monitor: Monitor, snapshot: Snapshot, function: FunctionState) -> 
         "slots": slots,
         "free_slots": free,
         "begins_in_seconds": None if why else _estimate(function.queued, mean, slots, free),
+        "lacking_tags": list(snapshot.lacking(function)),
         "workers": workers,
     }
 
@@ -177,6 +179,9 @@ def _lines_of_function(one: dict[str, Any]) -> list[str]:
     lines.append(f"  {plural(one['queued'], 'job')} queued{oldest}, {one['running']} running; {ran}")
     if why is None:
         lines.append(f"  a call that is made now begins {_when(one['begins_in_seconds'])}")
+    if one["lacking_tags"]:
+        needed = named_tags(one["lacking_tags"])
+        lines.append(f"  calls that need {needed} run at their callers (no_worker): none of these workers has that")
     for each in one["workers"]:
         code = f", code {each['digest']}" if each["digest"] else ""
         lane = f", lane {each['lane']}" if each["lane"] != one["function"] else ""

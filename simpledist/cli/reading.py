@@ -10,11 +10,12 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 
 from simpledist.broker import Link, denials, facts_of
+from simpledist.broker.lane import named_tags
 from simpledist.cli.options import complain
 from simpledist.config import Config
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.monitor import FunctionState, Monitor, RedisState, Snapshot, WorkerState
-from simpledist.monitor.times import plural
+from simpledist.monitor.times import ago, plural
 
 DROPPED_SHOWN = 5
 
@@ -84,6 +85,17 @@ def without_worker(function: FunctionState) -> str:
     """Return what is wrong with a function whose jobs wait for a worker."""
     verb = "is" if function.queued == 1 else "are"
     return f"{plural(function.queued, 'job')} of {function.function} {verb} queued, but no live worker offers it"
+
+
+def without_tags(function: FunctionState, tags: tuple[str, ...]) -> str:
+    """Return what is wrong with a function, calls of which need tags that no live worker has."""
+    when = ago(function.wanted_tags_seconds)
+    return f"{function.function} was called {when}: no live worker that offers it has {named_tags(tags)} that it needs"
+
+
+def with_tags(function: FunctionState, tags: tuple[str, ...]) -> str:
+    """Return the command that starts a worker for such calls."""
+    return function.start_command + "".join(f" --tag {tag}" for tag in tags)
 
 
 def meant(word: str | None, known: Iterable[str]) -> str:

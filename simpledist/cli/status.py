@@ -7,7 +7,16 @@ import json
 import click
 
 from simpledist.cli.options import OK, WRONG, common_options, complain
-from simpledist.cli.reading import demand, demand_all, monitor_of, problem_lines, tell_dropped, without_worker
+from simpledist.cli.reading import (
+    demand,
+    demand_all,
+    monitor_of,
+    problem_lines,
+    tell_dropped,
+    with_tags,
+    without_tags,
+    without_worker,
+)
 from simpledist.cli.tables import Duration, json_option, show
 from simpledist.config import Config
 from simpledist.monitor import Snapshot
@@ -51,6 +60,9 @@ def status(config: Config, as_json: bool) -> int:
     stranded = [one for one in snapshot.functions if one.stranded]
     for one in stranded:
         complain("simpledist status", f"{without_worker(one)}: start one with {one.start_command}")
+    for one in snapshot.functions:
+        if tags := snapshot.lacking(one):
+            complain("simpledist status", f"{without_tags(one, tags)}: start one with {with_tags(one, tags)}")
     return WRONG if stranded else OK
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 
 import click
 
-from simpledist import policy, shipped
+from simpledist import job, policy, shipped
 from simpledist.cli.options import Duration, Seconds, run, shared
 from simpledist.cli.slurm_job import job_end
 from simpledist.config import Config
@@ -30,6 +30,18 @@ class Lifetime(Duration):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
+class Tag(click.ParamType):
+    """A word that calls may need of a worker."""
+
+    name = "tag"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what a caller could not ask for."""
+        if not job.TAG.fullmatch(value):
+            self.fail(f"{value!r}: {job.TAG_RULE}.", param, ctx)
+        return value
+
+
 @click.command(context_settings={"max_content_width": 100})
 @click.argument("targets", metavar="TARGET...", nargs=-1)
 @click.option(
@@ -44,6 +56,15 @@ class Lifetime(Duration):
     default=25.0,
     show_default=True,
     help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C; unfinished jobs go back.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    metavar="TAG",
+    type=Tag(),
+    multiple=True,
+    help="What this worker has and not every other one: 'gpu', 'big'. Serves calls that need it "
+    "(worker_function(..., needs='gpu')) beside those that need nothing. May be given several times.",
 )
 @click.option(
     "--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (for functions that leak)."
@@ -84,6 +105,7 @@ def worker(
     targets: tuple[str, ...],
     slots: int | None,
     label: str | None,
+    tags: tuple[str, ...],
     grace: float,
     recycle: int | None,
     lifetime: float | Literal["auto"] | None,
@@ -101,6 +123,7 @@ def worker(
     \b
         simpledist-worker fns:fib
         simpledist-worker fns work=mathlib:integrate@2 --slots 8
+        simpledist-worker fns:train --tag gpu --tag big
 
     Numerical libraries get CPUs / slots threads in each slot, unless OMP_NUM_THREADS and its like are set.
 
@@ -113,26 +136,25 @@ def worker(
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
     if stagger and lifetime is None:
         raise click.UsageError("--stagger means nothing without --lifetime.")
+    if len({*tags}) > job.MOST_TAGS:
+        raise click.UsageError(f"--tag: a worker may have {job.MOST_TAGS} tags at most.")
     keyring = keyring_of(config)
     # Imported only now: this system has what they need.
-    rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life")]
+    rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life", "options")]
     with rooms[0].Printer() as printer:
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler):
                 cast("logging.StreamHandler[Any]", handler).setStream(printer)
-        one = rooms[1].Worker(
-            config,
-            keyring,
-            list(targets),
+        ends = _slurm_seconds(grace) if lifetime == "auto" else lifetime
+        options = rooms[3].Options(
             slots=slots or cpus(),
             label=label or platform.node(),
             grace_seconds=grace,
             recycle=recycle,
-            bounds=rooms[2].Bounds(
-                _slurm_seconds(grace) if lifetime == "auto" else lifetime, stagger, idle_exit, jobs, alive
-            ),
-            printer=printer,
+            bounds=rooms[2].Bounds(ends, stagger, idle_exit, jobs, alive),
+            tags=tuple(sorted({*tags})),
         )
+        one = rooms[1].Worker(config, keyring, list(targets), options, printer=printer)
         one.start()
         return one.run()
 

@@ -10,7 +10,7 @@ from simpledist.cli.tables import Age, Cell, json_option, objects, show, show_js
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
 
-HEADS = ("worker", "label", "host", "pid", "health", "busy", "slots", "beat_seconds", "python", "functions")
+HEADS = ("worker", "label", "host", "pid", "health", "busy", "slots", "beat_seconds", "python", "functions", "tags")
 
 
 @click.command()
@@ -37,8 +37,7 @@ def workers(config: Config, function: str | None, as_json: bool) -> int:
     demand(config, snapshot.redis)
     found = [one for one in snapshot.workers if function is None or _offers(one, function)]
     if as_json:
-        names = [list(one.functions) for one in found]
-        rows = objects(HEADS, [(*_row(one)[:-1], some) for one, some in zip(found, names, strict=True)])
+        rows = objects(HEADS, [(*_row(one)[:-2], list(one.functions), list(one.tags)) for one in found])
         problems = [[{"text": each.text, "remedy": each.remedy} for each in one.problems] for one in found]
         show_json(workers=[row | {"problems": some} for row, some in zip(rows, problems, strict=True)])
     else:
@@ -68,4 +67,5 @@ def _row(worker: WorkerState) -> tuple[Cell, ...]:
         None if worker.beat_age_seconds is None else Age(worker.beat_age_seconds),
         worker.python,
         " ".join(worker.functions),
+        " ".join(worker.tags),
     )

@@ -68,7 +68,7 @@ class WorkerFunction(Generic[P, R]):
 
     def _repr_html_(self) -> str:
         html = import_module("simpledist.engine.html")
-        spec, slots = self.spec, self.engine.offers.slots(self.spec.function)
+        spec, slots = self.spec, self.engine.offers.slots(self.spec.function, self.spec.needs)
         documentation: str = getattr(self, "__doc__", None) or ""
         rows = (
             ("here", html.code(spec.local)),
@@ -76,6 +76,7 @@ class WorkerFunction(Generic[P, R]):
             ("on workers", f"{slots} slots" if slots else "none: calls run here"),
             ("timeout", None if spec.timeout is None else f"{spec.timeout:g} s"),
             ("max_queue", spec.max_queue),
+            ("needs", " ".join(spec.needs)),
         )
         return html.table(f"worker function {spec.function}", rows)
 

@@ -5,7 +5,7 @@ Called by users.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import ParamSpec, TypeVar
 
 from simpledist import job
@@ -35,6 +35,7 @@ def worker_function(
     cache: float | None = None,
     policy: Policy = "remote",
     match: Match = None,
+    needs: str | Collection[str] | None = None,
     priority: Priority = "normal",
     ship: bool = True,
 ) -> WorkerFunction[P, R]:
@@ -51,7 +52,8 @@ def worker_function(
     `match`: a worker with other code of this very function is passed over, and another function under the name serves
     it, which is said once in the log; "code" refuses that as well, "name" takes whatever is offered under the name,
     without a word. `priority`: of all that is queued for a worker, whatever the function, "high" begins first and "low"
-    last, but for one turn in sixteen. `ship`: where no worker has the function, one with `--any` gets it with the call,
+    last, but for one turn in sixteen. `needs`: a tag, or several; only workers that have them (`simpledist-worker --tag
+    gpu`) serve it. `ship`: where no worker has the function, one with `--any` gets it with the call,
     and with it the modules of this program that it needs; False: nothing travels. `policy`: "remote" sends every call
     that can travel, "local" none; "auto" runs a call here when that has cost less than its trip. Raises
     ConfigurationError for a name or option that cannot be used.
@@ -79,6 +81,7 @@ def worker_function(
         policy=policy,
         sharing=shared,
         match=match,
+        needs=arguments.tags(f"worker_function({name!r})", "needs", needs),
         priority=priority,
         ships=arguments.flag(f"worker_function({name!r})", "ship", ship),
     )
@@ -97,6 +100,7 @@ def function(
     cache: float | None = None,
     policy: Policy = "remote",
     match: Match = None,
+    needs: str | Collection[str] | None = None,
     priority: Priority = "normal",
     ship: bool = True,
 ) -> Callable[[Callable[P, R]], WorkerFunction[P, R]]:
@@ -123,6 +127,7 @@ def function(
             cache=cache,
             policy=policy,
             match=match,
+            needs=needs,
             priority=priority,
             ship=ship,
         )

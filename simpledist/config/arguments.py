@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 import operator
 import os
+from collections.abc import Iterable
 from numbers import Real
+from typing import cast
 
 from simpledist import policy
 from simpledist.errors import ConfigurationError
+from simpledist.job import MOST_NEEDS, TAG, TAG_RULE
 
 MOST_COUNT = 2**53  # up to here Redis and its scripts count exactly
 
@@ -62,6 +65,16 @@ def text(who: str, option: str, value: object) -> str | None:
     return value
 
 
+def tags(who: str, option: str, value: object) -> tuple[str, ...]:
+    """Return tags, given as one text or as several, in order and each once; None: none."""
+    found: list[object] = [] if value is None else [value] if isinstance(value, str) else _listed(value)
+    if len(found) > MOST_NEEDS or not all(isinstance(tag, str) and TAG.fullmatch(tag) for tag in found):
+        raise ConfigurationError(
+            f"{who}: {option}={_shown(value)}: use a tag, or a list of at most {MOST_NEEDS}; in a tag {TAG_RULE}"
+        )
+    return tuple(sorted({str(tag) for tag in found}))
+
+
 def file(who: str, option: str, value: object) -> str | None:
     """Return the name of a file, given as a text or a path, or None."""
     if value is None:
@@ -70,6 +83,11 @@ def file(who: str, option: str, value: object) -> str | None:
         return os.fsdecode(value)  # type: ignore[arg-type]
     except TypeError:
         raise ConfigurationError(f"{who}: {option}={_shown(value)}: use the name of a file, or None") from None
+
+
+def _listed(value: object) -> list[object]:
+    """Return what stands in a list, tuple or set; of anything else something that is no tag."""
+    return list(cast("Iterable[object]", value)) if isinstance(value, (list, tuple, set, frozenset)) else [None]
 
 
 def _float(value: Real) -> float:

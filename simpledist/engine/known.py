@@ -10,6 +10,7 @@ import time
 from typing import NamedTuple
 
 from simpledist import policy
+from simpledist.broker.lane import tagged
 from simpledist.costs import Costs
 from simpledist.policy import Experience
 from simpledist.reasons import Why
@@ -20,12 +21,19 @@ NEVER = float("-inf")
 class Key(NamedTuple):
     """A function as one caller means it: its name, the digest of the caller's code, and which other code will do.
 
-    `place`: as in a Wish. Without a digest any code under the name will do, or it is not known yet.
+    `place`: as in a Wish. Without a digest any code under the name will do, or it is not known yet. `tags`: those that
+    its workers must have.
     """
 
     function: str
     digest: str = ""
     place: str = ""
+    tags: tuple[str, ...] = ()
+
+    @property
+    def lane(self) -> str:
+        """Return the lane of such calls as long as Redis names no other: fib, or fib+gpu."""
+        return tagged(self.function, self.tags) if self.tags else self.function
 
 
 class Known:
@@ -45,6 +53,7 @@ class Known:
         "lost_at",
         "named",
         "on_workers",
+        "own_lane",
     )
 
     def __init__(self, key: Key) -> None:
@@ -56,7 +65,8 @@ class Known:
         self.absent_detail = ""  # what more is known of that, in words
         self.absent_at = NEVER
         self.asked_at = NEVER  # when a caller last went by that word
-        self.lane = key.function  # where its calls are submitted, until `lane_until`
+        self.own_lane = key.lane  # where its calls are submitted ...
+        self.lane = key.lane  # ... or here, until `lane_until`
         self.lane_until = NEVER
         self.named = ""  # the code of another function, which serves them by the name until `lane_until`
         self.lost_at = NEVER  # when that had gone

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from simpledist import policy
-from simpledist.broker.lane import without_class
+from simpledist.broker.lane import named_tags, without_class
 from simpledist.broker.records import NO_DIGEST, NO_KEY, Wish
 from simpledist.engine.call import Call
 from simpledist.engine.known import NEVER, Key, Store
@@ -55,7 +55,7 @@ class Lanes:
         """Return the lane on which a call of this function is submitted."""
         known = self._store.of(key)
         elsewhere = known.lane_until != NEVER and time.monotonic() < known.lane_until
-        lane = known.lane if elsewhere else key.function
+        lane = known.lane if elsewhere else known.own_lane
         return lane if priority == "normal" else f"{lane}!{priority}"
 
     def wished(self, calls: Sequence[Call]) -> Wish:
@@ -109,14 +109,14 @@ class Lanes:
             return None
         known = self._store.of(key)
         if not details:
-            known.absent_detail = ""
-            self._explained.pop((key.function, why), None)
+            known.absent_detail = none_has(key.tags) if kind == "no_worker" and key.tags else ""
+            self._explained.pop((key.lane, why), None)
         elif kind == "key":
             text = known.absent_detail = self._other_keys(key.function, details)
-            self._explained[key.function, why] = lambda: text
+            self._explained[key.lane, why] = lambda: text
         elif kind == "no_worker":
             text = known.absent_detail = _other_protocols(key.function, details)
-            self._explained[key.function, why] = lambda: text
+            self._explained[key.lane, why] = lambda: text
         elif call is not None and call.wanted == key.digest:
             self._has_other_code(call.spec.code, details.split()[0])
         return why
@@ -126,18 +126,18 @@ class Lanes:
         if worker is not None:
             self._has_other_code(call.spec.code, worker)
 
-    def kept(self, function: str, reason: str) -> None:
+    def kept(self, key: Key, reason: str) -> None:
         """Tell the caller that calls run here because of the code that this program has of their function."""
-        self._store.of(Key(function)).absent_detail = reason
-        self._explained[function, "other_code"] = lambda: f"function {function}: {reason}; its calls run here"
+        self._store.of(key).absent_detail = reason
+        self._explained[key.lane, "other_code"] = lambda: f"function {key.function}: {reason}; its calls run here"
 
     def _has_other_code(self, code: OwnCode, worker: str) -> None:
         self._store.of(code.key).absent_detail = f"worker {worker} has other code of it"
-        self._explained[code.key.function, "other_code"] = functools.partial(self._code_line, code, worker, None)
+        self._explained[code.key.lane, "other_code"] = functools.partial(self._code_line, code, worker, None)
 
-    def explanation(self, function: str, why: Why) -> Callable[[], str] | None:
+    def explanation(self, lane: str, why: Why) -> Callable[[], str] | None:
         """Return what makes the line for calls that run here for this reason, if Redis or a worker said more of it."""
-        return self._explained.get((function, why))
+        return self._explained.get((lane, why))
 
     def name_of(self, worker: str) -> str:
         """Return a worker as people find it; asks Redis."""
@@ -176,6 +176,16 @@ class Lanes:
             f"give the workers our key and start them again: scp {file} USER@HOST:.config/simpledist/key, or name one "
             "file everywhere (--secret-file FILE)"
         )
+
+
+def needs_text(tags: Sequence[str]) -> str:
+    """Return tags as a caller writes them behind `needs=`."""
+    return repr(tags[0] if len(tags) == 1 else list(tags))
+
+
+def none_has(tags: Sequence[str]) -> str:
+    """Return in words that no worker may have calls which need these tags."""
+    return f"no live worker that offers it has {named_tags(tags)}"
 
 
 def _other_protocols(function: str, details: str) -> str:

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 
 from simpledist import shipped
 from simpledist.broker import denials
+from simpledist.broker.lane import Lane, function_of, parsed
 from simpledist.config import Config, settings
 from simpledist.engine.known import Key, Store
-from simpledist.engine.lanes import REFUSALS, Lanes
+from simpledist.engine.lanes import REFUSALS, Lanes, needs_text, none_has
 from simpledist.engine.local_run_counts import Last, Line
 from simpledist.engine.notices import AGAIN_SECONDS, ONCE
 from simpledist.engine.ready import RunHere
@@ -89,8 +90,8 @@ class Lines:
             return "goes to workers where its trip costs less" if spec.policy == "auto" else "goes to workers"
         return f"runs here, {words(why)}"
 
-    def line(self, function: str, why: Why, last: Last) -> Line:
-        """Return the line about calls of a function that ran here for this reason."""
+    def line(self, lane: str, why: Why, last: Last) -> Line:
+        """Return the line about calls that ran here for this reason: of a function, or those that need its tags."""
         cluster = self._cluster
         remedy = REASONS[why].remedy
         if why == "redis_down":
@@ -100,16 +101,16 @@ class Lines:
             return Line((why,), lambda: text, level, AGAIN_SECONDS, cluster.outages)
         if why == "redis_refused":
             return Line((why,), lambda: f"{self._trouble(why)}; calls run here (redis_refused)", logging.ERROR)
-        explained = cluster.lanes.explanation(function, why)
+        explained = cluster.lanes.explanation(lane, why)
         if explained is not None:
-            return Line((function, why), explained)
+            return Line((lane, why), explained)
         if why == "no_worker":
             rows = None if self._has_seen_a_worker() else self._rows()
             if rows is not None and not _names(rows):
-                text = self._none_there(function, last.target)
+                text = self._none_there(function_of(lane), last.arguments)
                 return Line((why,), lambda: text, again_seconds=ONCE)
-            return Line((function, why), functools.partial(self._not_offered, function, last.target))
-        return Line((function, why), functools.partial(self._said, function, why, last))
+            return Line((lane, why), functools.partial(self._not_offered, parsed(lane), last.arguments))
+        return Line((lane, why), functools.partial(self._said, function_of(lane), why, last))
 
     def _said(self, function: str, why: Why, last: Last) -> str:
         text = last.detail or words(why)
@@ -136,26 +137,29 @@ class Lines:
         self._saw_a_worker = self._saw_a_worker or self._cluster.store.any_on_workers()
         return self._saw_a_worker
 
-    def _none_there(self, function: str, target: str) -> str:
+    def _none_there(self, function: str, arguments: str) -> str:
         config = self._cluster.config
         namespace = "" if config.namespace == settings.DEFAULT_NAMESPACE else f", namespace {config.namespace}"
         return (
             f"no worker is running (Redis at {config.safe_url}{namespace}): calls run here (no_worker), those of "
-            f"{function} and of any other function; {self._start(target)}"
+            f"{function} and of any other function; {self._start(arguments)}"
         )
 
-    def _not_offered(self, function: str, target: str) -> str:
+    def _not_offered(self, lane: Lane, arguments: str) -> str:
+        function, tags = lane.function, lane.tags
         rows, under = self._rows() or [], ""
         having = [row for row in rows if any(_is_of(name, function) for name in row["functions"])]
         pythons, offered = sorted({row["python"] for row in having} - {""}), _names(rows)
         if pythons and OUR_PYTHON not in pythons:
             they = f"its workers run Python {_some(pythons)}, and code that travels with a call runs under {OUR_PYTHON}"
             under = f" under Python {OUR_PYTHON}"
+        elif having and not any({*tags} <= {*row["tags"]} for row in having):
+            they = f"it is called with needs={needs_text(tags)}, and {none_has(tags)}"
         elif having:
             they = "its workers take none of these calls"
         else:
             they = "no live worker offers it" + (f", they offer {_some(offered)}" if offered else "")
-        return f"function {function}: calls run here (no_worker): {they}; {self._start(target, under)}"
+        return f"function {function}: calls run here (no_worker): {they}; {self._start(arguments, under)}"
 
     def _rows(self) -> list[dict[str, Any]] | None:
         """Return the rows of live workers; None where Redis does not say."""
@@ -166,7 +170,7 @@ class Lines:
         self._saw_a_worker = self._saw_a_worker or bool(rows)
         return rows
 
-    def _start(self, target: str, under: str = "") -> str:
+    def _start(self, arguments: str, under: str = "") -> str:
         """Return what starts a worker that this client finds."""
         config = self._cluster.config
         options = ""
@@ -175,7 +179,8 @@ class Lines:
         if config.namespace not in (settings.DEFAULT_NAMESPACE, os.environ.get("SIMPLEDIST_NAMESPACE")):
             options += f" --namespace {config.namespace}"
         return (
-            f"start one with simpledist-worker {target}{options}{under} (simpledist workers lists those that are there)"
+            f"start one with simpledist-worker {arguments}{options}{under} "
+            "(simpledist workers lists those that are there)"
         )
 
 

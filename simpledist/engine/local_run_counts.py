@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simpledist import policy
+from simpledist.broker.lane import function_of
 from simpledist.engine.inside import thread
 from simpledist.engine.notices import EACH_MINUTE, NEVER, Notices, Topic, Words
 from simpledist.engine.spec import FunctionSpec
@@ -25,7 +26,7 @@ from simpledist.reasons import Why, is_silent
 
 FIRST_SECONDS = 0.5  # so long the first call waits for its line at most
 
-What = tuple[str, str]  # a function and a reason
+What = tuple[str, str]  # a function (fib+gpu: those of its calls that need this tag) and a reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """What is known of the last call that ran here for a reason; `target` names its function as workers do."""
+    """What is known of the last call that ran here for a reason; `arguments` start a worker that serves it."""
 
-    target: str
+    arguments: str
     detail: str = ""
     worker: str | None = None
 
@@ -65,22 +66,22 @@ class LocalRunCounts:
 
     def count(self, spec: FunctionSpec, why: Why, calls: int = 1, detail: str = "", worker: str | None = None) -> None:
         """Count calls that run here for this reason; none: some are about to."""
-        what = spec.function, why
+        what = spec.lane, why
         self._counted.append((what, calls))
         if what not in self._met:
             self._first(spec, why, detail, worker)
             return
         if detail and (last := self._last.get(what)) is not None:
-            self._last[what] = Last(last.target, detail, worker)
+            self._last[what] = Last(last.arguments, detail, worker)
         if len(self._counted) >= policy.BATCH_ITEMS:
             self._add_up()
 
     def _first(self, spec: FunctionSpec, why: Why, detail: str, worker: str | None) -> None:
-        what = spec.function, why
+        what = spec.lane, why
         if is_silent(why) or sys.is_finalizing():  # then no other thread runs any more
             self._met.add(what)
             return
-        self._last[what] = Last(spec.target, detail, worker)
+        self._last[what] = Last(spec.worker_arguments, detail, worker)
         self._met.add(what)
         self._notices.leave(self.look, at_once=True)
         if not thread.interrupting:
@@ -126,13 +127,14 @@ class LocalRunCounts:
 
     def look(self, *, last: bool = False) -> None:
         """Log the lines that are due, in a thread that may. `last`: no other look comes, so tell what is left."""
-        for (function, why), calls in self._taken_unreported().items():
-            line = self._line(function, why, self._last[function, why])
+        for (lane, why), calls in self._taken_unreported().items():
+            line = self._line(lane, why, self._last[lane, why])
             since = self._notices.due(line.topic, calls, line.again_seconds, line.spell)
             if since is not None:
                 self._notices.say(line.words, line.level, since)
             elif last and calls:
-                rest = f"function {function}: {calls:,} more {'call' if calls == 1 else 'calls'} ran here ({why})"
+                more = f"{calls:,} more {'call' if calls == 1 else 'calls'}"
+                rest = f"function {function_of(lane)}: {more} ran here ({why})"
                 self._notices.say(functools.partial(str, rest), logging.INFO)
         self._due = self._notices.next_due()
 

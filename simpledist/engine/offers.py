@@ -7,7 +7,7 @@ same code. Knows no Redis: it is given a way to ask.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ class _Seen:
     names: dict[str, str] = field(default_factory=dict[str, str])  # fingerprint -> its name, where all agree
     slots: dict[str, int] = field(default_factory=dict[str, int])  # function -> how many calls of it could run at once
     all_slots: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 class Offers:
@@ -39,9 +40,12 @@ class Offers:
         """Return each function that a live worker offers, and how many calls of it could run at once."""
         return dict(self._look().slots)
 
-    def slots(self, function: str) -> int:
-        """Return how many calls of it could run at once."""
-        return self._look().slots.get(function, 0)
+    def slots(self, function: str, tags: Collection[str] = ()) -> int:
+        """Return how many calls of it could run at once, on workers that have these tags."""
+        seen = self._look()
+        if not tags:
+            return seen.slots.get(function, 0)
+        return sum(row["slots"] for row in seen.rows if function in row["functions"] and {*tags} <= {*row["tags"]})
 
     def all_slots(self) -> int:
         """Return how many calls could run at once, of any function."""
@@ -64,6 +68,5 @@ def _seen(rows: list[dict[str, Any]]) -> _Seen:
             slots[name] = slots.get(name, 0) + row["slots"]
     # Versions first, so that the plain name wins where both are the same code.
     agreed = sorted((name for name, code in codes.items() if len(code) == 1), key=len, reverse=True)
-    return _Seen(
-        time.monotonic(), {next(iter(codes[name])): name for name in agreed}, slots, sum(row["slots"] for row in rows)
-    )
+    names = {next(iter(codes[name])): name for name in agreed}
+    return _Seen(time.monotonic(), names, slots, sum(row["slots"] for row in rows), rows)

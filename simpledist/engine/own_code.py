@@ -31,10 +31,10 @@ class OwnCode:
 
     __slots__ = ("found", "keeps", "key", "known", "match", "packages", "ships_until", "strict")
 
-    def __init__(self, function: str, match: Match = None, *, strict: bool = False) -> None:
+    def __init__(self, function: str, match: Match = None, *, strict: bool = False, tags: tuple[str, ...] = ()) -> None:
         self.match: Match = match
         self.strict = strict  # no other code serves these calls
-        self.key = Key(function)
+        self.key = Key(function, tags=tags)
         self.packages = ""
         self.known = match == "name"
         self.found: CodeDigest | None = None
@@ -43,7 +43,7 @@ class OwnCode:
 
     def __reduce__(self) -> Any:
         """Pickle what was asked for: what was found is that of this process."""
-        return _made, (self.key.function, self.match, self.strict)
+        return _made, (self.key.function, self.match, self.strict, self.key.tags)
 
     @property
     def identity(self) -> str:
@@ -74,7 +74,7 @@ class OwnCode:
             strict = self.strict or self.match == "code"
             place = "" if strict else ANY_PLACE if "@" in function else found.short_place
             self.packages = " ".join(f"{name}:{hash}" for name, hash in found.packages.items() if hash)
-            before, self.key = self.key, Key(function, found.text, place)
+            before, self.key = self.key, self.key._replace(digest=found.text, place=place)
             store.has_code(before, self.key)
         elif found.changed:
             self.keeps = found.reason
@@ -84,5 +84,5 @@ class OwnCode:
         return True
 
 
-def _made(function: str, match: Match, strict: bool) -> OwnCode:
-    return OwnCode(function, match, strict=strict)
+def _made(function: str, match: Match, strict: bool, tags: tuple[str, ...]) -> OwnCode:
+    return OwnCode(function, match, strict=strict, tags=tags)

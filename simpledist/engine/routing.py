@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from simpledist.config import nested
 from simpledist.engine.inside import thread
-from simpledist.engine.known import Store
+from simpledist.engine.known import Key, Store
 from simpledist.engine.spec import FunctionSpec
 from simpledist.reasons import Why
 
@@ -61,7 +61,7 @@ class Redis(Protocol):
 class Routing:
     """Decides for one client; any thread may ask."""
 
-    def __init__(self, redis: Redis, store: Store, kept: Callable[[str, str], None], *, closed: bool) -> None:
+    def __init__(self, redis: Redis, store: Store, kept: Callable[[Key, str], None], *, closed: bool) -> None:
         self.closed = closed
         self.nested = nested()  # in a worker's child: nothing is opened
         self._redis = redis
@@ -100,7 +100,7 @@ class Routing:
             if not code.work_out(spec.local, self._store):
                 return "other_code"
         if code.keeps:
-            self._kept(spec.function, code.keeps)
+            self._kept(code.key, code.keeps)
             return "other_code"
         return None
 

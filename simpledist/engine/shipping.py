@@ -7,16 +7,18 @@ for reading those modules.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any, get_args
+from typing import Any
 
 from simpledist import shipped, wire
 from simpledist.buffers import whole_size
 from simpledist.code.archive_format import Archive
 from simpledist.engine.call import Call, travelling
 from simpledist.engine.inside import thread
+from simpledist.engine.known import Key
 from simpledist.engine.offers import Offers
 from simpledist.engine.routing import Later, Travel, Way
 from simpledist.engine.session import Session
@@ -28,13 +30,15 @@ from simpledist.reasons import Why
 
 NOWHERE: frozenset[Why] = frozenset({"no_worker", "other_code"})  # no worker has the function, or its code
 AT_ONCE_SECONDS = 1.0  # so long after one call the next ones are not tried by name first
-RUNS = {
-    priority: FunctionSpec(shipped.FUNCTION, shipped.run, strict=True, priority=priority)
-    for priority in get_args(Priority)
-}
 
 
-def with_archive(call: Call, way: Way, kept: Callable[[str, str], None]) -> Way:
+@functools.lru_cache(maxsize=1000)
+def run_of(priority: Priority, needs: tuple[str, ...]) -> FunctionSpec:
+    """Return the function that runs another one which came with its call, for calls that ask for this."""
+    return FunctionSpec(shipped.FUNCTION, shipped.run, strict=True, priority=priority, needs=needs)
+
+
+def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
     """Let a call name the modules that it needs; return its way.
 
     One whose modules could not be there as they are here stays at its client; `kept` hears why.
@@ -47,7 +51,7 @@ def with_archive(call: Call, way: Way, kept: Callable[[str, str], None]) -> Way:
                 "the code of simpledist itself cannot be identified here: its source is missing", changed=True
             )
     except NotPacked as error:
-        kept(call.spec.function, str(error))
+        kept(call.spec.code.key, str(error))
         if isinstance(way, Travel):
             return Later("other_code" if error.changed else "unserialisable")
     return way
@@ -113,9 +117,9 @@ class Shipping:
         return made
 
     def _made(self, call: Call) -> Call | None:
-        if not self._offers.slots(shipped.FUNCTION):
+        if not self._offers.slots(shipped.FUNCTION, call.spec.needs):
             return None
-        run = RUNS[call.spec.priority]
+        run = run_of(call.spec.priority, call.spec.needs)
         if not run.code.known and not run.code.work_out(run.local, self._session.store):
             return None
         if not run.code.key.digest:

@@ -33,8 +33,10 @@ class FunctionSpec:
     sharing: Sharing | None = None
     match: Match = None  # which other code may serve its calls: none ("code"), any ("name"), that of another function
     priority: Priority = "normal"
+    needs: tuple[str, ...] = ()  # tags that a worker must have, sorted
     ships: bool = True  # a worker with `--any` may have its calls where no worker has the function
     strict: bool = False  # as "code", but a function without a digest goes by its name
+    lane: str = field(init=False)  # its calls are counted under this name: the function, or fib+gpu
     code: OwnCode = field(init=False)
     terms: Terms = field(init=False)  # the options that Redis goes by
     tally: Tally = field(init=False, default_factory=Tally)
@@ -44,9 +46,15 @@ class FunctionSpec:
         """Return the target of a worker that offers it: `fns:fib`, or MODULE:fib where it has no place."""
         return target_of(self.function, self.local)
 
+    @property
+    def worker_arguments(self) -> str:
+        """Return what starts a worker that serves it: `fns:fib --tag gpu`."""
+        return self.target + "".join(f" --tag {tag}" for tag in self.needs)
+
     def __post_init__(self) -> None:
-        object.__setattr__(self, "code", OwnCode(self.function, self.match, strict=self.strict))
+        object.__setattr__(self, "code", OwnCode(self.function, self.match, strict=self.strict, tags=self.needs))
         object.__setattr__(self, "terms", Terms(max_queue=self.max_queue))
+        object.__setattr__(self, "lane", self.code.key.lane)
 
 
 def target_of(function: str, local: Callable[..., Any]) -> str:

@@ -27,6 +27,7 @@ from simpledist.printable import printable
 RECENT_SECONDS = 600.0  # so long after its last call is a client's other code, or a refusal, worth a warning
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 META_LIMIT, LANES_LIMIT = 1000, 100  # counters, and lanes, of one function
+NEEDS_LIMIT = 8  # tags shown of one call
 RUNNING_MOST = 50_000  # running jobs shown of all functions
 RUNNING_LIMIT = 1000  # running jobs shown of one function
 
@@ -89,6 +90,13 @@ class Facts:
         """Return every number in its meta."""
         found = {name: integer(value) for name, value in pairs(self.meta)}
         return {name: number for name, number in found.items() if number is not None}
+
+    @property
+    def wanted_tags(self) -> tuple[int | None, tuple[str, ...]]:
+        """Return when a call last found no worker with the tags that it needs, in ms, and those tags."""
+        text = next((value for name, value in pairs(self.meta) if name == "wanted_tags"), "")
+        at, _, tags = text.partition(" +")
+        return integer(at) if tags else None, tuple(printable(tag) for tag in tags.split("+")[:NEEDS_LIMIT] if tag)
 
     @property
     def minute(self) -> int | None:
@@ -168,6 +176,7 @@ def function_state(function: str, fact: Facts, workers: int, now: float) -> Func
     stamp = finite(fact.oldest[1]) if fact.oldest else None
     tally = fact.tally
     wanted, disabled = fact.numbers.get("wanted"), fact.numbers.get("disabled")
+    wanted_tags = fact.wanted_tags
     return FunctionState(
         function=printable(function),
         name=name,
@@ -178,6 +187,8 @@ def function_state(function: str, fact: Facts, workers: int, now: float) -> Func
         oldest_wait_seconds=0.0 if stamp is None else round(max(0.0, now - stamp / 1e6), 3),
         counters=tally.numbers,
         wanted_seconds=None if wanted is None else round(max(0.0, now - wanted / 1000), 3),
+        wanted_tags=wanted_tags[1],
+        wanted_tags_seconds=None if wanted_tags[0] is None else round(max(0.0, now - wanted_tags[0] / 1000), 3),
         disabled_seconds=None if disabled is None else round(max(0.0, now - disabled / 1000), 3),
     )
 
@@ -218,6 +229,7 @@ class _Row:
     mismatched: tuple[tuple[str, int], ...]
     protocol: int | None
     keys: tuple[str, ...]
+    tags: tuple[str, ...]
     refusals: tuple[tuple[Refusal, int], ...]  # each with the time of the last one, in ms by the worker's clock
     withdrawn: tuple[str, ...]
 
@@ -245,6 +257,7 @@ def _row(text: str) -> _Row | None:
         mismatched=_mismatched(facts.get("mismatched")),
         protocol=integer(facts.get("protocol")),
         keys=_names(facts.get("keys")),
+        tags=_names(facts.get("tags")),
         refusals=_refusals(facts.get("refusals")),
         withdrawn=_names(facts.get("withdrawn")),
     )
@@ -318,6 +331,7 @@ def worker_state(
         protocol=known.protocol,
         speaks_ours=known.protocol == policy.PROTOCOL,
         keys=known.keys,
+        tags=known.tags,
         refusals=tuple(one for one, at in known.refusals if now - at / 1000 < RECENT_SECONDS),
         withdrawn=known.withdrawn,
     )

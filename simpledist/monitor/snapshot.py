@@ -71,7 +71,8 @@ class FunctionState:
     oldest_wait_seconds: float
     counters: Mapping[str, int] = field(default_factory=dict[str, int])  # all counters, since the beginning
     wanted_seconds: float | None = None  # ago: the last call that found no live worker for it
-
+    wanted_tags: tuple[str, ...] = ()  # that the last such call needed, of those that need any
+    wanted_tags_seconds: float | None = None  # ago
     disabled_seconds: float | None = None  # ago: when an operator disabled it
 
     @property
@@ -157,6 +158,14 @@ class Snapshot:
         """Return the worker of this id."""
         return next((worker for worker in self.workers if worker.id == id), None)
 
+    def lacking(self, function: FunctionState) -> tuple[str, ...]:
+        """Return the tags that a recent call needed, where no live worker that offers the function has all of them."""
+        ago, tags = function.wanted_tags_seconds, {*function.wanted_tags}
+        if ago is None or ago >= CALLED_SECONDS or not function.workers:
+            return ()
+        offering = (one for one in self.workers if one.live and function.function in one.functions)
+        return () if any(tags <= {*one.tags} for one in offering) else function.wanted_tags
+
     def running_on(self, worker: str) -> list[RunningJob]:
         """Return the jobs that run on a worker."""
         return [one for one in self.running if one.worker == worker]
@@ -189,6 +198,7 @@ class Snapshot:
                     "busy": one.busy,
                     "beat_age_seconds": one.beat_age_seconds,
                     "functions": list(one.functions),
+                    "tags": list(one.tags),
                 }
                 for one in self.workers
                 if one.health != "dead"

@@ -72,6 +72,7 @@ class WorkerState:
     keys: tuple[str, ...] = ()  # the ids of its keys
     other_key: bool = False  # it shares no key with most of the live workers
     refusals: tuple[Refusal, ...] = ()  # recent ones
+    tags: tuple[str, ...] = ()  # what calls may need of it
     withdrawn: tuple[str, ...] = ()  # functions that it stopped offering for a while: others run what it refuses
 
     @property

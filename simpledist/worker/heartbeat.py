@@ -47,7 +47,7 @@ class Heartbeat:
         jobs: Jobs,
         outcomes: Outcomes,
         row: Row,
-        keys: tuple[str, ...],
+        traits: Traits,
         timings: policy.Timings,
     ) -> None:
         self.registered = False
@@ -64,7 +64,7 @@ class Heartbeat:
         self._jobs = jobs
         self._outcomes = outcomes
         self._row = row
-        self._traits = Traits(keys=keys or (NO_KEY,), python=f"{sys.version_info.major}.{sys.version_info.minor}")
+        self._traits = traits
         self._timings = timings
         self._missing: dict[Held, int] = {}
         self._roll_call = 0  # the newest one: microseconds of Redis' clock
@@ -211,3 +211,8 @@ class Heartbeat:
         self.offering = False
         if self._links.command.link.connected:
             self._links.command.leave(self._worker, final=final)
+
+
+def own_traits(keys: tuple[str, ...], tags: tuple[str, ...]) -> Traits:
+    """Return what each offer of this worker says: the ids of its keys, its Python, its tags."""
+    return Traits(keys=keys or (NO_KEY,), python=f"{sys.version_info.major}.{sys.version_info.minor}", tags=tags)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from simpledist import __version__, policy
 from simpledist.worker.children import Children
+from simpledist.worker.options import Options
 from simpledist.worker.other_code import OtherCode
 from simpledist.worker.refusals import Refusals
 
@@ -37,9 +38,9 @@ class Row:
     """The worker's row, made again each time that it has changed."""
 
     def __init__(
-        self, label: str, children: Children, refusals: Refusals, other_code: OtherCode, keys: tuple[str, ...]
+        self, options: Options, children: Children, refusals: Refusals, other_code: OtherCode, keys: tuple[str, ...]
     ) -> None:
-        self._label = label
+        self._options = options
         self._children = children
         self._refusals = refusals
         self._other_code = other_code
@@ -76,7 +77,8 @@ class Row:
         row = {
             "host": platform.node(),
             "pid": os.getpid(),
-            "label": self._label,
+            "label": self._options.label,
+            "tags": list(self._options.tags),
             "functions": offers,
             "fingerprints": {name: known for name in offers if (known := functions[name])},
             "digests": {name: known for name in offers if (known := digests[name])},

@@ -26,12 +26,13 @@ from simpledist.worker.commands import Commands
 from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.frames import READY, UNABLE
 from simpledist.worker.handoff import Handoff
-from simpledist.worker.heartbeat import Heartbeat
+from simpledist.worker.heartbeat import Heartbeat, own_traits
 from simpledist.worker.intake import Intake
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.lane_turns import Turns
-from simpledist.worker.life import Bounds, Life
+from simpledist.worker.life import Life
 from simpledist.worker.links import Links
+from simpledist.worker.options import Options
 from simpledist.worker.outcome_delivery import OutcomeDelivery
 from simpledist.worker.outcomes import Outcomes
 from simpledist.worker.poller import READ, READ_AND_WRITE, Poller
@@ -56,23 +57,19 @@ class Worker:
         config: Config,
         keyring: Keyring,
         targets: list[str],
+        options: Options,
         *,
-        slots: int,
-        label: str,
-        grace_seconds: float,
-        recycle: int | None,
-        bounds: Bounds,
         printer: Printer,
         timings: policy.Timings = policy.TIMINGS,
     ) -> None:
         self.id = job.new_worker_id()
         self._config = config
-        self._label = label
+        self._label = options.label
         self._signals = Signals()
         self._poller = Poller()
-        self._life = life = Life(bounds, grace_seconds)
+        self._life = life = Life(options.bounds, options.grace_seconds)
         self._adopts_orphans = lifeline.adopts_orphans()
-        self._children = children = Children(targets, slots, printer)
+        self._children = children = Children(targets, options.slots, printer)
         self._schedule = schedule = BeatSchedule(timings)
         self._links = links = Links(config, schedule)
         self._commands = commands = Commands(links, schedule)
@@ -80,7 +77,7 @@ class Worker:
         self._refusals = refusals = Refusals(life=life)
         held = dict[Held, Slot]()
         self._key = f"key {keyring.signing_id.hex()} of {keyring.file}" if keyring else "nothing is signed"
-        handoff, batching, envelopes = Handoff(), Batching(children, recycle), Envelopes(keyring, links.clock)
+        handoff, batching, envelopes = Handoff(), Batching(children, options.recycle), Envelopes(keyring, links.clock)
         keys = links.keys
         turns = Turns(keys, [keys.control(self.id), keys.given(self.id), keys.rollcall], timings)
         waiting_jobs = WaitingJobs(children)
@@ -118,7 +115,7 @@ class Worker:
             delivery=delivery,
             release=release,
             life=life,
-            recycle=recycle,
+            recycle=options.recycle,
         )
         self._heartbeat = heartbeat = Heartbeat(
             self.id,
@@ -127,8 +124,8 @@ class Worker:
             children=children,
             jobs=jobs,
             outcomes=outcomes,
-            row=Row(label, children, refusals, jobs.other_code, keyring.ids),
-            keys=keyring.ids,
+            row=Row(options, children, refusals, jobs.other_code, keyring.ids),
+            traits=own_traits(keyring.ids, options.tags),
             timings=timings,
         )
         self._intake = intake = Intake(
@@ -158,7 +155,7 @@ class Worker:
             release=release,
             outcomes=outcomes,
             life=life,
-            grace_seconds=grace_seconds,
+            grace_seconds=options.grace_seconds,
         )
 
     # --- start ---------------------------------------------------------------------------------------------------

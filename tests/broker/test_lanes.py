@@ -173,6 +173,25 @@ def test_tags_are_met_by_workers_that_have_all_of_them(bench: Bench) -> None:
     assert worker(bench, "w2") == ["fib"]
 
 
+def test_of_many_workers_the_one_with_the_tag_hears_of_its_lane_and_no_other(bench: Bench) -> None:
+    for number in range(200):
+        worker(bench, f"w{number}", traits=Traits(tags=("gpu",) if number == 117 else ()))
+    assert submit(bench, "c1-1", "fib+gpu") == "queued"
+    assert [number for number in range(200) if words_to(bench, f"w{number}")] == [117]
+    assert worker(bench, "w117", traits=Traits(tags=("gpu",))) == ["fib", "fib+gpu"]
+    assert [one.held.lane for one in claim(bench, "w117", "fib+gpu")] == ["fib+gpu"]
+
+
+def test_a_call_that_found_no_tag_is_counted_for_its_function_and_leaves_the_tags(bench: Bench) -> None:
+    worker(bench, "w1")
+    bench.broker.ack("c1", [], {("fib+big+gpu", "no_worker"): 3})
+    meta = bench.hash(bench.keys.named("meta", "fib"))
+    assert meta["local:no_worker"] == "3"
+    assert meta["wanted_tags"].endswith(" +big+gpu")
+    assert "wanted" not in meta
+    assert bench.redis("SMEMBERS", bench.keys.functions) == [b"fib"]
+
+
 def test_a_refused_job_goes_to_another_worker_and_the_refuser_passes(bench: Bench) -> None:
     worker(bench, "w1")
     worker(bench, "w2")

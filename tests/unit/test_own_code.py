@@ -53,9 +53,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return Asked(monkeypatch)
 
 
-class Kept(list[tuple[str, str]]):
-    def __call__(self, function: str, reason: str) -> None:
-        self.append((function, reason))
+class Kept(list[tuple[Key, str]]):
+    def __call__(self, key: Key, reason: str) -> None:
+        self.append((key, reason))
 
 
 def routing(trouble: Why | None = None, kept: Kept | None = None) -> Routing:
@@ -104,8 +104,8 @@ def test_without_a_digest_it_goes_by_name_unless_the_code_is_asked_for() -> None
     assert routing().route(FunctionSpec("f", abs, strict=True), "call") is TRAVEL
     kept = Kept()
     assert routing(kept=kept).route(FunctionSpec("f", abs, match="code"), "call") == Here("other_code")
-    ((function, reason),) = kept
-    assert function == "f"
+    ((key, reason),) = kept
+    assert key == Key("f")
     assert "its code cannot be identified" in reason
 
 

@@ -114,25 +114,30 @@ local function assign_lane(fn, protocol, digest)
   return mine, code
 end
 
+-- Returns whether a worker with these tags (JSON) has all those of a lane.
+local function has_tags(lane, tags)
+  for tag in string.gmatch(string.match(lane, '%+[^~!]*') or '', '[^+]+') do
+    if not (tags and string.find(tags, '"' .. tag .. '"', 1, true)) then return false end
+  end
+  return true
+end
+
 -- Adds to `out` all lanes that a worker with this code and these tags takes jobs from.
 local function add_lanes_to_pop(fn, code, tags, out)
   for lane, its in pairs((lanes_of(fn, code))) do
-    local fits = its == code
-    for tag in string.gmatch(string.match(lane, '%+[^~!]*') or '', '[^+]+') do
-      fits = fits and string.find(tags, '"' .. tag .. '"', 1, true)
-    end
-    if fits then out[#out + 1] = lane end
+    if its == code and has_tags(lane, tags) then out[#out + 1] = lane end
   end
 end
 
--- Opens a lane with tags or a priority when it is used for the first time: the workers of its code are asked to look for
--- their lanes.
+-- Opens a lane with tags or a priority when it is used for the first time: the workers of its code that have these
+-- tags are asked to look for their lanes. All of them: of many workers few may have a tag.
 local function open_lane(lane) -- rare
   local fn = function_of(lane)
   if call('HEXISTS', key_lanes(fn), lane) == 1 then return end
-  for _, worker in ipairs(some_of(key_offers(fn), SUSPECTS)) do
+  for _, worker in ipairs(some_of(key_offers(fn), WITHDRAWN_MOST)) do
     local offer = call('HGET', key_offers(fn), worker)
-    if string.find(offer, '{"lane":"' .. code_lane(lane) .. '"', 1, true) == 1 then
+    local its = string.find(offer, '{"lane":"' .. code_lane(lane) .. '"', 1, true) == 1
+    if its and has_tags(lane, string.match(offer, '"tags":(%b[])')) then
       local digest, protocol = string.match(offer, '"digest":"(%x*)","protocol":(%d+)')
       call('HSET', key_lanes(fn), lane, code_of(protocol, digest))
       call('RPUSH', key_control(worker), 'look')

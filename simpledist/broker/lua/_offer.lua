@@ -53,9 +53,8 @@ local function met_by(offer, wish, lane)
     return 'protocol', string.match(offer, '"protocol":(%d+)') or '1'
   end
   if wish.python and not string.find(offer, wish.python, 1, true) then return 'no_worker' end
-  for tag in string.gmatch(string.match(lane, '%+[^~!]*') or '', '[^+]+') do
-    local tags = string.match(offer, '"tags":(%b[])')
-    if not (tags and string.find(tags, '"' .. tag .. '"', 1, true)) then return 'no_worker' end
+  if string.find(lane, '+', 1, true) and not has_tags(lane, string.match(offer, '"tags":(%b[])')) then
+    return 'no_worker'
   end
   if not string.find(offer, wish.key, 1, true) then
     local ids = string.gsub(string.match(offer, '"keys":%["([^%]]*)"%]') or '', '[",]+', ' ')

@@ -1,6 +1,6 @@
 -- ack: a client has read these outcomes; a job that no other client waits for goes at once, with its bytes. It also
 -- brings the client's counts of local runs.
--- ARGV: client n ids... m, then m times: function why number
+-- ARGV: client n ids... m, then m times: function (fib+gpu: of calls that need a tag) why number
 -- Replies: ok
 
 local client = arg()
@@ -32,11 +32,15 @@ if n_counts == 0 then return 'ok' end
 ---
 
 for _ = 1, n_counts do
-  local fn, why, times = arg(), arg(), arg()
+  local lane, why, times = arg(), arg(), arg()
+  local fn = function_of(lane)
   bump(fn, 'local:' .. why, times)
   call('SADD', key_functions(), fn)
-  -- Wanted, and offered by no worker: most often a version that was forgotten. People should see it.
-  if why == 'no_worker' then call('HSET', key_meta(fn), 'wanted', text(now_ms)) end
+  -- Wanted, and offered by no worker: most often a version, or a tag, that was forgotten. People should see it.
+  if why == 'no_worker' and lane == fn then call('HSET', key_meta(fn), 'wanted', text(now_ms)) end
+  if why == 'no_worker' and lane ~= fn then
+    call('HSET', key_meta(fn), 'wanted_tags', now .. ' ' .. string.sub(lane, #fn + 1))
+  end
 end
 flush()
 return 'ok'

@@ -80,7 +80,7 @@ end
 
 local function read_meta(field, value)
   if field == 'idle' then return value == '' or string.find(value, '^%S+ %S+$') end
-  return field == 'witness' or field == 'unmet' or field == 'disabled' or is_number(value)
+  return field == 'witness' or field == 'unmet' or field == 'disabled' or field == 'wanted_tags' or is_number(value)
 end
 
 local function read_current(field, value)

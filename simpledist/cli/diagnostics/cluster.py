@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from simpledist import __version__
 from simpledist.cli.diagnostics.facts import RECENT_MINUTES, Facts
 from simpledist.cli.diagnostics.finding import SHOWN, Check, Finding, some
-from simpledist.cli.reading import named, without_worker
+from simpledist.cli.reading import named, with_tags, without_tags, without_worker
 from simpledist.monitor import FunctionState, WorkerState
 from simpledist.monitor.times import ago, plural
 from simpledist.reasons import REASONS, address
@@ -139,7 +139,10 @@ def _versions(facts: Facts) -> Iterator[Finding]:
     wanted = [one for one in functions if one.wanted]
     for one in wanted[:SHOWN]:
         yield _wanted(one, [other.function for other in functions if other.name == one.name and other.workers])
-    if not wanted:
+    lacking = [(one, tags) for one in functions if (tags := facts.snapshot.lacking(one))]
+    for one, tags in lacking[:SHOWN]:
+        yield Finding("versions", without_tags(one, tags), f"start one with {with_tags(one, tags)}")
+    if not wanted and not lacking:
         yield Finding("versions", "what is called is offered")
 
 
