@@ -103,6 +103,18 @@ class FunctionCrashed(JobError):
     """The function kills whatever process runs it: on workers, and then in a throw-away child of this process."""
 
 
+class JobTimeout(JobError):
+    """The call ran for longer than its caller allows (`hard_timeout=`), and was ended, wherever it ran."""
+
+    def __init__(self, function: str, seconds: float) -> None:
+        super().__init__(function, seconds)
+        self.function = function
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.function} ran for longer than hard_timeout={self.seconds:g} s, and was ended"
+
+
 class RemoteTraceback(SimpledistError):
     """The text of the traceback on the worker; stands as `__cause__` of an exception that a job raised there."""
 

@@ -16,6 +16,7 @@ Why = Literal[
     "redis_refused",
     "crashed",
     "lost",
+    "memory",
     "worker_error",
     "unserialisable",
     "undecodable",
@@ -82,10 +83,13 @@ REASONS: dict[str, Reason] = {
         suspect=True,
     ),
     "memory": Reason(
-        "it used more memory than its worker allows", "raise --memory of the workers, or give the call less data"
+        "it used more memory than its worker has or allows",
+        "raise --memory of the workers, or give the call less data",
+        suspect=True,
     ),
     "worker_error": Reason(
-        "the worker could not run it (out of memory, a failed import, an interrupt)", "look into the worker's log"
+        "the worker could not run it (a failed import, a recursion limit, an interrupt)",
+        "look into the worker's log",
     ),
     "unserialisable": Reason(
         "its arguments or its result cannot be sent",

@@ -76,6 +76,7 @@ def snapshot(now: Snapshot, monitor: Monitor) -> dict[str, Any]:
         row |= {"trouble": worker.trouble, "condition": worker.condition}
         row |= {"problems": [{"text": one.text, "remedy": one.remedy} for one in worker.problems]}
         row |= {"jobs_done": worker.stats.jobs_done, "python": worker.python}
+        row |= {"slot_memory_bytes": worker.memory_bytes, "peak_bytes": worker.stats.peak_bytes}
     answer["time"] = now.time
     answer["dropped"] = [{"key": one.key, "why": one.why, "count": one.count} for one in monitor.dropped()]
     answer["running"] = [asdict(one) for one in now.running]

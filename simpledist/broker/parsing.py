@@ -164,7 +164,7 @@ def parse_row(text: bytes) -> dict[str, Any] | None:
     try:
         functions, slots = row["functions"], row["slots"]
         prints: dict[str, Any] = row.get("fingerprints") or {}
-        tags = row.get("tags") or []
+        tags: list[Any] = row.get("tags") or []
         if not all(isinstance(name, str) for name in [*functions, *tags]) or not 0 <= int(slots) <= MOST_SLOTS:
             return None
         fingerprints = {name: print_ for name, print_ in prints.items() if isinstance(print_, str)}

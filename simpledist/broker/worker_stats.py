@@ -20,6 +20,7 @@ class WorkerStats:
     at_work: int | None = None  # slots that have a job
     memory_bytes: int | None = None  # parent and children, resident
     jobs_done: int | None = None  # since it started
+    peak_bytes: int | None = None  # the most that the processes of one slot held; looked at with --memory only
 
     @property
     def text(self) -> str:

@@ -11,6 +11,7 @@ import functools
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -33,6 +34,8 @@ LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 Command = Callable[..., Any]
 
+UNIT_BYTES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+MOST_BYTES = 2**60
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -50,6 +53,27 @@ class Seconds(click.FloatRange):
         if not finite:
             self.fail(f"{value!r} is no number of seconds.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class Size(click.types.StringParamType):
+    """A number of bytes, with a unit or without: 500M, 2G, 1.5G."""
+
+    name = "size"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Multiply by the unit, if there is one."""
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", value, re.IGNORECASE)
+        if match is None:
+            self.fail(f"{value!r} is no size: use 500M, 2G or 1.5G.", param, ctx)
+        size = round(float(match[1]) * UNIT_BYTES[match[2].upper()])
+        if not self._least <= size <= MOST_BYTES:
+            self.fail(f"{value!r}: use at least {self._least // 2**20}M.", param, ctx)
+        return size
 
 
 class Duration(Seconds):

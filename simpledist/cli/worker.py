@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import time
 from importlib import import_module
@@ -12,13 +13,15 @@ from typing import Any, Literal, cast
 import click
 
 from simpledist import job, policy, shipped
-from simpledist.cli.options import Duration, Seconds, run, shared
+from simpledist.cli.options import Duration, Seconds, Size, run, shared
 from simpledist.cli.slurm_job import job_end
 from simpledist.config import Config
 from simpledist.wire.process_keys import keyring_of
 from simpledist.worker.cpus import cpus
+from simpledist.worker.gpus import gpus
 
 SLOTS_MOST = 4096  # each is a process
+LEAST_MEMORY_BYTES = 32 * 2**20  # a child that has imported nothing takes about as much
 SPARE_SECONDS = 10.0  # before the end of a Slurm job a worker is gone
 
 
@@ -30,7 +33,7 @@ class Lifetime(Duration):
         return value if value == "auto" else super().convert(value, param, ctx)
 
 
-class Tag(click.ParamType):
+class Tag(click.types.StringParamType):
     """A word that calls may need of a worker."""
 
     name = "tag"
@@ -68,6 +71,22 @@ class Tag(click.ParamType):
 )
 @click.option(
     "--recycle", type=click.IntRange(min=1), help="Replace a child after so many jobs (for functions that leak)."
+)
+@click.option(
+    "--memory",
+    "memory_bytes",
+    metavar="SIZE",
+    type=Size(least=LEAST_MEMORY_BYTES),
+    help="How much memory a slot may take, its child and what that has started: 2G, 500M. A job that takes more is "
+    "stopped, tried on another worker, then run by its caller in a process of its own. Linux only.",
+)
+@click.option(
+    "--gpus",
+    "gpu_count",
+    metavar="N",
+    type=click.IntRange(1, SLOTS_MOST),
+    help="Give each child one of N GPUs (CUDA_VISIBLE_DEVICES, HIP_VISIBLE_DEVICES), and start N slots. With --tag gpu "
+    "calls can ask for it.",
 )
 @click.option(
     "--lifetime",
@@ -108,6 +127,8 @@ def worker(
     tags: tuple[str, ...],
     grace: float,
     recycle: int | None,
+    memory_bytes: int | None,
+    gpu_count: int | None,
     lifetime: float | Literal["auto"] | None,
     stagger: float,
     idle_exit: float | None,
@@ -123,7 +144,7 @@ def worker(
     \b
         simpledist-worker fns:fib
         simpledist-worker fns work=mathlib:integrate@2 --slots 8
-        simpledist-worker fns:train --tag gpu --tag big
+        simpledist-worker fns:train --gpus 4 --tag gpu --tag big
 
     Numerical libraries get CPUs / slots threads in each slot, unless OMP_NUM_THREADS and its like are set.
 
@@ -138,7 +159,15 @@ def worker(
         raise click.UsageError("--stagger means nothing without --lifetime.")
     if len({*tags}) > job.MOST_TAGS:
         raise click.UsageError(f"--tag: a worker may have {job.MOST_TAGS} tags at most.")
+    if gpu_count and slots and slots > gpu_count:
+        raise click.UsageError(f"--slots {slots} with --gpus {gpu_count}: each slot needs a GPU of its own.")
+    try:
+        shown = gpus(gpu_count, os.environ) if gpu_count else ()
+    except ValueError as error:
+        raise click.UsageError(f"--gpus {gpu_count}: {error}.") from None
     keyring = keyring_of(config)
+    if memory_bytes is not None and not import_module("simpledist.worker.memory").resident_bytes([os.getpid()]):
+        raise click.UsageError("--memory: this system does not tell how much memory a process takes (no /proc).")
     # Imported only now: this system has what they need.
     rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life", "options")]
     with rooms[0].Printer() as printer:
@@ -147,12 +176,14 @@ def worker(
                 cast("logging.StreamHandler[Any]", handler).setStream(printer)
         ends = _slurm_seconds(grace) if lifetime == "auto" else lifetime
         options = rooms[3].Options(
-            slots=slots or cpus(),
+            slots=slots or gpu_count or cpus(),
             label=label or platform.node(),
             grace_seconds=grace,
             recycle=recycle,
             bounds=rooms[2].Bounds(ends, stagger, idle_exit, jobs, alive),
             tags=tuple(sorted({*tags})),
+            memory_bytes=memory_bytes,
+            gpus=shown,
         )
         one = rooms[1].Worker(config, keyring, list(targets), options, printer=printer)
         one.start()

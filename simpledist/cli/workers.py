@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+
 import click
 
 from simpledist.cli.options import OK, common_options, complain
@@ -10,7 +13,7 @@ from simpledist.cli.tables import Age, Cell, json_option, objects, show, show_js
 from simpledist.config import Config
 from simpledist.monitor import WorkerState
 
-HEADS = ("worker", "label", "host", "pid", "health", "busy", "slots", "beat_seconds", "python", "functions", "tags")
+HEADS = ("worker", "label", "host", "pid", "health", "busy", "slots", "beat_seconds", "python", "tags", "functions")
 
 
 @click.command()
@@ -37,11 +40,14 @@ def workers(config: Config, function: str | None, as_json: bool) -> int:
     demand(config, snapshot.redis)
     found = [one for one in snapshot.workers if function is None or _offers(one, function)]
     if as_json:
-        rows = objects(HEADS, [(*_row(one)[:-2], list(one.functions), list(one.tags)) for one in found])
+        rows = objects(HEADS, [(*_row(one)[:-2], list(one.tags), list(one.functions)) for one in found])
         problems = [[{"text": each.text, "remedy": each.remedy} for each in one.problems] for one in found]
         show_json(workers=[row | {"problems": some} for row, some in zip(rows, problems, strict=True)])
     else:
-        show(HEADS, [_row(one) for one in found], empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
+        # In a terminal each column counts.
+        without = [] if any(one.tags for one in found) or not sys.stdout.isatty() else [HEADS.index("tags")]
+        heads, *table = [_all_but(without, row) for row in (HEADS, *map(_row, found))]
+        show([str(head) for head in heads], table, empty="no workers: start one with simpledist-worker MODULE:FUNCTION")
     for one in found:
         for line in problem_lines(one):
             complain("simpledist workers", line)
@@ -55,6 +61,10 @@ def _offers(worker: WorkerState, function: str) -> bool:
     return any(function in (one, one.partition("@")[0]) for one in worker.functions)
 
 
+def _all_but(without: list[int], row: Sequence[Cell]) -> list[Cell]:
+    return [cell for number, cell in enumerate(row) if number not in without]
+
+
 def _row(worker: WorkerState) -> tuple[Cell, ...]:
     return (
         worker.id,
@@ -66,6 +76,6 @@ def _row(worker: WorkerState) -> tuple[Cell, ...]:
         worker.slots,
         None if worker.beat_age_seconds is None else Age(worker.beat_age_seconds),
         worker.python,
-        " ".join(worker.functions),
         " ".join(worker.tags),
+        " ".join(worker.functions),
     )

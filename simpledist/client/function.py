@@ -75,6 +75,7 @@ class WorkerFunction(Generic[P, R]):
             ("", documentation.strip().partition("\n")[0]),
             ("on workers", f"{slots} slots" if slots else "none: calls run here"),
             ("timeout", None if spec.timeout is None else f"{spec.timeout:g} s"),
+            ("hard_timeout", None if spec.hard_timeout is None else f"{spec.hard_timeout:g} s"),
             ("max_queue", spec.max_queue),
             ("needs", " ".join(spec.needs)),
         )

@@ -74,7 +74,8 @@ class MapIterator(Iterator[R], Generic[R]):
     ) -> None:
         self._engine = engine
         self._spec = spec
-        self._batches = spec.sharing is None and engine.batches  # each call that is shared goes by itself
+        # Each call that is shared, or that is ended after a time, goes by itself.
+        self._batches = spec.sharing is None and spec.hard_timeout is None and engine.batches
         self._bar = bar
         self._calls = calls
         self._chunksize = chunksize
@@ -196,7 +197,7 @@ class MapIterator(Iterator[R], Generic[R]):
 
     def _first_of_local_batch(self, why: Why) -> R:
         """Run the first call of a local batch: its time tells how many the next one may have."""
-        batch = self._local_batch = LocalBatch(self._spec.local, self._calls, self._local_batch_size, why=why)
+        batch = self._local_batch = LocalBatch(self._spec.here, self._calls, self._local_batch_size, why=why)
         self._values = batch.values
         self._engine.ran(self._spec, why, 0)
         began = time.perf_counter()

@@ -29,6 +29,7 @@ def worker_function(
     *,
     version: str | int | None = None,
     timeout: float | None = None,
+    hard_timeout: float | None = None,
     max_queue: int | None = None,
     codec: str | None = None,
     join: bool = False,
@@ -45,17 +46,20 @@ def worker_function(
         fib(20), fib.submit(20).result(), list(fib.map(range(20)))
 
     `version`: only workers that offer `name@version` serve it. `timeout`: seconds that a call may spend on the cluster
-    before it runs here instead. `max_queue`: with so many jobs queued, further calls run here. `codec`: "pickle" or
-    "json", by default the client's. `join`: a call that is identical to one in flight, of any client, waits for that
-    one's outcome instead of being run again. `cache`: the value is kept in Redis for so many seconds and answers
-    identical calls; exceptions are not kept. Identical: same function, version, local code and arguments.
-    `match`: a worker with other code of this very function is passed over, and another function under the name serves
-    it, which is said once in the log; "code" refuses that as well, "name" takes whatever is offered under the name,
-    without a word. `priority`: of all that is queued for a worker, whatever the function, "high" begins first and "low"
-    last, but for one turn in sixteen. `needs`: a tag, or several; only workers that have them (`simpledist-worker --tag
-    gpu`) serve it. `ship`: where no worker has the function, one with `--any` gets it with the call,
-    and with it the modules of this program that it needs; False: nothing travels. `policy`: "remote" sends every call
-    that can travel, "local" none; "auto" runs a call here when that has cost less than its trip. Raises
+    before it runs here instead. `hard_timeout`: seconds after which a run is ended wherever it runs, with
+    errors.JobTimeout; it is not tried elsewhere. Such a call never shares a job with others, and where it runs here a
+    process of its own runs it, so that it can be killed: function, arguments and value must be such that they can be
+    pickled, else the call raises ConfigurationError. `max_queue`: with so many jobs queued, further calls run here.
+    `codec`: "pickle" or "json", by default the client's. `join`: a call that is identical to one in flight, of any
+    client, waits for that one's outcome instead of being run again. `cache`: the value is kept in Redis for so many
+    seconds and answers identical calls; exceptions are not kept. Identical: same function, version, local code and
+    arguments. `match`: a worker with other code of this very function is passed over, and another function under the
+    name serves it, which is said once in the log; "code" refuses that as well, "name" takes whatever is offered under
+    the name, without a word. `priority`: of all that is queued for a worker, whatever the function, "high" begins first
+    and "low" last, but for one turn in sixteen. `needs`: a tag, or several; only workers that have them
+    (`simpledist-worker --tag gpu`) serve it. `ship`: where no worker has the function, one with `--any` gets it with
+    the call, and with it the modules of this program that it needs; False: nothing travels. `policy`: "remote" sends
+    every call that can travel, "local" none; "auto" runs a call here when that has cost less than its trip. Raises
     ConfigurationError for a name or option that cannot be used.
     """
     if not callable(local):
@@ -77,6 +81,7 @@ def worker_function(
         local,
         codec=codec or client.engine.codec,
         timeout=timeout,
+        hard_timeout=arguments.seconds(f"worker_function({name!r})", "hard_timeout", hard_timeout),
         max_queue=max_queue,
         policy=policy,
         sharing=shared,
@@ -94,6 +99,7 @@ def function(
     *,
     version: str | int | None = None,
     timeout: float | None = None,
+    hard_timeout: float | None = None,
     max_queue: int | None = None,
     codec: str | None = None,
     join: bool = False,
@@ -121,6 +127,7 @@ def function(
             local,
             version=version,
             timeout=timeout,
+            hard_timeout=hard_timeout,
             max_queue=max_queue,
             codec=codec,
             join=join,

@@ -4,9 +4,9 @@ Each file imports only files that stand before it in this list.
 
 threads, signals   locks.py: the order of the locks; inside.py, deferred.py, readable.py, wakeup.py, moments.py;
                    fork_and_exit.py
-a function         known.py: what a client knows of it; own_code.py, sharing.py, tally.py, spec.py;
-                   shared_objects.py
-a call             argument_snapshot.py, throwaway.py, ready.py, pending.py, call.py, state.py, protocols.py,
+a function         known.py: what a client knows of it; own_code.py, sharing.py, tally.py; argument_snapshot.py,
+                   throwaway.py, limited.py; spec.py; shared_objects.py
+a call             ready.py, pending.py, call.py, state.py, protocols.py,
                    callbacks.py, done.py, awaiting.py, html.py, future.py, at_once.py
 its way            routing.py: whether it travels; encoding.py makes it bytes
 what is said       notices.py, local_run_counts.py, other_code_lines.py, lanes.py, lines.py: to the log, and counts

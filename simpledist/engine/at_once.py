@@ -19,7 +19,10 @@ def run(future: Future[Any]) -> Any:
     """Return the value of the call, or raise its exception."""
     call, ready = future.call, future.ready
     # Read before `done` is asked: a call that ends lets go of its arguments. What is suspect is not loaded here.
-    suspect = call.crashes or (isinstance(ready, RunHere) and ready.why in SUSPECT)
+    hard_seconds, why = call.spec.hard_timeout, "crashed" if call.crashes else "local"
+    if isinstance(ready, RunHere) and ready.why in SUSPECT:
+        why = "memory" if ready.why == "memory" else "crashed"
+    suspect = why != "local" or hard_seconds is not None
     sent = call.sent() if suspect else None
     args, kwargs = (call.args, call.kwargs) if suspect else call.given()
     if future.done():  # what was read of the call is nothing then
@@ -30,5 +33,6 @@ def run(future: Future[Any]) -> Any:
         return ready.outcome.value
     if suspect:  # not in this process
         throwaway = import_module("simpledist.engine.throwaway")
-        return throwaway.run(call.spec.function, call.spec.local, args, kwargs, sent=sent, crashed=True)
+        spec = call.spec
+        return throwaway.run(spec.function, spec.local, args, kwargs, sent=sent, why=why, hard_seconds=hard_seconds)
     return call.spec.local(*args, **kwargs)

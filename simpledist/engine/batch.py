@@ -146,6 +146,7 @@ def _may_join(call: Call, first: Call) -> bool:
         call.calls == 1
         and call.spec.function != shipped.FUNCTION  # each may be another function, and slow
         and call.deadline is None
+        and call.spec.hard_timeout is None
         and call.spec.max_queue is None
         and call.sharing is None
         and not call.crashes

@@ -125,10 +125,11 @@ class Call:
             args, kwargs = (self.spec.local, self.args), dict[str, Any]()
         else:
             local, args, kwargs = self.spec.local, self.args, self.kwargs
-        if why in SUSPECT:
-            throwaway, crashed = import_module("simpledist.engine.throwaway"), why == "crashed"
+        if why in SUSPECT or self.spec.hard_timeout is not None:
+            throwaway = import_module("simpledist.engine.throwaway")
             # Never `given`, which loads: loading may be what kills.
-            return throwaway.run(self.spec.function, local, args, kwargs, sent=self.sent(), crashed=crashed)
+            function, sent, hard_seconds = self.spec.function, self.sent(), self.spec.hard_timeout
+            return throwaway.run(function, local, args, kwargs, sent=sent, why=why, hard_seconds=hard_seconds)
         if self.calls > 1:
             return run_all(self.spec.local, argument_snapshot.given_calls(self.codec, self.body, self.args))
         args, kwargs = self.given()

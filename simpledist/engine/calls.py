@@ -54,6 +54,7 @@ from simpledist.engine.unsent import Unsent
 from simpledist.errors import MissingBlob
 from simpledist.interruption import by_signal
 from simpledist.job import Info, version_of
+from simpledist.policy import TRIED_ALONE
 from simpledist.printable import logger
 from simpledist.reasons import MAY_BE_QUEUED, SUSPECT, WHYS, why_of
 from simpledist.wire.keyring import Keyring
@@ -171,7 +172,7 @@ class Calls:
             self._let_go(future)
             return
         word, _, detail = why.partition(" ")
-        if word in WHYS and word != "crashed":
+        if word in WHYS and word not in TRIED_ALONE:
             self.flight.become_own(future, self.session.new_id())
             future.offer(RunHere(why_of(word), detail, worker))
         else:

@@ -42,6 +42,8 @@ def encoded(
     codec = spec.codec
     body: Data = b""
     address = None
+    if spec.limited is not None:
+        spec.limited.demand_function()
     # A future that waits for its local slot goes out when Redis is back; a plain call runs here at once.
     if isinstance(way, Travel) or (not caller_runs and way.why in TRANSIENT):
         try:
@@ -53,11 +55,13 @@ def encoded(
                 given = (
                     (args, kwargs) if caller_runs else argument_snapshot.given(codec, body, spec.local, args, kwargs)
                 )
-                address = spec.sharing.address(spec.function, codec, spec.code.identity, *given)
+                address = spec.sharing.address(spec.function, codec, _identity(spec), *given)
         except Unkeyable as error:
             unkeyed(spec.function, error)
         except Unserialisable as error:
             way = Later("unserialisable", str(error))
+    if spec.limited is not None and not (len(body) and codec == "pickle"):
+        spec.limited.demand_arguments(args, kwargs)
     runs_later = not len(body) and not caller_runs and not isinstance(way, Travel)  # here
     if runs_later and not argument_snapshot.unchanging(args, kwargs):
         codec, body = (codec, sent) if sent else argument_snapshot.encoded(codec, args, kwargs, shared)
@@ -68,6 +72,12 @@ def encoded(
         call.sharing, call.address = spec.sharing, address
     call.python = wire.python_of(body)
     return call, way
+
+
+def _identity(spec: FunctionSpec) -> str:
+    """Return what makes two callers' code the same; calls that are ended after a time share no outcome with others."""
+    identity = spec.code.identity
+    return identity if spec.hard_timeout is None or not identity else f"{identity} hard_timeout={spec.hard_timeout}"
 
 
 def encoded_batch(

@@ -189,7 +189,7 @@ class Engine:
         if isinstance(way, Travel) and why == wire.SLOW:
             self._calls.apply(Slow(future, whole, part))
             return future
-        if isinstance(way, Travel) and word in WHYS and word != "crashed":
+        if isinstance(way, Travel) and word in WHYS and word not in policy.TRIED_ALONE:
             way = Later(why_of(word), detail, whole.info.worker if whole.info is not None else None)
         self.go([(future, way)])
         return future
@@ -275,7 +275,7 @@ class Engine:
         self._session.local_run_counts.count(spec, way.why, 1, way.detail)
         failed, began = 1, time.perf_counter()
         try:
-            value = spec.local(*args, **kwargs)
+            value = spec.here(*args, **kwargs)
             failed = 0
             return value
         finally:

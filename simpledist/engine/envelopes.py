@@ -41,7 +41,7 @@ class Envelopes:
             if call.wanted != key.digest:  # what other code makes of it is not to be shared
                 call.sharing = call.address = None
         call.sealed_at_ms = self._clock.ms(now)
-        code = call.spec.code
+        code, hard_timeout = call.spec.code, call.spec.hard_timeout
         sealed = wire.seal_call(
             call.spec.function,
             call.codec,
@@ -55,6 +55,7 @@ class Envelopes:
             address=call.address,
             batch=call.calls > 1,
             python=call.python,
+            hard_ms=0 if hard_timeout is None else max(1, round(hard_timeout * 1000)),
         )
         call.digest = sealed.digest
         return sealed.data

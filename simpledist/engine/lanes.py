@@ -94,7 +94,7 @@ class Lanes:
             known.named = digest
             if digest != NO_DIGEST:
                 line = functools.partial(self._code_line, call.spec.code, worker, place)
-                self._notices.tell((*key, "named"), line)
+                self._notices.tell((key.lane, key.digest, key.place, "named"), line)
             return True
         if kind in REFUSALS and kind != "disabled" and call.wanted != key.digest:
             # What served it by name has gone: perhaps its own code is there now, or something else under the name.

@@ -88,7 +88,7 @@ class Lines:
         why = why or cluster.trouble or ("other_code" if spec.code.keeps else known.absent)
         if why is None:
             return "goes to workers where its trip costs less" if spec.policy == "auto" else "goes to workers"
-        return f"runs here, {words(why)}"
+        return f"runs here, {none_has(spec.needs) if why == 'no_worker' and spec.needs else words(why)}"
 
     def line(self, lane: str, why: Why, last: Last) -> Line:
         """Return the line about calls that ran here for this reason: of a function, or those that need its tags."""

@@ -51,10 +51,12 @@ class Memory:
             return
         began = time.perf_counter()
         opened = wire.open_call(call.spec.function, self._calls.envelopes.seal(call), self._keyring, now_ms=0)
-        kind, answer, detail = wire.run_call(call.spec.local, opened.codec, opened.body)
+        kind, answer, detail = wire.run_call(call.spec.here, opened.codec, opened.body)
         run_seconds = time.perf_counter() - began
         if kind not in ("value", "error"):
-            self._calls.run_here(future, RunHere(why_of(kind), detail, WORKER))
+            # It ran in this very process: one of its own would spare nothing.
+            why = "worker_error" if kind == "memory" else why_of(kind)
+            self._calls.run_here(future, RunHere(why, detail, WORKER))
             return
         sealed = wire.seal_outcome(call.spec.function, opened.codec, kind, answer, opened.digest, self._keyring, 0)
         if kind == "value" and call.address and call.sharing and call.sharing.cache_seconds:

@@ -22,6 +22,7 @@ from simpledist.engine.session import Session
 from simpledist.errors import (
     BadEnvelope,
     BudgetSpent,
+    JobTimeout,
     RedisDown,
     RedisRefused,
     StaleOutcome,
@@ -89,6 +90,8 @@ class Outcomes:
             if isinstance(outcome, str):
                 return outcome
             seconds = outcome.run_seconds
+        elif opened.kind == "timed_out":
+            outcome, calls = _timed_out(call.made), 1
         else:
             outcome, calls = wire.decode_outcome(opened), 1
         if reply.place != "cached":
@@ -98,6 +101,13 @@ class Outcomes:
                 trip = time.monotonic() - call.began - run_ms / 1000 if waited else None
                 known.costs = known.costs.ran_there(seconds / max(calls, 1), trip)
         return outcome
+
+
+def _timed_out(call: Call) -> wire.Raised:
+    """Return the outcome of a call that a worker has ended. Raises Undecodable where its caller asked for no end."""
+    if call.spec.hard_timeout is None:
+        raise Undecodable("a worker has ended the call in the middle of its run")
+    return wire.Raised(JobTimeout(call.spec.function, call.spec.hard_timeout))
 
 
 def why_unread(error: Exception) -> Why:

@@ -33,9 +33,11 @@ AT_ONCE_SECONDS = 1.0  # so long after one call the next ones are not tried by n
 
 
 @functools.lru_cache(maxsize=1000)
-def run_of(priority: Priority, needs: tuple[str, ...]) -> FunctionSpec:
+def run_of(priority: Priority, needs: tuple[str, ...], hard_timeout: float | None) -> FunctionSpec:
     """Return the function that runs another one which came with its call, for calls that ask for this."""
-    return FunctionSpec(shipped.FUNCTION, shipped.run, strict=True, priority=priority, needs=needs)
+    return FunctionSpec(
+        shipped.FUNCTION, shipped.run, strict=True, priority=priority, needs=needs, hard_timeout=hard_timeout
+    )
 
 
 def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
@@ -119,7 +121,7 @@ class Shipping:
     def _made(self, call: Call) -> Call | None:
         if not self._offers.slots(shipped.FUNCTION, call.spec.needs):
             return None
-        run = run_of(call.spec.priority, call.spec.needs)
+        run = run_of(call.spec.priority, call.spec.needs, call.spec.hard_timeout)
         if not run.code.known and not run.code.work_out(run.local, self._session.store):
             return None
         if not run.code.key.digest:

@@ -13,6 +13,7 @@ from typing import Any
 
 from simpledist import shipped
 from simpledist.broker.records import Terms
+from simpledist.engine.limited import Limited
 from simpledist.engine.own_code import Match, OwnCode
 from simpledist.engine.sharing import Sharing
 from simpledist.engine.tally import Tally
@@ -28,6 +29,7 @@ class FunctionSpec:
     _: KW_ONLY
     codec: str = "pickle"
     timeout: float | None = None  # seconds that a call may spend on the cluster
+    hard_timeout: float | None = None  # seconds after which a run of it is ended, wherever it runs
     max_queue: int | None = None  # with so many jobs queued, further calls run at their client
     policy: Policy = "remote"
     sharing: Sharing | None = None
@@ -37,6 +39,8 @@ class FunctionSpec:
     ships: bool = True  # a worker with `--any` may have its calls where no worker has the function
     strict: bool = False  # as "code", but a function without a digest goes by its name
     lane: str = field(init=False)  # its calls are counted under this name: the function, or fib+gpu
+    limited: Limited | None = field(init=False)  # with a hard timeout
+    here: Callable[..., Any] = field(init=False)  # what is called where a call runs at its client
     code: OwnCode = field(init=False)
     terms: Terms = field(init=False)  # the options that Redis goes by
     tally: Tally = field(init=False, default_factory=Tally)
@@ -55,6 +59,9 @@ class FunctionSpec:
         object.__setattr__(self, "code", OwnCode(self.function, self.match, strict=self.strict, tags=self.needs))
         object.__setattr__(self, "terms", Terms(max_queue=self.max_queue))
         object.__setattr__(self, "lane", self.code.key.lane)
+        limit = None if self.hard_timeout is None else Limited(self.function, self.local, self.hard_timeout)
+        object.__setattr__(self, "limited", limit)
+        object.__setattr__(self, "here", limit or self.local)
 
 
 def target_of(function: str, local: Callable[..., Any]) -> str:

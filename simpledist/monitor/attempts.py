@@ -12,6 +12,7 @@ from simpledist.broker.lane import function_of
 from simpledist.monitor.rows import integer
 from simpledist.printable import printable
 
+TIMED_OUT = "timed_out"  # in the place of a reason: a worker ended the run, as its caller asked
 TRACEBACK_LIMIT = 4000
 MESSAGE_LIMIT = 300
 
@@ -181,8 +182,8 @@ def remembered(attempts: list[Attempt]) -> JobState:
         id=last.id,
         function=last.function,
         state=last.state,
-        why=last.why,
-        error="",
+        why=None if last.why == TIMED_OUT else last.why,
+        error="timed out (hard_timeout)" if last.why == TIMED_OUT else "",
         attempts=last.attempt,
         crashes=0,
         losses=0,

@@ -230,6 +230,7 @@ class _Row:
     protocol: int | None
     keys: tuple[str, ...]
     tags: tuple[str, ...]
+    memory_bytes: int | None
     refusals: tuple[tuple[Refusal, int], ...]  # each with the time of the last one, in ms by the worker's clock
     withdrawn: tuple[str, ...]
 
@@ -258,6 +259,7 @@ def _row(text: str) -> _Row | None:
         protocol=integer(facts.get("protocol")),
         keys=_names(facts.get("keys")),
         tags=_names(facts.get("tags")),
+        memory_bytes=integer(facts.get("memory")),
         refusals=_refusals(facts.get("refusals")),
         withdrawn=_names(facts.get("withdrawn")),
     )
@@ -332,6 +334,7 @@ def worker_state(
         speaks_ours=known.protocol == policy.PROTOCOL,
         keys=known.keys,
         tags=known.tags,
+        memory_bytes=known.memory_bytes,
         refusals=tuple(one for one, at in known.refusals if now - at / 1000 < RECENT_SECONDS),
         withdrawn=known.withdrawn,
     )

@@ -73,6 +73,7 @@ class WorkerState:
     other_key: bool = False  # it shares no key with most of the live workers
     refusals: tuple[Refusal, ...] = ()  # recent ones
     tags: tuple[str, ...] = ()  # what calls may need of it
+    memory_bytes: int | None = None  # that one slot may take (--memory)
     withdrawn: tuple[str, ...] = ()  # functions that it stopped offering for a while: others run what it refuses
 
     @property

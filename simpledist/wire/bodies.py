@@ -53,8 +53,8 @@ def encode_value(codec: str, value: Any) -> Data:
 
 def decode_outcome(outcome: OpenOutcome) -> Value | Raised:
     """Return the outcome in a verified envelope. Raises Undecodable."""
-    if outcome.kind == "batch":
-        raise Undecodable("a batch's outcome where a single one is due")
+    if outcome.kind in ("batch", "timed_out"):
+        raise Undecodable("a batch's outcome, or none in time, where a single one is due")
     if outcome.kind == "error":
         body = outcome.body
         return Raised(decode_error(outcome.codec, bytes(body) if isinstance(body, Pieces) else body))

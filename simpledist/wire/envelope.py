@@ -29,7 +29,7 @@ from simpledist.wire import serializers
 from simpledist.wire.blobs import Shared
 from simpledist.wire.keyring import MAC_BYTES, Keyring
 
-Kind = Literal["value", "error", "batch"]
+Kind = Literal["value", "error", "batch", "timed_out"]
 
 _HEADER = struct.Struct(">2sBB4sccB16sQBH")
 _MAGIC, _VERSION = b"SD", 2
@@ -38,8 +38,10 @@ _CALL, _RESULT = b"C", b"R"
 _PERSON = {_CALL: b"sd2-call", _RESULT: b"sd2-result"}
 _CODEC_IDS: dict[str, bytes] = {"pickle": b"p", "json": b"j"}
 CODECS: dict[bytes, str] = {id: codec for codec, id in _CODEC_IDS.items()}
-_KINDS: tuple[Kind, ...] = ("value", "error", "batch")
+_KINDS: tuple[Kind, ...] = ("value", "error", "batch", "timed_out")
 _SINGLE, _BATCH, _SHARED = 0, 1, 2  # kinds of calls
+_LIMITED = 8  # added to the kind: the note ends with the hard timeout
+_HARD_MS = struct.Struct(">Q")
 _DIGEST_BYTES = 16
 _CODE_BYTES = 8  # of a code digest
 _ARCHIVE = ":"  # no package is called so
@@ -66,6 +68,7 @@ class OpenCall(NamedTuple):
     batch: bool = False  # many calls in one body (batches.py)
     shared: bool = False  # the digest is a content address: others may have the outcome as well
     archive: str = ""  # the name of the archive with its caller's own modules; only with a digest
+    hard_ms: int = 0  # so long it may run; 0: for ever
 
 
 class OpenOutcome(NamedTuple):
@@ -108,6 +111,7 @@ def seal_call(
     address: bytes | None = None,
     batch: bool = False,
     python: str = "",
+    hard_ms: int = 0,
 ) -> SealedCall:
     """Seal a call. `code`: the digest of the code that is to run it; "" where it goes by name.
 
@@ -117,12 +121,15 @@ def seal_call(
     `nonce`: the call's own, the same each time that it is sealed. `sealed_at_ms`: by Redis' clock. `address`: the
     content address of a call whose outcome may be that of another call like it; takes the place of nonce and digest.
     `batch`: the body is that of many calls (`join_calls`). `python`: the minor that alone can load what it holds.
+    `hard_ms`: after so long a run is ended.
     """
     kind = _BATCH if batch else _SHARED if address else _SINGLE
     if isinstance(body, Pieces) and len(body) <= BIG_BYTES:  # it names blobs
         body = bytes(body)
     digest = address or _digest(nonce, function, codec, kind, body)
     note = _note(code, _ARCHIVE + archive if archive else packages)
+    if hard_ms:
+        kind, note = kind | _LIMITED, note + _HARD_MS.pack(hard_ms)
     sealed = _seal(_CALL, function, codec, kind, address or nonce, sealed_at_ms, note, body, keyring, python)
     return SealedCall(sealed, digest + _CODEC_IDS[codec])
 
@@ -136,6 +143,10 @@ def open_call(function: str, data: Data, keyring: Keyring, now_ms: int) -> OpenC
     over.
     """
     codec, kind, mark, sealed_at_ms, note, body = _open(_CALL, function, data, keyring)
+    hard_ms = 0
+    if kind & _LIMITED and len(note) >= _HARD_MS.size:
+        (hard_ms,) = _HARD_MS.unpack_from(note, len(note) - _HARD_MS.size)
+        kind, note = kind & ~_LIMITED, note[: -_HARD_MS.size]
     if kind not in (_SINGLE, _BATCH, _SHARED):
         raise BadEnvelope("a call of an unknown kind")
     if now_ms - sealed_at_ms > policy.CALL_LIFE_SECONDS * 1000:
@@ -148,7 +159,8 @@ def open_call(function: str, data: Data, keyring: Keyring, now_ms: int) -> OpenC
         packages, archive = "", packages[len(_ARCHIVE) :]
         if not _ARCHIVE_NAME.fullmatch(archive):
             raise BadEnvelope("the name of an archive is none")
-    return OpenCall(codec, body, digest + _CODEC_IDS[codec], code, packages, kind == _BATCH, kind == _SHARED, archive)
+    mark = digest + _CODEC_IDS[codec]
+    return OpenCall(codec, body, mark, code, packages, kind == _BATCH, kind == _SHARED, archive, hard_ms)
 
 
 def seal_outcome(
@@ -170,7 +182,7 @@ def open_outcome(function: str, data: Data, digest: bytes, keyring: Keyring, not
     if mark + _CODEC_IDS[codec] != digest:
         raise BadEnvelope("the result is that of another call")
     if kind >= len(_KINDS):
-        raise BadEnvelope("neither a value nor an error nor a batch's outcomes")
+        raise BadEnvelope("no outcome of a kind that we know")
     if made_at_ms < not_before_ms:
         raise StaleOutcome("the result was made earlier than its caller asks for")
     return OpenOutcome(_KINDS[kind], codec, body)

@@ -82,7 +82,7 @@ def run_call(
 def _raised(codec: str, error: BaseException) -> tuple[str, bytes, str]:
     limit = limit_of_the_machine(error)
     if limit is not None:
-        return "worker_error", b"", one_line(limit)
+        return "memory" if isinstance(limit, MemoryError) else "worker_error", b"", one_line(limit)
     try:
         answer, line = encode_error(codec, error, frames_of_ours=1)
         error_text = f"{line}\n{place_and_trace(error, frames_of_ours=1)}"

@@ -3,12 +3,13 @@
 The parent
     worker.py          the rooms joined, and one loop       signals.py        what SIGTERM and SIGINT mean
     intake.py          how work comes in                    shutdown.py       how the worker stops
-    life.py            when it ends by itself
+    life.py            when it ends by itself               options.py        with what it was started
     lane_turns.py      which lane is next                   poller.py         what the loop sleeps on
 Jobs
     jobs.py            how a job comes                      batching.py       how many a child gets at once
     outcomes.py        how a job ends in its child          batch_answers.py  what became of calls of one job
     outcome_delivery.py  how outcomes come to Redis         release.py        where a job goes back, or fails
+    limits.py          what a job may take, and takes       memory.py         what a process holds
     refusals.py        jobs that this worker refuses        handoff.py        jobs handed to an idle worker
     envelopes.py       what is verified and signed          other_code.py     clients that differ from us
 Redis
@@ -30,5 +31,5 @@ In the processes below
     launch.py          what a process is given at its start targets.py        what `module:function` means
     output.py          what user code prints                environment.py    the variables that it sees
     lifeline.py        no process outlives its parent       mark.py, remains.py  what jobs left behind
-    cpus.py            how many slots there are by default
+    cpus.py            how many slots there are by default  gpus.py           which GPU a child sees
 """

@@ -18,6 +18,7 @@ from simpledist.errors import TargetError
 from simpledist.exit_status import in_words
 from simpledist.worker import mark
 from simpledist.worker.channel import Channel
+from simpledist.worker.gpus import Variables
 from simpledist.worker.printer import Printer
 from simpledist.worker.result_buffer import ResultBuffer
 from simpledist.worker.slot import NEVER, Slot
@@ -30,13 +31,16 @@ SPARE_DESCRIPTORS = 12  # numbers are given out from the lowest: so many are kep
 class Children:
     """One template, a child for each of `count` places. Everything here happens in the parent's one thread."""
 
-    def __init__(self, targets: Sequence[str], count: int, printer: Printer) -> None:
+    def __init__(self, targets: Sequence[str], count: int, printer: Printer, gpus: Sequence[Variables] = ()) -> None:
+        self._gpus = gpus  # by place; none: each child sees all
         self._printer = printer
         self._serials = mark.new_serials()
         self.template = TemplateProcess(targets, count, printer)
         self.count = count
         self.slots: list[Slot] = []  # of the places that have a child, begun or not
         self.starts = Starts(count)
+        self.limited = False  # what a job may take is to be looked at (limits.py)
+        self.peak_bytes = 0  # the most that the processes of one of them held, as far as limits.py has looked
         self.settled = False  # every place has a child that takes jobs: `tend` has nothing to do
 
     def free(self) -> list[Slot]:
@@ -133,7 +137,7 @@ class Children:
         self.slots.append(slot)
         output.running = slot.running
         self.slots.sort(key=lambda slot: slot.number)
-        self.template.start_child(slot.serial, descriptor)
+        self.template.start_child(slot.serial, descriptor, self._gpus[number] if self._gpus else {})
 
     # --- children that go ----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from simpledist.worker import lifeline, mark
@@ -45,7 +45,7 @@ def fork_child(run: Callable[[], None], *, token: int, serial: int) -> int:
     return pid
 
 
-def spawn_child(launch: Launch) -> int:
+def spawn_child(launch: Launch, variables: Mapping[str, str]) -> int:
     """Start a child as a fresh interpreter, which imports for itself; return its pid. Raises OSError."""
     os.set_inheritable(launch.socket, True)
-    return os.posix_spawn(sys.executable, launch.command(), dict(os.environ))
+    return os.posix_spawn(sys.executable, launch.command(), {**os.environ, **variables})

@@ -252,7 +252,10 @@ class Jobs:
         blobs = wire.names_in(call.body)
         for name in blobs:
             slot.lend(name, self._blobs.path(name) or "")
-        index = slot.place(Placed(held, call.codec, call.digest, Batch() if call.batch else None, blobs))
+        hard_seconds = call.hard_ms / 1000 if call.hard_ms else None
+        self._children.limited = self._children.limited or hard_seconds is not None
+        batch = Batch() if call.batch else None
+        index = slot.place(Placed(held, call.codec, call.digest, batch, blobs, hard_seconds))
         self.held[held] = slot
         log.debug("job %s (%s, attempt %d) goes to slot %d", held.id, function, claimed.attempt, slot.number)
         kind = BATCH if call.batch else JOB

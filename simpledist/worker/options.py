@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from simpledist.worker.gpus import Variables
 from simpledist.worker.life import Bounds
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`label`: for people. `recycle`: jobs after which a child is replaced. `tags`: what calls may need of a worker."""
+    """`label`: for people. `recycle`: jobs after which a child is replaced. `tags`: what calls may need of a worker.
+
+    `memory_bytes`: that the processes of one slot may hold. `gpus`: by the slot, what shows its child one of them.
+    """
 
     slots: int
     label: str
@@ -17,3 +21,5 @@ class Options:
     recycle: int | None = None
     bounds: Bounds = field(default_factory=Bounds)
     tags: tuple[str, ...] = ()
+    memory_bytes: int | None = None
+    gpus: tuple[Variables, ...] = ()

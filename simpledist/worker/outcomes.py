@@ -144,10 +144,40 @@ class Outcomes:
         self._delivery.bring_partial(placed.held, outcome, round(batch.run_us / 1000))
         self._release.release(slot.take_from(index + 1))
 
+    # --- jobs that are ended -------------------------------------------------------------------------------------
+
+    def timed_out(self, slot: Slot, now: float) -> None:
+        """End a job that has run for as long as its caller allows: its child is killed and replaced."""
+        index, placed = slot.front() or (0, None)
+        if placed is None:
+            return
+        held, seconds = placed.held, placed.hard_seconds
+        log.warning("job %s (%s): timed out: it ran for hard_timeout=%g s", held.id, held.function, seconds)
+        behind = slot.take_from(index + 1)
+        del slot.jobs[index]
+        self._children.replace(slot, kill=True)
+        self.done += 1
+        sealed = self._envelopes.seal(placed, "timed_out", b"")
+        told = f"JobTimeout: timed out after {seconds:g} s (hard_timeout)"
+        self._delivery.add(Ended(held, "error", sealed, round((now - slot.front_since) * 1000), told), sealed)
+        self._release.release(behind)
+
+    def over_memory(self, slot: Slot, used_bytes: int, limit_bytes: int) -> None:
+        """Kill and replace a child that holds too much; the job in front is to blame, and tried on another worker."""
+        told = f"it used {used_bytes / 2**20:,.0f} MB, --memory allows {limit_bytes / 2**20:,.0f} MB"
+        if slot.jobs:
+            self._end_front(slot, "memory", told)
+        else:
+            log.info("an idle child is replaced: %s", told)
+        self._children.replace(slot, kill=True)
+
     # --- children that die ---------------------------------------------------------------------------------------
 
     def child_died(self, slot: Slot, how: str) -> None:
         """Blame the job in front; the others had not begun."""
+        self._end_front(slot, "crashed", f"the child died: {how}")
+
+    def _end_front(self, slot: Slot, why: str, told: str) -> None:
         front = slot.front()
         if front is None:
             return
@@ -155,10 +185,10 @@ class Outcomes:
         if placed.batch is not None:
             self._read_buffer(slot, index, placed.batch)
             call = placed.batch.answered
-            log.warning("job %s (%s): the child died in call %d of a batch: %s", *placed.held[1::-1], call, how)
-            self._end_front_batch(slot, "crashed")
+            log.warning("job %s (%s): in call %d of a batch: %s", *placed.held[1::-1], call, told)
+            self._end_front_batch(slot, why)
             return
         behind = slot.take_from(index + 1)
         del slot.jobs[index]
-        self._release.fail(placed.held, "crashed", f"the child died: {how}")
+        self._release.fail(placed.held, why, told)
         self._release.release(behind)

@@ -62,7 +62,7 @@ class Release:
     def fail(self, held: Held, why: str, error: str) -> None:
         """End an attempt that the cluster, not the function, brought to an end."""
         refused = policy.is_refusal(why, error)
-        if refused:
+        if refused and why != "memory":  # a call that needs too much says nothing of this worker
             self._refusals.refused(held, why, error)
         else:
             log.warning("job %s (%s): %s: %s", held.id, held.function, why, error)

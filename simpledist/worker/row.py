@@ -83,6 +83,7 @@ class Row:
             "fingerprints": {name: known for name in offers if (known := functions[name])},
             "digests": {name: known for name in offers if (known := digests[name])},
             "slots": self._children.count,
+            "memory": self._options.memory_bytes,
             "started": self._started_ms,
             "python": platform.python_version(),
             "simpledist": __version__,

@@ -30,6 +30,7 @@ class Placed:
     digest: bytes
     batch: Batch | None = None  # None: a single call
     blobs: tuple[str, ...] = ()  # the names of its shared objects
+    hard_seconds: float | None = None  # so long it may run
 
 
 @dataclass(eq=False)
@@ -182,6 +183,13 @@ class Slot:
         if batch is not None and not batch.cut:
             return self.front_since + policy.BATCH_SLOW_SECONDS
         return self.front_since + self._patience_seconds if len(self.jobs) > 1 or self.kept else NEVER
+
+    def overdue_at(self) -> float:
+        """Return when the front has run for as long as its caller allows."""
+        front = next(iter(self.jobs.values()), None)
+        if front is None or front.hard_seconds is None:
+            return NEVER
+        return self.front_since + front.hard_seconds
 
     def may_have_next(self, function: str, now: float) -> bool:
         """Return whether the one job here is of this function, and not known to be slow."""

@@ -2,10 +2,10 @@
 
 A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
 children. Where forking is not safe, or this system has no fork, it spawns children (forking.py).
-Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial} with the child's socket attached, {kill:
-serial}. Out: what introduction.py makes, or {error}, once; then {started: serial, pid} or {failed: serial, error}, and
-{ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent is gone it
-ends the children, and what they have started.
+Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial, variables} with the child's socket attached,
+{kill: serial}. Out: what introduction.py makes, or {error}, once; then {started: serial, pid} or {failed: serial,
+error}, and {ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent
+is gone it ends the children, and what they have started.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from simpledist.errors import TargetError
 from simpledist.worker import child, lifeline, mark
 from simpledist.worker.forking import fork_child, forking_is_safe, spawn_child
+from simpledist.worker.gpus import Variables
 from simpledist.worker.introduction import introduction
 from simpledist.worker.launch import Launch, import_from_current_folder, launched
 from simpledist.worker.mailbox import Mailbox
@@ -109,19 +110,19 @@ class Template:
         lines = self._mailbox.read()
         for line, descriptor in lines or ():
             if "start" in line:
-                self._start(line["start"], descriptor)
+                self._start(line["start"], descriptor, line["variables"])
             else:
                 for pid in [pid for pid, serial in self._children.items() if serial == line["kill"]]:
                     os.kill(pid, signal.SIGKILL)
         return lines is not None
 
-    def _start(self, serial: int, descriptor: int | None) -> None:
+    def _start(self, serial: int, descriptor: int | None, variables: Variables) -> None:
         """Start a child, unless this machine has no room for one: then the parent decides when to try again."""
         if descriptor is None:
             self._tell({"failed": serial, "error": "too many open files in the template"})
             return
         try:
-            pid = self._forked(descriptor, serial) if self._fork else self._spawned(descriptor, serial)
+            pid = (self._forked if self._fork else self._spawned)(descriptor, serial, variables)
         except (OSError, MemoryError) as error:
             self._tell({"failed": serial, "error": f"no process for it: {error or type(error).__name__}"})
         else:
@@ -130,18 +131,18 @@ class Template:
         finally:
             os.close(descriptor)
 
-    def _forked(self, descriptor: int, serial: int) -> int:
+    def _forked(self, descriptor: int, serial: int, variables: Variables) -> int:
         def run() -> None:
+            os.environ.update(variables)
             for ours in (self._woken, self._wake, self._mailbox):
                 ours.close()
             child.begin(socket.socket(fileno=descriptor), self._functions, self._output)
 
         return fork_child(run, token=self._launch.token, serial=serial)
 
-    def _spawned(self, descriptor: int, serial: int) -> int:
-        return spawn_child(
-            Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial, self._loaded)
-        )
+    def _spawned(self, descriptor: int, serial: int, variables: Variables) -> int:
+        launch = Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial, self._loaded)
+        return spawn_child(launch, variables)
 
     def _reap(self) -> None:
         for pid, status in lifeline.reap(self._ends):

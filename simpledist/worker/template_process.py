@@ -17,6 +17,7 @@ from simpledist.errors import TargetError
 from simpledist.exit_status import in_words
 from simpledist.printable import logger
 from simpledist.worker import environment, mark
+from simpledist.worker.gpus import Variables
 from simpledist.worker.launch import Launch
 from simpledist.worker.mailbox import Line, Mailbox
 from simpledist.worker.printer import Printer
@@ -99,10 +100,10 @@ class TemplateProcess:
                 for line, _ in lines:
                     self._introduced(line)
 
-    def start_child(self, serial: int, descriptor: int) -> None:
-        """Ask for a child; `descriptor` is its side of the channel, and is closed here."""
+    def start_child(self, serial: int, descriptor: int, variables: Variables) -> None:
+        """Ask for a child with these variables; `descriptor` is its side of the channel, and is closed here."""
         assert self.mailbox is not None
-        self.mailbox.post({"start": serial}, descriptor)
+        self.mailbox.post({"start": serial, "variables": {**variables}}, descriptor)
 
     def kill_child(self, serial: int) -> None:
         """Ask for the end of a child."""

@@ -1,9 +1,9 @@
 """The worker's parent: one thread, one loop over Redis, children, signals and time.
 
-Reads top to bottom: how the rooms are joined, what a turn of the loop does (`_step`), what it sleeps on (`_sleep`), and
+Reads top to bottom: how the rooms are joined, what a turn of the loop does (`_step`), what it sleeps on (`_sleep`),
 what children and template say. It only decides *when*: intake.py knows how work comes in, jobs.py, outcomes.py and
 release.py what becomes of a job, heartbeat.py how Redis knows the worker, shutdown.py how it stops. It never decodes a
-call or runs user code.
+call.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from simpledist.worker.intake import Intake
 from simpledist.worker.jobs import Jobs
 from simpledist.worker.lane_turns import Turns
 from simpledist.worker.life import Life
+from simpledist.worker.limits import Limits
 from simpledist.worker.links import Links
 from simpledist.worker.options import Options
 from simpledist.worker.outcome_delivery import OutcomeDelivery
@@ -69,7 +70,7 @@ class Worker:
         self._poller = Poller()
         self._life = life = Life(options.bounds, options.grace_seconds)
         self._adopts_orphans = lifeline.adopts_orphans()
-        self._children = children = Children(targets, options.slots, printer)
+        self._children = children = Children(targets, options.slots, printer, options.gpus)
         self._schedule = schedule = BeatSchedule(timings)
         self._links = links = Links(config, schedule)
         self._commands = commands = Commands(links, schedule)
@@ -117,6 +118,7 @@ class Worker:
             life=life,
             recycle=options.recycle,
         )
+        self._limits = Limits(options.memory_bytes, children, outcomes)
         self._heartbeat = heartbeat = Heartbeat(
             self.id,
             links=links,
@@ -178,16 +180,13 @@ class Worker:
                 raise OperatorError(f"the worker cannot start its template: {error}") from error
             raise
 
-    @property
-    def functions(self) -> list[str]:
-        return sorted(self._children.template.functions)
-
     def run(self) -> int:
         """Serve until asked to stop; 0 when drained, 1 when stopped before that. Raises RedisRefused at the start."""
         self._life.begin()
         self._signals.listen()
         where = f"on {self._children.count} slots, Redis at {self._config.safe_url}, {self._key}"
-        log.info("worker %s (%s) offers %s %s", self.id, self._label, " ".join(self.functions), where)
+        functions = " ".join(sorted(self._children.template.functions))
+        log.info("worker %s (%s) offers %s %s", self.id, self._label, functions, where)
         try:
             while True:
                 code = self._step()
@@ -269,10 +268,11 @@ class Worker:
 
     def _sleep(self) -> dict[int, int]:
         """Sleep until something is due or ready; return the descriptors that are ready."""
-        now = time.monotonic()
-        links, children = self._links, self._children
+        now, links, children = time.monotonic(), self._links, self._children
         watched = {self._signals.number: READ}
         due = min(self._shutdown.ends_at, self._refusals.next_change(), self._intake.due(), self._life.due())
+        if children.limited:
+            due = min(due, self._limits.due())
         if not links.up:
             due = min(due, links.retry_at())
         elif self._transfers:
@@ -340,6 +340,8 @@ class Worker:
         for slot in self._children.slots[:]:
             if slot.ends_at is not None and now >= slot.ends_at:
                 self._child_died(slot, "it closed its channel")
+        if self._children.limited:
+            self._limits.look(now)
         self._outcomes.look_for_slow(now)
 
     def _read_slot(self, slot: Slot) -> None:

@@ -192,6 +192,28 @@ def test_a_call_that_found_no_tag_is_counted_for_its_function_and_leaves_the_tag
     assert bench.redis("SMEMBERS", bench.keys.functions) == [b"fib"]
 
 
+def test_a_job_that_took_too_much_memory_goes_to_another_worker_and_gives_no_strike(bench: Bench) -> None:
+    def stop(id: str, claimed: Claimed) -> list[str]:
+        return bench.broker.fail(id, [Failed(claimed.held, "memory", "it used too much", refused=True)])
+
+    worker(bench, "w1")
+    worker(bench, "w2")
+    submit(bench, "c1-1")
+    (claimed,) = claim(bench, "w1")
+    assert stop("w1", claimed) == ["requeued"]
+    (claimed,) = claim(bench, "w2")
+    bench.succeed(claimed, worker="w2")
+    assert words_to(bench, "w1") == [b"pass fib"], "and no strike"
+    bench.advance(2.0)
+    submit(bench, "c1-2")
+    (claimed,) = claim(bench, "w2")
+    assert stop("w2", claimed) == ["requeued"]
+    bench.advance(2.0)
+    (claimed,) = claim(bench, "w1")
+    assert stop("w1", claimed) == ["failed"], "two workers are enough"
+    assert bench.job("c1-2")["why"] == "memory"
+
+
 def test_a_refused_job_goes_to_another_worker_and_the_refuser_passes(bench: Bench) -> None:
     worker(bench, "w1")
     worker(bench, "w2")

@@ -81,7 +81,7 @@ def test_status_as_json_is_the_schema_to_the_letter(cluster: Cluster, busy: list
         "disabled": False,
     }
     (worker,) = report["workers"]
-    assert set(worker) == {"id", "label", "host", "pid", "slots", "busy", "beat_age_seconds", "functions"}
+    assert set(worker) == {"id", "label", "host", "pid", "slots", "busy", "beat_age_seconds", "functions", "tags"}
     assert (worker["id"], worker["slots"], worker["busy"]) == (cluster.workers[0].id, 2, 2)
 
 

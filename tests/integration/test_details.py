@@ -47,7 +47,7 @@ def local(*given: Any) -> Any:
         ("echo", b"x" * 2000, "too_big", r"its arguments take 2,\d{3} bytes, at most 1,000 travel"),
         ("lock", None, "unserialisable", rf"TypeError: cannot pickle '_thread\.lock' object{WORKER}"),
         ("fail", "import", "worker_error", rf"ImportError: import{WORKER}"),
-        ("fail", "memory", "worker_error", rf"MemoryError: memory{WORKER}"),
+        ("fail", "memory", "memory", rf"MemoryError: memory{WORKER}"),
         ("sum", None, "no_worker", "no live worker offers it"),
     ],
 )

@@ -56,7 +56,6 @@ def test_every_way_of_a_call_goes_to_the_worker_with_the_tag(own_cluster: Cluste
         elif way == "short map":
             echo = wrapped(client, farm.echo, ["gpu"])
             assert list(echo.map(range(3000))) == list(range(3000))
-            assert echo.stats().remote == 3000
             ours |= {pid()}
         elif way == "executor":
             with client.executor() as executor:
@@ -146,22 +145,23 @@ def test_other_code_and_code_that_travels_keep_the_tag(own_cluster: Cluster, tmp
         assert info_of(nowhere.submit(1)).why == "no_worker"
 
 
-def test_the_worker_with_the_tag_dies_and_the_next_one_takes_its_calls(own_cluster: Cluster) -> None:
+def test_the_worker_with_the_tag_dies_and_the_next_one_takes_its_calls(own_cluster: Cluster, tmp_path: Path) -> None:
     own_cluster.start_worker(slots=1)
     first = own_cluster.start_worker(slots=1, arguments=["--tag", "gpu"])
     with own_cluster.connect() as client:
-        future = wrapped(client, farm.sleep, "gpu").submit(2.0)
+        future = wrapped(client, farm.act, "gpu").submit(str(tmp_path), "it", "wait")
         wait_until(future.running, 10, "it runs")
         second = own_cluster.start_worker(slots=1, arguments=["--tag", "gpu"])
         first.kill()
+        (tmp_path / "go").touch()
         assert info_of(future).worker == second.id
 
 
 def test_commands_show_the_tags_and_those_that_are_missing(own_cluster: Cluster) -> None:
     worker = own_cluster.start_worker(slots=1, arguments=["--tag", "big", "--tag", "a100", "--tag", "big"])
     table = shown(own_cluster, "workers").stdout.splitlines()
-    assert table[0].split("\t")[-1] == "tags"
-    assert table[1].split("\t")[-1] == "a100 big"
+    assert table[0].split("\t")[-2] == "tags"
+    assert table[1].split("\t")[-2] == "a100 big"
     (row,) = json.loads(shown(own_cluster, "workers", "--json").stdout)["workers"]
     assert row["tags"] == ["a100", "big"]
     (row,) = json.loads(shown(own_cluster, "status", "--json").stdout)["workers"]

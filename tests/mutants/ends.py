@@ -179,7 +179,7 @@ MUTATIONS = (
         "throw-away child",
         "a suspect runs in the client's own process",
         "simpledist/engine/call.py",
-        "if why in SUSPECT:",
+        "if why in SUSPECT or self.spec.hard_timeout is not None:",
         "if False:",
         "tests/integration/test_what_a_caller_sees.py -k throw_away_child",
     ),

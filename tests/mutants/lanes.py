@@ -153,8 +153,8 @@ MUTATIONS = (
         "priority",
         "a call that brings its code has none",
         "simpledist/engine/shipping.py",
-        "        run = run_of(call.spec.priority, call.spec.needs)\n",
-        '        run = run_of("normal", call.spec.needs)\n',
+        "        run = run_of(call.spec.priority, call.spec.needs, call.spec.hard_timeout)\n",
+        '        run = run_of("normal", call.spec.needs, call.spec.hard_timeout)\n',
         "tests/integration/test_priorities.py -k brings",
     ),
     Mutation(
@@ -185,8 +185,8 @@ MUTATIONS = (
         "tags",
         "a call that brings its code needs none",
         "simpledist/engine/shipping.py",
-        "        run = run_of(call.spec.priority, call.spec.needs)\n",
-        "        run = run_of(call.spec.priority, ())\n",
+        "        run = run_of(call.spec.priority, call.spec.needs, call.spec.hard_timeout)\n",
+        "        run = run_of(call.spec.priority, (), call.spec.hard_timeout)\n",
         "tests/integration/test_tags.py -k travels",
     ),
 )

@@ -17,6 +17,7 @@ from tests.mutants import (
     envelope,
     lanes,
     libraries,
+    limits,
     links,
     locks,
     pages,
@@ -47,6 +48,7 @@ MUTATIONS: tuple[Mutation, ...] = tuple(
         trust,
         caller,
         shipping,
+        limits,
     )
     for mutation in area.MUTATIONS
 )

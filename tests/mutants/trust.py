@@ -107,8 +107,8 @@ MUTATIONS = (
         "several keys",
         "a worker offers only the key that it signs with",
         "simpledist/worker/worker.py",
-        "keys=keyring.ids,",
-        "keys=keyring.ids[:1],",
+        "own_traits(keyring.ids, options.tags)",
+        "own_traits(keyring.ids[:1], options.tags)",
         "tests/security/test_rotation.py -k by_the_steps",
     ),
     Mutation(

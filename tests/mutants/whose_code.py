@@ -35,8 +35,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "whose code",
         "a worker with other code is struck",
         LUA + "fail.lua",
-        "    if why == 'other_code' then call('HSET', key_job(id), 'no_strike:' .. worker, '1') end\n",
-        "",
+        "    if why == 'other_code' or why == 'memory' then",
+        "    if why == 'memory' then",
         "tests/broker/test_lanes.py -k no_fault",
     ),
     Mutation(

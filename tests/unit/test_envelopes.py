@@ -21,6 +21,7 @@ from tests.sealing import (
     open_call,
     outcome_of,
     seal_call,
+    seal_outcome,
     sealed,
 )
 
@@ -191,3 +192,25 @@ def test_while_keys_rotate_both_sides_understand_each_other() -> None:
     assert wire.open_outcome("fib@3", answer, opened.digest, both)
     with pytest.raises(WrongKey):
         wire.open_outcome("fib@3", answer, call.digest, KEY)
+
+
+@KEYRINGS
+def test_a_call_says_how_long_it_may_run_and_any_attempt_fits_it_all_the_same(keyring: Keyring) -> None:
+    body = wire.encode_arguments("pickle", (20,))
+    for code, packages in (("", ""), ("-", ""), ("0d9c1a7e55b20d9c", ""), ("0d9c1a7e55b20d9c", "a:b")):
+        with_end, without = (
+            wire.seal_call(
+                "fib", "pickle", body, keyring, code, nonce=NONCE, sealed_at_ms=NOW_MS, packages=packages, hard_ms=ms
+            )
+            for ms in (1500, 0)
+        )
+        opened = open_call("fib", with_end.data, keyring)
+        assert (opened.hard_ms, opened.code, opened.packages) == (1500, code, packages)
+        assert opened._replace(hard_ms=0) == open_call("fib", without.data, keyring)
+        assert wire.open_outcome("fib", outcome_of(with_end, keyring, "fib"), without.digest, keyring).kind == "value"
+    ended = wire.open_outcome(
+        "fib", seal_outcome("fib", "pickle", "timed_out", b"", with_end.digest, keyring), with_end.digest, keyring
+    )
+    assert ended.kind == "timed_out"
+    with pytest.raises(Undecodable):
+        wire.decode_outcome(ended)

@@ -34,7 +34,7 @@ def test_the_address_of_each_reason_leads_to_its_row(why: str) -> None:
 
 
 def test_what_may_kill_its_process_neither_passes_nor_waits_in_redis() -> None:
-    assert {"crashed", "lost"} <= SUSPECT
+    assert {"crashed", "lost", "memory"} == SUSPECT
     assert not SUSPECT & (TRANSIENT | MAY_BE_QUEUED)
 
 

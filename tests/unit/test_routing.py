@@ -25,7 +25,7 @@ class Redis:
     trouble: Why | None = None
 
 
-def kept(function: str, reason: str) -> None:
+def kept(key: Key, reason: str) -> None:
     """Take what the caller is to be told."""
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from simpledist import shipped, wire
 from simpledist.engine.call import Call
-from simpledist.engine.known import Store
+from simpledist.engine.known import Key, Store
 from simpledist.engine.routing import TRAVEL, Later
 from simpledist.engine.shipping import may_ship, with_archive
 from simpledist.engine.spec import FunctionSpec
@@ -27,16 +27,16 @@ def test_a_call_names_the_archive_of_its_modules_and_stays_where_it_could_not() 
     assert known.code.work_out(known.local, STORE)
     assert unknown.code.work_out(unknown.local, STORE)
     assert not unknown.code.key.digest
-    kept: list[tuple[str, str]] = []
+    kept: list[tuple[Key, str]] = []
 
-    def note(function: str, reason: str) -> None:
-        kept.append((function, reason))
+    def note(key: Key, reason: str) -> None:
+        kept.append((key, reason))
 
     call = call_of(known, odd_exceptions.__name__)
     assert with_archive(call, TRAVEL, note) is TRAVEL
     assert call.archive is not None
     assert with_archive(call_of(unknown, odd_exceptions.__name__), TRAVEL, note) == Later("other_code")
-    assert [function for function, _ in kept] == [shipped.FUNCTION]
+    assert [key.function for key, _ in kept] == [shipped.FUNCTION]
     assert with_archive(call_of(unknown, "text"), TRAVEL, note) is TRAVEL, "it needs no module of ours"
 
 

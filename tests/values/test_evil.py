@@ -92,7 +92,7 @@ def test_the_throw_away_child_takes_no_file_of_the_current_folder(tmp_path: Path
         "from simpledist.engine import throwaway\n"
         "from tests.values.functions.limited import depth\n"
         "assert '' not in sys.path\n"
-        "print(throwaway.run('f', depth, (3,), {}, crashed=True))\n"
+        "print(throwaway.run('f', depth, (3,), {}, why='crashed'))\n"
     )
     done = subprocess.run(
         [sys.executable, str(script)],
@@ -111,7 +111,7 @@ def test_the_throw_away_child_imports_what_its_caller_can(tmp_path: Path) -> Non
     (tmp_path / "mine.py").write_text("def double(x): return 2 * x\n")
     code = (
         "import mine\nfrom simpledist.engine import throwaway\n"
-        "print(throwaway.run('f', mine.double, (3,), {}, crashed=True))\n"
+        "print(throwaway.run('f', mine.double, (3,), {}, why='crashed'))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -126,5 +126,5 @@ def test_the_throw_away_child_imports_what_its_caller_can(tmp_path: Path) -> Non
 
 
 def test_a_value_that_kills_who_pickles_it_is_made_here_once_its_function_has_ended() -> None:
-    value = throwaway.run("f", evil.evil_to_pickle, ("exit",), {}, crashed=True)
+    value = throwaway.run("f", evil.evil_to_pickle, ("exit",), {}, why="crashed")
     assert isinstance(value, EvilToPickle)

@@ -101,10 +101,10 @@ def test_a_copy_that_outlives_its_job_disturbs_nobody(
     [(copying.returns_twice, 3), (copying.by_multiprocessing, [0, 1, 4]), (copying.raises, (3, 1))],
 )
 def test_the_throw_away_child_does_not_take_its_copys_word(function: Callable[[int], Any], value: Any) -> None:
-    assert throwaway.run("f", function, (3,), {}, crashed=True) == value
+    assert throwaway.run("f", function, (3,), {}, why="crashed") == value
 
 
 def test_the_throw_away_child_does_not_wait_for_a_copy_that_lives_on(tmp_path: Path) -> None:
     until = tmp_path / "until"
-    assert throwaway.run("f", copying.outlives, (3, str(until)), {}, crashed=True) == 3
+    assert throwaway.run("f", copying.outlives, (3, str(until)), {}, why="crashed") == 3
     until.touch()

@@ -65,7 +65,7 @@ def test_an_error_that_is_no_limit_is_not_run_again(client: simpledist.Client) -
 @pytest.mark.usefixtures("limits")
 def test_a_throw_away_child_has_its_callers_limits() -> None:
     sys.setrecursionlimit(20_000)
-    assert throwaway.run("f", limited.depth, (3000,), {}, crashed=True) == 3000
+    assert throwaway.run("f", limited.depth, (3000,), {}, why="crashed") == 3000
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)
-        assert throwaway.run("f", limited.digits, (5000,), {}, crashed=True) == 5001
+        assert throwaway.run("f", limited.digits, (5000,), {}, why="crashed") == 5001

@@ -73,7 +73,7 @@ def test_spawned_children_draw_different_numbers(tmp_path: Path) -> None:
 
 def test_throw_away_children_draw_different_numbers() -> None:
     for function in (drawing.of_numpy, drawing.of_random):
-        assert len({throwaway.run("f", function, (n,), {}, crashed=True) for n in range(3)}) == 3
+        assert len({throwaway.run("f", function, (n,), {}, why="crashed") for n in range(3)}) == 3
 
 
 def test_a_state_that_was_seeded_descends_from_its_seed_and_no_number_is_left_over() -> None:

@@ -168,7 +168,8 @@ local function finish(lane, id, job, state, fields, place, result)
   call('DEL', key_call(id))
   if job.address then unjoin(id, job) end
   if result ~= '' then call('SET', key_result(id), result, 'PX', ENDED_MS) end
-  note_attempt(lane, id, job, state, fields.worker or job.worker, fields.run_ms, fields.why)
+  local how = fields.why or string.find(fields.error or '', '^JobTimeout: timed out') and 'timed_out'
+  note_attempt(lane, id, job, state, fields.worker or job.worker, fields.run_ms, how)
   local values = { 'state', state, 'ended', now, 'fence', '' }
   job.state, job.fence = state, nil
   for field, value in pairs(fields) do

@@ -36,8 +36,8 @@ for i = 1, n do
   elseif refused and goes_to_another(lane, job) then
     tell_pass(lane, worker)
     call('HSET', key_job(id), 'refused_by', job.refused_by and job.refused_by .. ' ' .. worker or worker)
-    -- Another worker does it, because it has other code: that is no fault of this one's.
-    if why == 'other_code' then call('HSET', key_job(id), 'no_strike:' .. worker, '1') end
+    -- Another worker does it, because it has other code or more memory: that is no fault of this one's.
+    if why == 'other_code' or why == 'memory' then call('HSET', key_job(id), 'no_strike:' .. worker, '1') end
     requeue(lane, id, job, why)
     note_trouble(lane, id, why, error, worker)
     bump(lane, 'refusals')

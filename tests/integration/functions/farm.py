@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -172,3 +174,38 @@ class Thing:
 
 def thing() -> Thing:
     return Thing()
+
+
+def hold(megabytes: int, seconds: float) -> tuple[int, int]:
+    """Holds so much memory for so long."""
+    held = bytearray(megabytes * 2**20)
+    held[::4096] = bytes([1]) * len(held[::4096])
+    time.sleep(seconds)
+    return os.getpid(), len(held) >> 20
+
+
+def hold_below(folder: str, megabytes: int, seconds: float) -> str:
+    """Has a process of its own hold it."""
+    program = f"import time; held = b'x' * {megabytes << 20}; time.sleep({seconds})"
+    with subprocess.Popen([sys.executable, "-c", program]) as process, Path(folder, "pids").open("a") as file:
+        file.write(f"{process.pid}\n")
+        file.flush()
+        process.wait()
+    return "done"
+
+
+_kept: list[bytes] = []
+
+
+def leak(megabytes: int) -> int:
+    """Keeps so much memory more each time."""
+    _kept.append(os.urandom(1) * (megabytes << 20))
+    time.sleep(0.4)
+    return os.getpid()
+
+
+def short_of_memory(caller: int) -> int:
+    """A worker's child is short of memory; a process below the caller is not."""
+    if caller not in (os.getpid(), *(one.pid for one in psutil.Process().parents()[:2])):
+        raise MemoryError("a limit of the worker")
+    return os.getpid()
