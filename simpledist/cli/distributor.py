@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from simpledist.cli.options import common_options, run
+from simpledist.cli.options import run, shared
 from simpledist.config import Config
 from simpledist.config.web_token import TOKEN_VARIABLE, web_token
 from simpledist.distributor.daemon import Daemon
@@ -36,7 +36,7 @@ STOP = (signal.SIGTERM, signal.SIGINT)
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="The port of the dashboard."
 )
 @click.option("--no-web", is_flag=True, help="Do only the duties.")
-@common_options
+@shared(log_format=True)
 def distributor(config: Config, host: str, port: int, no_web: bool) -> int:
     """Watch over workers and queues, and serve the dashboard.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import math
 import os
 import re
@@ -19,7 +18,8 @@ from typing import Any, NoReturn
 import click
 
 from simpledist import __version__, config, platforms
-from simpledist.cli import streams
+from simpledist.cli import logs, streams
+from simpledist.config import url_options
 from simpledist.errors import ConfigurationError, OperatorError, RedisRefused, SimpledistError
 from simpledist.job import DEFAULT_NAMESPACE
 from simpledist.printable import printable
@@ -30,7 +30,6 @@ USAGE = 2  # usage, target, configuration, port taken, Redis refuses us
 INTERRUPTED = 130
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 
 Command = Callable[..., Any]
 
@@ -90,7 +89,12 @@ class Duration(Seconds):
 
 
 def shared(
-    *, connects: bool | str = True, log_level: str = "info", needs_key_file: bool = True, signs: bool = False
+    *,
+    connects: bool | str = True,
+    log_level: str = "info",
+    needs_key_file: bool = True,
+    signs: bool = False,
+    log_format: bool = False,
 ) -> Callable[[Command], Command]:
     """Return a decorator that gives a click callback the options of every command.
 
@@ -98,7 +102,8 @@ def shared(
     command makes or runs calls: where Redis is on another machine it needs a key. With `connects` the
     callback's first argument is the Config made from the options. Without it nothing is checked or passed: a command
     that needs no Redis must not fail because there is no key. `connects` may
-    name an option: without it the command needs no Redis, and gets None.
+    name an option: without it the command needs no Redis, and gets None. With `log_format` there is --log-format, for
+    processes that run for long.
     """
 
     def decorate(callback: Command) -> Command:
@@ -110,9 +115,10 @@ def shared(
             secret_file: str | None,
             insecure: bool,
             log_level: str,
+            log_lines: str = logs.FORMATS[0],
             **named: Any,
         ) -> Any:
-            start_log(log_level)
+            logs.start(log_level, log_lines)
             platforms.demand()
             if not connects:
                 return callback(*args, **named)
@@ -121,6 +127,8 @@ def shared(
             settings = config.load(
                 redis_url, namespace=namespace, secret_file=secret_file, insecure=insecure, signs=signs
             )
+            if needs_key_file:
+                _check_certificates(settings)
             if needs_key_file and settings.secret_file and not os.path.exists(settings.secret_file):
                 raise ConfigurationError(
                     f"secret file {settings.secret_file} is not there: make one with "
@@ -129,14 +137,30 @@ def shared(
             return callback(settings, *args, **named)
 
         command: Command = with_config
-        for option in reversed(_options(bool(connects), log_level)):
+        for option in reversed([*_options(bool(connects), log_level), *([LOG_FORMAT] if log_format else [])]):
             command = option(command)
         return command
 
     return decorate
 
 
+LOG_FORMAT = click.option(
+    "--log-format",
+    "log_lines",
+    type=click.Choice(logs.FORMATS),
+    default=logs.FORMATS[0],
+    show_default=True,
+    help="How log lines are written: for people, or one JSON object each.",
+)
 common_options = shared()
+
+
+def _check_certificates(settings: config.Config) -> None:
+    """Raise ConfigurationError where the URL names a certificate or key that is not there."""
+    try:
+        url_options.check_files(settings.url.partition("?")[2])
+    except ConfigurationError as error:
+        raise ConfigurationError(f"Redis URL {settings.safe_url!r}: {error}") from None
 
 
 def before_subcommand(callback: Callable[[], None]) -> Command:
@@ -198,11 +222,6 @@ def _options(connects: bool, log_level: str | None) -> list[Callable[[Command], 
         click.version_option(__version__, message="%(prog)s %(version)s"),
         click.help_option("--help", "-h"),
     ]
-
-
-def start_log(level: str) -> None:
-    """Log to stderr, one line for each event."""
-    logging.basicConfig(stream=sys.stderr, level=level.upper(), format=LOG_FORMAT, force=True)
 
 
 def complain(program: str, text: object) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import time
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import click
 
 from simpledist import job, policy, shipped
+from simpledist.cli import logs
 from simpledist.cli.options import Duration, Seconds, Size, run, shared
 from simpledist.cli.slurm_job import job_end
 from simpledist.config import Config
@@ -118,7 +118,7 @@ class Tag(click.types.StringParamType):
     help="Run functions that travel with their calls, as client.executor() sends them. "
     "Anyone who may send calls can then run any code here.",
 )
-@shared(signs=True)
+@shared(signs=True, log_format=True)
 def worker(
     config: Config,
     targets: tuple[str, ...],
@@ -171,9 +171,7 @@ def worker(
     # Imported only now: this system has what they need.
     rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life", "options")]
     with rooms[0].Printer() as printer:
-        for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
-                cast("logging.StreamHandler[Any]", handler).setStream(printer)
+        logs.print_by(printer)
         ends = _slurm_seconds(grace) if lifetime == "auto" else lifetime
         options = rooms[3].Options(
             slots=slots or gpu_count or cpus(),
@@ -186,6 +184,7 @@ def worker(
             gpus=shown,
         )
         one = rooms[1].Worker(config, keyring, list(targets), options, printer=printer)
+        logs.name_worker(one.id)
         one.start()
         return one.run()
 

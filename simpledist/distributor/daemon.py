@@ -35,7 +35,7 @@ class Daemon:
         """Do the duties once, to find out whether Redis refuses us; `run` waits for a Redis that is away."""
         try:
             self._connect()
-            self._duties.do()
+            self._pass()
         except RedisRefused as error:
             raise RedisRefused(f"Redis at {self._where} refuses us: {denials.explained(str(error))}") from None
         except RedisDown as error:
@@ -48,7 +48,7 @@ class Daemon:
             try:
                 if not self._link.connected:
                     self._connect()
-                reaped = self._duties.do()
+                self._pass()
                 self._served()
             except (RedisDown, RedisRefused) as error:
                 self._away(error)
@@ -60,10 +60,6 @@ class Daemon:
                 self._away(RedisDown(str(error)))
                 due = time.monotonic() + policy.backoff_seconds(self._failures, random.random())
                 continue
-            for worker in reaped.expelled:
-                log.warning("worker %s is dead: its jobs went back to their queues", worker)
-            if reaped.requeued or reaped.dropped:
-                log.info("%d lost jobs pushed back, %d jobs of dead clients dropped", reaped.requeued, reaped.dropped)
             # After a long pass there is no burst of passes.
             due = max(due + self._timings.duties_seconds, time.monotonic())
         self._link.close()
@@ -71,6 +67,14 @@ class Daemon:
     def stop(self) -> None:
         """End the loop after the pass under way."""
         self._stopped.set()
+
+    def _pass(self) -> None:
+        """Do the duties once, and log what they found."""
+        reaped = self._duties.do()
+        if reaped.requeued or reaped.dropped:
+            log.info("%d lost jobs pushed back, %d jobs of dead clients dropped", reaped.requeued, reaped.dropped)
+        for worker in self._duties.deaths(reaped):
+            log.warning("worker %s is dead: its jobs went back to their queues", worker)
 
     def _connect(self) -> None:
         """Connect, and bring all scripts: a Redis that has begun again, or was a replica, may have none."""

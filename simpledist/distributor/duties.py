@@ -14,6 +14,7 @@ from simpledist import job, policy
 from simpledist.broker import Broker, closed_connections
 from simpledist.broker.parsing import parse_texts
 from simpledist.broker.records import Reaped, Suspect
+from simpledist.distributor.deaths import Deaths
 
 ROWS_A_PASS = 500  # workers, and as many clients: their connections are asked for in one CLIENT LIST
 OTHERS_A_PASS = 5
@@ -42,6 +43,11 @@ class Duties:
         self._broker = broker
         self._timings = timings
         self._rotation = _Rotation()
+        self._deaths = Deaths(broker)
+
+    def deaths(self, reaped: Reaped) -> list[str]:
+        """Return the workers that died since the last pass, as people find them, no matter who expelled them."""
+        return self._deaths.taken(reaped.expelled)
 
     def do(self) -> Reaped:
         """Do one pass; raise RedisDown or RedisRefused."""
@@ -63,6 +69,7 @@ class Duties:
         link, keys = self._broker.link, self._broker.keys
         self._rotation.workers, flat = link.call("HSCAN", keys.heartbeats, self._rotation.workers, "COUNT", ROWS_A_PASS)
         ids: list[bytes] = flat[::2]
+        self._deaths.saw((id.decode("utf-8", "replace") for id in ids), last=int(self._rotation.workers) == 0)
         connections: list[bytes | None] = link.call("HMGET", keys.connections, *ids) if ids else []
         found = [_suspect("worker", id, connection or b"") for id, connection in zip(ids, connections, strict=True)]
         others: list[bytes] = link.call("HRANDFIELD", keys.workers, OTHERS_A_PASS) or []

@@ -21,12 +21,24 @@ def _nobody() -> str:
     return ""
 
 
+def text_line(job: str, text: bytes) -> bytes:
+    """Return a line of output as a person reads it: the id of its job in front, if it is known."""
+    return b"[%b] %b\n" % (job.encode(), text) if job else text + b"\n"
+
+
 class LabelledOutput:
     """The pipe of one process: bytes come in, marked lines go out. Used by the printer's thread, but for `end`."""
 
-    def __init__(self, descriptor: int, token: bytes, awake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        descriptor: int,
+        token: bytes,
+        awake: Callable[[], None],
+        line: Callable[[str, bytes], bytes] = text_line,
+    ) -> None:
         self.descriptor = descriptor
         self._awake = awake
+        self._marked = line
         self.running: Callable[[], str] = _nobody  # the id of the job that its child runs, as its parent knows
         self.gone_at: float | None = None
         self.token = token
@@ -100,15 +112,11 @@ class LabelledOutput:
         if len(self._line) > _LINE_BYTES:
             whole.append(self._line)
             self._line = b""
-        mark = self._mark()
-        return done + b"".join(b"%b%b\n" % (mark, line) for line in whole)
+        return done + b"".join(self._marked(label, line) for line in whole)
 
     def _cut(self) -> bytes:
         line, self._line = self._line, b""
-        return b"%b%b\n" % (self._mark(), line) if line else b""
-
-    def _mark(self) -> bytes:
-        return f"[{self._label}] ".encode() if self._label else b""
+        return self._marked(self._label, line) if line else b""
 
     def _beginning_of_token(self) -> int:
         """Return how many bytes at the end may be the first of a token."""

@@ -16,9 +16,10 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from types import TracebackType
 
-from simpledist.worker.labelled_output import LabelledOutput
+from simpledist.worker.labelled_output import LabelledOutput, text_line
 from simpledist.worker.nonblocking import NonblockingWriter
 from simpledist.worker.output import TOKEN_BYTES
 
@@ -43,6 +44,7 @@ class Printer:
         self._woken, self._wake = os.pipe()
         for end in (self._woken, self._wake):
             os.set_blocking(end, False)
+        self.line: Callable[[str, bytes], bytes] = text_line  # makes a line of a job's id and what it wrote
         self._closes_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="simpledist-printer", daemon=True)
 
@@ -79,7 +81,8 @@ class Printer:
     def pipe(self) -> tuple[LabelledOutput, int]:
         """Return a new output and the descriptor that it is to write to. Raises OSError."""
         read_end, write_end = os.pipe()
-        output = LabelledOutput(read_end, b"\0" + uuid.uuid4().hex[: TOKEN_BYTES - 1].encode(), self._awake)
+        token = b"\0" + uuid.uuid4().hex[: TOKEN_BYTES - 1].encode()
+        output = LabelledOutput(read_end, token, self._awake, self.line)
         with self._lock:
             self._pipes[read_end] = output
         self._awake()
@@ -176,7 +179,7 @@ class Printer:
         with self._lock:
             del self._waiting[:written]
             if self._lost_bytes and not self._waiting:
-                self._waiting += (
-                    b"simpledist-worker: %d bytes of output were lost: no process read them\n" % self._lost_bytes
+                self._waiting += self.line(
+                    "", b"simpledist-worker: %d bytes of output were lost: no process read them" % self._lost_bytes
                 )
                 self._lost_bytes = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import platform
 import signal
 import socket
 import subprocess
@@ -14,7 +16,7 @@ import pytest
 
 import simpledist
 from simpledist.broker import Keys, Link
-from simpledist.cluster import Cluster
+from simpledist.cluster import Cluster, RoleProcess
 from simpledist.embedded import HOST, EmbeddedRedis
 from tests.commands import DISTRIBUTOR, complaint, free_port, run
 from tests.links import open_link
@@ -162,3 +164,26 @@ def test_foreign_things_at_our_keys_do_not_end_its_duties(own_cluster: Cluster) 
     assert distributor.running
     link.call("FLUSHALL")
     link.close()
+
+
+def test_every_distributor_logs_a_death_no_matter_which_one_expelled_the_worker(own_cluster: Cluster) -> None:
+    distributors = [own_cluster.start_distributor(arguments=["--log-format", "json"]) for _ in range(3)]
+    for one in distributors:
+        wait_until(lambda one=one: "connected to Redis" in one.stderr_text(), 10, "it does its duties")
+    killed, left = (own_cluster.start_worker(arguments=["--name", name]) for name in ("alder", "birch"))
+    with open_link(own_cluster.url) as link:  # each distributor has seen them once: a pass takes 0.25 s
+        beat = int(link.call("HGET", Keys().heartbeats, killed.id))
+        wait_until(lambda: int(link.call("HGET", Keys().heartbeats, killed.id)) > beat, 10, "its next beat")
+    assert left.stop() == 0
+    killed.kill()
+    for one in distributors:
+        wait_until(lambda one=one: deaths(one), 10, "it says so")
+        assert [death.partition(":")[0] for death in deaths(one)] == [
+            f"worker {killed.id} (alder on {platform.node()}, pid {killed.pid}) is dead"
+        ]
+
+
+def deaths(distributor: RoleProcess) -> list[str]:
+    """What a distributor has logged of deaths, once, and in JSON."""
+    messages = [json.loads(line)["message"] for line in distributor.stderr_text().splitlines()]
+    return [one for one in messages if "is dead" in one]

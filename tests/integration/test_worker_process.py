@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -15,6 +17,7 @@ import simpledist
 from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
+from tests.commands import complaint
 from tests.integration.functions import farm
 from tests.waiting import wait_until
 
@@ -151,3 +154,30 @@ def test_a_drained_worker_leaves_no_row_no_offer_and_no_beat(own_cluster: Cluste
     for name in (keys.workers, keys.heartbeats, keys.named("offers", "fib")):
         assert link.call("EXISTS", name) == 0, name
     link.close()
+
+
+def test_with_log_format_json_every_line_is_one_object_and_names_the_worker(own_cluster: Cluster) -> None:
+    worker = own_cluster.start_worker("talking", arguments=["--log-format", "json"])
+    with own_cluster.connect() as client:
+        say = simpledist.worker_function(client, "say", str)
+        assert say("hello\n") == "said"
+        future = say.submit('a "quoted" one')
+        assert future.result() == "said"
+    assert worker.stop() == 0
+    lines = [json.loads(line) for line in worker.stderr_text().splitlines()]
+    assert {one["worker"] for one in lines} == {worker.id}
+    assert all(datetime.fromisoformat(one["time"]).utcoffset() is not None for one in lines)
+    said = [one for one in lines if "output" in one]
+    assert [one["output"] for one in said] == ["hello", "", 'a "quoted" one']
+    assert said[2]["job"] == future.call.id
+    assert any("is ready" in one["message"] for one in lines if one.get("level") == "info")
+
+
+def test_a_certificate_that_is_not_there_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
+    for words in (worker_line("", "farm"), [sys.executable, "-m", "simpledist.cli.distributor", "--no-web"]):
+        for option in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+            url = f"rediss://127.0.0.1:1/0?{option}={tmp_path}/absent.pem"
+            line = [*words, "--redis", url]
+            done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=30)
+            assert done.returncode == 2
+            assert f"its option {option} names no file" in complaint(done)

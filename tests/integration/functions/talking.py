@@ -1,0 +1,6 @@
+"""A function that prints what it is given."""
+
+
+def say(text: str) -> str:
+    print(text)
+    return "said"
