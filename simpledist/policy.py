@@ -101,6 +101,9 @@ SAMPLE_MS = 5000  # how often the length of a queue is looked at
 TRAIL_CHARACTERS = 600  # of a job's earlier attempts
 # Upper bounds of the histograms, of run times and of waits: six a decade, 1 ms to 700 s.
 BOUNDS_MS = (1, 2, 3, 5, 7, *(first * 10**power for power in range(5) for first in (10, 15, 20, 30, 50, 70)))
+WORK_SECONDS = (
+    5.0  # an autoscaler starts no more workers than have so much to do (the target of dask's adaptive scaling)
+)
 CACHED_RESULT_BYTES = 1024 * 1024  # a bigger result is not kept
 CACHED_BYTES = 64 * 1024 * 1024  # what the cached results of all functions may take together
 CACHED_SECONDS = 30 * 86_400.0  # the longest that one may be kept

@@ -25,6 +25,7 @@ BOUND_SECONDS: dict[str, float] = {
     "control": _TIMES.control_ttl_seconds,
     "given": _TIMES.control_ttl_seconds,
     "connections": _TIMES.ended_ttl_seconds,
+    "demand": _TIMES.control_ttl_seconds,
     "suspects": _TIMES.control_ttl_seconds,
     "rollcall": _TIMES.control_ttl_seconds,
     "result": _TIMES.ended_ttl_seconds,

@@ -19,14 +19,7 @@ TRACKS_MOST = 256
 
 
 def add_to(app: Flask, monitor: Monitor, looks: Looks) -> None:
-    """Add the routes under /api, and /healthz."""
-
-    def healthz() -> tuple[Response, int]:
-        redis = monitor.snapshot().redis
-        if redis.ok:
-            return Response("ok\n", mimetype="text/plain"), 200
-        said = f"Redis {'refuses us' if redis.refused else 'is away'}: {redis.error}; {redis.remedy}\n"
-        return Response(said, mimetype="text/plain"), 503
+    """Add the routes under /api that show the cluster."""
 
     def route(path: str, build: Callable[[Snapshot], dict[str, Any]]) -> None:
         kept = _Kept()
@@ -38,7 +31,6 @@ def add_to(app: Flask, monitor: Monitor, looks: Looks) -> None:
 
         app.add_url_rule(path, path, answer)
 
-    app.add_url_rule("/healthz", "healthz", healthz)
     route("/api/snapshot.json", lambda now: snapshot(now, monitor))
     route("/api/stream.json", lambda now: stream(now, monitor, looks))
 

@@ -14,7 +14,7 @@ from simpledist.config.web_token import web_token
 from simpledist.monitor import Monitor
 from simpledist.monitor.looks import Looks
 
-from . import api, human, pages, scrape
+from . import api, human, pages, probes, scale, scrape
 from .guard import ANY_HOSTS, guard
 
 ADVICE = {
@@ -39,11 +39,13 @@ def create_app(monitor: Monitor | None = None, *, hosts: Iterable[str] = (), tok
     looks = Looks()
     words.filters.update(human.filters(looks))
     words.globals["assets"] = _fingerprint(Path(app.static_folder or "."))
-    guard(app, hosts=hosts, token=token)
+    guard(app, hosts=hosts, token=token, open_paths=probes.OPEN)
     source = monitor or Monitor.connect()
     pages.add_to(app, source, looks)
     api.add_to(app, source, looks)
     scrape.add_to(app, source)
+    scale.add_to(app, source)
+    probes.add_to(app, source)
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> tuple[str, int]:  # pyright: ignore[reportUnusedFunction]

@@ -33,8 +33,8 @@ HEADERS = {
 }
 
 
-def guard(app: Flask, *, hosts: Iterable[str], token: str | None) -> None:
-    """Check every request of `app`, and add the headers to every answer."""
+def guard(app: Flask, *, hosts: Iterable[str], token: str | None, open_paths: frozenset[str]) -> None:
+    """Check every request of `app`, and add the headers to every answer; `open_paths` need no token."""
     named = {host.strip("[]").lower() for host in hosts}
     allowed = LOOPBACK_HOSTS | named
     # A server on every address cannot know its names; there only the token keeps strangers out.
@@ -47,7 +47,7 @@ def guard(app: Flask, *, hosts: Iterable[str], token: str | None) -> None:
             abort(403, "Without a token only this machine is answered: set SIMPLEDIST_WEB_TOKEN_FILE.")
         if not anywhere and not _host_allowed(request.host, allowed):
             abort(403, "This host name is not one of ours: ask for http://127.0.0.1.")
-        if token is None or _has_token(token):
+        if token is None or request.path in open_paths or _has_token(token):
             return None
         if _same(request.args.get("token", ""), token):
             return _remembered(token)

@@ -135,15 +135,15 @@ class Broker:
         asked: Sequence[tuple[str, Wish]] = (),
         *,
         wish: Wish = BY_NAME,
+        demand: str = "",
     ) -> Nudged:
         """Beat, repair the queues of these (function, id), and learn what became of each.
 
         `asked`: lanes on which calls with such a wish would travel, if they may; `wish` is this client's own.
+        `demand`: what waits or runs here for want of a worker (client_demand.py).
         """
         arguments: list[Argument] = [client, connection, self.link.run_id, wish.text, len(jobs), *_flat(jobs)]
-        arguments.append(len(asked))
-        for lane, its in asked:
-            arguments += (lane, its.text)
+        arguments += (len(asked), *_flat([(lane, its.text) for lane, its in asked]), demand)
         sent = moment()
 
         def nudged(answer: Any) -> Nudged:
@@ -236,9 +236,8 @@ class Broker:
         """Say that the worker lives and what it holds; with `row` it registers, and offers `functions` by its `traits`.
 
         `functions` may have a digest of each one's code, and `places` its place (Wish); offered without a digest it
-        goes by name. `offered`: without a row,
-        some functions that it offers; where Redis has lost one of these offers, it does not know the worker. `slots`
-        and `stats` are for people: how many it has; the text of WorkerStats, empty: as it was.
+        goes by name. `offered`: without a row, some functions that it offers; where Redis has lost one of these, it
+        does not know the worker. `slots` and `stats` (the text of WorkerStats, empty: as it was) are for people.
         """
         text = json.dumps(row, separators=(",", ":")) if row is not None else ""
         arguments: list[Argument] = [worker, connection, slots, stats, text, len(held), *(one.field for one in held)]

@@ -26,6 +26,7 @@ TEMPLATES: dict[str, str] = {
     "code": "code:{worker}",
     "control": "control:{worker}",
     "connections": "connections",
+    "demand": "demand",
     "suspects": "suspects",
     "rollcall": "rollcall",
     "job": "job:{id}",
@@ -90,6 +91,7 @@ class Keys:
         self.active = self.prefix + TEMPLATES["active"]
         self.blobs = self.prefix + TEMPLATES["blobs"]
         self.vitals = self.prefix + TEMPLATES["vitals"]
+        self.demand = self.prefix + TEMPLATES["demand"]
 
     def named(self, template: str, part: str) -> str:
         """Return the key of `template` ("queue", "job", ...) for one function, lane, worker, client, job id or hour."""

@@ -22,13 +22,24 @@ from simpledist.config import Config
 from simpledist.monitor import Snapshot
 from simpledist.monitor.times import ago
 
+EMPTY = "no worker ever offered a function: start one with simpledist-worker MODULE:FUNCTION"
+DEMAND_HEADS = (
+    "function",
+    "demand",
+    "queued",
+    "running",
+    "waiting_at_clients",
+    "running_at_clients",
+    "workers",
+)
 HEADS = ("function", "queued", "running", "workers", "oldest_wait_seconds")
 
 
 @click.command()
+@click.option("--demand", "as_demand", is_flag=True, help="Show where the jobs are that want a slot, also at clients.")
 @json_option
 @common_options
-def status(config: Config, as_json: bool) -> int:
+def status(config: Config, as_demand: bool, as_json: bool) -> int:
     """Show each function: how many jobs are queued and running, its live workers, and the oldest wait.
 
     The exit code is 1 when something is wrong: Redis is away, or jobs are queued for a function that no live worker
@@ -37,6 +48,7 @@ def status(config: Config, as_json: bool) -> int:
     \b
     Examples:
         simpledist status
+        simpledist status --demand
         simpledist status --json | jq '.functions[] | select(.queued > 100)'
     """
     with monitor_of(config) as monitor:
@@ -45,7 +57,7 @@ def status(config: Config, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(snapshot.as_status()))
     elif snapshot.redis.ok:
-        _show(snapshot)
+        (_show_demand if as_demand else _show)(snapshot)
     demand(config, snapshot.redis)
     demand_all(config, snapshot.redis)
     for worker in snapshot.workers:
@@ -71,4 +83,20 @@ def _show(snapshot: Snapshot) -> None:
         (one.function, one.queued, one.running, one.workers, Duration(one.oldest_wait_seconds))
         for one in snapshot.functions
     ]
-    show(HEADS, rows, empty="no worker ever offered a function: start one with simpledist-worker MODULE:FUNCTION")
+    show(HEADS, rows, empty=EMPTY)
+
+
+def _show_demand(snapshot: Snapshot) -> None:
+    rows = [
+        (
+            one.function,
+            one.demand,
+            one.queued,
+            one.running,
+            one.at_clients.waiting,
+            round(one.at_clients.running, 3),
+            one.workers,
+        )
+        for one in snapshot.functions
+    ]
+    show(DEMAND_HEADS, rows, empty=EMPTY)

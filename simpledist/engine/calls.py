@@ -11,6 +11,7 @@ import concurrent.futures
 import functools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from simpledist.engine.batch import Batch
 from simpledist.engine.big_calls import BigCalls
 from simpledist.engine.cancelling import Cancelling
 from simpledist.engine.deferred import Deferred
+from simpledist.engine.demand import WANTING, Demand
 from simpledist.engine.envelopes import Envelopes
 from simpledist.engine.events import (
     Absent,
@@ -50,13 +52,14 @@ from simpledist.engine.replies import Replies
 from simpledist.engine.resolvers import Resolvers
 from simpledist.engine.session import Session
 from simpledist.engine.shipping import Shipping, may_ship
+from simpledist.engine.spec import FunctionSpec
 from simpledist.engine.unsent import Unsent
 from simpledist.errors import MissingBlob
 from simpledist.interruption import by_signal
 from simpledist.job import Info, version_of
 from simpledist.policy import TRIED_ALONE
 from simpledist.printable import logger
-from simpledist.reasons import MAY_BE_QUEUED, SUSPECT, WHYS, why_of
+from simpledist.reasons import MAY_BE_QUEUED, SUSPECT, WHYS, Why, why_of
 from simpledist.wire.keyring import Keyring
 
 log = logger("simpledist")
@@ -76,6 +79,7 @@ class Calls:
         self.resolvers = Resolvers(self.deferred)
         self.local_runs = LocalRuns(self._run_backlog, local_slots, self.deferred)
         session.notices.leave_to(self.deferred.put, session.attended, self.deferred.run)
+        self.demand = Demand(session.store.mean_at_client)
         self.envelopes = Envelopes(keyring, session.clock, session.store)
         self.outcomes = Outcomes(session, envelopes=self.envelopes, store=self.store, flight=self.flight)
         self.big_calls = BigCalls(session, envelopes=self.envelopes, unsent=self.unsent, apply=self.apply)
@@ -329,6 +333,9 @@ class Calls:
         call, why = future.call.made, ready.why
         function = call.spec.function
         self.session.local_run_counts.count(call.spec, why, call.calls, ready.detail, ready.worker)
+        if why in WANTING:
+            self.demand.begins(future, function)
+            self.watch(())  # the listener tells Redis so within a second
         began = time.monotonic()
         future.runner = threading.get_ident()
         outcome: wire.Value | wire.Raised
@@ -337,6 +344,8 @@ class Calls:
         except BaseException as raised:  # noqa: BLE001 - it is the outcome; plain calls re-raise it in result()
             outcome = wire.Raised(raised)
         seconds = time.monotonic() - began
+        if why in WANTING:
+            self.demand.ends(future)
         if why not in SUSPECT:
             self.store.of(call.spec.code.key).ran_at_client(call.calls, seconds)
         info = Info(
@@ -348,6 +357,12 @@ class Calls:
             detail=self.session.lines.detail(call.spec.code.key, ready),
         )
         return Read(outcome, info)
+
+    def ran(self, spec: FunctionSpec, why: Why, calls: int) -> None:
+        """Count calls of a map that ran here for this reason; none: some are about to."""
+        self.session.local_run_counts.count(spec, why, calls)
+        if calls and why in WANTING:
+            self.demand.ran(spec.function, calls * (self.store.of(spec.code.key).at_client.mean_seconds or 0.0))
 
     def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
         """Run a call in a thread that other calls wait for."""
@@ -367,7 +382,14 @@ class Calls:
 
     def waiting(self) -> set[Key]:
         """Return the functions whose calls run at this client and would rather travel."""
-        return self.local_runs.functions_waiting() | self.store.asked()
+        return self.local_runs.waiting().keys() | self.store.asked()
+
+    def demanded(self, now: float) -> str:
+        """Return what the next nudge tells of calls that wait or run here for want of a worker."""
+        waiting: Counter[str] = Counter()
+        for key, number in self.local_runs.waiting().items():
+            waiting[key.function] += number
+        return self.demand.text(now, waiting)
 
     def take_back(self, key: Key, most: int) -> list[Future[Any]]:
         """Take calls out of the backlog whose worker is back; of those whose code is not known, it is found first."""

@@ -283,8 +283,8 @@ class Engine:
             spec.tally.add(way.why, seconds, failed)
 
     def ran(self, spec: FunctionSpec, why: Why, calls: int) -> None:
-        """Count calls that ran here for this reason; none: some are about to."""
-        self._session.local_run_counts.count(spec, why, calls)
+        """Count calls of a map that ran here for this reason; none: some are about to."""
+        self._calls.ran(spec, why, calls)
 
     def _come_home(self, future: Future[Any], ready: RunHere) -> None:
         """Have a call run here that cannot travel."""

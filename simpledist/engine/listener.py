@@ -64,14 +64,14 @@ class Listener:
         self.wake()  # something may have been left before it was there
 
     def watch(self, futures: Sequence[Future[Any]]) -> None:
-        """Wake the thread in time for the nudge and the deadlines of calls that went out."""
+        """Wake the thread in time for the nudge and the deadlines of calls that went out; none: for the nudge."""
         due = time.monotonic() + self._timings.nudge_seconds
         for future in futures:
             if future.call.deadline is not None:
                 self._deadlines.put(future)
                 due = min(due, future.call.deadline)
         # While a plain call has the connection the listener does not look for replies.
-        if self._sleeps_until > due + 0.05 or self._replies.lent:
+        if self._sleeps_until > due + 0.05 or (self._replies.lent and futures):
             self.wake()
 
     def lead(self, future: Future[Any]) -> bool:
@@ -228,6 +228,7 @@ class Listener:
             self._calls.flight
             or self._session.leisure()
             or self._session.trouble is not None  # a call met it on its own connection: find out whether it lasts
+            or self._calls.demand.any()
             or self._calls.waiting()
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -103,15 +104,15 @@ class LocalRuns:
             backlog.threads += 1
         self._work(backlog)
 
-    def functions_waiting(self) -> set[Key]:
-        """Return the functions with futures here that may travel once a worker is back."""
+    def waiting(self) -> Counter[Key]:
+        """Return how many futures of each function here may travel once a worker is back."""
         with self._lock:
-            return {
+            return Counter(
                 future.call.spec.code.key
                 for backlog in self._backlogs
                 for future, ready in backlog.waiting.items()
                 if _may_travel(future, ready)
-            }
+            )
 
     def take_back(self, key: Key, most: int) -> tuple[list[Future[Any]], set[FunctionSpec]]:
         """Take up to `most` futures of a function whose worker is back out of the backlog, and return them.

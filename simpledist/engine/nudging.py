@@ -71,7 +71,7 @@ class Nudges:
         first = self._turn if self._turn < len(sent) else 0
         end = first + self._ids
         self._turn = end if end < len(sent) else 0
-        self._ask(sent[first:end])
+        self._ask(sent[first:end], self._calls.demanded(now))
 
     def call_off(self, futures: list[Future[Any]], why: Why) -> None:
         """Cancel calls in Redis and run them here; what has ended meanwhile keeps its remote outcome."""
@@ -87,7 +87,7 @@ class Nudges:
         for first in range(0, max(len(futures), 1), policy.NUDGE_IDS):
             self._ask(futures[first : first + policy.NUDGE_IDS])
 
-    def _ask(self, futures: list[Future[Any]]) -> None:
+    def _ask(self, futures: list[Future[Any]], demand: str = "") -> None:
         session, broker = self._session, self._broker
         point("client.nudging")
         self.asked_at = time.monotonic()
@@ -98,6 +98,7 @@ class Nudges:
             [(future.call.spec.function, future.call.id) for future in futures],
             [(lane, wish) for _, lane, wish in asked],
             wish=session.lanes.wish,
+            demand=demand,
         )
         session.works(nudged.clock)
         restarted = bool(session.epoch) and nudged.epoch != session.epoch
@@ -154,6 +155,8 @@ class Nudges:
     def _send_backlog(self, key: Key) -> None:
         """Send calls that wait for a local slot: a worker is back."""
         futures = self._calls.take_back(key, policy.NUDGE_IDS)
+        if futures:
+            self._within(SOON_SECONDS)  # what this nudge said of them is not true any more
         for future in futures:  # all of them are in flight before the first submission may fail
             future.put_back(None)
             future.sent, future.call.wanted = True, None

@@ -7,6 +7,8 @@ measures.py  counters, histograms, bins      metrics.py   the numbers for Promet
 attempts.py  past attempts, failures, jobs   stream.py    the attempts of the last minute
 bounded.py   reads within bounds, and counts what is left out
 offers.py    what workers offer of a function
+demand.py    what clients compute for want of a worker
+scales.py    how many workers there should be
 looks.py     colour and pattern by function  times.py     times as people read them
 """
 

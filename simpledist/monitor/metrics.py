@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from simpledist import __version__
 from simpledist.monitor import BOUNDS_SECONDS, FunctionState, Snapshot, Tally
+from simpledist.monitor.demand import together
 from simpledist.reasons import WHYS
 
 FUNCTIONS_MOST = 300  # with labels of their own; the rest is summed as (others), which is no valid name
@@ -97,16 +98,22 @@ def _cluster(snapshot: Snapshot) -> Iterator[Metric]:
 
 
 def _queues(functions: Iterable[FunctionState]) -> Iterator[Metric]:
+    demand = GaugeMetricFamily(
+        "simpledist_demand",
+        "Jobs that want a slot, or have one: running, queued, and at their callers for want of a worker.",
+        labels=LABELS,
+    )
     queued = GaugeMetricFamily("simpledist_jobs_queued", "Jobs that wait for a slot.", labels=LABELS)
     running = GaugeMetricFamily("simpledist_jobs_running", "Jobs that run.", labels=LABELS)
     oldest = GaugeMetricFamily("simpledist_oldest_wait_seconds", "How long the oldest queued job waits.", labels=LABELS)
     offers = GaugeMetricFamily("simpledist_function_workers", "Live workers that offer the function.", labels=LABELS)
     for one in functions:
+        demand.add_metric(_labels(one), one.demand)
         queued.add_metric(_labels(one), one.queued)
         running.add_metric(_labels(one), one.running)
         oldest.add_metric(_labels(one), one.oldest_wait_seconds)
         offers.add_metric(_labels(one), one.workers)
-    yield from (queued, running, oldest, offers)
+    yield from (demand, queued, running, oldest, offers)
 
 
 def _counts(functions: Iterable[FunctionState]) -> Iterator[Metric]:
@@ -182,4 +189,5 @@ def _others(functions: Iterable[FunctionState]) -> Iterator[FunctionState]:
         workers=max(one.workers for one in rest),
         oldest_wait_seconds=max(one.oldest_wait_seconds for one in rest),
         counters=Tally(counters).numbers,
+        at_clients=together(one.at_clients for one in rest),
     )

@@ -25,9 +25,10 @@ from simpledist.monitor.measures import Bin, Tally, added, bins
 from simpledist.monitor.offers import OFFERS_MOST, Offer, offers
 from simpledist.monitor.reader import Reader
 from simpledist.monitor.rows import assembled, decoded, finite, pairs
-from simpledist.monitor.snapshot import Dropped, Measure, RedisState, Snapshot
+from simpledist.monitor.snapshot import Dropped, FunctionState, Measure, RedisState, Snapshot
 from simpledist.monitor.stream import Stream
 from simpledist.printable import printable
+from simpledist.scaling import Demand
 
 PAGE = 100
 FIELDS_OF_JOB = 2000  # of a job that many clients wait for
@@ -109,6 +110,13 @@ class Monitor:
             return {printable(name): added(rows.values()) for name, rows in found.items() if rows}
 
         return self._keep(f"last {minutes}", lambda: self._answer({}, read))
+
+    def demands(self, functions: Iterable[str] | None) -> Mapping[str, Demand]:
+        """Return what is asked of these functions, None: of all; those of which nothing runs or waits are missing."""
+        names = None if functions is None else {*functions}
+        asked = [one for one in self.snapshot().functions if one.demand and (names is None or one.function in names)]
+        measures = self.measures(one.function for one in asked)
+        return {one.function: _demand(one, measures.get(one.function)) for one in asked}
 
     def code(self, worker: str) -> Mapping[str, str]:
         """Return which code a worker has loaded, part by part (code/outline.py); nothing where it has not said so."""
@@ -280,7 +288,7 @@ class Monitor:
             key = self._keys.named(template, name) if name else self._keys.prefix + template
             self._bounded.drop(key, UNREADABLE, count)
 
-        return assembled(redis, reader.now, reader.facts, reader.workers, drop)
+        return assembled(redis, reader.now, reader.facts, reader.workers, reader.demand, drop)
 
     def _measures(self, names: tuple[str, ...]) -> dict[str, Measure]:
         reader = self._reader
@@ -303,6 +311,15 @@ def _measure(name: str, rows: Mapping[int, Tally], now: float) -> Measure:
     last, passed = int(now // 60), now % 60
     under_way, before = rows.get(last, Tally()).ended, rows.get(last - 1, Tally()).ended
     return Measure(printable(name), (under_way + before * (1 - passed / 60)) / 60, added(rows.values()))
+
+
+def _demand(function: FunctionState, measure: Measure | None) -> Demand:
+    """Return the demand of a function; a job takes what it took in the last hour on workers, else what it takes now."""
+    there = function.at_clients
+    mean = measure.run.mean_seconds if measure is not None else None
+    if mean is None and there.mean_ms is not None:
+        mean = there.mean_ms / 1000
+    return Demand(function.running + there.running, function.queued + there.waiting, mean)
 
 
 def _has_failed(tally: Tally) -> bool:

@@ -21,6 +21,7 @@ from simpledist.printable import printable
 
 FUNCTIONS_MOST = 2000
 WORKERS_MOST = 12_000
+CLIENTS_MOST = 12_000  # that compute something for want of a worker
 LANES_MOST = 5000  # of all functions together, in one look
 REFRESH_SECONDS = 30.0  # so often everything is read again, changed or not: keys expire, and people edit them
 
@@ -44,6 +45,7 @@ class Reader:
     evicts: str = ""  # by which policy a full Redis throws keys away
     blobs: tuple[int, int] = (0, 0)  # shared objects of calls: how many there are, and their bytes
     workers: Workers = field(default_factory=lambda: Workers((), {}, {}))
+    demand: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])  # by client, as it stands in Redis
     changed: dict[str, float] = field(default_factory=dict[str, float])  # function -> when, Unix seconds
     _known: dict[str, _Known] = field(default_factory=dict[str, _Known])
 
@@ -69,11 +71,12 @@ class Reader:
         """Read what has changed since the last look."""
         self.connect()
         keys, self.bounded.errors = self.keys, []
-        clock, names, active, *workers, blobs, memory, replication = self.ask(
+        clock, names, active, demand, *workers, blobs, memory, replication = self.ask(
             [
                 ("TIME",),
                 ("SSCAN", keys.functions, "0", "COUNT", FUNCTIONS_MOST),
                 ("ZREVRANGE", keys.active, 0, FUNCTIONS_MOST - 1, "WITHSCORES"),
+                ("HSCAN", keys.demand, "0", "COUNT", CLIENTS_MOST),
                 *(("HSCAN", key, "0", "COUNT", WORKERS_MOST) for key in (keys.workers, keys.heartbeats, keys.vitals)),
                 ("ZREVRANGE", keys.blobs, 0, policy.BATCH_ITEMS - 1, "WITHSCORES"),
                 ("INFO", "memory"),
@@ -85,7 +88,8 @@ class Reader:
         self.now = int(clock[0]) + int(clock[1]) / 1e6
         self.blobs = _those_there(pairs(blobs), self.now * 1000)
         self.bounded.note_rest([keys.functions], [names], size="SCARD", width=1)
-        self.bounded.note_rest([keys.workers, keys.heartbeats, keys.vitals], workers)
+        self.bounded.note_rest([keys.demand, keys.workers, keys.heartbeats, keys.vitals], [demand, *workers])
+        self.demand = pairs(demand[1] if demand else ())
         self.workers = self._workers_in(*workers)
         scores = dict(pairs(active))
         scores.update({name: "" for one in (names or (0, ()))[1] if (name := decoded(one)) not in scores})

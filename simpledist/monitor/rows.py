@@ -16,9 +16,11 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar, cast
 
 from simpledist import policy
+from simpledist.broker.client_demand import NO_JOBS, AtClient
 from simpledist.broker.keys import NOT_COUNTED
 from simpledist.broker.parsing import MOST_SLOTS
 from simpledist.broker.worker_stats import WorkerStats
+from simpledist.monitor.demand import jobs_at_clients
 from simpledist.monitor.measures import Tally
 from simpledist.monitor.snapshot import FunctionState, RedisState, RunningJob, Snapshot
 from simpledist.monitor.workers import LIVE, Refusal, WorkerState
@@ -114,6 +116,7 @@ def assembled(
     now: float,
     facts: Mapping[str, Facts],
     workers: Workers,
+    demand: Sequence[tuple[str, str]] = (),
     drop: Callable[[str, str, int], None] = lambda template, name, count: None,
 ) -> Snapshot:
     """Return the state of the cluster from one read; tell `drop` how many elements of which key cannot be read."""
@@ -125,6 +128,8 @@ def assembled(
         running += found
     rows = [(id, row) for id, row in workers.rows if _row(row) is not None]
     drop("workers", "", len(workers.rows) - len(rows))
+    at_clients, unreadable = jobs_at_clients(demand, now)
+    drop("demand", "", unreadable)
     complete = sum(fact.running or 0 for fact in facts.values()) <= len(running)
     busy = Counter(one.worker for one in running)
     states = [
@@ -140,7 +145,9 @@ def assembled(
         redis=redis,
         time=now,
         functions=tuple(
-            function_state(name, fact, max(0, (fact.offers or 0) - silent[printable(name)]), now)
+            function_state(
+                name, fact, max(0, (fact.offers or 0) - silent[printable(name)]), now, at_clients.get(name, NO_JOBS)
+            )
             for name, fact in sorted(facts.items())
         ),
         workers=tuple(sorted(states, key=lambda one: (one.health == "dead", one.label, one.host, one.id))),
@@ -170,7 +177,9 @@ class Workers:
     stats: Mapping[str, str]
 
 
-def function_state(function: str, fact: Facts, workers: int, now: float) -> FunctionState:
+def function_state(
+    function: str, fact: Facts, workers: int, now: float, at_clients: AtClient = NO_JOBS
+) -> FunctionState:
     """Return a function from what Redis holds of it."""
     name, _, version = printable(function).partition("@")
     stamp = finite(fact.oldest[1]) if fact.oldest else None
@@ -189,6 +198,7 @@ def function_state(function: str, fact: Facts, workers: int, now: float) -> Func
         wanted_seconds=None if wanted is None else round(max(0.0, now - wanted / 1000), 3),
         wanted_tags=wanted_tags[1],
         wanted_tags_seconds=None if wanted_tags[0] is None else round(max(0.0, now - wanted_tags[0] / 1000), 3),
+        at_clients=at_clients,
         disabled_seconds=None if disabled is None else round(max(0.0, now - disabled / 1000), 3),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simpledist import shipped
+from simpledist.broker.client_demand import NO_JOBS, AtClient
 from simpledist.monitor.measures import Histogram, Tally
 from simpledist.monitor.workers import WorkerState
 
@@ -73,6 +74,7 @@ class FunctionState:
     wanted_seconds: float | None = None  # ago: the last call that found no live worker for it
     wanted_tags: tuple[str, ...] = ()  # that the last such call needed, of those that need any
     wanted_tags_seconds: float | None = None  # ago
+    at_clients: AtClient = NO_JOBS  # what waits or runs at its callers for want of a worker
     disabled_seconds: float | None = None  # ago: when an operator disabled it
 
     @property
@@ -84,6 +86,11 @@ class FunctionState:
     def tally(self) -> Tally:
         """Return its counters: totals, local runs by why, histograms of runs and waits."""
         return Tally(self.counters)
+
+    @property
+    def demand(self) -> float:
+        """Return how many jobs want a slot, or have one: at workers, in queues, and at clients for want of a worker."""
+        return round(self.queued + self.running + self.at_clients.waiting + self.at_clients.running, 3)
 
     @property
     def stranded(self) -> bool:
@@ -98,7 +105,7 @@ class FunctionState:
     @property
     def present(self) -> bool:
         """Return whether anybody offers it, called it recently, or waits for it. A mistyped name soon does not."""
-        return bool(self.workers or self.queued or self.running or self.wanted)
+        return bool(self.workers or self.demand or self.wanted)
 
     @property
     def start_command(self) -> str:
@@ -185,6 +192,9 @@ class Snapshot:
                     "workers": one.workers,
                     "oldest_wait_seconds": one.oldest_wait_seconds,
                     "disabled": one.disabled,
+                    "demand": one.demand,
+                    "waiting_at_clients": one.at_clients.waiting,
+                    "running_at_clients": round(one.at_clients.running, 3),
                 }
                 for one in self.functions
             ],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from simpledist import policy
+from simpledist.broker import client_demand
+from simpledist.broker.client_demand import AtClient
 from simpledist.broker.records import Failed, Reply, Suspect, Wish
 from tests.broker.bench import RUN_ID, Bench
 
@@ -201,3 +203,31 @@ def test_what_stands_among_the_running_and_nobody_holds_is_swept(bench: Bench) -
     nudge(bench, "c1-3")
     assert list(bench.hash(bench.keys.named("current", "fib"))) == [f"c1-2:{second.held.fence}"]
     assert bench.queue() == ["c1-1", "c1-3"], "and what was a job of ours goes back to the head"
+
+
+def test_what_a_client_computes_for_want_of_a_worker_stands_in_redis_until_it_takes_it_back(bench: Bench) -> None:
+    told = client_demand.text_of({"fib": AtClient(3, 1.5, 250.0), "gcd": AtClient(1)})
+    bench.broker.nudge("c1", CONNECTION, [], demand=told)
+    row = bench.hash(bench.keys.demand)["c1"]
+    assert client_demand.read(row) == (bench.now_ms, {"fib": AtClient(3, 1.5, 250.0), "gcd": AtClient(1)})
+    assert sorted(bench.redis("SMEMBERS", bench.keys.functions)) == [b"fib", b"gcd"], "they are known by it"
+    assert 0 < bench.redis("PTTL", bench.keys.demand) <= policy.TIMINGS.control_ttl_seconds * 1000
+    nudge(bench)
+    assert bench.hash(bench.keys.demand) == {"c1": row}, "a nudge that says nothing of it leaves it"
+    bench.broker.nudge("c1", CONNECTION, [], demand=client_demand.NOTHING)
+    assert bench.hash(bench.keys.demand) == {}
+
+
+def test_the_demand_of_a_client_goes_with_it(bench: Bench) -> None:
+    told = client_demand.text_of({"fib": AtClient(3)})
+    for client in ("c1", "c2", "c3"):
+        bench.broker.nudge(client, CONNECTION, [], demand=told)
+    bench.broker.leave("c1", final=True)
+    assert {*bench.hash(bench.keys.demand)} == {"c2", "c3"}
+    bench.reap(clients=[("c2", CONNECTION)])
+    bench.advance(1.1)
+    bench.reap()
+    assert {*bench.hash(bench.keys.demand)} == {"c3"}
+    bench.advance(policy.TIMINGS.silent_client_seconds)
+    bench.reap(clients=[("c3", "")])
+    assert bench.hash(bench.keys.demand) == {}

@@ -234,8 +234,8 @@ def test_a_server_that_serves_nobody_is_named_with_its_cause(kind: Refusing, tmp
             assert answer.status_code == 503
             assert "Redis refuses us" in answer.text
             assert cause in html.unescape(answer.text)
-        health = client.get("/healthz")
-        assert (health.status_code, cause in health.text) == (503, True)
+        ready = client.get("/readyz")
+        assert (ready.status_code, ready.text) == (503, "Redis refuses us\n")
         assert "simpledist_up 0.0" in client.get("/metrics").text
         assert client.get("/api/snapshot.json").status_code == client.get("/api/stream.json").status_code == 503
         monitor.close()

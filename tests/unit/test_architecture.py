@@ -19,6 +19,7 @@ FLOORS = {
     "job": 0,
     "policy": 0,
     "costs": 0,
+    "scaling": 1,
     "clock": 0,
     "buffers": 0,
     "platforms": 0,

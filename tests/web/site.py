@@ -32,6 +32,8 @@ ADDRESSES = (
     "/errors",
     "/metrics",
     "/healthz",
+    "/readyz",
+    "/api/scale.json?functions=fib&slots=4",
     "/api/snapshot.json",
     "/api/stream.json",
 )

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from simpledist.broker.client_demand import AtClient, text_of
 from tests.stage import Stage
 from tests.web.site import application, json_of
 
 PAGES = ["/", "/functions", "/functions/fib", "/workers", "/workers/w1", "/jobs", "/jobs/c1-33", "/errors"]
-OTHERS = ["/healthz", "/api/snapshot.json", "/api/stream.json"]
+OTHERS = ["/api/snapshot.json", "/api/stream.json", "/api/scale.json?functions=fib"]
+PROBES = ["/healthz", "/readyz"]
 TOKEN = "t" * 40
 
 
@@ -27,7 +29,7 @@ def client(busy: Stage) -> FlaskClient:
     return client_of(busy)
 
 
-@pytest.mark.parametrize("path", PAGES + OTHERS)
+@pytest.mark.parametrize("path", PAGES + OTHERS + PROBES)
 def test_every_route_answers_get_and_head_and_refuses_what_would_change(client: FlaskClient, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 200, answer.text
@@ -127,10 +129,21 @@ def test_a_redis_that_is_away_is_said_plainly(busy: Stage) -> None:
         assert answer.status_code == 503
         assert "Redis is away" in answer.text
         assert "This page comes back by itself" in answer.text
-    for path in OTHERS:
+    for path in [*OTHERS, "/readyz"]:
         assert client.get(path).status_code == 503
+    assert client.get("/readyz").text == "Redis is away\n"
+    assert client.get("/healthz").status_code == 200, "a restart would not bring Redis back"
     busy.server.start()
-    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+
+def test_probes_answer_without_the_token_with_one_word(busy: Stage) -> None:
+    client = client_of(busy, hosts=["10.1.2.3"], token=TOKEN)
+    for path in PROBES:
+        answer = client.get(path, headers={"Host": "10.1.2.3:8080"})
+        assert (answer.status_code, answer.text) == (200, "ok\n")
+        assert client.get(path, headers={"Host": "evil.example"}).status_code == 403
+        assert client.get(f"{path}/").status_code == 401
 
 
 def test_a_redis_that_evicts_is_warned_of(stage: Stage) -> None:
@@ -298,3 +311,15 @@ def test_the_call_of_a_function_that_travels_is_not_sent_to_an_impossible_comman
     page = client_of(stage).get("/").text
     assert "MODULE:simpledist.any" not in page
     assert "simpledist-worker --any" in page
+
+
+def test_what_clients_compute_for_want_of_a_worker_is_shown(busy: Stage) -> None:
+    demand = text_of({"nobody@9": AtClient(1200, 0.4)})
+    busy.broker.nudge("c1", busy.link.identity, [], demand=demand)
+    client = client_of(busy)
+    assert "1,201 jobs wait or run at clients" in client.get("/functions").text
+    page = client.get("/functions/nobody@9").text
+    assert "1,200 waiting, 1 running" in page
+    rows = {one["function"]: one for one in json_of(client.get("/api/snapshot.json"))["functions"]}
+    assert (rows["nobody@9"]["demand"], rows["nobody@9"]["waiting_at_clients"]) == (1200.4, 1200)
+    assert rows["fib"]["demand"] == rows["fib"]["queued"] + rows["fib"]["running"] > 0

@@ -36,7 +36,8 @@ PATHS = [
     "/jobs?state=ended",
     "/jobs/c1-50000",
     "/errors",
-    "/healthz",
+    "/readyz",
+    "/api/scale.json?functions=*&slots=8",
     "/api/snapshot.json",
     "/api/stream.json",
 ]

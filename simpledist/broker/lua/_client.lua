@@ -15,10 +15,29 @@ local function client_alive(client)
   return age < SILENT_CLIENT_MS
 end
 
+-- Notes what waits or runs at a client for want of a worker ('-': nothing any more): functions that no worker ever
+-- offered become known by it.
+local function note_demand(client, demand)
+  if demand == '-' then
+    call('HDEL', key_demand(), client)
+  elseif demand ~= '' then
+    call('HSET', key_demand(), client, '{"at":' .. now .. ',"functions":' .. demand .. '}')
+    call('PEXPIRE', key_demand(), CONTROL_MS)
+    for fn in string.gmatch(demand, '"([^"]+)":{') do
+      call('SADD', key_functions(), fn)
+    end
+  end
+end
+
+-- Removes the row of a client, and what is demanded at it; returns whether it was there.
+local function forget_client(client)
+  call('HDEL', key_demand(), client)
+  return call('HDEL', key_clients(), client) == 1
+end
+
 -- Removes the row of a client that has been silent for too long; returns whether it was there.
 local function forget_if_silent(client)
-  if client_alive(client) then return false end
-  return call('HDEL', key_clients(), client) == 1
+  return not client_alive(client) and forget_client(client)
 end
 
 -- Removes the row of a client whose connection is closed, once the grace is over: 'waits', 'forgotten', or 'other_run'
@@ -27,7 +46,7 @@ local function judge_client(client, connection, age_ms, run_id)
   if age_ms < CLOSED_CLIENT_MS then return 'waits' end
   if string.sub(connection, 1, #run_id) ~= run_id then return 'other_run' end
   call('HDEL', key_suspects(), client)
-  call('HDEL', key_clients(), client)
+  forget_client(client)
   return 'forgotten'
 end
 

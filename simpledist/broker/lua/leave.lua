@@ -23,6 +23,6 @@ for _, field in ipairs(call('HKEYS', key_held(who))) do
 end
 call('DEL', key_held(who), key_control(who), key_given(who))
 forget_worker(who)
-if call('HDEL', key_clients(), who) == 1 then call('DEL', key_reply(who)) end
+if forget_client(who) then call('DEL', key_reply(who)) end
 flush()
 return released

@@ -1,5 +1,6 @@
 -- nudge: a client lives, asks about its jobs, and repairs what it can: the waiting client is the last reaper.
 -- ARGV: client connection run_id wish n_jobs (lane id)... n_asked (lane wish)... (asked: what does `live` answer?)
+--       demand (JSON: what waits or runs at this client for want of a worker; '-': nothing any more; '': nothing to say)
 -- Replies: epoch, words (queued | running | missing | what `live` answers where that is not ok | a reply element),
 --          answers of `live`...,
 --          suspects (id connection)... (workers whose connection this client shall look at; rate-limited), closing(0|1),
@@ -21,6 +22,8 @@ for i = 1, number() do
   asked[i] = { lane = arg(), wish = read_wish(arg()) }
   lanes[asked[i].lane] = true
 end
+
+note_demand(client, arg())
 
 local _, _, closing = judge(run_id)
 for _, one in ipairs(jobs) do

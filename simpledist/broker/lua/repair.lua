@@ -212,6 +212,7 @@ repair_hash(key_cached_bytes(), function(_, bytes) return is_number(bytes) end)
 repair_members(key_blobs(), function(member) return string.find(member, '^%x+ %d+$') end)
 repair_hash(key_pulse(math.floor(minute / 60)), function(_, beats_counted) return is_number(beats_counted) end)
 is_ours('hash', key_connections())
+is_ours('hash', key_demand())
 is_ours('list', key_rollcall())
 local at = 1
 while names[at] do
