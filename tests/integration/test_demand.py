@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -233,7 +234,12 @@ def test_a_scaler_starts_workers_from_zero_and_they_end_by_themselves(tmp_path: 
         with (
             log.open("wb") as file,
             subprocess.Popen(
-                [*line, "--idle-exit", "2"], cwd=FUNCTIONS, env=environment, stdout=file, stderr=subprocess.STDOUT
+                [*line, "--idle-exit", "2"],
+                cwd=FUNCTIONS,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             ) as scaler,
         ):
             try:
@@ -245,7 +251,8 @@ def test_a_scaler_starts_workers_from_zero_and_they_end_by_themselves(tmp_path: 
                     remote = function.stats().remote
                 wait_until(lambda: not _workers(cluster), 30, "they have ended")
             finally:
-                scaler.terminate()
+                os.killpg(scaler.pid, signal.SIGTERM)  # as Ctrl-C reaches both: workers drain
+                wait_until(lambda: not _workers(cluster), 30, "those that it had started since have ended, too")
     assert took < jobs * seconds / 2, log.read_text()
     assert remote > jobs / 2
     assert "ends: it was idle" in log.read_text()
