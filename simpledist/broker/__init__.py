@@ -5,7 +5,7 @@ scripts.py, composing.py  the verbs' Lua (lua/)         parsing.py, shapes.py, r
 link.py, connection.py, stream.py, resp.py, library_stream.py  one connection; sentinel.py, server_owner.py: to whom
 slices.py, contents.py    big values                    closed_connections.py  a sign that a process has died
 denials.py                what a refusal means          repairs.py             what no verb wrote, and goes
-worker_stats.py           numbers for people
+worker_stats.py           numbers for people            client_demand.py       jobs at clients that want a worker
 
 In lua/ each verb has a file; what verbs share is in files by noun: `_worker_death.lua` declares workers dead,
 `_client.lua` drops the jobs of dead clients, `_offer.lua` says who may serve a call, `_job.lua` and `_queue.lua` have

@@ -11,7 +11,6 @@ import concurrent.futures
 import functools
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
@@ -52,14 +51,13 @@ from simpledist.engine.replies import Replies
 from simpledist.engine.resolvers import Resolvers
 from simpledist.engine.session import Session
 from simpledist.engine.shipping import Shipping, may_ship
-from simpledist.engine.spec import FunctionSpec
 from simpledist.engine.unsent import Unsent
 from simpledist.errors import MissingBlob
 from simpledist.interruption import by_signal
 from simpledist.job import Info, version_of
 from simpledist.policy import TRIED_ALONE
 from simpledist.printable import logger
-from simpledist.reasons import MAY_BE_QUEUED, SUSPECT, WHYS, Why, why_of
+from simpledist.reasons import MAY_BE_QUEUED, SUSPECT, WHYS, why_of
 from simpledist.wire.keyring import Keyring
 
 log = logger("simpledist")
@@ -358,12 +356,6 @@ class Calls:
         )
         return Read(outcome, info)
 
-    def ran(self, spec: FunctionSpec, why: Why, calls: int) -> None:
-        """Count calls of a map that ran here for this reason; none: some are about to."""
-        self.session.local_run_counts.count(spec, why, calls)
-        if calls and why in WANTING:
-            self.demand.ran(spec.function, calls * (self.store.of(spec.code.key).at_client.mean_seconds or 0.0))
-
     def _run_backlog(self, future: Future[Any], ready: RunHere) -> None:
         """Run a call in a thread that other calls wait for."""
         if future.begin():
@@ -383,13 +375,6 @@ class Calls:
     def waiting(self) -> set[Key]:
         """Return the functions whose calls run at this client and would rather travel."""
         return self.local_runs.waiting().keys() | self.store.asked()
-
-    def demanded(self, now: float) -> str:
-        """Return what the next nudge tells of calls that wait or run here for want of a worker."""
-        waiting: Counter[str] = Counter()
-        for key, number in self.local_runs.waiting().items():
-            waiting[key.function] += number
-        return self.demand.text(now, waiting)
 
     def take_back(self, key: Key, most: int) -> list[Future[Any]]:
         """Take calls out of the backlog whose worker is back; of those whose code is not known, it is found first."""

@@ -16,6 +16,7 @@ from typing import Protocol
 from simpledist import policy
 from simpledist.broker import client_demand
 from simpledist.broker.client_demand import AtClient
+from simpledist.engine.known import Key
 from simpledist.reasons import Why
 
 WANTING: frozenset[Why] = frozenset({"no_worker", "queue_full"})  # with more workers these calls would travel
@@ -53,12 +54,20 @@ class Demand:
         """Note that calls ran here for so long. Of two ends in the same moment one may be lost."""
         self._spent[function] = self._spent.get(function, 0.0) + seconds
 
+    def ran_in_map(self, function: str, why: Why, calls: int) -> None:
+        """Note calls of a map that ran here, if that was for want of a worker."""
+        if calls and why in WANTING:
+            self.ran(function, calls * (self._mean_seconds(function) or 0.0))
+
     def any(self) -> bool:
         """Return whether there is something to tell, or to take back."""
         return bool(self._running or self._spent or self._window or self._told)
 
-    def text(self, now: float, waiting: Mapping[str, int]) -> str:
-        """Return what a nudge is to tell now; "" where there is nothing to say. `waiting`: by function."""
+    def text(self, now: float, waits: Mapping[Key, int]) -> str:
+        """Return what a nudge is to tell now; "" where there is nothing to say. `waits`: calls by function."""
+        waiting: Counter[str] = Counter()
+        for key, number in waits.items():
+            waiting[key.function] += number
         average, running = self._average(now), Counter(function for function, _ in list(self._running.values()))
         told: dict[str, AtClient] = {}
         for function in sorted({*waiting, *average, *running})[: client_demand.FUNCTIONS_MOST]:

@@ -1,7 +1,6 @@
 """The engine as the faces use it: start calls, cancel them, end; and what becomes of it after a fork and at exit.
 
-Owns the wiring of a client's parts. Routing decides whether a call travels, submit.py sends it, calls.py brings it to
-its outcome. Held by clients, functions and executors only: when the last of them is gone, thread and connections end.
+Owns the wiring of a client. Held by clients, functions and executors: with the last of them, thread and connections end.
 """
 
 from __future__ import annotations
@@ -283,8 +282,9 @@ class Engine:
             spec.tally.add(way.why, seconds, failed)
 
     def ran(self, spec: FunctionSpec, why: Why, calls: int) -> None:
-        """Count calls of a map that ran here for this reason; none: some are about to."""
-        self._calls.ran(spec, why, calls)
+        """Count calls of a map that ran here; none: some are about to."""
+        self._session.local_run_counts.count(spec, why, calls)
+        self._calls.demand.ran_in_map(spec.function, why, calls)
 
     def _come_home(self, future: Future[Any], ready: RunHere) -> None:
         """Have a call run here that cannot travel."""

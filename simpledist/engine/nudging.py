@@ -71,7 +71,7 @@ class Nudges:
         first = self._turn if self._turn < len(sent) else 0
         end = first + self._ids
         self._turn = end if end < len(sent) else 0
-        self._ask(sent[first:end], self._calls.demanded(now))
+        self._ask(sent[first:end], self._calls.demand.text(now, self._calls.local_runs.waiting()))
 
     def call_off(self, futures: list[Future[Any]], why: Why) -> None:
         """Cancel calls in Redis and run them here; what has ended meanwhile keeps its remote outcome."""

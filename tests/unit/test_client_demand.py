@@ -10,6 +10,7 @@ from simpledist.broker import client_demand
 from simpledist.broker.client_demand import AtClient
 from simpledist.engine import demand as module
 from simpledist.engine.demand import WINDOW_SECONDS, Demand
+from simpledist.engine.known import Key
 from simpledist.monitor.demand import COUNTS_SECONDS, jobs_at_clients
 
 
@@ -30,7 +31,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def told(demand: Demand, now: list[float], **waiting: int) -> dict[str, AtClient]:
-    text = demand.text(now[0], waiting)
+    text = demand.text(now[0], {Key(name): number for name, number in waiting.items()})
     row = client_demand.read(f'{{"at":1,"functions":{text}}}')
     assert row is not None, text
     return row[1]

@@ -36,9 +36,7 @@ local function forget_client(client)
 end
 
 -- Removes the row of a client that has been silent for too long; returns whether it was there.
-local function forget_if_silent(client)
-  return not client_alive(client) and forget_client(client)
-end
+local function forget_if_silent(client) return not client_alive(client) and forget_client(client) end
 
 -- Removes the row of a client whose connection is closed, once the grace is over: 'waits', 'forgotten', or 'other_run'
 -- if another run of Redis had noted the connection.
