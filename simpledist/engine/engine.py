@@ -1,6 +1,6 @@
 """The engine as the faces use it: start calls, cancel them, end; and what becomes of it after a fork and at exit.
 
-Owns the wiring of a client. Held by clients, functions and executors: with the last of them, thread and connections end.
+Owns a client's wiring. Held by clients, functions and executors: with the last of them, thread and connections end.
 """
 
 from __future__ import annotations
