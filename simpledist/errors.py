@@ -68,8 +68,8 @@ class ModuleMissing(Undecodable):
 class MissingBlob(Undecodable):
     """A blob that a call names is not to be had; its client puts it again. `str` begins with the name of the class."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(f"MissingBlob: {text}")
+    def __str__(self) -> str:
+        return f"MissingBlob: {super().__str__()}"
 
 
 class NoRoom(OperatorError):
