@@ -20,6 +20,7 @@ from simpledist import policy
 from simpledist.engine.future import Future
 from simpledist.engine.inside import is_inside
 from simpledist.engine.moments import NEVER, after
+from simpledist.engine.signal_safe_event import SignalSafeEvent
 
 R = TypeVar("R")
 
@@ -48,7 +49,7 @@ class AsyncResult(multiprocessing.pool.AsyncResult[R], Generic[R]):
         self._kept: list[R] = []  # the value, once it was made: `get` returns the same object again
         self._calls_back = calls > 0 and (callback is not None or error_callback is not None)
         self._to_come = deque(range(calls))  # one for each call that is not done, where there are callbacks
-        self._called = threading.Event()  # nothing is to be called any more
+        self._called = SignalSafeEvent()  # nothing is to be called any more
         if not self._calls_back:
             self._called.set()
         self._caller = 0  # the thread that runs them

@@ -2,8 +2,8 @@
 
 Each file imports only files that stand before it in this list.
 
-threads, signals   locks.py: the order of the locks; inside.py, deferred.py, readable.py, wakeup.py, moments.py;
-                   fork_and_exit.py
+threads, signals   locks.py: the order of the locks; signal_safe_event.py; inside.py, deferred.py, readable.py,
+                   wakeup.py, moments.py; fork_and_exit.py
 a function         known.py: what a client knows of it; own_code.py, sharing.py, tally.py; argument_snapshot.py,
                    throwaway.py, limited.py; spec.py; shared_objects.py
 a call             ready.py, pending.py, call.py, state.py, protocols.py,

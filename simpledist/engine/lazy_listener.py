@@ -42,10 +42,7 @@ class LazyListener:
                 self._start()
             if self.listener is None:
                 return False
-        try:
-            self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
-        except RuntimeError as error:
-            raise (signalled(error) or error) from None
+        self._session.first_attempt.wait(policy.TIMINGS.first_connection_seconds)
         return self._session.trouble is None
 
     def live_workers(self) -> list[dict[str, Any]] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from simpledist.engine.lanes import REFUSALS, Lanes, needs_text, none_has
 from simpledist.engine.local_run_counts import Last, Line
 from simpledist.engine.notices import AGAIN_SECONDS, ONCE
 from simpledist.engine.ready import RunHere
+from simpledist.engine.signal_safe_event import SignalSafeEvent
 from simpledist.engine.spec import FunctionSpec
 from simpledist.errors import RedisDown, RedisRefused
 from simpledist.reasons import REASONS, Why, words
@@ -54,7 +54,7 @@ class Cluster(Protocol):
     def epoch(self) -> str: ...
 
     @property
-    def first_attempt(self) -> threading.Event: ...
+    def first_attempt(self) -> SignalSafeEvent: ...
 
     @property
     def outages(self) -> int: ...

@@ -8,7 +8,6 @@ waits in deques, for finalisers and signal handlers leave something there too.
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Container, Sequence
@@ -31,6 +30,7 @@ from simpledist.engine.lines import Lines
 from simpledist.engine.local_run_counts import LocalRunCounts
 from simpledist.engine.notices import ONCE, Notices
 from simpledist.engine.shared_objects import SharedObjects
+from simpledist.engine.signal_safe_event import SignalSafeEvent
 from simpledist.engine.uploads import Uploads
 from simpledist.errors import BudgetSpent, NoRoom, RedisDown, RedisRefused, Undeliverable, Unkeyable
 from simpledist.faultpoints import point
@@ -69,7 +69,7 @@ class Session:
         self.outages = 0  # that are over
         self.epoch = ""
         self.clock = ServerClock()  # read by the listener with each nudge
-        self.first_attempt = threading.Event()  # the first connection came or failed
+        self.first_attempt = SignalSafeEvent()  # the first connection came or failed
         self._numbers = itertools.count(1)
         self._connection_lock = ConnectionLock()
         self._broker = Broker(self.link("command"), self.keys)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from threading import Event
 from typing import Any, TypeVar
 
 from simpledist import policy
@@ -18,6 +17,7 @@ from simpledist.broker.slices import Upload
 from simpledist.buffers import Blob
 from simpledist.code.archive_format import Archive
 from simpledist.engine.call import Call
+from simpledist.engine.signal_safe_event import SignalSafeEvent
 from simpledist.errors import BudgetSpent, NoRoom, RedisRefused
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Uploads:
         self._at: dict[str, tuple[str, float]] = {}  # name -> the epoch of Redis, and when (time.monotonic())
         self._lost: set[str] = set()  # blobs that a worker missed: whatever Redis has of them is put again
         self.blobs_put = False  # whether there ever was one
-        self._coming: dict[str, Event] = {}  # blobs that are being put
+        self._coming: dict[str, SignalSafeEvent] = {}  # blobs that are being put
 
     def has(self, call: Call) -> bool:
         """Return whether Redis has what a call needs: nothing, or what was put there a while ago."""
@@ -92,17 +92,25 @@ class Uploads:
 
     def _put_blob(self, blob: Blob, until: float | None) -> None:
         while not self._has(blob.name, "blob"):
-            mine = Event()
-            coming = self._coming.setdefault(blob.name, mine)
-            if coming is mine:
+            mine = SignalSafeEvent()
+            try:
                 try:
-                    self._bring(blob, until)
+                    coming = self._coming.setdefault(blob.name, mine)
+                    if coming is mine:
+                        self._bring(blob, until)
+                        return
                 finally:
-                    del self._coming[blob.name]
-                    mine.set()
-                return
+                    self._no_longer_coming(blob, mine)
+            except BaseException:
+                self._no_longer_coming(blob, mine)  # Ctrl-C may come before the line above
+                raise
             if not coming.wait(None if until is None else until - time.monotonic()):
                 raise BudgetSpent("its shared objects were still on their way to Redis")
+
+    def _no_longer_coming(self, blob: Blob, mine: SignalSafeEvent) -> None:
+        if self._coming.get(blob.name) is mine:
+            del self._coming[blob.name]
+        mine.set()
 
     def _bring(self, blob: Blob, until: float | None) -> None:
         epoch, name, self.blobs_put = self._epoch(), blob.name, True

@@ -125,4 +125,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if costs is None:",
         "tests/unit/test_routing.py",
     ),
+    Mutation(
+        "event",
+        "a client waits for its first connection by an event of the stdlib",
+        "simpledist/engine/signal_safe_event.py",
+        "    def is_set(self) -> bool:",
+        "    __new__ = lambda cls: threading.Event()\n\n    def is_set(self) -> bool:",
+        "tests/unit/test_signal_safe_event.py",
+    ),
 )
