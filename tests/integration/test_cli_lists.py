@@ -79,6 +79,9 @@ def test_status_as_json_is_the_schema_to_the_letter(cluster: Cluster, busy: list
         "workers": 1,
         "oldest_wait_seconds": 0,
         "disabled": False,
+        "demand": 5.0,
+        "waiting_at_clients": 0,
+        "running_at_clients": 0.0,
     }
     (worker,) = report["workers"]
     assert set(worker) == {"id", "label", "host", "pid", "slots", "busy", "beat_age_seconds", "functions", "tags"}

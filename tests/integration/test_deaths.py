@@ -157,19 +157,28 @@ def test_a_job_survives_one_dead_template(own_cluster: Cluster, tmp_path: Path) 
         runs_remotely(client)
 
 
-def test_templates_that_die_under_batches_end_no_worker_and_lose_nothing(own_cluster: Cluster) -> None:
+def test_templates_that_die_under_batches_end_no_worker_and_lose_nothing(own_cluster: Cluster, tmp_path: Path) -> None:
     worker = own_cluster.start_worker(slots=2)
+    log = tmp_path / "runs"
+
+    def runs_there() -> int:
+        return len(log.read_text().split()) - log.read_text().split().count(str(os.getpid()))
+
     with own_cluster.connect() as client:
-        sleep = simpledist.worker_function(client, "sleep", farm.sleep)
-        seconds = [0.001 + number * 1e-9 for number in range(4000)]
-        assert list(sleep.map(seconds[:500])) == seconds[:500]  # they are short: from now on they travel in batches
-        outcomes = sleep.map(seconds)
+        log_run = simpledist.worker_function(client, "log_run", farm.log_run)
+        short = [0.001] * 6000
+        named = ["runs"] * len(short)
+        folders = [str(tmp_path)] * len(short)
+        # They are short: from now on they travel in batches.
+        assert list(log_run.map(folders[:500], named[:500], short[:500])) == named[:500]
+        outcomes = log_run.map(folders, named, short)
         found = [next(outcomes)]
         for _ in range(4):
-            time.sleep(0.2)
+            before = runs_there()
+            wait_until(lambda before=before: runs_there() > before, 10, "a batch runs: an idle template's death counts")
             for template in psutil.Process(worker.pid).children():
                 template.kill()
-        assert [*found, *outcomes] == seconds
+        assert [*found, *outcomes] == named
         assert worker.running
         runs_remotely(client)
 

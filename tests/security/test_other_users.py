@@ -270,7 +270,7 @@ def test_whoever_is_behind_a_tunnel_forges_nothing_and_cannot_be_seen(
 def test_our_own_redis_and_that_of_a_system_user_are_nothing_to_tell(
     cluster: Cluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(server_owner, "_told", set[tuple[str, int]]())
+    monkeypatch.setattr(server_owner, "_warned", set[tuple[str, int]]())
     assert where(counted(cluster.connect()).submit(str(tmp_path / "runs"))) == ("remote", None)
     assert "belongs to" not in caplog.text
 
