@@ -34,6 +34,7 @@ class Tear:
 def torn_away(event: SignalSafeEvent, step: int) -> bool:
     """Wait in this thread; return whether it was torn away at that step, and did not come to its end before."""
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # pyright: ignore[reportPrivateUsage]  # 3.12 looks for such a frame in settrace
     try:
         sys.settrace(Tear(step))
         event.wait(0.001)
