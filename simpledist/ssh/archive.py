@@ -22,10 +22,11 @@ from simpledist.errors import ConfigurationError
 PACKAGES = ("simpledist", "click", "cloudpickle", "redis")
 ENDINGS = (".py", ".lua", ".typed")
 OURS, IF_MISSING = "ours", "if-missing"
-# redis-py imports these on Python 3.10, for parts of it that a worker never uses.
+# redis-py imports these for parts of it that a worker never uses: the first two on Python 3.10, jwt in its 5.3.
 _STAND_INS = {
     "async_timeout": "def timeout(*_, **__):\n    raise NotImplementedError('async-timeout is not installed here')\n",
     "typing_extensions": "from typing import Any\n\nSelf = Any\n",
+    "jwt": "# PyJWT is not installed here\n",
 }
 _OF_DISTRIBUTION = ("METADATA", "RECORD")  # they say that these packages are no code of the user's
 
