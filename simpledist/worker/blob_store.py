@@ -26,8 +26,8 @@ from simpledist.broker.slices import Download
 from simpledist.buffers import Data, Pieces
 from simpledist.errors import MissingBlob
 from simpledist.worker.archive_cache import Coming
+from simpledist.worker.frames import BLOB_FILE
 
-NAME = "simpledist-blob-"  # what the system calls the memory of a blob, with the blob's name behind
 RECENT_SECONDS = 5.0  # a blob that was used so lately is about to be opened by a child
 _MOST_BLOBS = 200  # each has a descriptor
 _LEAST_BYTES = 256 * 1024 * 1024
@@ -132,11 +132,11 @@ class BlobStore:
         """Return the path, and the descriptor, of an empty file; in memory it has no path yet."""
         if sys.platform == "linux":
             with contextlib.suppress(OSError):
-                return "", os.memfd_create(f"{NAME}{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+                return "", os.memfd_create(f"{BLOB_FILE}{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         if not self._folder:
             self._folder = tempfile.mkdtemp(prefix="simpledist-blobs-")
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        path = os.path.join(self._folder, f"{NAME}{name}")
+        path = os.path.join(self._folder, f"{BLOB_FILE}{name}")
         return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 

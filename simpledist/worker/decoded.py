@@ -19,7 +19,7 @@ from typing import Any
 from simpledist import policy, wire
 from simpledist.buffers import parts_of
 from simpledist.errors import MissingBlob, Unserialisable
-from simpledist.worker.blob_store import NAME
+from simpledist.worker.frames import BLOB_FILE
 
 CHECK_VARIABLE = "SIMPLEDIST_CHECK_SHARED"
 
@@ -108,7 +108,7 @@ def _mapped(name: str, path: str) -> mmap.mmap:
     try:
         # A descriptor of the parent is only a number: by now another file may have it.
         its = os.readlink(f"/proc/self/fd/{descriptor}") if path.startswith("/proc/") else path
-        if its.removesuffix(" (deleted)").rpartition("/")[2] not in (f"{NAME}{name}", f"memfd:{NAME}{name}"):
+        if its.removesuffix(" (deleted)").rpartition("/")[2] not in (f"{BLOB_FILE}{name}", f"memfd:{BLOB_FILE}{name}"):
             raise OSError(f"{path} is another file")
         return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     finally:

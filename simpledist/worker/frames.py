@@ -25,6 +25,8 @@ UNABLE = b"u"  # it cannot begin, and ends; `error_text` says why
 ENDED = b"a"  # a job has come to its `outcome`
 ROW = b"p"  # some calls of a batch have ended, from `part` on; ENDED comes behind the last of them
 
+BLOB_FILE = "simpledist-blob-"  # what the system calls the memory of a blob, with the blob's name behind
+
 _READ_BYTES = 1 << 16
 
 

@@ -44,6 +44,7 @@ def test_a_client_imports_redis_and_nothing_else_that_is_heavy() -> None:
 def test_what_runs_user_code_knows_no_redis() -> None:
     modules = imported_by("import simpledist.worker.template, simpledist.worker.child")
     assert "redis" not in modules
+    assert not {name for name in modules if name.startswith("simpledist.broker")}
     assert not modules.intersection(HEAVY)
 
 
