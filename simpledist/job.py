@@ -22,6 +22,7 @@ Policy = Literal["remote", "auto", "local"]
 Priority = Literal["high", "normal", "low"]
 
 DEFAULT_NAMESPACE = "simpledist"
+ANY = "simpledist.any"  # runs functions that travel with their call; the dot keeps it apart from all others
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 OFFER = "__simpledist_offer__"  # a decorated function's (qualified name, function): what a worker offers in its place
 LETTERS = string.ascii_letters + string.digits

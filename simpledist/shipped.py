@@ -1,7 +1,7 @@
 """Functions that travel with their call: the one function that a worker with `--any` offers for them.
 
-Owns its name, which carries the Python minor as a version: code of another minor is not loaded, such a call runs at its
-client. Owns also what is imported wherever such a call runs. Imported by clients and, as a target, by children.
+Its name carries the Python minor as a version: code of another minor is not loaded, such a call runs at its client.
+Owns what is imported wherever such a call runs. Imported by clients and, as a target, by children.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from typing import Any
 
 from simpledist import wire
 from simpledist.errors import ModuleMissing
+from simpledist.job import ANY
 
-# The dot keeps it apart from every function that is offered under its own name.
-NAME = "simpledist.any"
-FUNCTION = f"{NAME}@{sys.version_info.major}.{sys.version_info.minor}"
-TARGET = f"{NAME}=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
+FUNCTION = f"{ANY}@{sys.version_info.major}.{sys.version_info.minor}"
+TARGET = f"{ANY}=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
 
 on_worker = False  # in a worker's child
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from simpledist import shipped
+from simpledist import job, shipped
 from simpledist.broker import denials
 from simpledist.broker.lane import Lane, function_of, parsed
 from simpledist.config import Config, settings
@@ -28,7 +28,7 @@ from simpledist.errors import RedisDown, RedisRefused
 from simpledist.reasons import REASONS, Why, words
 
 NAMED = 3  # names in one line
-ANY = f"{shipped.NAME}@"
+ANY = f"{job.ANY}@"
 OUR_PYTHON = shipped.FUNCTION.removeprefix(ANY)
 
 

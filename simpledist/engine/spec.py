@@ -11,13 +11,12 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simpledist import shipped
 from simpledist.broker.records import Terms
 from simpledist.engine.limited import Limited
 from simpledist.engine.own_code import Match, OwnCode
 from simpledist.engine.sharing import Sharing
 from simpledist.engine.tally import Tally
-from simpledist.job import Policy, Priority
+from simpledist.job import ANY, Policy, Priority
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +66,7 @@ class FunctionSpec:
 def target_of(function: str, local: Callable[..., Any]) -> str:
     """Return the target of a worker that offers a local function under this name: `fns:fib`, `sum=fns:add@2`."""
     name, at, version = function.partition("@")
-    if name == shipped.NAME:
+    if name == ANY:
         return "--any"
     place: Any = getattr(local, "__module__", None)
     attribute: Any = getattr(local, "__qualname__", None)

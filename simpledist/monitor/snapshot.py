@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from simpledist import shipped
 from simpledist.broker.client_demand import NO_JOBS, AtClient
+from simpledist.job import ANY
 from simpledist.monitor.measures import Histogram, Tally
 from simpledist.monitor.workers import WorkerState
 
@@ -110,7 +110,7 @@ class FunctionState:
     @property
     def start_command(self) -> str:
         """Return the command that starts a worker for it."""
-        if self.name == shipped.NAME:
+        if self.name == ANY:
             return "simpledist-worker --any" + (f" (under Python {self.version})" if self.version else "")
         at = "" if self.version is None else f"@{self.version}"
         return f"simpledist-worker MODULE:{self.name}{at}"
