@@ -16,11 +16,10 @@ from simpledist import policy
 from simpledist.broker import Keys, evicts, facts_of
 from simpledist.errors import RedisRefused
 from simpledist.monitor.bounded import Bounded
-from simpledist.monitor.rows import Facts, Workers, decoded, finite, pairs
+from simpledist.monitor.rows import WORKERS_MOST, Facts, Workers, decoded, finite, pairs
 from simpledist.printable import printable
 
 FUNCTIONS_MOST = 2000
-WORKERS_MOST = 12_000
 CLIENTS_MOST = 12_000  # that compute something for want of a worker
 LANES_MOST = 5000  # of all functions together, in one look
 REFRESH_SECONDS = 30.0  # so often everything is read again, changed or not: keys expire, and people edit them

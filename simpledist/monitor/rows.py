@@ -26,6 +26,7 @@ from simpledist.monitor.snapshot import FunctionState, RedisState, RunningJob, S
 from simpledist.monitor.workers import LIVE, Refusal, WorkerState
 from simpledist.printable import printable
 
+WORKERS_MOST = 12_000  # rows of workers that one look reads
 RECENT_SECONDS = 600.0  # so long after its last call is a client's other code, or a refusal, worth a warning
 FUNCTIONS_LIMIT = 1000  # names shown of one worker's row
 META_LIMIT, LANES_LIMIT = 1000, 100  # counters, and lanes, of one function
@@ -93,7 +94,7 @@ class Facts:
         found = {name: integer(value) for name, value in pairs(self.meta)}
         return {name: number for name, number in found.items() if number is not None}
 
-    @property
+    @cached_property
     def wanted_tags(self) -> tuple[int | None, tuple[str, ...]]:
         """Return when a call last found no worker with the tags that it needs, in ms, and those tags."""
         text = next((value for name, value in pairs(self.meta) if name == "wanted_tags"), "")
@@ -245,7 +246,7 @@ class _Row:
     withdrawn: tuple[str, ...]
 
 
-@lru_cache(maxsize=4096)  # most rows do not change from one second to the next
+@lru_cache(maxsize=WORKERS_MOST)  # most rows do not change from one second to the next
 def _row(text: str) -> _Row | None:
     facts = object_of(text)
     if facts is None:

@@ -86,6 +86,7 @@ class Scales:
             return None
         wanted = workers_wanted(demands.values(), slots=question.slots, seconds=question.seconds)
         live = [one for one in now.workers if one.live and not one.draining]
+        names = {*question.functions}
         return {
             "schema": SCHEMA,
             "functions": list(question.functions),
@@ -95,7 +96,7 @@ class Scales:
             "waiting": round(sum(one.waiting for one in demands.values()), 3),
             "demand": round(sum(one.jobs for one in demands.values()), 3),
             "workers": self._looked(question, wanted).workers,
-            "live_workers": sum(anything or not {*question.functions}.isdisjoint(one.functions) for one in live),
+            "live_workers": sum(anything or not names.isdisjoint(one.functions) for one in live),
         }
 
     def _looked(self, question: Question, wanted: int) -> Scale:
