@@ -13,12 +13,17 @@ from simpledist.broker.parsing import parse_live, parse_object, parse_texts
 
 def live_workers(broker: Broker) -> list[dict[str, Any]]:
     """Return the rows of the workers with a fresh heartbeat, as they registered them."""
+    return parse_live(*read_workers(broker))
+
+
+def read_workers(broker: Broker) -> tuple[list[bytes], list[bytes], list[bytes]]:
+    """Return Redis' time, the rows of all workers, and their heartbeats, as they came."""
     link, keys = broker.link, broker.keys
     clock, rows, beats = link.pipeline([("TIME",), ("HGETALL", keys.workers), ("HGETALL", keys.heartbeats)])
     for reply in (clock, rows, beats):
         if isinstance(reply, Exception):
             raise reply
-    return parse_live(clock, rows, beats)
+    return clock, rows, beats
 
 
 def about_worker(broker: Broker, worker: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -12,6 +12,7 @@ import click
 
 from simpledist import job
 from simpledist.broker import Broker, Keys, Link
+from simpledist.broker.rows import read_workers
 from simpledist.cli.options import OK, WRONG, complain
 from simpledist.cli.reading import demand_primary, meant, refusal_of
 from simpledist.config import Config
@@ -38,12 +39,7 @@ def broker_of(config: Config, program: str) -> Generator[Broker]:
 
 def workers_of(broker: Broker) -> list[WorkerState]:
     """Return all workers that Redis knows. A client's user may not read all that the monitor reads."""
-    clock, rows, beats = broker.link.pipeline(
-        [("TIME",), ("HGETALL", broker.keys.workers), ("HGETALL", broker.keys.heartbeats)]
-    )
-    for reply in (clock, rows, beats):
-        if isinstance(reply, Exception):
-            raise reply
+    clock, rows, beats = read_workers(broker)
     now, beat_of = int(clock[0]) + int(clock[1]) / 1e6, dict(pairs(beats))
     return [worker_state(id, row, beat_of.get(id), None, now, busy=0, exact=True) for id, row in pairs(rows)]
 

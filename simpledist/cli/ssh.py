@@ -107,8 +107,6 @@ def ssh(config: Config, words: tuple[str, ...], hosts_file: str | None, bootstra
 
 def _check(words: Sequence[str]) -> None:
     """Refuse what no worker would take, once and here. Raises click's errors."""
-    if not words:
-        raise click.UsageError("Missing what the workers offer: -- TARGET... (or -- --any).")
     context = worker.worker.make_context("simpledist-worker", list(words))
     given: dict[str, Any] = context.params
     for name, option in OURS.items():

@@ -186,19 +186,17 @@ class Session:
 
     def drain(self) -> None:
         """Have the worker finish its jobs and end; where it does not run yet, end the connection."""
-        self._asked_to_end = True
-        if self.running:
-            self.state = "drains"
-            self._outbox += _line(do="drain")
-        else:
-            self._give_up(Outcome("not started", again=False, code=0))
+        self._ask_to_end("drain", "drains")
 
     def stop(self) -> None:
         """Have the worker release its jobs and end now."""
+        self._ask_to_end("stop", "stops")
+
+    def _ask_to_end(self, do: str, state: str) -> None:
         self._asked_to_end = True
         if self.running:
-            self.state = "stops"
-            self._outbox += _line(do="stop")
+            self.state = state
+            self._outbox += _line(do=do)
         else:
             self._give_up(Outcome("not started", again=False, code=0))
 
