@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import mmap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 BIG_BYTES = 64 * 1024  # from here on it pays
 _MAPPING_BYTES = 4 * 1024 * 1024
@@ -20,18 +20,25 @@ _MAPPING_BYTES = 4 * 1024 * 1024
 Part = bytes | memoryview
 
 
+class Encode(Protocol):
+    """Returns the bytes of a blob."""
+
+    def __call__(self, *, keep: bool = False) -> Data: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Blob:
     """An object that stands outside the values that contain it, named by the SHA-256 of its bytes, in hex.
 
-    `encode` returns these bytes. `python`: the minor that alone can load them, "" where any can.
+    `encode` returns these bytes; with `keep` they are wanted once more soon. `python`: the minor that alone can load
+    them, "" where any can.
     """
 
     name: str
     object: Any
     size: int
     python: str
-    encode: Callable[[], Data]
+    encode: Encode
 
 
 class Pieces:

@@ -94,7 +94,7 @@ class Program:
         if found is None:
             if len(self._of_blobs) >= _MOST_KEPT:
                 self._of_blobs.clear()
-            found = self._of_blobs[blob.name] = frozenset(self._named_in(blob.encode()))
+            found = self._of_blobs[blob.name] = frozenset(self._named_in(blob.encode(keep=True)))
         return found
 
     def _count(self) -> None:

@@ -114,8 +114,10 @@ class SharedObjects:
         return made
 
 
-def _bytes_of(entry: _Entry, value: object) -> Data:
-    fresh, entry.fresh = entry.fresh, None
+def _bytes_of(entry: _Entry, value: object, *, keep: bool = False) -> Data:
+    fresh = entry.fresh
+    if not keep:
+        entry.fresh = None
     return wire.dump_blob(value) if fresh is None else fresh
 
 

@@ -123,7 +123,7 @@ def blobs_before(body: memoryview) -> tuple[list[Blob], memoryview]:
     if bytes(body[:1]) == blobs.CARRIED:
         reader = Reader(Pieces([body[1:]]))
         carried = [
-            Blob(name, load_blob(data), len(data), "", lambda data=data: data)
+            Blob(name, load_blob(data), len(data), "", lambda *, keep=False, data=data: data)
             for name, data in blobs.read_carried(reader).items()
         ]
         body = memoryview(reader.read())

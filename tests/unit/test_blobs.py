@@ -14,6 +14,7 @@ import pytest
 
 from simpledist import wire
 from simpledist.buffers import Blob, Data, Pieces, blobs_of
+from simpledist.code.travelling_modules import Program
 from simpledist.engine.shared_objects import SharedObjects, name_of
 from simpledist.errors import MissingBlob, Undecodable, Unserialisable
 from simpledist.wire import blobs
@@ -38,6 +39,17 @@ def again(data: Data) -> Data:
     return Pieces(data.parts, data.blobs) if isinstance(data, Pieces) else data
 
 
+class Counted:
+    """Counts how often it is encoded."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def __reduce__(self) -> Any:
+        self.times += 1
+        return Counted, ()
+
+
 # --- in a body -------------------------------------------------------------------------------------------------------
 
 
@@ -50,6 +62,17 @@ def test_a_body_names_each_shared_object_once_and_gives_it_back() -> None:
     assert first is rows
     assert second["x"][0] is rows
     assert second["x"][1] is table
+
+
+def test_to_search_a_shared_object_for_modules_encodes_it_no_more_often() -> None:
+    value = Counted()
+    (blob,) = blobs_of(data := body(value, of=shared(value)))
+    times = value.times
+    Program().archive_of(data)
+    assert name_of(blob.encode()) == blob.name  # for its way to Redis
+    assert value.times == times
+    blob.encode()
+    assert value.times > times  # its bytes are not kept for ever
 
 
 def test_a_body_without_shared_objects_is_as_ever() -> None:
