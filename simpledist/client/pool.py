@@ -147,10 +147,7 @@ class Pool(multiprocessing.pool.Pool):
         A call that runs in this process goes on to its end, and its outcome is dropped.
         """
         self._state = _TERMINATE
-        self._pending.close(_NOT_RUNNING)
-        for drawing in list(self._drawings):
-            drawing.stop()
-        self._engine.forget(self._pending.outstanding())
+        _drop(self._engine, self._pending, self._drawings)
 
     def join(self) -> None:
         """Return when all calls are done and their callbacks have run. Raises ValueError before `close`."""
@@ -261,9 +258,9 @@ def _flat(chunks: list[list[R]]) -> list[R]:
     return list(itertools.chain.from_iterable(chunks))
 
 
-def _drop(engine: Engine, pending: Any, drawings: list[Drawing]) -> None:
-    """Leave nothing running of a pool that no one holds any more."""
+def _drop(engine: Engine, pending: Any, drawings: Iterable[Drawing]) -> None:
+    """Leave nothing running of a pool that has ended, or that no one holds any more."""
     pending.close(_NOT_RUNNING)
-    for drawing in drawings:
+    for drawing in list(drawings):  # as they are once no call is taken any more
         drawing.stop()
     engine.forget(pending.outstanding())

@@ -66,7 +66,7 @@ class BigCalls:
     def _is_small(self, call: Call) -> bool:
         if self._awaited and any(name in self._awaited for name in call.needs()):
             return False
-        return _fits_beside(call) and self._session.uploads.has(call)
+        return fits_beside(call) and self._session.uploads.has(call)
 
     def _put(self, future: Future[Any]) -> None:
         future.sent = False  # Redis need not know it
@@ -122,7 +122,7 @@ class BigCalls:
             return False
         try:
             self._session.provide(call)
-            if not _fits_beside(call):
+            if not fits_beside(call):
                 self._session.put_beside(call.id, self._envelopes.seal(call), until=call.deadline)
         except BudgetSpent:
             self._apply(Overdue(future))
@@ -132,7 +132,7 @@ class BigCalls:
             future.sent = True  # it waits for Redis as those do that are in flight: then it is asked after
             self._session.wake()
         else:
-            if not _fits_beside(call):
+            if not fits_beside(call):
                 self._there.add(call.id)
             if not future.done():
                 self._back.add(call.id)
@@ -141,6 +141,6 @@ class BigCalls:
         return False
 
 
-def _fits_beside(call: Call) -> bool:
+def fits_beside(call: Call) -> bool:
     """Return whether the bytes of a call travel with the script that submits it."""
     return len(call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES

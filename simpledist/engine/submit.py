@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from simpledist import policy
 from simpledist.engine import redis_answers
 from simpledist.engine.batch import cut
+from simpledist.engine.big_calls import fits_beside
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Home, Sent
 from simpledist.engine.future import Future
@@ -73,5 +73,4 @@ def _send_together(calls: Calls, listener: Listener | None, futures: list[Future
 
 
 def _is_small(calls: Calls, future: Future[Any]) -> bool:
-    small = len(future.call.body) <= policy.BESIDE_BYTES - policy.HEAD_BYTES
-    return small and calls.session.uploads.has(future.call)
+    return fits_beside(future.call) and calls.session.uploads.has(future.call)
