@@ -17,6 +17,7 @@ from simpledist.printable import logger
 log = logger("simpledist")
 
 NAMES_MOST = 1000
+TOLD_MOST = 30  # keys a minute that the log names
 
 # Redis' words for a value of another type or for a field that is no number, and Lua's own at a line of a script.
 _BY_CONTENT = re.compile(
@@ -50,17 +51,21 @@ class Repairs:
     """What one broker has said of repairs."""
 
     def __init__(self) -> None:
-        self._told_at = -1e9
+        self._told: dict[str, float] = {}  # key -> when; of the last minute
 
     def tell(self, repaired: Iterable[tuple[str, str]], error: RedisRefused) -> None:
-        """Say what was removed, one line a minute. Raises RedisRefused for what stays, with the names of the keys."""
+        """Say what was removed, each key once a minute and a few keys a minute at most.
+
+        Raises RedisRefused for what stays, with the names of the keys.
+        """
         repaired = list(repaired)
         staying = [key for key, what in repaired if what == "stays"]
         if staying:
             raise RedisRefused(f"WRONGTYPE at {' '.join(staying)}: {error}") from error
         now = time.monotonic()
-        if repaired and now - self._told_at >= policy.RETELL_SECONDS:
-            self._told_at = now
+        self._told = {key: at for key, at in self._told.items() if now - at < policy.RETELL_SECONDS}
+        if any(key not in self._told for key, _ in repaired) and len(self._told) < TOLD_MOST:
+            self._told.update((key, now) for key, _ in repaired[:10])
             gone = ", ".join(key if what == "all" else f"{what} of {key}" for key, what in repaired[:10])
             log.warning(
                 "removed what no verb wrote and none can read: %s%s; another program writes to this Redis under our "

@@ -180,7 +180,7 @@ def test_a_repair_removes_what_cannot_be_read_and_nothing_else(bench: Bench, cap
     assert words == ["missing", "running"]
 
 
-def test_repairs_are_told_once_a_minute(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_names_a_removed_key_once_a_minute(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     bench.worker()
     with caplog.at_level(logging.WARNING):
         for n in range(3):
@@ -190,6 +190,13 @@ def test_repairs_are_told_once_a_minute(bench: Bench, caplog: pytest.LogCaptureF
     (line,) = caplog.messages
     assert bench.keys.named("meta", "fib") in line
     assert "another program" in line
+    with caplog.at_level(logging.WARNING):
+        for n in range(40):
+            function = f"other{n}"
+            bench.redis("SET", bench.keys.named("meta", function), "x")
+            bench.submit(f"c1-{n + 10}", function=function)
+    assert bench.keys.named("meta", "other0") in caplog.messages[1]
+    assert len(caplog.messages) == 30
 
 
 @pytest.mark.parametrize(

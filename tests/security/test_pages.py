@@ -152,9 +152,9 @@ def test_a_million_fields_slow_no_page_and_no_command(filled: Stage, kind: str, 
     before = psutil.Process().memory_info().rss
     took: dict[str, float] = {}
     for path in ADDRESSES:
-        began = time.process_time()  # its own work: other tests may have the processors
+        began = time.thread_time()  # its own work: other tests may have the processors
         answered(client, path)
-        took[path] = round(time.process_time() - began, 2)
+        took[path] = round(time.thread_time() - began, 2)
     assert max(took.values()) < 5, took
     assert psutil.Process().memory_info().rss - before < 300_000_000
     for words in (("jobs",), ("doctor",)):
