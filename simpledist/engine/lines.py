@@ -147,7 +147,7 @@ class Lines:
 
     def _not_offered(self, lane: Lane, arguments: str) -> str:
         function, tags = lane.function, lane.tags
-        rows, under = self._rows() or [], ""
+        rows, under, remedy = self._rows() or [], "", ""
         having = [row for row in rows if any(_is_of(name, function) for name in row["functions"])]
         pythons, offered = sorted({row["python"] for row in having} - {""}), _names(rows)
         if pythons and OUR_PYTHON not in pythons:
@@ -156,10 +156,11 @@ class Lines:
         elif having and not any({*tags} <= {*row["tags"]} for row in having):
             they = f"it is called with needs={needs_text(tags)}, and {none_has(tags)}"
         elif having:
-            they = "its workers take none of these calls"
+            they = "its workers were not there yet, or take none of these calls"
+            remedy = f"simpledist explain {function} says what holds now"
         else:
             they = "no live worker offers it" + (f", they offer {_some(offered)}" if offered else "")
-        return f"function {function}: calls run here (no_worker): {they}; {self._start(arguments, under)}"
+        return f"function {function}: calls run here (no_worker): {they}; {remedy or self._start(arguments, under)}"
 
     def _rows(self) -> list[dict[str, Any]] | None:
         """Return the rows of live workers; None where Redis does not say."""

@@ -80,6 +80,20 @@ def test_what_was_asked_for_has_the_words_of_its_reason(client: simpledist.Clien
     assert words == REASONS[why or ""].words
 
 
+def test_the_log_does_not_ask_for_a_worker_that_has_come_since(caplog: pytest.LogCaptureFixture) -> None:
+    with Cluster("tests.integration.functions.farm", workers=0, slots=1) as cluster:
+        client = cluster.connect()
+        function = simpledist.worker_function(client, "fib", farm.fib)
+        assert [function(3) for _ in range(5)] == [2] * 5
+        wait_until(lambda: "no worker is running" in caplog.text, 10, "the first line is there")
+        assert function(3) == 2
+        cluster.start_worker()
+        wait_until(lambda: function.submit(3).exception(20) is None and bool(function.stats().remote), 20, "remote")
+        client.close()
+    (line,) = [one for one in caplog.messages if one.startswith("function fib: calls run here (no_worker)")]
+    assert "its workers were not there yet, or take none of these calls; simpledist explain fib says what" in line
+
+
 def test_redis_that_is_not_there_is_named() -> None:
     url = f"redis://127.0.0.1:{commands.free_port()}/0"
     with simpledist.connect(url) as client:
