@@ -16,6 +16,7 @@ from simpledist.cli import logs
 from simpledist.cli.options import Duration, Seconds, Size, run, shared
 from simpledist.cli.slurm_job import job_end
 from simpledist.config import Config
+from simpledist.printable import logger
 from simpledist.wire.process_keys import keyring_of
 from simpledist.worker.cpus import cpus
 from simpledist.worker.gpus import gpus
@@ -186,7 +187,10 @@ def worker(
         one = rooms[1].Worker(config, keyring, list(targets), options, printer=printer)
         logs.name_worker(one.id)
         one.start()
-        return one.run()
+        code = one.run()
+    if one.unable:  # below whatever its children have written
+        logger("simpledist.worker").error("worker %s: %s; it ends", one.id, one.unable)
+    return code
 
 
 def _slurm_seconds(grace: float) -> float:

@@ -64,6 +64,7 @@ class Worker:
         timings: policy.Timings = policy.TIMINGS,
     ) -> None:
         self.id = job.new_worker_id()
+        self.unable = ""  # why it ends without ever having had a child
         self._config = config
         self._label = options.label
         self._signals = Signals()
@@ -317,7 +318,7 @@ class Worker:
             if cannot_start and not ready:
                 self._jobs.give_back_expected()
         if self._children.starts.hopeless(now):
-            log.error("worker %s: no child could start: %s; it ends", self.id, self._children.starts.why())
+            self.unable = f"no child could start: {self._children.starts.why()}"
             self._shutdown.leave()
             return False
         return True

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -105,13 +106,15 @@ def test_a_worker_without_a_child_offers_nothing_says_why_and_ends(cluster: Clus
     began = time.monotonic()
     assert sq.submit(3).result(20) == "here"
     assert time.monotonic() - began < 2.0
-    for command in ("status", "workers", "doctor"):
-        done = run(command, "--redis", cluster.url)
+    with ThreadPoolExecutor() as pool:  # the worker ends soon
+        asked = [pool.submit(run, command, "--redis", cluster.url) for command in ("status", "workers", "doctor")]
+        status, workers, doctor = [one.result() for one in asked]
+    for done in (status, workers, doctor):
         said = done.stdout + done.stderr
-        assert "no child can start" in said, command
-        assert SAYS[what] in said, command
-    assert run("doctor", "--redis", cluster.url).returncode == 1
-    assert "no child\t" in run("workers", "--redis", cluster.url).stdout
+        assert "no child can start" in said, done
+        assert SAYS[what] in said, done
+    assert doctor.returncode == 1
+    assert "no child\t" in workers.stdout
     assert worker.wait(30) == 1
     assert len((tmp_path / "imports").read_text()) < 16, "of the template, and of a few children"
     text = worker.stderr_text()
