@@ -72,6 +72,10 @@ class MissingBlob(Undecodable):
         return f"MissingBlob: {super().__str__()}"
 
 
+class OtherCode(Undecodable):
+    """An argument names a class or function whose code is not the caller's: restart the worker or the program."""
+
+
 class NoRoom(OperatorError):
     """Redis has no room for another blob: its value travels with the call."""
 

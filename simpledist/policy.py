@@ -51,7 +51,8 @@ REFUSAL_CAP = 2  # workers that may refuse a job before its client runs it
 STRIKES = 3  # refused jobs that another worker could do, until a function is withdrawn
 WITHDRAWN_SECONDS_MOST = 60.0
 REFUSED = frozenset({"key", "undecodable", "worker_error", "other_code", "memory"})
-TRIED_ALONE = frozenset({"crashed", "memory"})  # a call that did so to its batch becomes a job of its own
+# A call that was left of its batch for one of these becomes a job of its own.
+TRIED_ALONE = frozenset({"crashed", "memory", "other_code"})
 # A child's limits may be smaller than its caller's, and other children have the same: such a call runs at its client.
 # Nor does another worker have a blob that Redis lost: its client puts it again.
 GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt", "MissingBlob")

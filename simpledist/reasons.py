@@ -108,7 +108,8 @@ REASONS: dict[str, Reason] = {
     ),
     "key": Reason("the worker signs with another key", "give every process the same --secret-file"),
     "other_code": Reason(
-        "only workers with other code of this function are there", "restart the workers, or update the caller's code"
+        "only workers with other code of this function, or of what its arguments name, are there",
+        "restart the workers, or update the caller's code",
     ),
     "timeout": Reason(
         "it took longer than timeout= allows", "raise timeout=, or start more workers", True, queued=True

@@ -8,7 +8,8 @@ a function         known.py: what a client knows of it; own_code.py, sharing.py,
                    throwaway.py, limited.py; spec.py; shared_objects.py
 a call             ready.py, pending.py, call.py, state.py, protocols.py,
                    callbacks.py, done.py, awaiting.py, html.py, future.py, at_once.py
-its way            routing.py: whether it travels; encoding.py makes it bytes
+its way            routing.py: whether it travels; argument_lines.py: which code its arguments name; encoding.py
+                   makes it bytes
 what is said       notices.py, local_run_counts.py, other_code_lines.py, lanes.py, lines.py: to the log, and counts
 Redis              connection_lock.py, uploads.py, session.py: who we are there, and the command connection;
                    offers.py, envelopes.py; shipping.py sends functions and modules along

@@ -146,8 +146,11 @@ class Call:
 
 
 def travelling(call: Call) -> tuple[tuple[Any, ...], dict[str, Any], Data]:
-    """Return the arguments, and their bytes, of a call that makes this one with its function. Raises Unserialisable."""
-    args, kwargs = shipped.arguments(shipped.Sent(call.spec.local, bytes(call.body)), (), {})
+    """Return the arguments, and their bytes, of a call that makes this one with its function. Raises Unserialisable.
+
+    The modules that they name travel as well: there is no other code to compare with.
+    """
+    args, kwargs = shipped.arguments(shipped.Sent(call.spec.local, wire.without_lines(bytes(call.body))), (), {})
     body = wire.encode_arguments("pickle", args, kwargs)
     return args, kwargs, wire.naming(body, call.blobs) if call.blobs else body
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from simpledist import wire
 from simpledist.buffers import Data, whole_size
-from simpledist.engine import argument_snapshot
+from simpledist.engine import argument_lines, argument_snapshot
 from simpledist.engine.call import Call
 from simpledist.engine.pending import Pending
 from simpledist.engine.routing import Later, Travel, Way
@@ -41,13 +41,16 @@ def encoded(
     now = time.monotonic()
     codec = spec.codec
     body: Data = b""
-    address = None
+    address, expected = None, ""
     if spec.limited is not None:
         spec.limited.demand_function()
     # A future that waits for its local slot goes out when Redis is back; a plain call runs here at once.
     if isinstance(way, Travel) or (not caller_runs and way.why in TRANSIENT):
         try:
             body = sent or wire.encode_arguments(codec, args, kwargs, lend=caller_runs, shared=shared)
+            if type(body) is not bytes or argument_lines.NAMES in body:
+                expected = argument_lines.of(spec, body)
+                body = wire.expecting(body, expected) if expected else body
             size = len(body) if type(body) is bytes else whole_size(body)
             if size > most_bytes:
                 way = Later("too_big", f"its arguments take {size:,} bytes, at most {most_bytes:,} travel")
@@ -55,11 +58,13 @@ def encoded(
                 given = (
                     (args, kwargs) if caller_runs else argument_snapshot.given(codec, body, spec.local, args, kwargs)
                 )
-                address = spec.sharing.address(spec.function, codec, _identity(spec), *given)
+                address = spec.sharing.address(spec.function, codec, _identity(spec, expected), *given)
         except Unkeyable as error:
             unkeyed(spec.function, error)
         except Unserialisable as error:
             way = Later("unserialisable", str(error))
+        except argument_lines.NotCompared as error:
+            way = Later(error.why, str(error))
     if spec.limited is not None and not (len(body) and codec == "pickle"):
         spec.limited.demand_arguments(args, kwargs)
     runs_later = not len(body) and not caller_runs and not isinstance(way, Travel)  # here
@@ -74,9 +79,13 @@ def encoded(
     return call, way
 
 
-def _identity(spec: FunctionSpec) -> str:
-    """Return what makes two callers' code the same; calls that are ended after a time share no outcome with others."""
+def _identity(spec: FunctionSpec, expected: str) -> str:
+    """Return what makes two callers' code the same; calls that are ended after a time share no outcome with others.
+
+    `expected`: the code that arguments bring along.
+    """
     identity = spec.code.identity
+    identity = f"{identity} {expected}" if identity and expected else identity
     return identity if spec.hard_timeout is None or not identity else f"{identity} hard_timeout={spec.hard_timeout}"
 
 
@@ -92,7 +101,10 @@ def encoded_batch(
     """Return the record of many calls as one job; None where one of them cannot travel so."""
     try:
         body = wire.encode_calls(spec.codec, calls, sent, shared=shared)
-    except Unserialisable:
+        if type(body) is not bytes or argument_lines.NAMES in body:
+            expected = argument_lines.of(spec, body)
+            body = wire.expecting(body, expected) if expected else body
+    except (Unserialisable, argument_lines.NotCompared):
         return None
     if len(body) > most_bytes:
         return None

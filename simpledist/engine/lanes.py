@@ -26,6 +26,7 @@ from simpledist.wire.keyring import Keyring
 
 MOVED_SECONDS = 10.0  # a function's own lane, and its own code, are tried again after so long
 MOST_NAMES = 1000
+OF_ARGUMENTS = "an argument brings "  # so begins what a worker says of their code (code/argument_code.py)
 SETTLED_SECONDS = 1.0  # Redis may repeat an answer for so long (policy.UNMET_MS)
 REFUSALS: dict[str, Why] = {
     "no_worker": "no_worker",
@@ -121,9 +122,17 @@ class Lanes:
             self._has_other_code(call.spec.code, details.split()[0])
         return why
 
-    def sent_home(self, call: Call, worker: str | None) -> None:
-        """Tell the caller that a worker has refused a call for its code: a package differs, or it was loaded since."""
-        if worker is not None:
+    def sent_home(self, call: Call, worker: str | None, detail: str = "") -> None:
+        """Tell the caller that a worker has refused a call for its code.
+
+        A package differs, or it was loaded since, or (as `detail` says) an argument names what differs.
+        """
+        if worker is None:
+            return
+        if detail.startswith(OF_ARGUMENTS):
+            key = call.spec.code.key
+            self._explained[key.lane, "other_code"] = functools.partial(self._argument_line, key, worker, detail)
+        else:
             self._has_other_code(call.spec.code, worker)
 
     def kept(self, key: Key, reason: str) -> None:
@@ -158,6 +167,13 @@ class Lanes:
             other_code_lines.stale(code, theirs) if place is None else other_code_lines.named(code, place, theirs)
         )
         return line
+
+    def _argument_line(self, key: Key, worker: str, detail: str) -> str:
+        """Return the line about a worker that has other code of what an argument names."""
+        return (
+            f"function {key.function}: {detail}, on {self.name_of(worker)}, which passes such calls on: they run here "
+            "until a worker has this program's code; restart the one that is stale"
+        )
 
     def _other_keys(self, function: str, ids: str) -> str:
         theirs = ", ".join("none" if id == NO_KEY else id for id in ids.split())

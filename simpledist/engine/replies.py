@@ -50,7 +50,7 @@ class Replies:
         if reply.why == "undecodable" and futures:
             self._session.uploads.lost(futures[0].call)
         if reply.why == "other_code" and futures:
-            self._session.lanes.sent_home(futures[0].call, reply.worker)
+            self._session.lanes.sent_home(futures[0].call, reply.worker, reply.detail)
         plain = False
         for future in futures:
             future.offer(ready)

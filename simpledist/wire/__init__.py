@@ -7,7 +7,8 @@ not come back as it was). Knows no Redis and no process.
 
 `keyring` has the keys and the codes over bytes; `key_file` reads keys and refuses files that others can read or write,
 `process_keys` and `user_key` find them; `nonces` makes calls unlike others; `serializers` turns objects into bytes,
-`json_values` those of JSON, `batches` many calls into one body; `blobs`: shared objects, which stand outside a body.
+`json_values` those of JSON, `batches` many calls into one body; `blobs`: shared objects, which stand outside a body;
+`expected_code`: which code a caller expects behind the names in it.
 """
 
 from simpledist.code.fingerprint import fingerprint
@@ -38,6 +39,7 @@ from simpledist.wire.envelope import (
     seal_call,
     seal_outcome,
 )
+from simpledist.wire.expected_code import compared_by, expecting, without_lines
 from simpledist.wire.nonces import nonce
 from simpledist.wire.raised import encode_error
 from simpledist.wire.round_trip import survives_round_trip
@@ -59,6 +61,7 @@ __all__ = [
     "Value",
     "carrying",
     "codec_id",
+    "compared_by",
     "decode_arguments",
     "decode_outcome",
     "decode_parts",
@@ -68,6 +71,7 @@ __all__ = [
     "encode_error",
     "encode_part",
     "encode_value",
+    "expecting",
     "fingerprint",
     "found_by",
     "join_calls",
@@ -85,4 +89,5 @@ __all__ = [
     "seal_outcome",
     "split_calls",
     "survives_round_trip",
+    "without_lines",
 ]

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from simpledist.buffers import Data, Pieces, blobs_of
 from simpledist.errors import Undecodable, Unserialisable
-from simpledist.wire import blobs, serializers
+from simpledist.wire import blobs, expected_code, serializers
 from simpledist.wire.blobs import Shared
 from simpledist.wire.bodies import Raised, Value
 from simpledist.wire.envelope import OpenOutcome, encode_arguments
@@ -85,6 +85,8 @@ def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | Pi
         return (
             inside if not its else [one if isinstance(one, (tuple, Pieces)) else Pieces([one], its) for one in inside]
         )
+    if codec == "pickle" and bytes(view[:1]) == expected_code.MARK:
+        return split_calls(codec, expected_code.compare_lines_of(view))
     if codec == "pickle" and bytes(view[:1]) == _TOGETHER:
         return _checked(serializers.loads(codec, view))
     calls: list[memoryview] = []

@@ -11,7 +11,7 @@ from typing import Any
 
 from simpledist import policy
 from simpledist.buffers import Data
-from simpledist.errors import MissingBlob, ModuleMissing, Undecodable, Unserialisable
+from simpledist.errors import MissingBlob, ModuleMissing, OtherCode, Undecodable, Unserialisable
 from simpledist.forked_copies import Original
 from simpledist.wire.bodies import decode_arguments, encode_value
 from simpledist.wire.machine_errors import limit_of_the_machine
@@ -52,6 +52,8 @@ def run_call(
     """
     try:
         args, kwargs = (body, _NONE) if isinstance(body, tuple) else decode_arguments(codec, body)
+    except OtherCode as error:
+        return "other_code", b"", str(error)
     except Undecodable as error:
         return _unread(error.__cause__ or error), b"", str(error)
     except BaseException as error:  # noqa: BLE001 - an argument's own code runs here, and may raise anything

@@ -21,7 +21,7 @@ from typing import Any, Literal
 from simpledist.buffers import BIG_BYTES, Blob, Data, Part, Pieces, Reader
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.interruption import by_signal
-from simpledist.wire import blobs
+from simpledist.wire import blobs, expected_code
 from simpledist.wire.blobs import Shared
 from simpledist.wire.json_values import to_json
 
@@ -41,6 +41,7 @@ _BUFFERS = b"b"
 _ALIGNED = b"a"  # the same in a blob, where each buffer begins at a multiple of 64 bytes: it is used in place
 _ALIGNMENT = 64
 _PYTHON = bytes(sys.version_info[:2])
+_AT_ODDS = frozenset((_CODE, expected_code.MARK))  # what begins so may hold code of one Python
 CODE_MARK = _CODE + _PYTHON  # in front of whatever holds code of this Python
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _COUNT, _BUFFER, _LENGTH = struct.Struct(">I"), struct.Struct(">Q?"), struct.Struct(">Q")
@@ -140,9 +141,9 @@ def holds_code(data: Data | memoryview) -> bool:
 
 def python_of(data: Data | memoryview) -> str:
     """Return the Python minor that alone can load what `dump` made, as "3.11"; "" where any can."""
-    if type(data) is bytes and data[:1] != _CODE:  # most of them
+    if type(data) is bytes and data[:1] not in _AT_ODDS:  # most of them
         return ""
-    at = blobs.behind_names(data)
+    at = expected_code.behind_lines(data, blobs.behind_names(data))
     own = _text(_cut(data, at + 1, at + 3)) if _cut(data, at, at + 1) == _CODE else ""
     return own or (max((blob.python for blob in data.blobs), default="") if isinstance(data, Pieces) else "")
 
@@ -310,6 +311,9 @@ def _from_pieces(data: Pieces) -> Any:
     names: tuple[str, ...] | None = None
     if mark == blobs.NAMED:
         names = blobs.read_names(reader)
+        mark = reader.read(1)
+    if mark == expected_code.MARK:
+        expected_code.compare(reader)
         mark = reader.read(1)
     by_value = mark in (_VALUES, _CODE)
     if by_value:

@@ -31,5 +31,6 @@ In the processes below
     launch.py          what a process is given at its start targets.py        what `module:function` means
     output.py          what user code prints                environment.py    the variables that it sees
     lifeline.py        no process outlives its parent       mark.py, remains.py  what jobs left behind
+    argument_check.py  code that arguments name, compared
     cpus.py            how many slots there are by default  gpus.py           which GPU a child sees
 """

@@ -17,10 +17,11 @@ from typing import Any
 
 from simpledist import forked_copies, policy, randomness, shipped, wire
 from simpledist.buffers import Data
-from simpledist.errors import BadEnvelope, TargetError, Undecodable
+from simpledist.errors import BadEnvelope, OtherCode, TargetError, Undecodable
 from simpledist.faultpoints import point
 from simpledist.forked_copies import Original
 from simpledist.worker import lifeline, mark
+from simpledist.worker.argument_check import ArgumentCheck
 from simpledist.worker.channel import ChildChannel
 from simpledist.worker.decoded import Decoded
 from simpledist.worker.entering import enter
@@ -176,6 +177,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
     channel.write(Answer(READY))
     decoded = Decoded()
     wire.found_by(decoded.find)
+    wire.compared_by(ArgumentCheck().compare)
     assigned, row, original = Assigned(channel, buffer, decoded), Row(channel, buffer), Original()
     while (job := assigned.next()) is not None:
         output.job = job.id
@@ -206,6 +208,8 @@ def run_each(
     codec = wire.CODECS[job.codec]
     try:
         calls = wire.split_calls(codec, job.body)
+    except OtherCode as error:
+        return "other_code", b"", str(error)
     except Undecodable as error:
         return "undecodable", b"", str(error)
     row.begin(job.job)
