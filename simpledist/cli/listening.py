@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
-from simpledist import config
+from simpledist import config, private_files
 from simpledist.embedded import HOST
 from simpledist.errors import ConfigurationError
 from simpledist.wire.key_file import unsafe
@@ -131,14 +131,11 @@ def _password(key_file: str) -> tuple[str, Path, bool]:
         password = secrets.token_hex(PASSWORD_BYTES)
         try:
             place.mkdir(mode=0o700, exist_ok=True)
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as output:
-                output.write(password + "\n")
-        except FileExistsError:  # another one was as quick
-            return _read(file), file, False
+            made = private_files.make(file, password)
         except OSError as error:
             troubles.append(f"{file}: {error.strerror or error}")
         else:
-            return password, file, True
+            return (password, file, True) if made else (_read(file), file, False)
     raise ConfigurationError(
         f"no password for the Redis that other machines reach, and none can be kept: {'; '.join(troubles)}"
     )

@@ -20,6 +20,7 @@ SUBCOMMANDS = {
     "demo": "See the whole story on real processes, in about a minute.",
     "redis": "Run a private Redis, for this machine or (--listen) for several.",
     "ssh": "Start workers on other machines, through ssh.",
+    "slurm": "Start workers under Slurm, as many as there is demand for.",
     "status": "Show what is queued and what runs, function by function.",
     "workers": "Show the workers: their health, what they offer, how busy they are.",
     "jobs": "Show what is queued and what runs, job by job.",

@@ -37,6 +37,15 @@ def broker_of(config: Config, program: str) -> Generator[Broker]:
         link.close()
 
 
+def ask_redis(config: Config, program: str) -> None:
+    """Say it once here where Redis is away, and not once for each worker that is started. Raises RedisRefused."""
+    try:
+        with broker_of(config, program):
+            pass
+    except RedisDown as error:
+        complain(program, f"{error}; the workers wait for it")
+
+
 def workers_of(broker: Broker) -> list[WorkerState]:
     """Return all workers that Redis knows. A client's user may not read all that the monitor reads."""
     clock, rows, beats = read_workers(broker)

@@ -6,16 +6,18 @@ of workers. Called by cli/worker.py for `--lifetime auto`.
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
 
+NO_END = "NONE"  # says squeue of a job without a time limit
 ASK_SECONDS = 20.0  # a busy controller may take some
 
 
 def job_end(environment: Mapping[str, str] = os.environ) -> float | None:
-    """Return when the job ends, in Unix seconds; None outside of a job, or where it has no end."""
+    """Return when the job ends, in Unix seconds: infinity without a time limit; None where that is not known."""
     named = environment.get("SLURM_JOB_END_TIME", "")
     if named.isdigit():
         return float(named)
@@ -39,5 +41,5 @@ def _asked(job: str, environment: Mapping[str, str]) -> float | None:
     ends = dict(line.split() for line in said.splitlines() if len(line.split()) == 2)
     try:
         return datetime.fromisoformat(ends.get(job, "")).timestamp()  # in the local time of this node
-    except ValueError:  # "NONE"
-        return None
+    except ValueError:
+        return math.inf if ends.get(job) == NO_END else None

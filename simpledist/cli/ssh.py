@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console, Group
@@ -16,11 +15,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from simpledist.cli import worker
-from simpledist.cli.operating import broker_of
-from simpledist.cli.options import complain, shared
+from simpledist.cli.operating import ask_redis
+from simpledist.cli.options import shared
+from simpledist.cli.worker_words import SEPARATOR, WithTargets, worker_options
 from simpledist.config import Config
-from simpledist.errors import ConfigurationError, RedisDown
+from simpledist.errors import ConfigurationError
 from simpledist.ssh import archive, hosts, invocation, tunnel
 from simpledist.ssh.fleet import Fleet, HostRun
 from simpledist.ssh.hosts import Host
@@ -28,19 +27,7 @@ from simpledist.ssh.session import Plan
 from simpledist.wire.process_keys import keyring_of
 
 PROGRAM = "simpledist ssh"
-SEPARATOR = "--"
-OURS = {"redis_url": "--redis", "namespace": "--namespace", "secret_file": "--secret-file", "insecure": "--insecure"}
 PLAIN = re.compile(r"[A-Za-z0-9_./-]{1,40}")  # of the path of a folder that ssh takes as it is
-
-
-class WithTargets(click.Command):
-    """A command whose arguments end at "--"; what follows is the worker's, and left alone."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Set the worker's words aside before click looks at the rest."""
-        at = args.index(SEPARATOR) if SEPARATOR in args else len(args)
-        ctx.meta[SEPARATOR] = args[at + 1 :]
-        return super().parse_args(ctx, args[:at])
 
 
 @click.command(cls=WithTargets, options_metavar="[OPTIONS]", context_settings={"max_content_width": 100})
@@ -78,7 +65,7 @@ def ssh(config: Config, words: tuple[str, ...], hosts_file: str | None, bootstra
         simpledist ssh --hosts machines.txt --bootstrap -- --any --slots 8
     """
     targets: list[str] = click.get_current_context().meta[SEPARATOR]
-    _check(targets)
+    worker_options(targets)
     machines = hosts.chosen(words, hosts_file)
     if shutil.which("ssh") is None:
         raise ConfigurationError("there is no ssh on the path: install the client of OpenSSH")
@@ -95,7 +82,7 @@ def ssh(config: Config, words: tuple[str, ...], hosts_file: str | None, bootstra
             archive=archive.made() if bootstrap else None,
             python=python,
         )
-        _ask_redis(config)
+        ask_redis(config, PROGRAM)
         console = Console(highlight=False)
         if not console.is_terminal:
             return Fleet(machines, plan, folder, Lines()).run()
@@ -103,26 +90,6 @@ def ssh(config: Config, words: tuple[str, ...], hosts_file: str | None, bootstra
             return Fleet(machines, plan, folder, LiveTable(live)).run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check(words: Sequence[str]) -> None:
-    """Refuse what no worker would take, once and here. Raises click's errors."""
-    context = worker.worker.make_context("simpledist-worker", list(words))
-    given: dict[str, Any] = context.params
-    for name, option in OURS.items():
-        if given.get(name):
-            raise click.UsageError(f"{option} goes before the --: it is the same for all workers.")
-    if not given["targets"] and not given["any_function"]:
-        raise click.UsageError("Missing what the workers offer: -- TARGET... (or -- --any).")
-
-
-def _ask_redis(config: Config) -> None:
-    """Say it once here where Redis is away, and not on each host. Raises RedisRefused."""
-    try:
-        with broker_of(config, PROGRAM):
-            pass
-    except RedisDown as error:
-        complain(PROGRAM, f"{error}; the workers wait for it")
 
 
 def _folder() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import time
@@ -193,12 +194,12 @@ def worker(
     return code
 
 
-def _slurm_seconds(grace: float) -> float:
-    """Return what is left of the Slurm job that this worker runs in, less its grace."""
+def _slurm_seconds(grace: float) -> float | None:
+    """Return what is left of the Slurm job that this worker runs in, less its grace; None: it has no time limit."""
     ends_at = job_end()
     if ends_at is None:
         raise click.UsageError("--lifetime auto: no end of a Slurm job is known here; say how long, as --lifetime 55m.")
-    return max(1.0, ends_at - time.time() - grace - SPARE_SECONDS)
+    return None if ends_at == math.inf else max(1.0, ends_at - time.time() - grace - SPARE_SECONDS)
 
 
 def main() -> None:

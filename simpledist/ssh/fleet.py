@@ -10,15 +10,13 @@ import contextlib
 import os
 import random
 import select
-import signal
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
+from simpledist import end_signals
 from simpledist.ssh.hosts import Host
 from simpledist.ssh.session import Outcome, Plan, Session
 
@@ -76,7 +74,7 @@ class Fleet:
 
     def run(self) -> int:
         """Keep a worker on each host until all have ended; return the exit code: 0 if all of them ended well."""
-        with _signals() as (woken, asked):
+        with end_signals.counted(hangup=2) as (woken, asked):
             try:
                 while any(run.outcome is None for run in self._runs):
                     self._look(woken)
@@ -180,27 +178,3 @@ class Fleet:
         pause = min(PAUSE_SECONDS * 2 ** min(run.tries - 1, 10), PAUSE_MOST_SECONDS) * random.uniform(0.8, 1.2)
         run.due_at = time.monotonic() + pause
         self._show.line(run.host, f"{outcome.text}; tries again in {pause:.0f} s")
-
-
-@contextmanager
-def _signals() -> Generator[tuple[int, Callable[[], int]]]:
-    """Count SIGINT and SIGTERM, SIGHUP twice; give a descriptor that wakes the loop, and the count."""
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-    os.set_blocking(woken, False)
-    count = 0
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        nonlocal count
-        count += 2 if number == signal.SIGHUP else 1
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    wakeup = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-    try:
-        yield woken, lambda: count
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        os.close(woken)
-        os.close(wake)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from simpledist import private_files
 from simpledist.errors import ConfigurationError
 from simpledist.wire.key_file import ROOT, new_secret
 
@@ -64,7 +64,7 @@ def find_or_make(url: str) -> Path:
             continue
         try:
             _make_folder(place)
-            _make_key(place.path)
+            private_files.make(place.path, new_secret())
         except OSError as error:
             troubles.append(f"{place.path}: {error.strerror or error}")
         except ConfigurationError as error:
@@ -79,7 +79,7 @@ def find_or_make(url: str) -> Path:
 
 def make_next_to_socket(url: str) -> None:
     """Make a key for a private Redis next to its Unix socket: each process that is given its URL finds it there."""
-    _make_key(_next_to_socket(url))
+    private_files.make(_next_to_socket(url), new_secret())
 
 
 def _next_to_socket(url: str) -> Path:
@@ -139,18 +139,3 @@ def _make_folder(place: _Place) -> None:
         folder.mkdir(mode=0o700)
     if trouble := _trouble(folder, private=place.others):
         raise ConfigurationError(f"{folder} {trouble}")
-
-
-def _make_key(path: Path) -> None:
-    """Make a key, whole at once; leave one alone that another process has made meanwhile."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(new_secret() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.unlink(draft)

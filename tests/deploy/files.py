@@ -105,5 +105,7 @@ def parsed(words: list[str]) -> dict[str, Any]:
         program, rest = rest[0], rest[1:]
     module = import_module(f"simpledist.cli.{program.removeprefix('simpledist-').replace('-', '_')}")
     command = next(value for value in vars(module).values() if isinstance(value, click.Command))
+    if isinstance(command, click.Group) and rest:
+        command, rest = command.commands[rest[0]], rest[1:]
     with command.make_context(program, list(rest)) as context:
         return dict(context.params)

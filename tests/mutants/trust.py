@@ -42,7 +42,7 @@ MUTATIONS = (
     Mutation(
         "key of a user",
         "a second process writes its key over the first one's",
-        USER_KEY,
+        "simpledist/private_files.py",
         "os.link(draft, path)",
         "path.write_bytes(draft.read_bytes())",
         "tests/unit/test_user_key.py -k another_process",

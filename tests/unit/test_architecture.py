@@ -30,6 +30,8 @@ FLOORS = {
     "exit_status": 0,
     "randomness": 0,
     "interruption": 0,
+    "private_files": 0,
+    "end_signals": 0,
     "printable": 0,
     "embedded": 1,
     "wire": 2,
@@ -43,6 +45,7 @@ FLOORS = {
     "joblib": 6,
     "cluster": 7,
     "ssh": 7,
+    "slurm": 7,
     "testing": 8,
     "web": 8,
     "cli": 9,
@@ -188,7 +191,7 @@ def test_imports_go_down_only(room: str, path: Path) -> None:
             assert room != "web" or to in WEB_MAY_IMPORT, f"{path} imports {module}"
 
 
-@pytest.mark.parametrize("room", ["broker", "code", "engine", "worker", "wire", "ssh", "cli/diagnostics"])
+@pytest.mark.parametrize("room", ["broker", "code", "engine", "worker", "wire", "ssh", "slurm", "cli/diagnostics"])
 def test_the_map_of_a_room_names_each_file(room: str) -> None:
     """The docstring of the package is what a newcomer reads first."""
     folder = ROOT / "simpledist" / room

@@ -61,6 +61,7 @@ ROOMS = (
     "embedded",
     "engine",
     "monitor",
+    "slurm",
     "ssh",
     "wire",
     "worker",

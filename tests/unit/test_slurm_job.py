@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from datetime import datetime
 from pathlib import Path
@@ -36,8 +37,12 @@ def test_of_an_array_its_own_task_counts(tmp_path: Path) -> None:
     assert job_end(squeue(tmp_path, f"18 {other}", f"17 {SAID}", f"19 {other}")) == SECONDS
 
 
-@pytest.mark.parametrize("line", ["17 NONE", "17 N/A", "", "18 2026-11-30T05:00:00", "slurm_load_jobs error: x y"])
-def test_a_job_without_an_end_has_none(tmp_path: Path, line: str) -> None:
+def test_a_job_without_a_time_limit_never_ends(tmp_path: Path) -> None:
+    assert job_end(squeue(tmp_path, "17 NONE")) == math.inf
+
+
+@pytest.mark.parametrize("line", ["17 N/A", "", "18 2026-11-30T05:00:00", "slurm_load_jobs error: x y"])
+def test_a_job_whose_end_is_not_known_has_none(tmp_path: Path, line: str) -> None:
     assert job_end(squeue(tmp_path, line)) is None
 
 
