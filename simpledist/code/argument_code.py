@@ -103,11 +103,14 @@ def found_in(names: Mapping[str, Any], path: str) -> Callable[..., Any] | None:
 
 
 def digest_of(value: Callable[..., Any]) -> CodeDigest:
-    """Return the digest of a class or function; one that cannot be read has none. Raises what a signal brought."""
+    """Return the digest of a class or function; one that cannot be read has none.
+
+    Raises what a signal brought, and MemoryError and RecursionError: there is no room in this moment.
+    """
     try:
         return digests.of(value)
     except Exception as error:
-        if by_signal(error):
+        if isinstance(error, (MemoryError, RecursionError)) or by_signal(error):
             raise
         return CodeDigest("", ("", ""), f"its source cannot be read: {type(error).__name__}: {error}")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from simpledist.code.argument_code import difference, digest_of, found_in
+from simpledist.code.argument_code import BRINGS, difference, digest_of, found_in
 from simpledist.errors import OtherCode
 
 _MOST_KEPT = 1000
@@ -42,7 +42,10 @@ def _difference(line: str) -> str:
     if module not in sys.modules:
         try:
             import_module(module)
-        except ImportError:
-            return ""  # decoding says what is missing
-    value = found_in(vars(sys.modules[module]), name)
-    return "" if value is None else difference(line, digest_of(value))
+        except BaseException:  # noqa: BLE001 - decoding imports it again, and says so of the call that needs it
+            return ""
+    try:
+        value = found_in(vars(sys.modules[module]), name)
+        return "" if value is None else difference(line, digest_of(value))
+    except Exception as error:  # noqa: BLE001 - code of the class may run, and raise anything
+        return f"{BRINGS}{module}:{name}, which cannot be compared there: {type(error).__name__}: {error}"

@@ -135,10 +135,31 @@ def test_a_reload_is_another_class(shapes: Any, sources: Sources) -> None:
     assert before != code.lines(body) != ""
 
 
-def test_what_is_missing_on_a_worker_is_left_to_decoding(shapes: Any) -> None:
-    check = ArgumentCheck()
-    check.compare("geo.gone:Shape 0123456789abcdef 0123")
-    check.compare("geo.shapes:Gone 0123456789abcdef 0123")
+def test_what_is_missing_on_a_worker_is_left_to_decoding(shapes: Any, sources: Sources) -> None:
+    sources.tree({"odd.py": "raise SystemExit\n", "odder.py": "raise ValueError\n"})
+    for place in ("geo.gone:Shape", "geo.shapes:Gone", "odd:Shape", "odder:Shape"):
+        ArgumentCheck().compare(f"{place} 0123456789abcdef 0123")
+
+
+@pytest.mark.parametrize("error", [RecursionError, MemoryError])
+def test_what_there_is_no_room_to_read_is_other_code(
+    shapes: Any, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def of(self: object, value: object) -> None:
+        raise error
+
+    text = "\n".join(lines(shapes.Shape(1)))
+    monkeypatch.setattr(Digests, "of", of)
+    with pytest.raises(OtherCode, match=f"geo.shapes:Shape, which cannot be compared there: {error.__name__}"):
+        ArgumentCheck().compare(text)
+    with pytest.raises(argument_lines.NotCompared, match=f"cannot be read: {error.__name__}"):
+        _decide(shapes)
+
+
+def test_what_code_that_travels_by_value_takes_from_modules_is_found(shapes: Any) -> None:
+    names: Any = {"shapes": shapes, "__name__": "__main__"}
+    exec("class Local:\n    def area(self): return shapes.double(1)", names)
+    assert places(names["Local"]()) == ["geo.shapes:double"]
 
 
 def _decide(shapes: Any, **options: Any) -> bool:
