@@ -8,7 +8,7 @@ Around it      first_party.py: other packages of the user; loaded.py: whether a 
                memo.py: the cache on disk; fingerprint.py: a hash of one function alone;
                argument_code.py: code that arguments bring along
 Travel         travelling_modules.py: which modules of this program go with a call; archive_format.py: as one value;
-               by_value.py: what has no module, by cloudpickle
+               by_value.py: what has no module, by cloudpickle; distributions.py: what to install for a module
 Calls          canonical.py: the content address of a call
 
 Nothing here runs or imports what it reads.

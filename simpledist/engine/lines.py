@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from simpledist import job, shipped
 from simpledist.broker import denials
 from simpledist.broker.lane import Lane, function_of, parsed
+from simpledist.code.distributions import installed_with, missing_module
 from simpledist.config import Config, settings
 from simpledist.engine.known import Key, Store
 from simpledist.engine.lanes import REFUSALS, Lanes, needs_text, none_has
@@ -116,7 +117,9 @@ class Lines:
         text = last.detail or words(why)
         if last.worker:
             text = f"{self._cluster.lanes.name_of(last.worker)}: {text}"
-        return f"function {function}: calls run here ({why}): {text}; {REASONS[why].remedy}"
+        lacks = installed_with(module) if (module := missing_module(last.detail)) else ""
+        remedy = f"install {lacks} there: it is installed here" if lacks else REASONS[why].remedy
+        return f"function {function}: calls run here ({why}): {text}; {remedy}"
 
     def _trouble(self, why: Why) -> str:
         """Return what is known of Redis: that it is away, or why it refuses us."""

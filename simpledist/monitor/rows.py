@@ -243,6 +243,7 @@ class _Row:
     tags: tuple[str, ...]
     memory_bytes: int | None
     refusals: tuple[tuple[Refusal, int], ...]  # each with the time of the last one, in ms by the worker's clock
+    missing: tuple[tuple[str, int], ...]  # modules, each with when it was last missed, in ms by the worker's clock
     withdrawn: tuple[str, ...]
 
 
@@ -266,12 +267,13 @@ def _row(text: str) -> _Row | None:
         trouble=printable(facts.get("trouble")),
         trouble_kind=printable(facts.get("trouble_kind")),
         generators=_names(facts.get("generators")),
-        mismatched=_mismatched(facts.get("mismatched")),
+        mismatched=_times(facts.get("mismatched")),
         protocol=integer(facts.get("protocol")),
         keys=_names(facts.get("keys")),
         tags=_names(facts.get("tags")),
         memory_bytes=integer(facts.get("memory")),
         refusals=_refusals(facts.get("refusals")),
+        missing=_times(facts.get("missing")),
         withdrawn=_names(facts.get("withdrawn")),
     )
 
@@ -302,8 +304,8 @@ def _refusals(read: Any) -> tuple[tuple[Refusal, int], ...]:
     return tuple(sorted(found, key=lambda one: -one[1]))
 
 
-def _mismatched(read: Any) -> tuple[tuple[str, int], ...]:
-    """Return (function, when a client last called it with other code, in ms by the worker's clock)."""
+def _times(read: Any) -> tuple[tuple[str, int], ...]:
+    """Return (function or module, when a client last found it different or missing, in ms by the worker's clock)."""
     noted = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
     times = {printable(name): integer(at) for name, at in list(noted.items())[:FUNCTIONS_LIMIT]}
     return tuple(sorted((name, at) for name, at in times.items() if at is not None))
@@ -340,15 +342,20 @@ def worker_state(
         trouble=known.trouble,
         trouble_kind=known.trouble_kind,
         generators=known.generators,
-        mismatched=tuple(name for name, at in known.mismatched if now - at / 1000 < RECENT_SECONDS),
+        mismatched=_recent(known.mismatched, now),
         protocol=known.protocol,
         speaks_ours=known.protocol == policy.PROTOCOL,
         keys=known.keys,
         tags=known.tags,
         memory_bytes=known.memory_bytes,
         refusals=tuple(one for one, at in known.refusals if now - at / 1000 < RECENT_SECONDS),
+        missing=_recent(known.missing, now),
         withdrawn=known.withdrawn,
     )
+
+
+def _recent(times: Sequence[tuple[str, int]], now: float) -> tuple[str, ...]:
+    return tuple(name for name, at in times if now - at / 1000 < RECENT_SECONDS)
 
 
 def decoded(value: object) -> str:

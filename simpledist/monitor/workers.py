@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from simpledist import policy
 from simpledist.broker.worker_stats import WorkerStats
+from simpledist.code.distributions import known_as
 
 LIVE = ("alive", "late")
 NAMED = 5  # functions that one problem names
@@ -74,6 +75,7 @@ class WorkerState:
     refusals: tuple[Refusal, ...] = ()  # recent ones
     tags: tuple[str, ...] = ()  # what calls may need of it
     memory_bytes: int | None = None  # that one slot may take (--memory)
+    missing: tuple[str, ...] = ()  # modules that calls recently needed and it does not have
     withdrawn: tuple[str, ...] = ()  # functions that it stopped offering for a while: others run what it refuses
 
     @property
@@ -157,21 +159,23 @@ def _refused(worker: WorkerState) -> Iterator[Problem]:
     refusals = worker.refusals
     lacking = [one for one in refusals if one.lacks_a_module]
     refusal = lacking[0] if lacking else refusals[0] if refusals else None
+    lacks = some(sorted({known_as(one) for one in worker.missing}))
+    install = f"install {lacks} there" if lacks else "install what it lacks"
     if worker.withdrawn:
         why = "" if refusal is None else f" ({refusal.why}: {refusal.error})"
         yield Problem(
             "withdrawn",
             f"does not offer {some(worker.withdrawn)} for a while, because other workers run the jobs that it "
             f"refuses{why}",
-            "give it what it lacks (the module, the memory), or stop it",
+            f"{install}, or stop it" if lacks else "give it what it lacks (the module, the memory), or stop it",
         )
     elif refusal is not None:
         count = sum(one.count for one in refusals)
         yield Problem(
             "missing module" if lacking else "refuses jobs",
-            f"refused {count:,} {'job' if count == 1 else 'jobs'} of {some([one.function for one in refusals])} "
-            f"({refusal.why}: {refusal.error})",
-            "install what it lacks, or stop it" if lacking else "look into its log: it may lack something, or a client",
+            f"{f'lacks {lacks}: it ' if lacks else ''}refused {count:,} {'job' if count == 1 else 'jobs'} of "
+            f"{some([one.function for one in refusals])} ({refusal.why}: {refusal.error})",
+            f"{install}, or stop it" if lacking else "look into its log: it may lack something, or a client",
             bool(lacking),
         )
 

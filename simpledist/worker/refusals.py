@@ -18,11 +18,14 @@ from typing import Any
 from simpledist import policy
 from simpledist.broker.lane import function_of
 from simpledist.broker.records import Held
+from simpledist.code.distributions import known_as, missing_module
 from simpledist.policy import Standing
 from simpledist.printable import logger
 from simpledist.worker.life import Bounds, Life
 
 log = logger("simpledist.worker")
+
+MOST_MISSING = 50  # modules that the row names
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Refusals:
         self._counts: dict[tuple[str, str], RefusalCount] = {}
         self._standings: defaultdict[str, Standing] = defaultdict(Standing)
         self._passed: dict[str, float] = {}  # lane -> until when, time.monotonic()
+        self.missing: dict[str, int] = {}  # module that an import did not find -> when it last did not, Unix ms
 
     # --- what happened -------------------------------------------------------------------------------------------
 
@@ -55,14 +59,25 @@ class Refusals:
         now = time.monotonic()
         counted.error, counted.count, counted.last_ms = error, counted.count + 1, round(time.time() * 1000)
         counted.since_log += 1
-        if now - counted.logged < policy.RETELL_SECONDS:
+        lacks = self._lacks_another(missing_module(error), counted.last_ms)
+        if lacks:
+            log.warning("job %s (%s) is refused: %s: %s: %s", held.id, held.function, why, error, lacks)
+        elif now - counted.logged < policy.RETELL_SECONDS:
             return
-        if counted.count == 1:
+        elif counted.count == 1:
             log.warning("job %s (%s) is refused: %s: %s", held.id, held.function, why, error)
         else:
             count = counted.since_log
             log.warning("function %s: %d more jobs refused, the last: %s: %s", held.function, count, why, error)
         counted.logged, counted.since_log = now, 0
+
+    def _lacks_another(self, module: str, now_ms: int) -> str:
+        """Note a module that is missing ("" for none); return what is to be said of it, once."""
+        is_new = module not in self.missing
+        if not module or (is_new and len(self.missing) >= MOST_MISSING):
+            return ""
+        self.missing[module] = now_ms
+        return f"this worker lacks {known_as(module)}; calls that need it run elsewhere" if is_new else ""
 
     def served(self, held: Held) -> None:
         """Forget strikes for its function: with an outcome, refusals before it were not this worker's fault."""

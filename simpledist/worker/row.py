@@ -48,6 +48,7 @@ class Row:
         self._started_ms = round(time.time() * 1000)
         self._mismatched: dict[str, int] = {}  # as the row tells them
         self._refusals_ms = 0  # it tells of refusals until then, Unix milliseconds
+        self._missing = 0  # so many missing modules it names
         self._digests: dict[str, str] = {}  # of the functions, as the row tells them
         self._withdrawn: frozenset[str] = frozenset()  # the functions that it does not offer for the time being
 
@@ -66,7 +67,8 @@ class Row:
 
     def _lacks_refusal(self) -> bool:
         last_ms, told_ms = self._refusals.last_ms, self._refusals_ms
-        return last_ms > told_ms and (not told_ms or last_ms - told_ms >= RETELL_MS)
+        another = len(self._refusals.missing) > self._missing
+        return last_ms > told_ms and (not told_ms or another or last_ms - told_ms >= RETELL_MS)
 
     def made(self, trouble: Trouble, connection: str, *, offering: bool) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the row, and what is offered, function by digest: nothing by a worker that drains or cannot run it."""
@@ -74,6 +76,7 @@ class Row:
         self._digests, self._withdrawn = digests, self._refusals.withdrawn()
         offers = sorted(functions.keys() - self._withdrawn) if offering else []
         self._mismatched, self._refusals_ms = dict(self._other_code.seen), self._refusals.last_ms
+        self._missing = len(self._refusals.missing)
         row = {
             "host": platform.node(),
             "pid": os.getpid(),
@@ -91,6 +94,7 @@ class Row:
             "keys": list(self._keys),
             "mismatched": self._mismatched,
             "refusals": self._refusals.row(),
+            "missing": self._refusals.missing,
             "withdrawn": sorted(self._withdrawn),
             "trouble": trouble.text,
             "trouble_kind": trouble.kind,

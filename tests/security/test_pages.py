@@ -70,6 +70,7 @@ def row(**facts: Any) -> bytes:
         {
             "mismatched": {"fib": 1e18},
             "refusals": {"fib": {"count": 10**18, "last": 10**18, "why": "\x1b", "error": "x"}},
+            "missing": {"\x1b": 10**18, "x" * 5000: 10**18, "y": "z"},
         },
         {"keys": [1, None, "k"], "protocol": 10**17},
         {"label": "\ud800\x1b[31m\u202e", "host": "h" * 100_000},

@@ -75,3 +75,18 @@ def test_a_lane_is_passed_over_and_comes_back() -> None:
     refusals = Refusals(pass_seconds=60.0)
     refusals.pass_over("fib")
     assert list(refusals.taken(["fib", "fib!high"])) == ["fib!high"]
+
+
+def test_each_missing_module_is_said_once_at_once_and_the_row_names_fifty(caplog: pytest.LogCaptureFixture) -> None:
+    refusals = Refusals()
+    with caplog.at_level(logging.WARNING, "simpledist.worker"):
+        for module in ("sklearn.svm", "pandas", "sklearn", "pandas"):
+            refusals.refused(HELD, "undecodable", f"ModuleNotFoundError: No module named '{module}'")
+    assert [line.partition("this worker lacks ")[2] for line in caplog.messages] == [
+        "scikit-learn; calls that need it run elsewhere",
+        "pandas; calls that need it run elsewhere",
+    ]
+    assert sorted(refusals.missing) == ["pandas", "sklearn"]
+    for n in range(200):
+        refusals.refused(HELD, "undecodable", f"No module named 'm{n}'")
+    assert len(refusals.missing) == 50
