@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
@@ -14,7 +15,7 @@ import click
 
 from simpledist import job, policy, shipped
 from simpledist.cli import logs
-from simpledist.cli.options import Duration, Seconds, Size, run, shared
+from simpledist.cli.options import Duration, Seconds, Size, complain, run, shared
 from simpledist.cli.slurm_job import job_end
 from simpledist.config import Config
 from simpledist.printable import logger
@@ -22,6 +23,7 @@ from simpledist.wire.process_keys import keyring_of
 from simpledist.worker.cpus import cpus
 from simpledist.worker.gpus import gpus
 
+PROGRAM = "simpledist-worker"
 SLOTS_MOST = 4096  # each is a process
 LEAST_MEMORY_BYTES = 32 * 2**20  # a child that has imported nothing takes about as much
 SPARE_SECONDS = 10.0  # before the end of a Slurm job a worker is gone
@@ -120,6 +122,20 @@ class Tag(click.types.StringParamType):
     help="Run functions that travel with their calls, as client.executor() sends them. "
     "Anyone who may send calls can then run any code here.",
 )
+@click.option(
+    "--with",
+    "with_named",
+    metavar="NAMES",
+    multiple=True,
+    help="With --any: install these distributions and have functions find them: 'pandas,scikit-learn>=1.5'. By uv, "
+    "else pip, once for each list, into this user's cache folder. May be given several times.",
+)
+@click.option(
+    "--requirements",
+    "requirements_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --any: do the same with a requirements file, as pip reads it.",
+)
 @shared(signs=True, log_format=True)
 def worker(
     config: Config,
@@ -137,6 +153,8 @@ def worker(
     jobs: int | None,
     alive: Path | None,
     any_function: bool,
+    with_named: tuple[str, ...],
+    requirements_file: Path | None,
 ) -> int:
     """Offer functions, and run the calls that clients make of them in child processes, one for each slot.
 
@@ -147,6 +165,7 @@ def worker(
         simpledist-worker fns:fib
         simpledist-worker fns work=mathlib:integrate@2 --slots 8
         simpledist-worker fns:train --gpus 4 --tag gpu --tag big
+        simpledist-worker --any --with pandas,scikit-learn
 
     Numerical libraries get CPUs / slots threads in each slot, unless OMP_NUM_THREADS and its like are set.
 
@@ -157,6 +176,8 @@ def worker(
         targets = (*targets, shipped.TARGET)
     if not targets:
         raise click.UsageError("Missing argument 'TARGET...' (or --any).")
+    if (with_named or requirements_file) and not any_function:
+        raise click.UsageError("--with and --requirements mean nothing without --any: install what your targets need.")
     if stagger and lifetime is None:
         raise click.UsageError("--stagger means nothing without --lifetime.")
     if len({*tags}) > job.MOST_TAGS:
@@ -168,10 +189,13 @@ def worker(
     except ValueError as error:
         raise click.UsageError(f"--gpus {gpu_count}: {error}.") from None
     keyring = keyring_of(config)
+    distributions = _installed(with_named, requirements_file) if with_named or requirements_file else ""
     if memory_bytes is not None and not import_module("simpledist.worker.memory").resident_bytes([os.getpid()]):
         raise click.UsageError("--memory: this system does not tell how much memory a process takes (no /proc).")
     # Imported only now: this system has what they need.
-    rooms: Any = [import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life", "options")]
+    rooms: Any = [
+        import_module(f"simpledist.worker.{name}") for name in ("printer", "worker", "life", "options", "launch")
+    ]
     with rooms[0].Printer() as printer:
         logs.print_by(printer)
         ends = _slurm_seconds(grace) if lifetime == "auto" else lifetime
@@ -184,6 +208,7 @@ def worker(
             tags=tuple(sorted({*tags})),
             memory_bytes=memory_bytes,
             gpus=shown,
+            preparation=rooms[4].Preparation(distributions),
         )
         one = rooms[1].Worker(config, keyring, list(targets), options, printer=printer)
         logs.name_worker(one.id)
@@ -192,6 +217,17 @@ def worker(
     if one.unable:  # below whatever its children have written
         logger("simpledist.worker").error("worker %s: %s; it ends", one.id, one.unable)
     return code
+
+
+def _installed(named: tuple[str, ...], file: Path | None) -> str:
+    """Return the folder with these distributions, once they are there."""
+    asked = import_module("simpledist.worker.requirements").requirements(named, file)
+
+    def say(text: str) -> None:
+        if logging.getLogger("simpledist.worker").isEnabledFor(logging.INFO):
+            complain(PROGRAM, text)
+
+    return str(import_module("simpledist.worker.distributions").made(asked, say)) if asked.lines else ""
 
 
 def _slurm_seconds(grace: float) -> float | None:
@@ -204,7 +240,7 @@ def _slurm_seconds(grace: float) -> float | None:
 
 def main() -> None:
     """Run the command and exit."""
-    run(worker, "simpledist-worker")
+    run(worker, PROGRAM)
 
 
 if __name__ == "__main__":

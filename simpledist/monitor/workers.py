@@ -160,7 +160,7 @@ def _refused(worker: WorkerState) -> Iterator[Problem]:
     lacking = [one for one in refusals if one.lacks_a_module]
     refusal = lacking[0] if lacking else refusals[0] if refusals else None
     lacks = some(sorted({known_as(one) for one in worker.missing}))
-    install = f"install {lacks} there" if lacks else "install what it lacks"
+    install = f"install {lacks} there (docs/how-to/packages.md)" if lacks else "install what it lacks"
     if worker.withdrawn:
         why = "" if refusal is None else f" ({refusal.why}: {refusal.error})"
         yield Problem(

@@ -23,7 +23,8 @@ Children
     result_buffer.py   what a child has not sent yet        mailbox.py        lines between parent and template
     printer.py, labelled_output.py, nonblocking.py          where a child's stdout goes
     waiting_jobs.py    jobs that wait for another child     archive_cache.py  modules of callers, on this disk
-    blob_store.py      shared objects, in this memory
+    blob_store.py      shared objects, in this memory       requirements.py   what --with asks for
+    distributions.py   an environment with it, on this disk
 In the processes below
     template.py        imports targets, starts, reaps       forking.py        where a child process is forked
     child.py           runs user code                       decoded.py        shared objects that it has decoded

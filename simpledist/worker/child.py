@@ -27,7 +27,7 @@ from simpledist.worker.decoded import Decoded
 from simpledist.worker.entering import enter
 from simpledist.worker.frames import BATCH, BLOB, ENDED, ENTER, READY, RECALL, ROW, UNABLE, Answer, Order
 from simpledist.worker.introduction import loaded
-from simpledist.worker.launch import import_from_current_folder, launched
+from simpledist.worker.launch import launched, set_path
 from simpledist.worker.output import Output
 from simpledist.worker.result_buffer import ResultBuffer
 from simpledist.worker.targets import Functions, resolve
@@ -282,7 +282,7 @@ def main() -> None:
     lifeline.be_a_group()
     lifeline.die_with(launch.parent)
     mark.put_on(launch.token, launch.serial)
-    import_from_current_folder()
+    set_path(launch)
     output = capture_output()
     sock = socket.socket(fileno=launch.socket)
     try:

@@ -19,6 +19,7 @@ from simpledist.exit_status import in_words
 from simpledist.worker import mark
 from simpledist.worker.channel import Channel
 from simpledist.worker.gpus import Variables
+from simpledist.worker.launch import Preparation
 from simpledist.worker.printer import Printer
 from simpledist.worker.result_buffer import ResultBuffer
 from simpledist.worker.slot import NEVER, Slot
@@ -31,11 +32,18 @@ SPARE_DESCRIPTORS = 12  # numbers are given out from the lowest: so many are kep
 class Children:
     """One template, a child for each of `count` places. Everything here happens in the parent's one thread."""
 
-    def __init__(self, targets: Sequence[str], count: int, printer: Printer, gpus: Sequence[Variables] = ()) -> None:
+    def __init__(
+        self,
+        targets: Sequence[str],
+        count: int,
+        printer: Printer,
+        gpus: Sequence[Variables] = (),
+        preparation: Preparation | None = None,
+    ) -> None:
         self._gpus = gpus  # by place; none: each child sees all
         self._printer = printer
         self._serials = mark.new_serials()
-        self.template = TemplateProcess(targets, count, printer)
+        self.template = TemplateProcess(targets, count, printer, preparation or Preparation())
         self.count = count
         self.slots: list[Slot] = []  # of the places that have a child, begun or not
         self.starts = Starts(count)

@@ -25,9 +25,14 @@ _THREADS = (
 )
 
 
+def without_secrets() -> dict[str, str]:
+    """Return the variables of this process that other people's code may see."""
+    return {key: value for key, value in os.environ.items() if key not in _SECRETS}
+
+
 def of_children(slots: int) -> dict[str, str]:
     """Return the variables for the children of a worker with so many slots; what the user has set stays."""
-    variables = {key: value for key, value in os.environ.items() if key not in _SECRETS}
+    variables = without_secrets()
     variables[NESTED_VARIABLE] = "1"
     for name in _THREADS:
         variables.setdefault(name, str(max(1, cpus() // slots)))

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import json
 import os
+import site
 import sys
 from dataclasses import asdict, dataclass
 
 _TEMPLATE = "from simpledist.worker.template import main; main()"
 _CHILD = "from simpledist.worker.child import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What a template does before it imports the targets. `distributions`: a folder for its path (distributions.py)."""
+
+    distributions: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,7 @@ class Launch:
     targets: list[str]
     serial: int = 0  # of a child; 0: the template
     loaded: str = ""  # of a child: what its template has loaded (introduction.py)
+    distributions: str = ""  # as in Preparation
 
     def command(self) -> list[str]:
         """Return the command line that starts the process."""
@@ -38,7 +47,18 @@ def launched() -> Launch:
     return launch
 
 
-def import_from_current_folder() -> None:
-    """Make the current folder importable also where PYTHONSAFEPATH keeps it from the path."""
+def set_path(launch: Launch) -> None:
+    """Make the current folder importable, also where PYTHONSAFEPATH keeps it from the path, and the distributions.
+
+    They come behind the standard library and before what is installed beside simpledist: a function finds the versions
+    that were asked for, with all that they need.
+    """
     if sys.path[:1] != [""]:
         sys.path.insert(0, "")
+    if launch.distributions:
+        before = list(sys.path)
+        site.addsitedir(launch.distributions)
+        added = [one for one in sys.path if one not in before]
+        installed = (n for n, one in enumerate(before) if os.path.basename(one) in ("site-packages", "dist-packages"))
+        at = next(installed, len(before))
+        sys.path[:] = [*before[:at], *added, *before[at:]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from simpledist.worker.gpus import Variables
+from simpledist.worker.launch import Preparation
 from simpledist.worker.life import Bounds
 
 
@@ -23,3 +24,4 @@ class Options:
     tags: tuple[str, ...] = ()
     memory_bytes: int | None = None
     gpus: tuple[Variables, ...] = ()
+    preparation: Preparation = field(default_factory=Preparation)

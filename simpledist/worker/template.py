@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import time
+from dataclasses import replace
 from typing import Any
 
 from simpledist.errors import TargetError
@@ -25,7 +26,7 @@ from simpledist.worker import child, lifeline, mark
 from simpledist.worker.forking import fork_child, forking_is_safe, spawn_child
 from simpledist.worker.gpus import Variables
 from simpledist.worker.introduction import introduction
-from simpledist.worker.launch import Launch, import_from_current_folder, launched
+from simpledist.worker.launch import Launch, launched, set_path
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.output import Output
 from simpledist.worker.remains import Remains
@@ -141,7 +142,7 @@ class Template:
         return fork_child(run, token=self._launch.token, serial=serial)
 
     def _spawned(self, descriptor: int, serial: int, variables: Variables) -> int:
-        launch = Launch(descriptor, os.getpid(), self._launch.token, self._launch.targets, serial, self._loaded)
+        launch = replace(self._launch, socket=descriptor, parent=os.getpid(), serial=serial, loaded=self._loaded)
         return spawn_child(launch, variables)
 
     def _reap(self) -> None:
@@ -163,7 +164,7 @@ def main() -> None:
     lifeline.ignore_stop_signals()
     lifeline.die_with(launch.parent)
     marked = mark.put_on(launch.token, 0)
-    import_from_current_folder()
+    set_path(launch)
     output = child.capture_output()
     mailbox = Mailbox(socket.socket(fileno=launch.socket))
     try:

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from simpledist.errors import TargetError
@@ -18,7 +19,7 @@ from simpledist.exit_status import in_words
 from simpledist.printable import logger
 from simpledist.worker import environment, mark
 from simpledist.worker.gpus import Variables
-from simpledist.worker.launch import Launch
+from simpledist.worker.launch import Launch, Preparation
 from simpledist.worker.mailbox import Line, Mailbox
 from simpledist.worker.printer import Printer
 from simpledist.worker.remains import Remains
@@ -33,8 +34,9 @@ STOP_LOOK_SECONDS = 0.02
 class TemplateProcess:
     """One template after the other: after the death of one, `start` makes another. Used by the parent's one thread."""
 
-    def __init__(self, targets: Sequence[str], count: int, printer: Printer) -> None:
+    def __init__(self, targets: Sequence[str], count: int, printer: Printer, preparation: Preparation) -> None:
         self._targets = list(targets)
+        self._preparation = preparation
         self._count = count
         self._printer = printer
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,7 +60,7 @@ class TemplateProcess:
         """Start a template, which imports the targets. Raises OSError where this machine has no room for it."""
         ours, theirs = socket.socketpair()
         self._token = mark.new_token()
-        launch = Launch(theirs.fileno(), os.getpid(), self._token, self._targets)
+        launch = Launch(theirs.fileno(), os.getpid(), self._token, self._targets, **asdict(self._preparation))
         with theirs:
             try:
                 _, output = self._printer.pipe()

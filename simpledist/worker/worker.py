@@ -71,7 +71,7 @@ class Worker:
         self._poller = Poller()
         self._life = life = Life(options.bounds, options.grace_seconds)
         self._adopts_orphans = lifeline.adopts_orphans()
-        self._children = children = Children(targets, options.slots, printer, options.gpus)
+        self._children = children = Children(targets, options.slots, printer, options.gpus, options.preparation)
         self._schedule = schedule = BeatSchedule(timings)
         self._links = links = Links(config, schedule)
         self._commands = commands = Commands(links, schedule)
