@@ -127,6 +127,7 @@ STEADY_SECONDS = 10.0  # a child that has lived so long was of use, also where n
 PROOF_SECONDS = 1.0  # after children that ended at once, the next one must live so long before it gets a job
 STUCK_STARTS = 2  # a place with so many children in a row that ended at once cannot have one, for the time being
 BEGIN_SECONDS = 5.0  # a worker without a child for so long says so
+SETUP_SECONDS = 60.0  # a function of --setup that has not ended after so long ends its process
 START_SECONDS = 30.0  # a child that has not begun after so long (or ten times its template's import) is replaced
 TEMPLATE_DEATHS, TEMPLATE_SECONDS = 3, 60.0  # so many deaths of templates in so long end a worker
 HOPELESS_SECONDS = 15.0  # a worker whose children have failed for so long, and none of which ever began, ends

@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import platform
+import re
 import time
 from importlib import import_module
 from pathlib import Path
@@ -46,6 +47,18 @@ class Tag(click.types.StringParamType):
         """Refuse what a caller could not ask for."""
         if not job.TAG.fullmatch(value):
             self.fail(f"{value!r}: {job.TAG_RULE}.", param, ctx)
+        return value
+
+
+class SetupFunction(click.types.StringParamType):
+    """A function of a module, without another name or a version."""
+
+    name = "module:function"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse a module alone, and what has a name or a version, as targets have."""
+        if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*", value):
+            self.fail(f"{value!r}: write MODULE:FUNCTION.", param, ctx)
         return value
 
 
@@ -136,6 +149,13 @@ class Tag(click.types.StringParamType):
     type=click.Path(dir_okay=False, path_type=Path),
     help="With --any: do the same with a requirements file, as pip reads it.",
 )
+@click.option(
+    "--setup",
+    metavar="MODULE:FUNCTION",
+    type=SetupFunction(),
+    help="Call this function once, after the imports and before any job, in the process from which the children are "
+    f"forked: what it loads, they share. Ends the worker where it fails, or takes {policy.SETUP_SECONDS:.0f} s.",
+)
 @shared(signs=True, log_format=True)
 def worker(
     config: Config,
@@ -155,6 +175,7 @@ def worker(
     any_function: bool,
     with_named: tuple[str, ...],
     requirements_file: Path | None,
+    setup: str | None,
 ) -> int:
     """Offer functions, and run the calls that clients make of them in child processes, one for each slot.
 
@@ -208,7 +229,7 @@ def worker(
             tags=tuple(sorted({*tags})),
             memory_bytes=memory_bytes,
             gpus=shown,
-            preparation=rooms[4].Preparation(distributions),
+            preparation=rooms[4].Preparation(distributions, setup or ""),
         )
         one = rooms[1].Worker(config, keyring, list(targets), options, printer=printer)
         logs.name_worker(one.id)

@@ -30,6 +30,7 @@ from simpledist.worker.introduction import loaded
 from simpledist.worker.launch import launched, set_path
 from simpledist.worker.output import Output
 from simpledist.worker.result_buffer import ResultBuffer
+from simpledist.worker.setup import run_setup
 from simpledist.worker.targets import Functions, resolve
 
 
@@ -287,6 +288,7 @@ def main() -> None:
     sock = socket.socket(fileno=launch.socket)
     try:
         functions: Any = resolve(launch.targets)
+        run_setup(launch)
         if loaded(functions) != launch.loaded:
             raise TargetError("its code has changed since the worker was started: restart the worker")
     except TargetError as error:

@@ -1,7 +1,7 @@
 """The environment for the code that calls bring: a folder with the distributions of `--with` and `--requirements`.
 
 Owns how it is made, by uv or pip, and that it is there whole or not at all, also where two workers make it at once or
-one is killed meanwhile. The folder lies in this user's cache, named by what is asked for (requirements.py). Called at a
+one is killed meanwhile. The folder is in this user's cache, named by what is asked for (requirements.py). Called at a
 worker's start, before it has any process; its children put the folder on their path (launch.py).
 """
 

@@ -12,15 +12,22 @@ import site
 import sys
 from dataclasses import asdict, dataclass
 
+from simpledist import policy
+
 _TEMPLATE = "from simpledist.worker.template import main; main()"
 _CHILD = "from simpledist.worker.child import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What a template does before it imports the targets. `distributions`: a folder for its path (distributions.py)."""
+    """What a template has before its children come. `distributions`: a folder for its path (distributions.py).
+
+    `setup`: module:function, called once, within so many seconds (setup.py).
+    """
 
     distributions: str = ""
+    setup: str = ""
+    setup_seconds: float = policy.SETUP_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,9 @@ class Launch:
     targets: list[str]
     serial: int = 0  # of a child; 0: the template
     loaded: str = ""  # of a child: what its template has loaded (introduction.py)
-    distributions: str = ""  # as in Preparation
+    distributions: str = ""  # this and the rest: as in Preparation
+    setup: str = ""
+    setup_seconds: float = policy.SETUP_SECONDS
 
     def command(self) -> list[str]:
         """Return the command line that starts the process."""
@@ -50,7 +59,7 @@ def launched() -> Launch:
 def set_path(launch: Launch) -> None:
     """Make the current folder importable, also where PYTHONSAFEPATH keeps it from the path, and the distributions.
 
-    They come behind the standard library and before what is installed beside simpledist: a function finds the versions
+    They come behind the standard library and before what is installed with simpledist: a function finds the versions
     that were asked for, with all that they need.
     """
     if sys.path[:1] != [""]:

@@ -3,9 +3,9 @@
 A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
 children. Where forking is not safe, or this system has no fork, it spawns children (forking.py).
 Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial, variables} with the child's socket attached,
-{kill: serial}. Out: what introduction.py makes, or {error}, once; then {started: serial, pid} or {failed: serial,
-error}, and {ended: serial, status}. It alone reaps, so a pid that it kills is never another process's. When the parent
-is gone it ends the children, and what they have started.
+{kill: serial}. Out: {setup} where it begins one, then what introduction.py makes, or {error}, once; then {started:
+serial, pid} or {failed: serial, error}, and {ended: serial, status}. It alone reaps, so a pid that it kills is never
+another process's. When the parent is gone it ends the children, and what they have started.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from simpledist.worker.launch import Launch, launched, set_path
 from simpledist.worker.mailbox import Mailbox
 from simpledist.worker.output import Output
 from simpledist.worker.remains import Remains
+from simpledist.worker.setup import run_setup
 from simpledist.worker.targets import Functions, resolve
 
 END_SECONDS = 5.0  # so long it waits, when the parent is gone, for what the jobs have left behind
@@ -169,6 +170,9 @@ def main() -> None:
     mailbox = Mailbox(socket.socket(fileno=launch.socket))
     try:
         functions = resolve(launch.targets)
+        if launch.setup:
+            mailbox.post({"setup": launch.setup})
+            run_setup(launch)
     except TargetError as error:
         mailbox.post({"error": str(error)})
         mailbox.close()

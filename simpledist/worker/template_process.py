@@ -41,7 +41,8 @@ class TemplateProcess:
         self._printer = printer
         self._process: subprocess.Popen[bytes] | None = None
         self._token = 0
-        self._since = 0.0
+        self._since = self._setup_since = 0.0
+        self._in_setup = ""  # the function of --setup, once it was begun
         self.mailbox: Mailbox | None = None  # None while there is no template
         self.import_seconds: float | None = None  # None: the template has not imported the targets yet
         self.remains: Remains | None = None  # what a template that died has left behind
@@ -84,7 +85,7 @@ class TemplateProcess:
                 os.close(output)
         ours.setblocking(False)
         self.mailbox = Mailbox(ours)
-        self._since, self.import_seconds = time.monotonic(), None
+        self._since, self.import_seconds, self._in_setup = time.monotonic(), None, ""
 
     def await_introduction(self) -> None:
         """Wait until the template has imported the targets; raises TargetError with its one line."""
@@ -92,15 +93,24 @@ class TemplateProcess:
         while self.import_seconds is None:
             if not self.mailbox.wait(IMPORT_SECONDS):
                 log.warning(
-                    "the import of %s goes on for %.0f s: nothing is offered before it has ended",
-                    " ".join(self._targets),
+                    "%s goes on for %.0f s: nothing is offered before it has ended",
+                    f"--setup {self._in_setup}" if self._in_setup else f"the import of {' '.join(self._targets)}",
                     time.monotonic() - self._since,
                 )
             elif (lines := self.mailbox.read()) is None:
-                raise TargetError(f"importing {' '.join(self._targets)} ended the process ({self.end()})")
+                raise TargetError(self._unfinished())
             else:
                 for line, _ in lines:
                     self._introduced(line)
+
+    def _unfinished(self) -> str:
+        """Return in a line how a template has ended that did not introduce itself."""
+        lasted, how = time.monotonic() - self._setup_since, self.end()
+        if not self._in_setup:
+            return f"importing {' '.join(self._targets)} ended the process ({how})"
+        if lasted >= self._preparation.setup_seconds:
+            return f"--setup {self._in_setup} did not end within {self._preparation.setup_seconds:g} s"
+        return f"--setup {self._in_setup} ended the process ({how})"
 
     def start_child(self, serial: int, descriptor: int, variables: Variables) -> None:
         """Ask for a child with these variables; `descriptor` is its side of the channel, and is closed here."""
@@ -131,6 +141,9 @@ class TemplateProcess:
         return of_children
 
     def _introduced(self, line: dict[str, Any]) -> None:
+        if "setup" in line:
+            self._in_setup, self._setup_since = line["setup"], time.monotonic()
+            return
         if "error" in line:
             raise TargetError(line["error"])
         known: dict[str, dict[str, Any]] = line["functions"]

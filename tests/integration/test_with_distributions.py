@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def index(tmp_path: Path) -> dict[str, str]:
     wheels = tmp_path / "wheels"
     wheel(wheels, "far-away", "1.2", FARAWAY, requires=("near-by>=1",))
     wheel(wheels, "near-by", "1.0", NEARBY)
+    wheel(wheels, "cloudpickle", "2.0", {"cloudpickle.py": ""})
     path = os.pathsep.join(
         one for one in os.environ["PATH"].split(os.pathsep) if not os.access(os.path.join(one, "uv"), os.X_OK)
     )
@@ -73,7 +75,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 def kept(tmp_path: Path) -> list[str]:
-    """Return what lies in the cache folder, but for locks."""
+    """Return what is in the cache folder, but for locks."""
     folder = tmp_path / "cache" / "simpledist" / "distributions"
     return sorted(one.name for one in folder.glob("*") if one.suffix != ".lock")
 
@@ -151,13 +153,18 @@ def slow(tmp_path: Path, index: dict[str, str]) -> dict[str, str]:
 
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
-    """Read what a worker writes until a line has these words."""
+    """Read what a worker writes until a line has these words; one that does not write them is killed."""
     assert process.stderr is not None
     text = ""
-    for line in process.stderr:
-        text += line
-        if words in line:
-            return text
+    timer = threading.Timer(60, process.kill)
+    timer.start()
+    try:
+        for line in process.stderr:
+            text += line
+            if words in line:
+                return text
+    finally:
+        timer.cancel()
     raise AssertionError(f"it ended before {words!r}:\n{text}")
 
 
@@ -193,8 +200,9 @@ def test_a_start_that_is_killed_leaves_no_half_environment(
 def test_two_workers_at_once_share_one_installation(tmp_path: Path, slow: dict[str, str]) -> None:
     both = [start_alone(slow, "--with", "far-away", cwd=tmp_path) for _ in range(2)]
     try:
-        wait_until(lambda: (tmp_path / "log").exists(), 30, "one installs")
-        installer = int((tmp_path / "log").read_text())
+        log = tmp_path / "log"
+        wait_until(lambda: log.exists() and log.read_text().endswith("\n"), 30, "one installs")
+        installer = int(log.read_text())
         if sys.platform == "linux":
             parent = int(Path(f"/proc/{installer}/stat").read_text().rpartition(")")[2].split()[1])
             both.sort(key=lambda one: one.pid != parent)
@@ -202,7 +210,7 @@ def test_two_workers_at_once_share_one_installation(tmp_path: Path, slow: dict[s
         (tmp_path / "go").touch()
         for one in both:
             read_until(one, "offers")
-        assert len((tmp_path / "log").read_text().split()) == 1
+        assert len(log.read_text().split()) == 1
         assert len(kept(tmp_path)) == 1
     finally:
         for one in both:

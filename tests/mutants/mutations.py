@@ -21,6 +21,7 @@ from tests.mutants import (
     links,
     locks,
     pages,
+    setup,
     shipping,
     trust,
     values,
@@ -48,6 +49,7 @@ MUTATIONS: tuple[Mutation, ...] = tuple(
         trust,
         caller,
         shipping,
+        setup,
         limits,
     )
     for mutation in area.MUTATIONS
