@@ -42,7 +42,11 @@ def workers(config: Config, function: str | None, as_json: bool) -> int:
     if as_json:
         rows = objects(HEADS, [(*_row(one)[:-2], list(one.tags), list(one.functions)) for one in found])
         problems = [[{"text": each.text, "remedy": each.remedy} for each in one.problems] for one in found]
-        show_json(workers=[row | {"problems": some} for row, some in zip(rows, problems, strict=True)])
+        more = [
+            {"problems": some, "distributions": dict(one.distributions)}
+            for some, one in zip(problems, found, strict=True)
+        ]
+        show_json(workers=[row | each for row, each in zip(rows, more, strict=True)])
     else:
         # In a terminal each column counts.
         without = [] if any(one.tags for one in found) or not sys.stdout.isatty() else [HEADS.index("tags")]

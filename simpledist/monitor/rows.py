@@ -20,6 +20,7 @@ from simpledist.broker.client_demand import NO_JOBS, AtClient
 from simpledist.broker.keys import NOT_COUNTED
 from simpledist.broker.parsing import MOST_SLOTS
 from simpledist.broker.worker_stats import WorkerStats
+from simpledist.code.distributions import MOST_LISTED
 from simpledist.monitor.demand import jobs_at_clients
 from simpledist.monitor.measures import Tally
 from simpledist.monitor.snapshot import FunctionState, RedisState, RunningJob, Snapshot
@@ -245,6 +246,7 @@ class _Row:
     refusals: tuple[tuple[Refusal, int], ...]  # each with the time of the last one, in ms by the worker's clock
     missing: tuple[tuple[str, int], ...]  # modules, each with when it was last missed, in ms by the worker's clock
     withdrawn: tuple[str, ...]
+    distributions: tuple[tuple[str, str], ...]
 
 
 @lru_cache(maxsize=WORKERS_MOST)  # most rows do not change from one second to the next
@@ -275,6 +277,7 @@ def _row(text: str) -> _Row | None:
         refusals=_refusals(facts.get("refusals")),
         missing=_times(facts.get("missing")),
         withdrawn=_names(facts.get("withdrawn")),
+        distributions=_versions(facts.get("distributions")),
     )
 
 
@@ -302,6 +305,12 @@ def _refusals(read: Any) -> tuple[tuple[Refusal, int], ...]:
             why, error = printable(facts.get("why")), printable(facts.get("error"))
             found.append((Refusal(printable(name), why, error, count), last))
     return tuple(sorted(found, key=lambda one: -one[1]))
+
+
+def _versions(read: Any) -> tuple[tuple[str, str], ...]:
+    listed = cast("dict[Any, Any]", read) if isinstance(read, dict) else {}
+    found = [(printable(name, 60), printable(version, 30)) for name, version in list(listed.items())[:MOST_LISTED]]
+    return tuple(sorted(one for one in found if all(one)))
 
 
 def _times(read: Any) -> tuple[tuple[str, int], ...]:
@@ -351,6 +360,7 @@ def worker_state(
         refusals=tuple(one for one, at in known.refusals if now - at / 1000 < RECENT_SECONDS),
         missing=_recent(known.missing, now),
         withdrawn=known.withdrawn,
+        distributions=known.distributions,
     )
 
 

@@ -76,6 +76,7 @@ class WorkerState:
     tags: tuple[str, ...] = ()  # what calls may need of it
     memory_bytes: int | None = None  # that one slot may take (--memory)
     missing: tuple[str, ...] = ()  # modules that calls recently needed and it does not have
+    distributions: tuple[tuple[str, str], ...] = ()  # name and version of what calls find that bring their modules
     withdrawn: tuple[str, ...] = ()  # functions that it stopped offering for a while: others run what it refuses
 
     @property

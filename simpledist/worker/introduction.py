@@ -6,10 +6,13 @@ runs anything. Called by the template; template_process.py reads the line.
 
 from __future__ import annotations
 
+import sys
 from hashlib import blake2b
 from typing import Any
 
+from simpledist import shipped
 from simpledist.code.digest import CodeDigest, digests, unreadable
+from simpledist.code.distributions import versions_on
 from simpledist.code.fingerprint import fingerprint
 from simpledist.code.outline import outline_of
 from simpledist.randomness import generators_in_modules
@@ -31,6 +34,8 @@ def introduction(functions: Functions, *, forks: bool) -> dict[str, Any]:
             for name, function in functions.items()
         },
         "code": outline_of(found),
+        # Where any function may come, people ask what it finds.
+        "distributions": versions_on(sys.path) if shipped.FUNCTION in functions else {},
         "changed": sorted({one.reason for one in found.values() if one.changed}),
         # A spawned child imports for itself: only what is forked is a copy.
         "generators": generators_in_modules() if forks else [],

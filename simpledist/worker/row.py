@@ -94,6 +94,7 @@ class Row:
             "keys": list(self._keys),
             "mismatched": self._mismatched,
             "refusals": self._refusals.row(),
+            "distributions": self._children.template.distributions,
             "missing": self._refusals.missing,
             "withdrawn": sorted(self._withdrawn),
             "trouble": trouble.text,

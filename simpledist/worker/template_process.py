@@ -51,6 +51,7 @@ class TemplateProcess:
         self.places: dict[str, str] = {}  # qualified name -> where that code stands (CodeDigest.short_place)
         self.packages: dict[str, dict[str, str]] = {}  # qualified name -> other first-party packages, each with a hash
         self.code: dict[str, str] = {}  # the parts of that code: code/outline.py
+        self.distributions: dict[str, str] = {}  # what code that comes with its call finds installed, with versions
         self.shared_generators: list[str] = []  # random generators in modules, of which each child has a copy
 
     @property
@@ -151,7 +152,7 @@ class TemplateProcess:
         self.digests = {name: one["digest"] for name, one in known.items()}
         self.packages = {name: one["packages"] for name, one in known.items()}
         self.places = {name: one["place"] for name, one in known.items()}
-        self.code = line["code"]
+        self.code, self.distributions = line["code"], line["distributions"]
         for reason in line["changed"]:
             log.warning("%s: its functions are served by name only; restart the worker", reason)
         shared: list[str] = line["generators"]

@@ -193,7 +193,7 @@ def test_workers_as_json(cluster: Cluster, busy: list[str]) -> None:
     assert list(report) == ["schema", "workers"]
     assert report["schema"] == 1
     (worker,) = report["workers"]
-    assert list(worker) == [*workers_command.HEADS, "problems"]
+    assert list(worker) == [*workers_command.HEADS, "problems", "distributions"]
     assert (worker["worker"], worker["pid"], worker["busy"]) == (cluster.workers[0].id, cluster.workers[0].pid, 2)
     assert isinstance(worker["beat_seconds"], float)
     assert "fib" in worker["functions"]

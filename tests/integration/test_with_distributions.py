@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,9 @@ def test_functions_find_what_was_installed_and_the_worker_keeps_its_own(
     worker = cluster.start_worker(arguments=["--any", "--with", "far-away>=1,<2"], environment=index)
     assert values(cluster, tmp_path) == ["0 remote", "2 remote", "4 remote", "(True, False)", "False"]
     assert "pip installs far-away>=1,<2 into " in worker.stderr_text()
+    (row,) = json.loads(run("workers", "--json", "--redis", cluster.url).stdout)["workers"]
+    ours = metadata.version("cloudpickle")
+    assert row["distributions"].items() >= {("far-away", "1.2"), ("near-by", "1.0"), ("cloudpickle", ours)}
     assert worker.stop() == 0
     # The next one needs no installer any more, nor the wheels.
     shutil.rmtree(tmp_path / "wheels")

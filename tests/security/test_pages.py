@@ -70,6 +70,7 @@ def row(**facts: Any) -> bytes:
         {
             "mismatched": {"fib": 1e18},
             "refusals": {"fib": {"count": 10**18, "last": 10**18, "why": "\x1b", "error": "x"}},
+            "distributions": {"\x1b": "<b>", "x" * 5000: "1" * 5000, "y": 2, "z": None},
             "missing": {"\x1b": 10**18, "x" * 5000: 10**18, "y": "z"},
         },
         {"keys": [1, None, "k"], "protocol": 10**17},

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from simpledist import policy
+from simpledist.code.distributions import versions_on
 from simpledist.monitor import RedisState
 from simpledist.monitor.rows import Workers, assembled
 from simpledist.monitor.workers import Refusal, WorkerState
@@ -70,3 +72,21 @@ def test_its_condition_is_the_word_of_its_worst_problem(facts: dict[str, object]
     one = worker(**facts)
     assert (one.condition, one.bad) == (condition, bad)
     assert all(problem.text and problem.remedy for problem in one.problems)
+
+
+def test_distributions_are_found_by_the_names_of_their_folders(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder, name in (
+        (first, "scikit_learn-1.5.2.dist-info"),
+        (first, "Old.Style-2.0-py3.11.egg-info"),
+        (first, "not-installed"),
+        (first, "ruff-.dist-info"),
+        (second, "scikit_learn-1.4.0.dist-info"),
+        (second, "numpy-2.1.0rc1.dist-info"),
+    ):
+        (folder / name).mkdir(parents=True)
+    found = versions_on([str(first), str(tmp_path / "nowhere"), str(second)])
+    assert found == {"numpy": "2.1.0rc1", "old.style": "2.0", "scikit-learn": "1.5.2"}
+    for n in range(400):
+        (second / f"d{n}-1.dist-info").mkdir()
+    assert len(versions_on([str(second)])) == 300

@@ -244,7 +244,8 @@ def test_a_worker_that_does_not_work_is_red_and_its_page_says_what_to_do(stage: 
     stage.worker("childless", trouble="no child can start: the port is taken", trouble_kind="children", keys=["aa"])
     stage.worker("stranger", "fib", keys=["bb"])
     stage.worker("stale", "fib", keys=["aa"], mismatched={"fib": now_ms})
-    stage.worker("poor", "fib", "gcd", keys=["aa"], refusals=refusals)
+    lacks = {"sklearn": now_ms, "long_ago": 1}
+    stage.worker("poor", "fib", "gcd", keys=["aa"], refusals=refusals, missing=lacks, distributions={"numpy": "2.1.0"})
     stage.worker("withdrawn", "fib", keys=["aa"], refusals=refusals, withdrawn=["gcd"])
     stage.worker("old", "fib", keys=["aa"], protocol=1)
     client = client_of(stage)
@@ -254,7 +255,7 @@ def test_a_worker_that_does_not_work_is_red_and_its_page_says_what_to_do(stage: 
         ("childless", "no child", "the port is taken"),
         ("stranger", "other key", "--secret-file"),
         ("stale", "other code", "other code of fib"),
-        ("poor", "missing module", "pandas"),
+        ("poor", "missing module", "install scikit-learn there"),
         ("withdrawn", "withdrawn", "does not offer gcd"),
         ("old", "other version", "speaks protocol 1"),
     ):
@@ -265,6 +266,9 @@ def test_a_worker_that_does_not_work_is_red_and_its_page_says_what_to_do(stage: 
         assert "What to do:" in page, id
     assert '<span class="state alive">alive</span>' in client.get("/workers/good").text
     assert "What to do:" not in client.get("/workers/good").text
+    assert "long_ago" not in client.get("/workers/poor").text
+    assert "<span>numpy 2.1.0</span>" in client.get("/workers/poor").text
+    assert "distributions" not in client.get("/workers/good").text
     first = client.get("/").text
     assert 'class="warning red" role="alert"' in first
     assert "a problem" in first, "more than four are counted"
