@@ -101,7 +101,7 @@ MUTATIONS = (
         LUA + "_queue.lua",
         "      requeue(lane, id, job)\n      bump(lane, 'lost_pops')\n",
         "",
-        "tests/faults/test_points.py -k popped-1",
+        "tests/broker/test_reap.py -k pushed_back",
     ),
     Mutation(
         "ledger",
