@@ -62,7 +62,7 @@ class Undecodable(OperatorError):
 
 
 class ModuleMissing(Undecodable):
-    """A function that came with its call imports a module that this worker does not have."""
+    """A function that came with its call needs a module or a file that this worker does not have."""
 
 
 class MissingBlob(Undecodable):

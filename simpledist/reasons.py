@@ -97,7 +97,7 @@ REASONS: dict[str, Reason] = {
     ),
     "undecodable": Reason(
         "its arguments or its result cannot be read at the other end",
-        "install the same packages at clients and workers, under the same Python",
+        "give clients and workers the same packages, files and Python",
     ),
     "too_big": Reason(
         "its arguments or its result are too big to send",

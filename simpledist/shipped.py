@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from simpledist import wire
+from simpledist import policy, wire
 from simpledist.errors import ModuleMissing
 from simpledist.job import ANY
 
@@ -59,7 +59,8 @@ def run(
 ) -> Any:
     """Call what came with the call.
 
-    A module that is missing on a worker is not the function's doing: ModuleMissing sends the call to its client.
+    A module or a file that is missing on a worker is not the function's doing: ModuleMissing sends the call to its
+    client, whose machine may have it. A FileNotFoundError without a number is not one of the system's.
     """
     for module in modules:
         if module not in sys.modules:
@@ -72,6 +73,10 @@ def run(
         return function(*args, **kwargs)
     except ModuleNotFoundError as error:
         raise ModuleMissing(str(error)) from error
+    except FileNotFoundError as error:
+        if error.errno is None:
+            raise
+        raise ModuleMissing(f"{policy.FILE_MISSING}: {error}") from error
 
 
 def run_each(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -31,8 +31,11 @@ _SHORT_TEXT = b"\x8c"  # the opcode before a text of up to 255 bytes, which has 
 _SEARCHED_BYTES = 1 << 20
 _MOST_KEPT = 64
 _GIT_SECONDS = 5.0
+_MOST_LOOSE_FILES = 1_000  # of a package outside git; where there are more, or more bytes, no data goes along
+_MOST_LOOSE_BYTES = 10_000_000
 # Archives are signed, not secret: what looks like a secret never goes into one.
 _NEVER = (".*", "*.pem", "*.key", "*.p12", "id_*", "*credential*", "*secret*", "*.sqlite*", "*.db")
+_OTHERS = ("__init__.py", "pyvenv.cfg")  # folders with one of these are packages or environments of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,18 +222,44 @@ def _is_below(module: str, name: str) -> bool:
 
 
 def _data_beside(folder: Path, place: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the files that git has, or would add, in the folder of a package, other than Python's."""
-    for file in _known_to_git(folder):
+    """Yield the files that git has, or would add, in the folder of a package, other than Python's.
+
+    Outside git, yield all of them, if they are few: where git is asked in vain, an ignored file might be among them.
+    """
+    in_git = any(os.path.exists(above / ".git") for above in (folder, *folder.parents))
+    for file in _known_to_git(folder) if in_git else _loose(folder):
         path = folder / file
         parts = Path(file).parts
-        secret = any(fnmatch.fnmatch(part.lower(), pattern) for part in parts for pattern in _NEVER)
-        if secret or file.endswith((".py", ".pyc")):
+        if any(map(_looks_secret, parts)) or file.endswith((".py", ".pyc")):
             continue
         if any((folder / above / "__init__.py").exists() for above in Path(file).parents if str(above) != "."):
             continue  # of a package below, which brings it if the call leads there
         if path.is_symlink() or not path.is_file() or path.stat().st_size > MOST_FILE_BYTES:
             continue
         yield f"{place}/{Path(file).as_posix()}", path.read_bytes()
+
+
+def _loose(folder: Path) -> list[str]:
+    """Return the data files below a folder that no git knows; none where they are too many."""
+    found: list[str] = []
+    size = 0
+    for place, folders, files in os.walk(folder):
+        inner = Path(place)
+        folders[:] = [one for one in folders if one != "__pycache__" and not _looks_secret(one)]
+        folders[:] = [one for one in folders if not any(os.path.exists(inner / one / made) for made in _OTHERS)]
+        for file in files:
+            path = inner / file
+            if file.endswith((".py", ".pyc")) or path.is_symlink() or not os.access(path, os.R_OK):
+                continue
+            found.append(str(path.relative_to(folder)))
+            size += os.path.getsize(path)
+            if len(found) > _MOST_LOOSE_FILES or size > _MOST_LOOSE_BYTES:
+                return []
+    return sorted(found)
+
+
+def _looks_secret(name: str) -> bool:
+    return any(fnmatch.fnmatch(name.lower(), pattern) for pattern in _NEVER)
 
 
 def _known_to_git(folder: Path) -> list[str]:

@@ -221,6 +221,32 @@ def test_what_a_worker_lacks_runs_at_home(run: Run) -> None:
     ]
 
 
+def test_a_file_that_a_worker_lacks_is_read_at_home(run: Run) -> None:
+    shown = run(
+        """
+        import loose
+
+        Path("here.txt").write_text("five")
+        show(said(executor.submit(loose.text, "here.txt")))
+        show(said(executor.submit(loose.text, "nowhere.txt")))
+        show(said(executor.submit(loose.own)))
+        show(said(simpledist.worker_function(dist, "text", loose.text).submit("here.txt")))
+        show(said(executor.submit(loose.size, 4)))
+        """,
+        {
+            "loose.py": "from pathlib import Path\n\ndef text(name):\n    return Path(name).read_text()\n\n"
+            "def own():\n    raise FileNotFoundError('no such thing')\n\ndef size(x):\n    return x\n",
+        },
+    )
+    assert shown == [
+        ["five", "local", "undecodable"],
+        ["FileNotFoundError: [Errno 2] No such file or directory: 'nowhere.txt'", "local", "undecodable"],
+        ["FileNotFoundError: no such thing", "remote", None],
+        ["five", "local", "undecodable"],
+        [4, "remote", None],
+    ]
+
+
 @pytest.fixture
 def link(any_cluster: Cluster) -> Iterator[Link]:
     with open_link(any_cluster.url) as one:

@@ -141,7 +141,7 @@ def test_a_module_that_the_worker_lacks(folder: Path, tmp_path: Path, call: str)
         )
     assert re.fullmatch(
         rf"function double: calls run here \(undecodable\): {WORKER}: ModuleNotFoundError: No module named 'shapes'; "
-        "install the same packages at clients and workers, under the same Python",
+        "give clients and workers the same packages, files and Python",
         first,
     )
     assert others == ["result Shape"] * 9

@@ -193,6 +193,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "archives",
+        "a missing file is the function's own error",
+        "simpledist/shipped.py",
+        "        if error.errno is None:\n",
+        "        if True:\n",
+        SHIPPED + " -k test_a_file_that_a_worker_lacks_is_read_at_home",
+    ),
+    Mutation(
+        "archives",
         "Redis is not asked again after it was emptied",
         "simpledist/engine/uploads.py",
         "return epoch == self._epoch() and",

@@ -114,6 +114,32 @@ def test_data_of_a_package_goes_along_if_git_has_it_but_no_secret(project: Path)
     assert set(files_of(Program(), load("lib").f) or {}) == {"lib/__init__.py", "lib/words.txt", "lib/data/more.csv"}
 
 
+def test_data_of_a_package_outside_git_goes_along_if_it_is_little_and_no_secret(project: Path) -> None:
+    write(
+        project,
+        {
+            "lib/__init__.py": "def f(): ...\n",
+            "lib/words.txt": "a",
+            "lib/data/more.csv": "b",
+            "lib/.env": "s",
+            "lib/secrets/all.txt": "s",
+            "lib/__pycache__/x.cpython-311.pyc": "c",
+            "lib/venv/pyvenv.cfg": "d",
+            "lib/venv/big.txt": "d",
+            "lib/sub/__init__.py": "",
+            "lib/sub/its.txt": "e",
+        },
+    )
+    (project / "lib" / "out").symlink_to("/etc/hostname")
+    module = load("lib")
+    assert set(files_of(Program(), module.f) or {}) == {"lib/__init__.py", "lib/words.txt", "lib/data/more.csv"}
+    (project / ".git").mkdir()  # git cannot read it: an ignored file might be among these
+    assert set(files_of(Program(), module.f) or {}) == {"lib/__init__.py"}
+    (project / ".git").rmdir()
+    write(project, {f"lib/data/{number}": "" for number in range(1000)})
+    assert set(files_of(Program(), module.f) or {}) == {"lib/__init__.py"}
+
+
 def test_after_a_reload_the_new_source_goes_and_before_it_none(project: Path) -> None:
     write(project, {"one.py": "import two\ndef f(): return two.g()\n", "two.py": "def g(): return 1\n"})
     module, program = load("one"), Program()
