@@ -81,7 +81,7 @@ def call(config: Config, name: str, arguments: tuple[str, ...], timeout: float |
     with connect(
         config.url, namespace=config.namespace, secret_file=config.secret_file, insecure=config.insecure
     ) as client:
-        remote = worker_function(client, function, refuse, version=version or None, timeout=timeout)
+        remote = worker_function(client, function, refuse, version=version or None, timeout=timeout, ship=False)
         future = remote.submit(*values, **named)
         try:
             error = future.exception()

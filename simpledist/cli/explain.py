@@ -13,6 +13,7 @@ from simpledist.cli.options import OK, WRONG, common_options, complain
 from simpledist.cli.reading import demand, demand_all, function_names, meant, monitor_of
 from simpledist.cli.tables import json_option, show_json
 from simpledist.config import Config
+from simpledist.job import ANY
 from simpledist.monitor import FunctionState, JobState, Monitor, Snapshot
 from simpledist.monitor.times import ago, duration, plural
 from simpledist.reasons import REASONS, sentence
@@ -27,10 +28,12 @@ PAGE, PAGES = 1000, 100  # of the queue, in which the place of a job is looked f
 def explain(config: Config, what: str, as_json: bool) -> int:
     """Explain what becomes of the calls of the function NAME (fib: all its versions; fib@3), or of the job ID.
 
-    Of a function: whether its calls run on workers, or why at their callers; what is queued and runs; each worker that
-    offers it, with its slots, Python, code and tags; and when a call that is made now would begin. Of a job: its place
-    in the queue and when it is likely to begin, or where it runs, or how it ended. Estimates go by the mean run of the
-    last hour. Whether one caller's calls travel depends on its key and its code too: future.info says that.
+    Of a function: whether its calls run on workers, or why at their callers; what is queued and runs; each worker
+    that offers it, with its slots, Python, code and tags; and when a call that is made now would begin. Calls that
+    bring their function to a worker with --any are counted as simpledist.any@3.11, under no name of their own. Of a
+    job: its place in the queue and when it is likely to begin, or where it runs, or how it ended. Estimates go by the
+    mean run of the last hour. Whether one caller's calls travel depends on its key and its code too: future.info says
+    that.
 
     \b
     Examples:
@@ -47,8 +50,10 @@ def explain(config: Config, what: str, as_json: bool) -> int:
         redis = monitor.redis()
     demand(config, redis)
     if not functions and job is None:
-        question = meant(what, function_names(snapshot))
-        complain("simpledist explain", question or f"no function and no job is known as {what[:40]!r}")
+        question = meant(what, function_names(snapshot)) or f"no function and no job is known as {what[:40]!r}"
+        travelling = _counted_as(snapshot)
+        hint = f"; calls that bring their function are counted as {' and '.join(travelling)}" if travelling else ""
+        complain("simpledist explain", question + hint)
         return WRONG
     if as_json:
         show_json(functions=told, job=job)
@@ -94,8 +99,15 @@ def _function(monitor: Monitor, snapshot: Snapshot, function: FunctionState) -> 
         "free_slots": free,
         "begins_in_seconds": None if why else _estimate(function.queued, mean, slots, free),
         "lacking_tags": list(snapshot.lacking(function)),
+        "travel_as": _counted_as(snapshot) if why == "no_worker" and function.name != ANY else [],
         "workers": workers,
     }
+
+
+def _counted_as(snapshot: Snapshot) -> list[str]:
+    """Return what calls are counted as that bring their function, for each Python for which a worker runs these."""
+    offered = {name for one in snapshot.workers if one.live and not one.draining for name in one.functions}
+    return sorted(name for name in offered if name.partition("@")[0] == ANY)
 
 
 def _mean(monitor: Monitor, function: str) -> float | None:
@@ -171,6 +183,9 @@ def _lines_of_function(one: dict[str, Any]) -> list[str]:
     why = one["why_local"]
     if why is None:
         lines = [f"{one['function']}: calls run on workers, {one['free_slots']} of {plural(one['slots'], 'slot')} free"]
+    elif one["travel_as"]:
+        counted = " and ".join(one["travel_as"])
+        lines = [f"{one['function']}: no live worker offers it; calls that bring their function run as {counted}"]
     else:
         lines = [f"{one['function']}: calls run at their callers ({why}): {sentence(why)}"]
     oldest = f" (the oldest for {duration(one['oldest_wait_seconds'])})" if one["queued"] else ""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # To draw an item of these runs no code of anybody's, which might change the item drawn before.
 STILL = frozenset((list, tuple, range, str, bytes, dict, set, frozenset))
 
+_WITH_ANY, _NONE = "those with --any", "none: calls run here"
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -73,7 +75,7 @@ class WorkerFunction(Generic[P, R]):
         rows = (
             ("here", html.code(spec.local)),
             ("", documentation.strip().partition("\n")[0]),
-            ("on workers", f"{slots} slots" if slots else "none: calls run here"),
+            ("on workers", f"{slots} slots" if slots else _WITH_ANY if spec.code.ships_until else _NONE),
             ("timeout", None if spec.timeout is None else f"{spec.timeout:g} s"),
             ("hard_timeout", None if spec.hard_timeout is None else f"{spec.hard_timeout:g} s"),
             ("max_queue", spec.max_queue),

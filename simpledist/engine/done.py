@@ -17,7 +17,7 @@ def finish(future: Any, outcome: wire.Value | wire.Raised) -> None:
     raised = isinstance(outcome, wire.Raised)
     call = future.call
     if call.calls == 1:  # those of a batch of a map count themselves
-        tally = call.spec.tally
+        tally = (call.origin or call).spec.tally
         ended = tally.raised if raised else tally.returned
         ended.append(future.info)
         if len(ended) >= MOST_ENDED:
