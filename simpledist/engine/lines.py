@@ -163,6 +163,13 @@ class Lines:
         elif having:
             they = "its workers were not there yet, or take none of these calls"
             remedy = f"simpledist explain {function} says what holds now"
+        elif any(name.startswith(ANY) for name in offered):
+            others = [name.removeprefix(ANY) for name in offered if name.startswith(ANY)]
+            they = "no live worker offers it, and those with --any "
+            if OUR_PYTHON in others:
+                they += "were not there yet, or do not take it (ship=False, codec=, size)"
+            else:
+                they += f"run code of Python {_some(others)}, and this is {OUR_PYTHON}"
         else:
             they = "no live worker offers it" + (f", they offer {_some(offered)}" if offered else "")
         return f"function {function}: calls run here (no_worker): {they}; {remedy or self._start(arguments, under)}"

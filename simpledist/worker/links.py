@@ -139,6 +139,10 @@ class Links:
             self.close()
             raise RedisDown("Redis has moved")
 
+    def refusal(self, error: RedisRefused) -> RedisRefused:
+        """Return the error with the cause in words, and with what to do about it."""
+        return RedisRefused(f"Redis at {self._where} refuses us: {denials.explained(str(error))}")
+
     def failed(self, error: RedisDown | RedisRefused) -> None:
         """Note that a connection broke, or is refused: the first retry is at once, the next ones are not."""
         now = time.monotonic()
@@ -150,7 +154,7 @@ class Links:
             self._refused_at = now
             if now - self._refused_logged > 60.0:
                 self._refused_logged = now
-                log.error("Redis at %s refuses us: %s", self._where, denials.explained(str(error)))
+                log.error("%s", self.refusal(error))
         elif self._failures > 1 and now - self._away_logged > 60.0:
             self._away_logged = now
             log.warning("waiting for Redis at %s: %s", self._where, error)

@@ -6,6 +6,7 @@ Called by the template (and by spawned children), never by the parent: importing
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -74,10 +75,23 @@ def _import(target: str, name: str) -> ModuleType:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(error.name + ".")):
-            raise TargetError(f"target {target}: there is no module {error.name} here (or on the path)") from None
+            hint = _hint(target, name)
+            raise TargetError(f"target {target}: there is no module {error.name} here (or on the path){hint}") from None
         raise TargetError(f"target {target}: importing {name} fails: {error}") from error
     except BaseException as error:
         raise TargetError(f"target {target}: importing {name} fails: {type(error).__name__}: {error}") from error
+
+
+def _hint(target: str, name: str) -> str:
+    """Return what a mistyped target was probably meant to be, as the end of a sentence."""
+    if name.endswith(".py"):
+        folder, slash, file = name.rpartition("/")
+        meant = target.replace(name, file.removesuffix(".py"), 1)
+        return f": did you mean {meant}{f', in the folder {folder}' if slash else ''}?"
+    module, dot, function = name.rpartition(".")
+    if ":" not in target and dot and module in sys.modules:
+        return f": did you mean {module}:{function}?"
+    return "" if ":" in target else "; a function is named MODULE:FUNCTION"
 
 
 def _public(target: str, module: ModuleType) -> Functions:

@@ -215,7 +215,7 @@ class Worker:
             self._links.failed(error)
         except RedisRefused as error:
             if not self._heartbeat.ever_registered:
-                raise
+                raise self._links.refusal(error) from None
             self._refused(error)
         self._shutdown.begin_if_asked()
         ready = self._sleep()

@@ -21,7 +21,7 @@ import simpledist
 import fns
 {imports}
 dist = simpledist.connect({url})
-f = simpledist.worker_function(dist, "double", fns.double)
+f = simpledist.worker_function(dist, "double", fns.double{options})
 argument = {argument}
 for n in range(15):
     print("result", type({call}).__name__)
@@ -47,10 +47,11 @@ def terminal(
     call: str = CALLS["call"],
     argument: str = "2",
     imports: str = "",
+    options: str = "",
     environment: dict[str, str] | None = None,
 ) -> list[str]:
     """Run a program as from a terminal; return the first ten lines that it shows."""
-    program = PROGRAM.format(url=url, call=call, argument=argument, imports=imports)
+    program = PROGRAM.format(url=url, call=call, argument=argument, imports=imports, options=options)
     (folder / "program.py").write_text(program)
     return lines_of(folder, ["program.py"], environment)[:10]
 
@@ -108,6 +109,21 @@ def test_a_worker_that_offers_something_else(folder: Path) -> None:
     assert first == (
         "function double: calls run here (no_worker): no live worker offers it, they offer triple; "
         "start one with simpledist-worker fns:double (simpledist workers lists those that are there)"
+    )
+    assert others == ["result int"] * 9
+
+
+def test_a_worker_that_takes_any_function_but_not_this_one(folder: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with Cluster(workers=0, folder=empty, slots=1) as cluster:
+        cluster.start_worker(arguments=["--any"])
+        url = {"SIMPLEDIST_REDIS_URL": cluster.url}
+        first, *others = terminal(folder, "", options=", ship=False", environment=url)
+    assert first == (
+        "function double: calls run here (no_worker): no live worker offers it, and those with --any were not there "
+        "yet, or do not take it (ship=False, codec=, size); start one with simpledist-worker fns:double "
+        "(simpledist workers lists those that are there)"
     )
     assert others == ["result int"] * 9
 

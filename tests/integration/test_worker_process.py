@@ -45,11 +45,27 @@ def worker_line(url: str, *words: str) -> list[str]:
     return [sys.executable, "-m", "simpledist.cli.worker", "--redis", url, *words]
 
 
+def test_a_redis_that_refuses_a_worker_at_its_start_is_named_with_the_remedy(folder: Path) -> None:
+    with EmbeddedRedis(port=0, password="right") as server:
+        url = server.url.replace("right", "wrong")
+        done = subprocess.run(
+            worker_line(url, "good"), cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 2
+    shown = server.url.replace("right", "***")
+    assert f"simpledist-worker: Redis at {shown} refuses us: it wants another user or password " in done.stderr
+    assert "correct them in the URL" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
         ("nowhere", "there is no module nowhere"),
         ("nowhere:f", "there is no module nowhere"),
+        ("good.py:fine", "did you mean good:fine?"),
+        ("sub/good.py", "did you mean good, in the folder sub?"),
+        ("good.fine", "did you mean good:fine?"),
+        ("fine", "a function is named MODULE:FUNCTION"),
         ("good:absent", "module good has no absent"),
         ("good:__name__", "is not a function"),
         ("good:", "write module:function"),

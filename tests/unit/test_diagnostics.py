@@ -165,3 +165,10 @@ def test_a_function_without_a_worker_gets_a_command_that_works(name: str, versio
     assert "called 9 s ago" in versions.text
     assert command in queues.remedy
     assert command in versions.remedy
+
+
+def test_a_function_without_a_worker_may_have_gone_to_one_that_takes_any() -> None:
+    wanted = FunctionState("fib", "fib", None, 0, 0, 0, 0.0, {}, wanted_seconds=9.0)
+    taking = FunctionState("simpledist.any@3.11", "simpledist.any", "3.11", 0, 0, 1, 0.0, {})
+    (versions,) = found(cluster_of(functions=(wanted, taking)))
+    assert versions.remedy.endswith(", unless its calls go to simpledist.any@3.11 since then")

@@ -9,6 +9,7 @@ from simpledist import __version__
 from simpledist.cli.diagnostics.facts import RECENT_MINUTES, Facts
 from simpledist.cli.diagnostics.finding import SHOWN, Check, Finding, some
 from simpledist.cli.reading import named, with_tags, without_tags, without_worker
+from simpledist.job import ANY
 from simpledist.monitor import FunctionState, WorkerState
 from simpledist.monitor.times import ago, plural
 from simpledist.reasons import REASONS, address
@@ -137,8 +138,10 @@ def _versions(facts: Facts) -> Iterator[Finding]:
     """Check that what is called is offered: the answer to most of "why does it run locally?"."""
     functions = facts.snapshot.functions
     wanted = [one for one in functions if one.wanted]
+    travelling = [one.function for one in functions if one.name == ANY and one.workers]
     for one in wanted[:SHOWN]:
-        yield _wanted(one, [other.function for other in functions if other.name == one.name and other.workers])
+        offered = [other.function for other in functions if other.name == one.name and other.workers]
+        yield _wanted(one, offered, travelling)
     lacking = [(one, tags) for one in functions if (tags := facts.snapshot.lacking(one))]
     for one, tags in lacking[:SHOWN]:
         yield Finding("versions", without_tags(one, tags), f"start one with {with_tags(one, tags)}")
@@ -146,7 +149,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
         yield Finding("versions", "what is called is offered")
 
 
-def _wanted(function: FunctionState, offered: list[str]) -> Finding:
+def _wanted(function: FunctionState, offered: list[str], travelling: list[str]) -> Finding:
     called = f"{function.function} was called {ago(function.wanted_seconds)} and ran at its client"
     if offered:
         return Finding(
@@ -154,7 +157,8 @@ def _wanted(function: FunctionState, offered: list[str]) -> Finding:
             f"{called}: live workers offer {some(offered)}",
             f"start a worker for {function.function}, or have its callers ask for {offered[0]} (version=)",
         )
-    return Finding("versions", f"{called}: no live worker offers it", f"start one with {function.start_command}")
+    since = f", unless its calls go to {some(travelling)} since then" if travelling else ""
+    return Finding("versions", f"{called}: no live worker offers it", f"start one with {function.start_command}{since}")
 
 
 def _local_runs(facts: Facts) -> Iterator[Finding]:
