@@ -34,4 +34,7 @@ def secret(file: str) -> None:
         raise ConfigurationError(f"{file}: {error.strerror}") from None
     with os.fdopen(descriptor, "w") as output:
         output.write(new_secret() + "\n")
-    click.echo(f"made {file}; give it to every process with --secret-file or SIMPLEDIST_SECRET_FILE")
+    click.echo(
+        f"made {file}; give it to every process with --secret-file or SIMPLEDIST_SECRET_FILE "
+        "(the dashboard's token: SIMPLEDIST_WEB_TOKEN_FILE)"
+    )

@@ -62,6 +62,7 @@ def worker_function(
     every call that can travel, "local" none; "auto" runs a call here when that has cost less than its trip. Raises
     ConfigurationError for a name or option that cannot be used.
     """
+    _demand_client(client, "worker_function(client, name, local)")
     if not callable(local):
         raise ConfigurationError(f"worker_function({name!r}): the third argument is the local function, to be called")
     timeout = arguments.seconds(f"worker_function({name!r})", "timeout", timeout)
@@ -119,6 +120,8 @@ def function(
     that calls itself by its decorated name goes through the cluster each time: let it call an undecorated one.
     """
 
+    _demand_client(client, "@simpledist.function(client)")
+
     def decorate(local: Callable[P, R]) -> WorkerFunction[P, R]:
         own = name if name is not None else getattr(local, "__name__", "")
         return worker_function(
@@ -140,3 +143,11 @@ def function(
         )
 
     return decorate
+
+
+def _demand_client(client: object, form: str) -> None:
+    """Raise ConfigurationError for what is no client, such as the function below a decorator without parentheses."""
+    if not isinstance(client, Client):
+        raise ConfigurationError(
+            f"{form}: {type(client).__name__} is no client: write client = simpledist.connect() and pass that first"
+        )

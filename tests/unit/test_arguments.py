@@ -72,6 +72,13 @@ def test_a_name_that_cannot_be_used_is_refused(client: simpledist.Client, name: 
         simpledist.worker_function(client, name, same)
 
 
+@pytest.mark.parametrize("no_client", ["redis://localhost", None, same], ids=["url", "none", "function"])
+def test_what_is_no_client_is_refused_where_it_is_given(no_client: Any) -> None:
+    for use in (lambda: simpledist.worker_function(no_client, "same", same), lambda: simpledist.function(no_client)):
+        with pytest.raises(ConfigurationError, match=r"is no client: write client = simpledist\.connect\(\)"):
+            use()
+
+
 @pytest.mark.parametrize("size", [0, -1, 1.5, True, "many", None, math.inf])
 def test_a_chunksize_that_cannot_be_used_is_a_value_error(client: simpledist.Client, size: Any) -> None:
     with pytest.raises(ValueError, match="chunksize"):
