@@ -165,7 +165,8 @@ class _Outcomes(Iterator[Any]):
             self._engine.cancel_waiting(list(futures))
 
     def __del__(self) -> None:
-        if self._begun and (futures := self._futures):
+        # What is collected last at the end of a program finds the globals of its module set to None.
+        if self._begun and functools and (futures := self._futures):
             self._engine.later(functools.partial(self._engine.cancel_waiting, list(futures)))
 
 

@@ -39,6 +39,8 @@ class Pool(multiprocessing.pool.Pool):
     concurrent.futures.CancelledError where its outcome is asked for; a call whose process dies runs again.
     """
 
+    _ended = _TERMINATE
+
     def __init__(self, engine: Engine, slots: int) -> None:  # the stdlib's would start processes
         self._engine = engine
         self._pending = engine.pending(slots, awaited=False)
@@ -167,7 +169,8 @@ class Pool(multiprocessing.pool.Pool):
         self.terminate()
 
     def __del__(self) -> None:
-        if getattr(self, "_state", _TERMINATE) == _TERMINATE:
+        # What is collected last at the end of a program finds the globals of its module set to None.
+        if getattr(self, "_state", self._ended) == self._ended or not functools:
             return
         drawings, pending = list(self._drawings), self._pending
         self._engine.later(functools.partial(_drop, self._engine, pending, drawings))

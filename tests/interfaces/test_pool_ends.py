@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import simpledist
+from simpledist.client import pool as pools
 from simpledist.client.pool import Pool
 from simpledist.cluster import Cluster
 from tests.integration.functions import farm
@@ -87,6 +88,20 @@ def test_a_pool_that_is_dropped_leaves_nothing_running(client: simpledist.Client
     assert [one.category for one in heard] == [ResourceWarning]
     wait_until(lambda: nothing_runs(client), 5, "all is called off")
     wait_until(lambda: all(one.name != "simpledist-imap" for one in threading.enumerate()), 5, "nothing is drawn")
+
+
+@pytest.mark.parametrize("ended", [True, False], ids=["terminated", "running"])
+def test_a_pool_that_is_collected_after_the_globals_are_gone_is_no_traceback(
+    client: simpledist.Client, monkeypatch: pytest.MonkeyPatch, *, ended: bool
+) -> None:
+    pool = client.pool()
+    if ended:
+        pool.terminate()
+    with monkeypatch.context() as patch:
+        for name in ("functools", "_RUN", "_TERMINATE", "_drop", "warnings"):
+            patch.setattr(pools, name, None)
+        pool.__del__()
+    pool.terminate()
 
 
 def test_an_iterator_that_is_dropped_half_way_cancels_the_rest(client: simpledist.Client, pool: Pool) -> None:
