@@ -54,8 +54,8 @@ REFUSED = frozenset({"key", "undecodable", "worker_error", "other_code", "memory
 # A call that was left of its batch for one of these becomes a job of its own.
 TRIED_ALONE = frozenset({"crashed", "memory", "other_code"})
 # A child's limits may be smaller than its caller's, and other children have the same: such a call runs at its client.
-# Nor does another worker have a blob that Redis lost: its client puts it again. A file that a worker lacks may be one
-# that nobody has: then no worker is to blame, and none is passed over.
+# Nor does another worker have a blob that Redis lost: its client puts it again. A file that a worker lacks may be on
+# no machine: then no worker is to blame, and none is passed over.
 FILE_MISSING = "FileNotFoundError"
 GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt", "MissingBlob", FILE_MISSING)
 LOW_FIRST_EVERY = 16  # one pop in so many asks low lanes first

@@ -224,7 +224,8 @@ def _is_below(module: str, name: str) -> bool:
 def _data_beside(folder: Path, place: str) -> Iterator[tuple[str, bytes]]:
     """Yield the files that git has, or would add, in the folder of a package, other than Python's.
 
-    Outside git, yield all of them, if they are few: where git is asked in vain, an ignored file might be among them.
+    Outside git, yield all of them, if they are few. In a tree that git cannot read, yield none: one that it ignores
+    might be among them.
     """
     in_git = any(os.path.exists(above / ".git") for above in (folder, *folder.parents))
     for file in _known_to_git(folder) if in_git else _loose(folder):
