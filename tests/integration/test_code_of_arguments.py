@@ -155,7 +155,7 @@ with simpledist.connect() as client:
     print(one.result(), one.info.where)
 """
     (new / "caller.py").write_text(program)
-    with Cluster("fns", folder=old, slots=1) as cluster:
+    with Cluster(folder=old, slots=1, workers=0) as cluster:
         cluster.start_worker(arguments=["--any"], environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
         done = commands.python("caller.py", cwd=new, url=cluster.url)
         assert done.stdout == "16 remote\n", done.stderr
