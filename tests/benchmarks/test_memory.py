@@ -35,7 +35,7 @@ def shared_divided_bytes(pid: int) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
-def test_a_worker_is_small_and_a_big_value_lies_in_each_process_once() -> None:
+def test_a_worker_is_small_and_a_big_value_is_in_each_process_once() -> None:
     with Cluster("farm:echo", slots=1, folder=FUNCTIONS) as cluster, cluster.connect() as client:
         echo: Any = simpledist.worker_function(client, "echo", farm.echo)
         assert echo(b"x" * MEGABYTE) == b"x" * MEGABYTE

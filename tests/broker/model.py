@@ -205,7 +205,7 @@ class Model(State):
         for one in claimed:
             job = self.jobs[one.held.id]
             assert job.state == "queued", f"{job.id} is {job.state} and was claimed"
-            assert self.waited_for(job), f"{job.id} was claimed and nobody waits"
+            assert self.waited_for(job), f"{job.id} was claimed and no one waits"
             assert job.attempts < policy.ATTEMPT_CAP, f"{job.id} was claimed once too often"
             self._run(job, worker, one.held.fence, nonce)
             assert one.attempt == job.attempts

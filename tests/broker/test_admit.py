@@ -1,4 +1,4 @@
-"""Blobs in Redis: those that calls name live on, within a budget, and what nobody asks for any more is not counted."""
+"""Blobs in Redis: those that calls name live on, within a budget, and what no one asks for any more is not counted."""
 
 from __future__ import annotations
 

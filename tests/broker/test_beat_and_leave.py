@@ -40,7 +40,7 @@ def test_a_worker_that_registers_anew_offers_only_what_it_says_now(bench: Bench)
     assert bench.exists("offers", "gcd")
 
 
-def test_without_a_row_it_is_told_that_it_is_unknown_and_nothing_changes(bench: Bench) -> None:
+def test_without_a_row_it_learns_that_it_is_unknown_and_nothing_changes(bench: Bench) -> None:
     assert beat(bench) == (False, [], [])
     assert bench.hash(bench.keys.heartbeats) == {}
 
@@ -127,7 +127,7 @@ def test_a_job_that_it_holds_and_does_not_name_goes_back_after_a_second(bench: B
     assert not bench.exists("held", "w1")
     assert bench.hash(bench.keys.named("meta", "fib"))["unheld"] == "1"
     (again,) = bench.claim()
-    assert again.attempt == 1, "nobody is to blame for a lost reply"
+    assert again.attempt == 1, "no one is to blame for a lost reply"
 
 
 def test_a_job_that_it_names_stays_with_it(bench: Bench, claimed: Claimed) -> None:
@@ -147,7 +147,7 @@ def test_it_is_to_stop_what_runs_elsewhere_or_has_ended(bench: Bench, claimed: C
     assert beat(bench, claimed.held) == (True, [claimed.held], [])
 
 
-def test_it_is_to_stop_what_nobody_waits_for(bench: Bench, claimed: Claimed) -> None:
+def test_it_is_to_stop_what_no_one_waits_for(bench: Bench, claimed: Claimed) -> None:
     bench.broker.leave("c1", final=True)
     assert beat(bench, claimed.held) == (True, [claimed.held], [])
     assert bench.state("c1-1") is None
@@ -171,7 +171,7 @@ def test_after_a_wipe_the_work_goes_on_where_it_is(bench: Bench, claimed: Claime
     assert bench.succeed(claimed) == "succeeded"
 
 
-def test_a_worker_back_from_silence_goes_on_with_what_nobody_else_began(bench: Bench, claimed: Claimed) -> None:
+def test_a_worker_back_from_silence_goes_on_with_what_no_one_else_began(bench: Bench, claimed: Claimed) -> None:
     bench.advance(11)
     bench.broker.nudge("c1", "run1:200", [("fib", "c1-1")])
     assert bench.state("c1-1") == "queued"

@@ -35,7 +35,7 @@ def test_an_element_of_a_cancelled_job_does_no_harm_in_a_queue_with_others(bench
     assert [one.held.id for one in bench.claim(2)] == ["c1-3"]
 
 
-def test_of_a_running_job_its_worker_is_told(bench: Bench, claimed: Claimed) -> None:
+def test_the_worker_of_a_running_job_is_informed(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.cancel("c1", [("fib", "c1-1")]) == ["cancelled"]
     assert control(bench) == [f"cancel c1-1:{claimed.held.fence}"]
     assert bench.state("c1-1") == "cancelled"

@@ -169,5 +169,5 @@ def test_a_worker_without_a_free_slot_is_not_left_idle(bench: Bench) -> None:
     take = Take("fib", (0, 1), ahead=2)
     assert bench.broker.complete("w1", "n", [Ended(one.held, "value", b"v", 1)], take)[1] == []
     bench.submit("c1-9")
-    assert bench.ledger() == ["c1-9"], "nobody waits for it with a free slot"
+    assert bench.ledger() == ["c1-9"], "no one waits for it with a free slot"
     bench.succeed(two)

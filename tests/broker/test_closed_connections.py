@@ -38,7 +38,7 @@ def test_connections_to_another_run_of_redis_prove_nothing(observer: Link) -> No
     assert closed_connections.among(observer, others) == []
 
 
-def test_without_the_permission_to_look_nobody_is_suspected(real_place: Place, observer: Link) -> None:
+def test_without_the_permission_to_look_no_one_is_suspected(real_place: Place, observer: Link) -> None:
     broken = real_place.link()
     suspects = [suspect(broken)]
     broken.close()
@@ -50,7 +50,7 @@ def test_without_the_permission_to_look_nobody_is_suspected(real_place: Place, o
     observer.call("ACL", "DELUSER", "blind")
 
 
-def test_an_observer_that_does_not_know_itself_suspects_nobody(link: Link) -> None:
+def test_an_observer_that_does_not_know_itself_suspects_no_one(link: Link) -> None:
     link.identity = ""
     assert closed_connections.among(link, [Suspect("worker", "w1", "run1:1")]) == []
 

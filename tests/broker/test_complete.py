@@ -24,7 +24,7 @@ def requeued(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.release("w1", [claimed.held]) == ["requeued"]
 
 
-def test_a_value_ends_the_job_and_its_client_is_told(bench: Bench, claimed: Claimed) -> None:
+def test_a_value_ends_the_job_and_its_client_is_informed(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.complete("w1", "n", [ended(claimed)]) == (["succeeded"], [])
     (reply,) = bench.replies()
     assert (reply.id, reply.state, reply.why, reply.worker) == ("c1-1", "succeeded", None, "w1")
@@ -40,13 +40,13 @@ def test_an_error_ends_it_as_failed_with_a_line_for_people(bench: Bench, claimed
     assert bench.job("c1-1")["error"] == "ValueError: no"
 
 
-def test_every_client_that_waits_is_told(bench: Bench, claimed: Claimed) -> None:
+def test_every_client_that_waits_is_informed(bench: Bench, claimed: Claimed) -> None:
     bench.submit("c1-1", client="c2")
     bench.succeed(claimed)
     assert [reply.id for client in ("c1", "c2") for reply in bench.replies(client)] == ["c1-1", "c1-1"]
 
 
-def test_sent_again_it_says_already_and_tells_nobody_twice(bench: Bench, claimed: Claimed) -> None:
+def test_sent_again_it_says_already_and_informs_no_client_twice(bench: Bench, claimed: Claimed) -> None:
     for word in ("succeeded", "already"):
         assert bench.broker.complete("w1", "n", [ended(claimed)], again=word == "already")[0] == [word]
     assert len(bench.replies()) == 1
@@ -85,7 +85,7 @@ def test_an_error_of_an_older_fence_is_stale_and_harms_no_value(bench: Bench, cl
     assert bench.result_bytes(reply) == b"v" * size
 
 
-def test_of_a_job_that_nobody_knows_it_says_gone_and_keeps_no_bytes(bench: Bench, claimed: Claimed) -> None:
+def test_of_a_job_that_no_one_knows_it_says_gone_and_keeps_no_bytes(bench: Bench, claimed: Claimed) -> None:
     bench.wipe()
     big = ended(claimed, "value", b"v" * (BESIDE_BYTES + 1))
     assert bench.broker.complete("w1", "n", [big])[0] == ["gone"]
@@ -147,7 +147,7 @@ def test_many_outcomes_end_in_one_step(bench: Bench, claimed: Claimed) -> None:
     assert len(bench.replies()) == 201
 
 
-def test_what_is_finished_of_a_batch_is_told_and_ends_nothing(bench: Bench, claimed: Claimed) -> None:
+def test_what_is_finished_of_a_batch_is_reported_and_ends_nothing(bench: Bench, claimed: Claimed) -> None:
     for again in (False, True):
         assert bench.broker.complete("w1", "p", [ended(claimed, "partial", b"some")], again=again)[0] == ["told"]
     told = bench.replies()

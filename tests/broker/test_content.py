@@ -44,7 +44,7 @@ def test_a_value_over_the_limit_is_not_kept(bench: Bench, size: int, stays: bool
     assert kept(bench, "a") is stays
 
 
-def test_over_the_budget_whoever_keeps_most_gives_up_what_ends_soonest(bench: Bench) -> None:
+def test_over_the_budget_the_function_that_keeps_most_gives_up_what_ends_soonest(bench: Bench) -> None:
     bench.worker("w1", "fib", "gcd")
     most = policy.CACHED_BYTES // MB
     keep(bench, "c1-0", "small", b"x", function="gcd", seconds=600)
@@ -86,7 +86,7 @@ def test_a_clear_forgets_the_values_of_all_codes(bench: Bench) -> None:
     assert not kept(bench, "a")
 
 
-def test_a_job_that_redis_has_lost_is_joined_by_nobody(bench: Bench) -> None:
+def test_a_job_that_redis_has_lost_is_joined_by_no_one(bench: Bench) -> None:
     bench.worker()
     assert submit(bench, "c1-1", "a") == "queued"
     assert submit(bench, "c1-2", "a") == "joined c1-1"

@@ -58,7 +58,7 @@ def test_no_command_waits_beyond_what_bounds_its_link() -> None:
         assert link.call("PING") == b"OK"
 
 
-def test_who_waits_long_is_told_so_meanwhile_and_may_end_it() -> None:
+def test_a_long_wait_is_reported_meanwhile_and_may_be_ended() -> None:
     with ScriptedServer({"GET": None}) as server:
         link = Link(server.url)
         told: list[float] = []

@@ -65,7 +65,7 @@ def test_an_ended_job_cannot_fail(bench: Bench, claimed: Claimed) -> None:
     assert bench.state("c1-1") == "succeeded"
 
 
-def test_a_release_blames_nobody_and_goes_to_the_head(bench: Bench, claimed: Claimed) -> None:
+def test_a_release_blames_no_one_and_goes_to_the_head(bench: Bench, claimed: Claimed) -> None:
     assert bench.broker.release("w1", [claimed.held]) == ["requeued"]
     assert bench.queue() == bench.ledger() == ["c1-1", "c1-2"]
     (again,) = bench.claim()

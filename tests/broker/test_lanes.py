@@ -90,7 +90,7 @@ def test_a_call_with_a_code_is_sent_to_its_lane_or_home(bench: Bench) -> None:
     assert submit(bench, "c1-3") == "queued", "by name it takes the plain lane"
 
 
-def test_a_call_by_name_takes_a_live_lane_where_the_plain_one_has_nobody(bench: Bench) -> None:
+def test_a_call_by_name_takes_a_live_lane_where_the_plain_one_has_no_one(bench: Bench) -> None:
     worker(bench, "w1", A)
     worker(bench, "w2", B)
     bench.broker.leave("w1", final=True)
@@ -231,7 +231,7 @@ def test_a_refused_job_goes_to_another_worker_and_the_refuser_passes(bench: Benc
     assert words_to(bench, "w2") == []
 
 
-def test_two_refusals_end_a_job_and_nobody_is_struck(bench: Bench) -> None:
+def test_two_refusals_end_a_job_and_no_one_is_struck(bench: Bench) -> None:
     for id in ("w1", "w2", "w3"):
         worker(bench, id)
     submit(bench, "c1-1")

@@ -68,7 +68,7 @@ def test_without_info_it_works_and_does_not_know_who_it_is() -> None:
 # --- what goes wrong ---------------------------------------------------------------------------------------------
 
 
-def test_nobody_listens() -> None:
+def test_no_one_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with pytest.raises(RedisDown):

@@ -191,7 +191,7 @@ def test_a_job_whose_holder_redis_forgets_again_and_again_runs_at_its_client(ben
     assert bench.replies() == [word]
 
 
-def test_what_stands_among_the_running_and_nobody_holds_is_swept(bench: Bench) -> None:
+def test_what_stands_among_the_running_and_no_one_holds_is_swept(bench: Bench) -> None:
     bench.worker()
     bench.submit("c1-1", "c1-2")
     first, second = bench.claim(2)

@@ -124,7 +124,7 @@ def test_a_client_silent_for_a_minute_is_forgotten_and_its_queued_jobs_dropped(b
     assert bench.state("c1-1") == "running", "a running one is stopped by its worker's beat"
 
 
-def test_a_popped_element_that_nobody_claims_is_pushed_back(bench: Bench, claimed: Claimed) -> None:
+def test_a_popped_element_that_no_one_claims_is_pushed_back(bench: Bench, claimed: Claimed) -> None:
     bench.pop()
     assert bench.reap().requeued == 0
     bench.advance(0.5)

@@ -219,7 +219,7 @@ def test_names_are_what_a_key_may_be_named_after() -> None:
     assert names == ["fib~0d9c1a7e55b2!high", "c1-2", "fib", "c1-3", "c1-4", "address"]
 
 
-def test_an_ended_job_whose_row_somebody_wrote_over_is_still_told_to_its_client(bench: Bench) -> None:
+def test_an_ended_job_whose_row_somebody_wrote_over_is_still_reported_to_its_client(bench: Bench) -> None:
     bench.worker()
     bench.submit("c1-1")
     assert bench.succeed(bench.claim()[0]) == "succeeded"

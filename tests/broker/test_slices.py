@@ -50,7 +50,7 @@ def test_small_commands_have_their_turn_between_two_slices(link: Link) -> None:
     up, steps = upload(link, value), 1
     while not up.step():
         steps += 1
-        assert link.call("EXISTS", KEYS.named("call", "c1-1")) == 0, "nobody sees half a value"
+        assert link.call("EXISTS", KEYS.named("call", "c1-1")) == 0, "no one sees half a value"
     down = download(link)
     while not down.step():
         assert link.call("PING") in (b"PONG", True)

@@ -231,7 +231,7 @@ def test_failures_are_grouped_with_one_traceback_and_capped(bench: Bench) -> Non
     assert groups["others -"].split(" ")[0] == "21"
 
 
-def test_readers_are_told_what_changed(bench: Bench) -> None:
+def test_readers_learn_what_changed(bench: Bench) -> None:
     bench.worker("w1", "fib", "gcd@2")
     began = bench.now_us
     bench.advance(1)

@@ -24,7 +24,7 @@ def test_a_job_is_queued_in_list_and_ledger_under_one_stamp(bench: Bench) -> Non
     assert bench.job("c1-1")["stamp"] == stamp
 
 
-def test_nobody_offers_the_function_and_nothing_is_entered(bench: Bench) -> None:
+def test_no_one_offers_the_function_and_nothing_is_entered(bench: Bench) -> None:
     bench.worker("w1", "gcd")
     assert bench.submit("c1-1") == ["no_worker"]
     assert not bench.exists("job", "c1-1")
@@ -114,7 +114,7 @@ def test_stamps_rise_although_the_clock_stands_still_or_steps_back(bench: Bench)
     assert bench.queue() == ["c1-1", "c1-2", "c1-3"]
 
 
-def test_a_call_over_64_kb_lies_beside_the_script_and_comes_back_whole(bench: Bench) -> None:
+def test_a_call_over_64_kb_is_stored_next_to_the_script_and_comes_back_whole(bench: Bench) -> None:
     bench.worker()
     call = b"x" * (BESIDE_BYTES + 1)
     bench.broker.submit("fib", "c1", "-", [("c1-1", call)])

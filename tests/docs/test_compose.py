@@ -71,7 +71,7 @@ def test_what_is_published_is_published_on_loopback_only() -> None:
     assert published == ["127.0.0.1:6379:6379", "127.0.0.1:8080:8080"]
 
 
-def test_whoever_listens_off_loopback_has_a_token_and_everybody_has_the_key() -> None:
+def test_what_listens_off_loopback_has_a_token_and_every_process_has_the_key() -> None:
     for name in ("distributor", "worker"):
         service = SERVICES[name]
         assert service["environment"]["SIMPLEDIST_SECRET_FILE"] == "/keys/secret"

@@ -12,7 +12,7 @@ from tests.faults.history import History, offered, probe
 from tests.waiting import wait_until
 
 
-def test_a_word_that_meant_an_earlier_attempt_stops_nobody(
+def test_a_word_that_meant_an_earlier_attempt_stops_no_one(
     cluster: Cluster, client: simpledist.Client, link: Link, history: History, tmp_path: Path
 ) -> None:
     worker = cluster.start_worker(slots=1)

@@ -118,7 +118,7 @@ def test_a_call_over_its_budget_is_late_and_one_without_an_end_is_stuck_and_then
 
 
 @pytest.mark.parametrize(("each", "grown"), [((0.0, 0), []), ((1.0, 0), ["megabytes"]), ((0.0, 1), ["descriptors"])])
-def test_growth_is_told_from_rest(each: tuple[float, int], grown: list[str]) -> None:
+def test_growth_is_distinguished_from_rest(each: tuple[float, int], grown: list[str]) -> None:
     megabytes, descriptors = each
     growth = Growth(os.getpid())
     growth.samples = [

@@ -44,7 +44,7 @@ def program(cluster: Cluster, fault: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(("point", "turn"), POINTS.items())
-def test_nobody_works_for_a_client_killed_at_a_point(
+def test_no_one_works_for_a_client_killed_at_a_point(
     cluster: Cluster, client: simpledist.Client, link: Link, history: History, point: str, turn: int
 ) -> None:
     cluster.start_worker()

@@ -88,7 +88,7 @@ def test_a_forged_call_is_not_decoded(
     probe(client)
 
 
-def test_replies_that_nobody_asked_for_are_passed_over(
+def test_replies_that_no_one_asked_for_are_passed_over(
     signed: Cluster, thief: Link, history: History, tmp_path: Path
 ) -> None:
     client = signed.connect()

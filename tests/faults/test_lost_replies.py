@@ -167,7 +167,7 @@ def test_calls_that_go_remote_once_a_worker_is_there_survive_a_lost_submission(
 ) -> None:
     with simpledist.connect(proxy.url) as client:
         history.submit(client, range(30), 0.5)
-        wait_until(lambda: len(history.open()) < 30, 10, "nobody is there: they run here, one after the other")
+        wait_until(lambda: len(history.open()) < 30, 10, "no one is there: they run here, one after the other")
         proxy.strike("submit", spoiling)
         cluster.start_worker(slots=8)
         history.wait(20)

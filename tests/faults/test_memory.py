@@ -239,7 +239,7 @@ def test_a_redis_of_20_mb_evicts_results_and_every_call_has_its_own_value(
             evictions.append(stats("evicted_keys") - before)
         assert evictions[0] > 10, "results were evicted"
         assert stats("total_connections_received") - connections <= 3, (
-            "nobody takes a lost result for a deaf connection"
+            "no one takes a lost result for a deaf connection"
         )
         link.call("CONFIG", "SET", "maxmemory", 0)
         probe(client)

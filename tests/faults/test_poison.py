@@ -33,7 +33,7 @@ def test_who_kills_its_process_kills_two_workers_children_and_a_throw_away_one(
         assert work.runs(history.log)[3] == 2, "the throw-away child has no log: its run is the third"
         until.touch()
         assert [future.result(20) for future in others] == [work.value_of(1), work.value_of(2)]
-        assert [future.info.attempts for future in others if future.info] == [1, 1], "nobody else was disturbed"
+        assert [future.info.attempts for future in others if future.info] == [1, 1], "no one else was disturbed"
         assert all(worker.running for worker in workers)
         probe(client)
 

@@ -106,7 +106,7 @@ def test_what_interrupts_a_call_comes_to_its_outcome(client: simpledist.Client, 
     assert not is_inside()
 
 
-def test_what_an_interruption_submits_travels_and_what_it_cancels_is_told(
+def test_what_an_interruption_submits_travels_and_what_it_cancels_is_reported(
     client: simpledist.Client, link: Link
 ) -> None:
     function = offered(client, "work", work.work)
@@ -261,7 +261,7 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def test_a_client_that_nobody_closes_is_collected_with_its_thread_and_descriptors(cluster: Cluster) -> None:
+def test_a_client_that_no_one_closes_is_collected_with_its_thread_and_descriptors(cluster: Cluster) -> None:
     cluster.start_worker()
     before = descriptors()
     for n in range(0, 21, 7):

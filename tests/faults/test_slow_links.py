@@ -64,7 +64,7 @@ def test_many_results_on_a_slow_link_all_come_and_run_once(
     assert not expelled(link)
 
 
-def test_a_result_that_takes_longer_than_any_silence_holds_up_nobody(
+def test_a_result_that_takes_longer_than_any_silence_holds_up_no_one(
     slow: Throttle, client: simpledist.Client, link: Link, runs_log: Path, tmp_path: Path
 ) -> None:
     slow.set_rate(0.0)
@@ -90,7 +90,7 @@ def test_a_result_that_takes_longer_than_any_silence_holds_up_nobody(
     assert not expelled(link)
 
 
-def test_calls_that_take_longer_than_any_silence_to_arrive_hold_up_nobody(
+def test_calls_that_take_longer_than_any_silence_to_arrive_hold_up_no_one(
     slow: Throttle, client: simpledist.Client, link: Link, runs_log: Path
 ) -> None:
     data = [bytes([n]) * 2_500_000 for n in range(2)]  # 12.5 s and more together
@@ -161,7 +161,7 @@ def test_a_servers_limit_on(limit: str, make_cluster: MakeCluster, runs_log: Pat
 
 
 @pytest.mark.parametrize("right", ["-rename", "-append", "-getrange", "-rpush", "-set", "-hmget"])
-def test_a_right_that_is_taken_from_a_worker_ends_jobs_and_holds_up_nobody(
+def test_a_right_that_is_taken_from_a_worker_ends_jobs_and_holds_up_no_one(
     right: str, cluster: Cluster, link: Link
 ) -> None:
     link.call("ACL", "SETUSER", "worker", "on", ">secret", "~*", "+@all")

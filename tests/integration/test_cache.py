@@ -64,7 +64,7 @@ def nothing_kept(cluster: Cluster) -> None:
 # --- hits ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_second_call_has_the_value_of_the_first_whoever_makes_it(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_second_call_has_the_value_of_the_first_from_any_client(cluster: Cluster, tmp_path: Path) -> None:
     with cluster.connect() as first, cluster.connect() as second:
         future = cached(first).submit(str(tmp_path), "one", 0)
         assert (future.result(30), info_of(future).cached) == ("one", False)

@@ -52,7 +52,7 @@ def test_info_is_none_until_done_and_then_tells_where_it_ran(client: simpledist.
     assert future.info.worker.startswith("w")
 
 
-def test_a_function_that_nobody_offers_runs_here_at_once(client: simpledist.Client) -> None:
+def test_a_function_that_no_one_offers_runs_here_at_once(client: simpledist.Client) -> None:
     nobody = offered(client, "nobody")
     began = time.monotonic()
     assert outcome(nobody.submit(1)) == (LOCAL, "local", "no_worker")
@@ -60,7 +60,7 @@ def test_a_function_that_nobody_offers_runs_here_at_once(client: simpledist.Clie
     assert time.monotonic() - began < 1.0
 
 
-def test_a_version_that_nobody_offers_runs_here(client: simpledist.Client) -> None:
+def test_a_version_that_no_one_offers_runs_here(client: simpledist.Client) -> None:
     assert outcome(offered(client, "fib", version=7).submit(20)) == (LOCAL, "local", "no_worker")
 
 

@@ -136,7 +136,7 @@ def test_secret_in_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_redis_serves_until_it_is_told_to_stop(number: signal.Signals) -> None:
+def test_redis_serves_until_a_signal_stops_it(number: signal.Signals) -> None:
     port = free_port()
     line = [sys.executable, "-m", MAIN, "redis", "--port", str(port)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

@@ -122,7 +122,7 @@ def test_a_killed_template_takes_a_child_along_that_runs_something(own_cluster: 
         wait_until(lambda: (tmp_path / "runs").exists(), 5, "it runs")
         processes = below(worker)
         psutil.Process(worker.pid).children()[0].kill()
-        wait_until(lambda: not any(map(alive, processes)), 3, "nobody runs it any more")
+        wait_until(lambda: not any(map(alive, processes)), 3, "no one runs it any more")
         future.cancel()
 
 

@@ -86,7 +86,7 @@ def test_on_a_port_it_listens_on_loopback_only() -> None:
             EmbeddedRedis(port=server.port).start()
 
 
-def test_nobody_answers_at_a_port_where_nothing_listens() -> None:
+def test_no_one_answers_at_a_port_where_nothing_listens() -> None:
     with EmbeddedRedis(port=0) as server:
         port = server.port
     assert port is not None

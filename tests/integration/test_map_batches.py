@@ -125,7 +125,7 @@ def test_what_cannot_travel_runs_here_and_the_rest_does_not(client: simpledist.C
     assert (first, second(), third) == (1, 2, 3)
 
 
-def test_a_batch_that_nobody_offers_runs_here_call_by_call(client: simpledist.Client) -> None:
+def test_a_batch_that_no_one_offers_runs_here_call_by_call(client: simpledist.Client) -> None:
     def half(n: int) -> float:
         return 1 / (n - 5)
 

@@ -139,7 +139,7 @@ def test_labels_are_bounded_and_what_has_none_of_its_own_is_summed() -> None:
     assert value(found, "simpledist_utilisation_ratio", "simpledist_utilisation_ratio") == 1, "no slot at all"
 
 
-def test_a_redis_that_is_away_is_told_and_not_an_error() -> None:
+def test_a_redis_that_is_away_is_reported_and_not_an_error() -> None:
     body, _ = exposition(Snapshot(RedisState(ok=False, error="away")))
     found = families(body.decode())
     assert value(found, "simpledist_up", "simpledist_up") == 0

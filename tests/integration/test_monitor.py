@@ -119,7 +119,7 @@ def test_failures_are_shown_in_groups(stage: Stage) -> None:
     assert groups["worker_error"].place == "MemoryError: # bytes"
 
 
-def test_a_job_is_told_from_its_queue_to_its_end_and_beyond_its_keys(stage: Stage) -> None:
+def test_a_job_is_described_from_its_queue_to_its_end_and_beyond_its_keys(stage: Stage) -> None:
     stage.worker()
     monitor = stage.monitor()
     id = stage.submit()[0]

@@ -47,7 +47,7 @@ def test_local_calls_stay(client: simpledist.Client) -> None:
 def test_auto_keeps_short_calls_here_once_they_are_known(client: simpledist.Client) -> None:
     echo = offered(client, "echo", "auto")
     found = Counter(echo(n) == LOCAL for n in range(200))
-    assert found[False] >= 1, "the first one travels: nobody knows yet"
+    assert found[False] >= 1, "the first one travels: no one knows yet"
     assert found[True] > 150
     future = echo.submit(1)
     assert future.result(5) == LOCAL

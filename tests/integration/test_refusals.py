@@ -210,7 +210,7 @@ REFUSING: dict[Refusing, str] = {
 
 
 @pytest.mark.parametrize("kind", REFUSING, ids=[kind.__name__ for kind in REFUSING])
-def test_a_server_that_serves_nobody_is_named_with_its_cause(kind: Refusing, tmp_path: Path) -> None:
+def test_a_server_that_serves_no_one_is_named_with_its_cause(kind: Refusing, tmp_path: Path) -> None:
     cause = REFUSING[kind]
     with kind(servers.server(servers.NEWER), tmp_path) as url:
         for words in (*LOOKS, ["call", "fib", "3"], ["cancel", "c1-1"]):
@@ -242,7 +242,7 @@ def test_a_server_that_serves_nobody_is_named_with_its_cause(kind: Refusing, tmp
 
 
 @pytest.mark.leaves_keys
-def test_a_foreign_value_at_our_key_is_told_behind_what_could_be_read(staged: Stage) -> None:
+def test_a_foreign_value_at_our_key_is_reported_behind_what_could_be_read(staged: Stage) -> None:
     staged.link.call("SET", "simpledist:meta:gcd@2", "foreign")
     try:
         done = run("status", "--redis", staged.server.url)

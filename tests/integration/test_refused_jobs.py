@@ -134,7 +134,7 @@ def test_a_worker_that_refuses_what_others_do_is_withdrawn_for_a_while(shop: Clu
         wait_until(lambda: link.call("HGET", Keys().named("offers", "need"), bad.id), 10, "it offers it again")
 
 
-def test_calls_that_nobody_can_read_switch_no_worker_off(shop: Cluster, tmp_path: Path) -> None:
+def test_calls_that_no_one_can_read_switch_no_worker_off(shop: Cluster, tmp_path: Path) -> None:
     workers = [start(shop, tmp_path, has_all=True), start(shop, tmp_path, has_all=True)]
     with shop.connect() as client, shop.connect() as odd_client, open_link(shop.url) as link:
         sq = simpledist.worker_function(client, "sq", sq_here)

@@ -358,7 +358,7 @@ def test_a_function_that_changes_it_is_named_where_that_is_checked(cluster: Clus
     assert len(rows) == 2000
 
 
-def test_a_caller_that_changes_it_is_told_where_that_is_checked(
+def test_a_caller_that_changes_it_is_warned_where_that_is_checked(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SIMPLEDIST_CHECK_SHARED", "1")

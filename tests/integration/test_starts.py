@@ -122,7 +122,7 @@ def test_a_worker_without_a_child_offers_nothing_says_why_and_ends(cluster: Clus
     assert "no child could start" in text.splitlines()[-1]
 
 
-def test_a_child_that_hangs_at_its_start_keeps_nobody_waiting(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_child_that_hangs_at_its_start_keeps_no_one_waiting(cluster: Cluster, tmp_path: Path) -> None:
     hangs = "import fcntl; f = open('lock', 'w'); fcntl.flock(f, fcntl.LOCK_EX)\n"
     started(cluster, tmp_path, THREAD + hangs)
     began = time.monotonic()

@@ -76,7 +76,7 @@ def test_a_stream_that_is_closed_or_full_is_no_traceback(
         assert output
 
 
-def test_a_reader_that_has_seen_enough_is_no_error_to_be_told(cluster: Cluster) -> None:
+def test_a_reader_that_has_seen_enough_is_not_reported_as_an_error(cluster: Cluster) -> None:
     for end in ("head -1", "true"):
         assert shell(f'"$@" | {end}', "workers", "--redis", cluster.url)[2] == ""
 

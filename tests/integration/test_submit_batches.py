@@ -143,7 +143,7 @@ def test_a_batch_of_which_all_are_cancelled_leaves_the_queue(acts: Acts) -> None
     futures = [acts.start(f"n{n}") for n in range(200)]
     wait_until(lambda: acts.queued() > 0, 5, "some wait")
     assert all(future.cancel() for future in futures)
-    wait_until(lambda: acts.queued() == 0, 2, "nobody waits for them")
+    wait_until(lambda: acts.queued() == 0, 2, "no one waits for them")
     assert blocked.result(30) == "blocked"
     assert not any(name.startswith("n") for name in acts.begun())
 

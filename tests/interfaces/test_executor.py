@@ -227,7 +227,7 @@ def test_a_done_future_keeps_no_arguments(executor: Executor) -> None:
     assert future.call.body == b""
 
 
-def test_map_consumes_only_as_far_ahead_as_told(executor: Executor) -> None:
+def test_map_consumes_only_as_far_ahead_as_asked(executor: Executor) -> None:
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -261,7 +261,7 @@ def slow_touch(file: Path) -> Path:
 
 
 @pytest.mark.parametrize("chunksize", [1, 2])
-def test_a_map_at_which_nobody_looks_is_made(client: simpledist.Client, tmp_path: Path, chunksize: int) -> None:
+def test_a_map_at_which_no_one_looks_is_made(client: simpledist.Client, tmp_path: Path, chunksize: int) -> None:
     files = [tmp_path / str(n) for n in range(8)]
     with client.executor() as executor:
         executor.map(slow_touch, files, chunksize=chunksize)

@@ -89,7 +89,7 @@ def test_an_initializer_that_travels_sets_what_its_batch_sees(client: simpledist
     assert state == {}
 
 
-def test_an_initializer_that_fails_is_told_to_the_caller(client: simpledist.Client) -> None:
+def test_an_initializer_that_fails_is_reported_to_the_caller(client: simpledist.Client) -> None:
     with joblib.parallel_config(backend="simpledist", client=client, initializer=divmod, initargs=(1, 0)):
         parallel = joblib.Parallel()
     with pytest.raises(ZeroDivisionError):

@@ -143,7 +143,7 @@ def test_a_second_ctrl_c_cancels_all(site: Site) -> None:
         future.cancel()
 
 
-def test_jobs_that_fail_are_told_with_their_last_line_and_not_submitted_again_at_once(site: Site) -> None:
+def test_jobs_that_fail_are_reported_with_their_last_line_and_not_submitted_again_at_once(site: Site) -> None:
     broken = site.folder / "broken.py"
     broken.write_text("import os\n\n\ndef run(number):\n    return number\n")
     with site.submitting("--min", "2", *ONE_SLOT, "--", "broken") as command:

@@ -59,7 +59,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "simpledist/engine/engine.py",
         "            lazy.listener.close_when_idle()\n",
         "            pass\n",
-        "tests/faults/test_reentry.py -k nobody_closes",
+        "tests/faults/test_reentry.py -k no_one_closes",
     ),
     Mutation(
         "an interrupted map",

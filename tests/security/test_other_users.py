@@ -106,7 +106,7 @@ def test_another_users_calls_run_at_their_own_process(
         assert word in told
 
 
-def test_who_signs_nothing_is_answered_by_nobody_and_runs_nothing(cluster: Cluster) -> None:
+def test_who_signs_nothing_is_answered_by_no_one_and_runs_nothing(cluster: Cluster) -> None:
     client = cluster.connect(insecure=True)
     future = simpledist.worker_function(client, "count", at_home).submit("")
     assert where(future) == ("local", "key")
@@ -222,7 +222,7 @@ def test_the_socket_of_another_user_is_refused_before_anything_is_sent(
     assert done.returncode == 2
     assert f"belongs to user {STRANGER}" in done.stderr
     with open_link(url.replace("me:password@", "")) as link:
-        assert link.call("ACL", "LOG") == [], "nobody tried the password"
+        assert link.call("ACL", "LOG") == [], "no one tried the password"
 
 
 @pytest.mark.parametrize("named", [True, False], ids=["a key", "insecure"])
@@ -246,7 +246,7 @@ def test_a_port_on_which_another_user_listens_is_warned_of_once(
     assert f"{HOST}:{port}" in told[0]
 
 
-def test_whoever_is_behind_a_tunnel_forges_nothing_and_cannot_be_seen(
+def test_a_user_behind_a_tunnel_forges_nothing_and_cannot_be_seen(
     foreign: Foreign, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     url = foreign(port=free_port())

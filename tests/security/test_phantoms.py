@@ -64,7 +64,7 @@ def test_a_worker_with_a_heartbeat_of_the_future_keeps_no_call(
         assert {one.info.where for one in [future, *others] if one.info} == {"local"}
         began = time.monotonic()
         assert function(str(tmp_path / "runs")) == 5
-        assert time.monotonic() - began < 1, "it is known that nobody is there"
+        assert time.monotonic() - began < 1, "it is known that no one is there"
 
 
 def test_a_heartbeat_of_the_future_harms_no_worker_that_lives(cluster: Cluster, thief: Link, tmp_path: Path) -> None:

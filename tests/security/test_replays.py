@@ -188,7 +188,7 @@ def test_a_cached_value_put_back_after_a_clear_is_not_accepted_by_who_cleared(
     function.cache_clear()
 
 
-def test_who_puts_an_old_value_back_for_ever_keeps_nobody_from_its_outcome(
+def test_who_puts_an_old_value_back_for_ever_keeps_no_one_from_its_outcome(
     shelter: Shelter, thief: Link, tmp_path: Path
 ) -> None:
     client, runs = shelter().connect(), str(tmp_path / "runs")

@@ -99,7 +99,7 @@ def test_job_ids_that_begin_with_a_dash_are_arguments_behind_two_dashes(stage: S
     assert (done.returncode, done.stdout) == (0, f"{id} is called off\n"), done
 
 
-def test_a_message_of_ours_is_printable_whoever_handles_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_of_ours_is_printable_in_every_handler(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         logger("simpledist").warning("worker %s said %s", "w\x1b[1m", "one\r\ntwo\x9b")
     assert caplog.messages == ["worker w\N{REPLACEMENT CHARACTER}[1m said one\n    two\N{REPLACEMENT CHARACTER}"]

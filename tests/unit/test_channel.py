@@ -115,7 +115,7 @@ def test_the_end_of_a_channel_is_seen_on_both_sides(pair: Pair) -> None:
     assert child.ended
 
 
-def test_a_channel_knows_of_what_nobody_has_read(pair: Pair) -> None:
+def test_a_channel_knows_of_what_no_one_has_read(pair: Pair) -> None:
     parent, child = pair
     assert not parent.unread()
     child.write(Answer(READY))

@@ -47,7 +47,7 @@ def test_nothing_is_said_where_nothing_runs_or_waits(now: list[float]) -> None:
     assert demand.text(now[0], {}) == ""
 
 
-def test_what_waits_and_what_runs_is_told_and_taken_back_once(now: list[float]) -> None:
+def test_what_waits_and_what_runs_is_reported_and_taken_back_once(now: list[float]) -> None:
     demand, call = Demand(known), Call()
     assert told(demand, now, fib=7) == {"fib": AtClient(7, 0.0, 250.0)}
     demand.begins(call, "fib")
@@ -89,7 +89,7 @@ def test_a_run_over_many_nudges_is_one(now: list[float]) -> None:
     assert told(demand, now)["fib"].running <= 3.0
 
 
-def test_calls_of_a_map_are_told_by_the_time_that_they_took(now: list[float]) -> None:
+def test_calls_of_a_map_are_reported_by_the_time_that_they_took(now: list[float]) -> None:
     demand = Demand(known)
     for _ in range(12):
         now[0] += 1.0
@@ -97,7 +97,7 @@ def test_calls_of_a_map_are_told_by_the_time_that_they_took(now: list[float]) ->
         assert 0.3 < told(demand, now)["fib"].running < 1.0
 
 
-def test_a_call_whose_thread_was_torn_away_is_not_told_for_ever(now: list[float]) -> None:
+def test_a_call_whose_thread_was_torn_away_is_not_reported_for_ever(now: list[float]) -> None:
     demand, call = Demand(known), Call()
     demand.begins(call, "fib")
     call.ended = True
@@ -106,7 +106,7 @@ def test_a_call_whose_thread_was_torn_away_is_not_told_for_ever(now: list[float]
     assert not demand.any()
 
 
-def test_of_very_many_functions_some_are_told(now: list[float]) -> None:
+def test_of_very_many_functions_some_are_reported(now: list[float]) -> None:
     many = {f"f{number:03}": 1 for number in range(2 * client_demand.FUNCTIONS_MOST)}
     assert len(told(Demand(known), now, **many)) == client_demand.FUNCTIONS_MOST
 

@@ -87,6 +87,6 @@ def test_keys_are_written_out_in_one_another_too() -> None:
         ("local a = 1\nlocal a = 2", "a is defined twice: _noun.lua:1 and _noun.lua:2"),
     ],
 )
-def test_a_broken_rule_is_told(nouns: str, trouble: str) -> None:
+def test_a_broken_rule_is_reported(nouns: str, trouble: str) -> None:
     with pytest.raises(ValueError, match=trouble):
         script("return a()", nouns)

@@ -42,6 +42,6 @@ def test_a_refusal_has_a_cause_and_a_remedy(text: str, cause: str, remedy: str) 
 @pytest.mark.parametrize(
     "text", ["Error 111 connecting to localhost:6379. Connection refused.", "Timeout reading from socket", ""]
 )
-def test_a_redis_that_is_away_refuses_nobody(text: str) -> None:
+def test_a_redis_that_is_away_refuses_no_one(text: str) -> None:
     assert denial_in(text) is None
     assert "doctor" in remedy_of(text)

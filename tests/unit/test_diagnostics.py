@@ -71,7 +71,7 @@ def test_an_unsigned_cluster_is_a_finding_only_where_others_reach_redis() -> Non
     )
 
 
-def test_a_user_that_may_not_scan_is_told_so_and_blamed_for_nothing() -> None:
+def test_a_user_that_may_not_scan_reads_so_and_is_blamed_for_nothing() -> None:
     checked = report(Config(), replace(WELL, leftovers=None, user="dashboard"))
     assert all(one.ok for one in checked)
     assert any("user dashboard may not SCAN" in one.text for one in checked)
@@ -127,7 +127,7 @@ def test_three_that_died_at_once_need_three_new_ones() -> None:
 
 
 @pytest.mark.parametrize("why", REASONS)
-def test_every_reason_that_nobody_asked_for_is_a_finding_with_its_remedy(why: str) -> None:
+def test_every_reason_that_no_one_asked_for_is_a_finding_with_its_remedy(why: str) -> None:
     recent = {"pi": Tally({f"local:{why}": 207}), "fib": Tally({f"local:{why}": 3}), "well": Tally({"returned": 9})}
     findings = found(replace(WELL, recent=recent))
     if REASONS[why].asked_for or why == "no_worker":
@@ -138,7 +138,7 @@ def test_every_reason_that_nobody_asked_for_is_a_finding_with_its_remedy(why: st
         assert one.remedy == f"{REASONS[why].remedy} ({address(why)})"
 
 
-def test_a_reason_is_told_with_what_the_worker_said_of_it_last() -> None:
+def test_a_reason_is_shown_with_what_the_worker_said_of_it_last() -> None:
     last, before = (
         Failure("pi", "undecodable", f"w1: No module named '{module}'", 1, 0.0, 9.0, "c1-1", "") for module in "xy"
     )

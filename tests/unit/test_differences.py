@@ -39,6 +39,6 @@ def test_no_test_has_two_reasons() -> None:
     assert len(set(whys)) == len(whys)
 
 
-def test_a_test_without_a_reason_is_told_so() -> None:
+def test_a_test_without_a_reason_is_reported() -> None:
     assert reason("joblib: joblib/test/test_parallel.py::test_simple_parallel") is None
     assert reason("joblib: joblib/test/test_config.py::test_effective_n_jobs_None") == DIFFERENCES[0][1]

@@ -46,7 +46,7 @@ def test_what_is_stored_is_loaded_by_any_other_process(folder: Path) -> None:
     assert Memo(folder).load("index", "bb", str) is None
 
 
-def test_nobody_else_may_read_or_write_it(folder: Path) -> None:
+def test_no_one_else_may_read_or_write_it(folder: Path) -> None:
     Memo(folder).store("index", "aa", "text")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert [stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()] == [0o600]
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_as_none_and_is_replaced(folder: Path, damage: bytes) 
     assert memo.load("index", "aa", str) == "text"
 
 
-def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(folder: Path) -> None:
+def test_a_pipe_in_the_place_of_a_file_keeps_no_one_waiting(folder: Path) -> None:
     Memo(folder).store("index", "bb", "text")
     os.mkfifo(folder / "aa.index", 0o600)
     assert Memo(folder).load("index", "aa", str) is None

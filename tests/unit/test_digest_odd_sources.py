@@ -216,7 +216,7 @@ def test_a_decorated_function_counts_with_its_decorator(sources: Sources, decora
     assert (other != was) == (decorator in ("plain", "wrapped"))
 
 
-def test_two_modules_of_one_name_are_told_apart(sources: Sources) -> None:
+def test_two_modules_of_one_name_are_distinguished(sources: Sources) -> None:
     digests = Digests()
     path = sources.write("twin.py", "def f(x): return x\n")
     first = sources.get("twin:f")

@@ -161,7 +161,7 @@ def _inner() -> Any:
     ],
     ids=steady,
 )
-def test_what_cannot_be_told_has_none(function: Any) -> None:
+def test_what_cannot_be_identified_has_none(function: Any) -> None:
     assert fingerprint(function) == ""
 
 

@@ -19,6 +19,6 @@ def test_it_is_an_info_like_any_other() -> None:
     assert pickle.loads(pickle.dumps(MADE)) == dataclasses.replace(MADE) == SAME  # noqa: S301 - made here
 
 
-def test_nobody_changes_it() -> None:
+def test_no_one_changes_it() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         MADE.attempts = 4  # type: ignore[misc]

@@ -52,12 +52,12 @@ def test_what_never_leaves_stays_open_nowhere() -> None:
         parent.post({"start": serial}, os.open(os.devnull, os.O_RDONLY) if serial < 100 else None)
     template.close()
     parent.post({"kill": 1})
-    assert not parent.wants_to_write, "nobody is there to read it"
+    assert not parent.wants_to_write, "no one is there to read it"
     parent.close()
     assert open_files() == before
 
 
-def test_a_line_whose_descriptor_found_no_room_is_told_from_the_next() -> None:
+def test_a_line_whose_descriptor_found_no_room_is_distinguished_from_the_next() -> None:
     program = (
         "import os, resource, socket\n"
         "from simpledist.worker.mailbox import Mailbox\n"

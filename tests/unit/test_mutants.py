@@ -34,5 +34,5 @@ def test_a_text_that_is_not_there_or_there_twice_is_an_error() -> None:
             Mutation("x", "y", "simpledist/policy.py", text, "", "").applied_to(ROOT)
 
 
-def test_each_is_told_from_the_others() -> None:
+def test_each_is_distinguished_from_the_others() -> None:
     assert len({(one.mechanism, one.removed) for one in MUTATIONS}) == len(MUTATIONS)

@@ -42,7 +42,7 @@ def test_timings_have_their_units_in_their_names_and_are_positive() -> None:
         assert getattr(TIMINGS, field.name) > 0
 
 
-def test_one_lost_beat_makes_nobody_late_and_three_lost_beats_are_no_death() -> None:
+def test_one_lost_beat_makes_no_one_late_and_three_lost_beats_are_no_death() -> None:
     assert TIMINGS.beat_seconds * 2 <= TIMINGS.late_seconds
     assert TIMINGS.beat_seconds * 4 <= TIMINGS.silent_seconds
     assert TIMINGS.late_seconds < TIMINGS.silent_seconds

@@ -174,7 +174,7 @@ def test_notes_travel(codec: str) -> None:
 
 
 @pytest.mark.parametrize("notes", [5, "text", [1, 2], None, [Opaque()]], ids=steady)
-def test_strange_notes_harm_nobody(notes: Any) -> None:
+def test_strange_notes_harm_no_one(notes: Any) -> None:
     error: Any = ValueError("x")
     error.__notes__ = notes
     assert travelled(error).args == ("x",)

@@ -287,7 +287,7 @@ def test_damaged_pickles_are_undecodable(data: bytes) -> None:
         serializers.loads("pickle", data)
 
 
-def test_long_troubles_are_told_in_one_short_line() -> None:
+def test_long_troubles_are_one_short_line() -> None:
     with pytest.raises(Unserialisable) as raised:
         serializers.dumps("pickle", Evil(out=ValueError("a\nb " * 100_000)))
     assert len(str(raised.value)) <= serializers.LINE_CHARACTERS

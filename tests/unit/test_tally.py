@@ -17,7 +17,7 @@ def test_there_is_nothing_before_the_first_outcome() -> None:
     assert Tally().stats() == Stats(0, 0, {}, 0, None, None)
 
 
-def test_calls_are_told_apart_by_where_they_ran_and_why() -> None:
+def test_calls_are_counted_by_where_they_ran_and_why() -> None:
     tally = Tally()
     tally.returned.append(Info("remote", queued_seconds=0.5, run_seconds=2.0))
     tally.raised.append(Info("remote", queued_seconds=1.5, run_seconds=4.0))

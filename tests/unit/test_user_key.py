@@ -88,7 +88,7 @@ def test_xdg_config_home_counts_only_if_it_holds_a_key(
     assert user_key.find_or_make(HERE) == chosen
 
 
-def test_without_a_home_the_key_lies_in_a_private_temporary_folder(places: Places) -> None:
+def test_without_a_home_the_key_is_in_a_private_temporary_folder(places: Places) -> None:
     places.home.rmdir()
     made = user_key.find_or_make(HERE)
     assert made == places.in_temporary

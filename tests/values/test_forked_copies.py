@@ -85,7 +85,7 @@ def test_a_copy_says_what_it_would_say_in_a_plain_program(cluster: Cluster, clie
     assert "wire/running.py" not in worker.stderr_text()
 
 
-def test_a_copy_that_outlives_its_job_disturbs_nobody(
+def test_a_copy_that_outlives_its_job_disturbs_no_one(
     cluster: Cluster, client: simpledist.Client, tmp_path: Path
 ) -> None:
     until = tmp_path / "until"

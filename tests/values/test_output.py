@@ -67,7 +67,7 @@ def test_each_way_to_print_is_marked_with_its_job(own: Cluster, printing: simple
         shows(own.workers[0], f"[{future.call.id}] {name} {number} é")
 
 
-def test_jobs_that_print_in_one_breath_are_told_apart(own: Cluster, printing: simpledist.Client) -> None:
+def test_jobs_that_print_in_one_breath_keep_their_own_ids(own: Cluster, printing: simpledist.Client) -> None:
     names = ("say", "by_descriptor", "by_stderr", "without_newline")
     futures = [(name, of(printing, name).submit(f"{name} of {n}")) for n in range(25) for name in names]
     for number, (name, future) in enumerate(futures):
@@ -192,7 +192,7 @@ def test_a_stderr_that_takes_nothing_holds_up_no_job(own: Cluster, how: str) -> 
             os.close(read_end)
 
 
-def test_a_reader_that_comes_back_is_told_what_it_missed(own: Cluster) -> None:
+def test_a_reader_that_comes_back_learns_what_it_missed(own: Cluster) -> None:
     read_end, write_end = os.pipe()
     worker = _worker(own, write_end)
     os.close(write_end)

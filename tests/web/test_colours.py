@@ -66,7 +66,7 @@ def palette(scheme: int) -> list[str]:
 
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
-def test_any_two_of_the_eight_colours_are_told_apart(scheme: int, vision: str) -> None:
+def test_any_two_of_the_eight_colours_can_be_distinguished(scheme: int, vision: str) -> None:
     for one, other in itertools.combinations(palette(scheme), 2):
         distance = sum((a - b) ** 2 for a, b in zip(seen(one, vision), seen(other, vision), strict=True)) ** 0.5
         assert distance > APART, f"{one} and {other}"

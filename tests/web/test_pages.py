@@ -296,7 +296,7 @@ def test_the_message_of_an_error_stands_beside_its_type(stage: Stage) -> None:
         assert "no such shoe size 47" in page.partition("<details>")[0], path
 
 
-def test_one_job_is_one_job_and_a_name_that_nobody_offers_or_calls_fades(stage: Stage) -> None:
+def test_one_job_is_one_job_and_a_name_that_no_one_offers_or_calls_fades(stage: Stage) -> None:
     stage.submit(1, "lonely")
     stage.broker.ack("c1", [], {("mistyped", "no_worker"): 1})
     client = client_of(stage)

@@ -110,7 +110,7 @@ def test_all_is_there(client: FlaskClient) -> None:
     assert "page 1 of 10" in client.get("/workers").text
 
 
-def test_a_second_of_looking_costs_redis_little_whoever_looks(crowd: Stage) -> None:
+def test_a_second_of_looking_costs_redis_little_however_many_look(crowd: Stage) -> None:
     monitor = crowd.monitor(keep_seconds=0.0)
     client = application(monitor).test_client()
     for path in PATHS[:3]:

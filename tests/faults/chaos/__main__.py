@@ -145,7 +145,7 @@ class Run:
             while (left := _at_work(link)) and time.monotonic() < end:
                 time.sleep(0.1)
             for name in left:
-                self._tally.found("left", f"{name} still holds jobs that nobody waits for")
+                self._tally.found("left", f"{name} still holds jobs that no one waits for")
             for sentence in key_leaks(link, Keys()):
                 self._tally.found("left", sentence)
             self._keys = int(link.call("DBSIZE"))
