@@ -31,9 +31,10 @@ class _Channel(_HTTPChannel):
     """A connection that makes room among those of its address when it begins. Used by waitress' one thread."""
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, *rest: Any, **named: Any) -> None:
+        # Before waitress enters it: a new one looks at all the others, and reads no address again.
+        self.origin = _origin(addr)
         _HTTPChannel.__init__(self, server, sock, addr, *rest, **named)
-        origin = _origin(addr)
-        its: list[Any] = [one for one in server.active_channels.values() if _origin(one.addr) == origin]
+        its: list[Any] = [one for one in server.active_channels.values() if one.origin == self.origin]
         if len(its) > MOST_OF_AN_ADDRESS:
             waiting = [one for one in its if not one.requests]
             min(waiting, key=lambda one: one.creation_time).handle_close()

@@ -153,11 +153,12 @@ def submit(config: Config, least: int, most: int, seconds: float, once: bool) ->
         )
         if once:
             try:
-                follower.once()
+                trouble = follower.once()
             except SlurmTrouble as error:
-                complain(PROGRAM, error)
-                return WRONG
-            return OK
+                trouble = str(error)
+            if trouble:
+                complain(PROGRAM, trouble)
+            return WRONG if trouble else OK
         _say(f"{least} to {most} workers of {', '.join(functions)}, jobs {name}; Ctrl-C drains them")
         return follower.run()
 

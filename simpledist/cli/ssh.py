@@ -78,7 +78,7 @@ def ssh(config: Config, words: tuple[str, ...], hosts_file: str | None, bootstra
         plan = Plan(
             tunnel=tunnel.reached_by(config.url, folder),
             arguments=tuple(arguments),
-            key=Path(keyring.file).read_text("ascii") if keyring else None,
+            key=keyring.as_file() if keyring else None,  # as it was checked: its file may change
             archive=archive.made() if bootstrap else None,
             python=python,
         )

@@ -72,9 +72,9 @@ class Follower:
         self._trouble = ""
         self._shown: object = None
 
-    def once(self) -> None:
-        """Look once, and leave the jobs that there are. Raises SlurmTrouble."""
-        self._look()
+    def once(self) -> str:
+        """Look once, and leave the jobs that there are; return why demand is not known. Raises SlurmTrouble."""
+        return self._look()
 
     def run(self) -> int:
         """Follow demand until a signal comes, then end the jobs; return the exit code."""
@@ -90,17 +90,17 @@ class Follower:
     def _try(self) -> None:
         """Look; go on where Slurm is away."""
         try:
-            self._look()
+            trouble = self._look()
         except SlurmTrouble as error:
-            self._tell(f"{error}; leaves all as it is, and tries again")
-            return
-        self._tell("")
+            trouble = f"{error}; leaves all as it is, and tries again"
+        if trouble and trouble != self._trouble:
+            self._say(trouble)
+        self._trouble = trouble
 
-    def _look(self) -> None:
+    def _look(self) -> str:
+        """Have as many jobs as are wanted; return why that is not known, "" where it is. Raises SlurmTrouble."""
         wanted = self._ask()
         tasks = self._jobs.look(self._plan.kinds)
-        if wanted.trouble:
-            self._tell(wanted.trouble)
         self._show(tasks, wanted)
         for kind in self._plan.kinds:
             there = [one for one in tasks if one.name == kind.name]
@@ -108,6 +108,7 @@ class Follower:
                 self._keep(kind, there, self._plan.least)
             elif not wanted.trouble:
                 self._keep(kind, there, max(0, min(wanted.workers, self._plan.most) - self._plan.least))
+        return wanted.trouble
 
     def _keep(self, kind: Kind, there: Sequence[ArrayTask], number: int) -> None:
         if number > len(there):
@@ -139,12 +140,6 @@ class Follower:
         self._say(
             f"{_jobs(shown[0])} running, {shown[1]} waiting{why}; {wanted.jobs:g} calls want {wanted.workers} workers"
         )
-
-    def _tell(self, trouble: str) -> None:
-        """Say a trouble once, until it is another one."""
-        if trouble and trouble != self._trouble:
-            self._say(trouble)
-        self._trouble = trouble
 
     # --- the end -------------------------------------------------------------------------------------------------
 

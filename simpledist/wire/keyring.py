@@ -50,6 +50,10 @@ class Keyring:
         """Return the ids of all keys, in hex; the first key signs."""
         return tuple(id.hex() for id in self._keys)
 
+    def as_file(self) -> str:
+        """Return what a key file with these keys holds, to be handed to a process on another machine. It is secret."""
+        return "".join(f"{key.hex()}\n" for key in self._keys.values())
+
     def __repr__(self) -> str:
         return f"<keyring of {len(self._keys)} keys>"
 

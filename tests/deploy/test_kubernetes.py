@@ -117,6 +117,15 @@ def test_no_probe_of_a_worker_looks_at_redis() -> None:
     assert "readinessProbe" not in container
 
 
+def test_the_distributor_is_alive_without_redis_and_ready_with_it() -> None:
+    container = PODS["simpledist-distributor"]["containers"][0]
+    paths = {probe: container[probe]["httpGet"] for probe in ("livenessProbe", "readinessProbe")}
+    assert paths == {
+        "livenessProbe": {"path": "/healthz", "port": "web"},
+        "readinessProbe": {"path": "/readyz", "port": "web"},
+    }
+
+
 def test_a_key_as_kubernetes_mounts_it_is_taken(tmp_path: Path) -> None:
     """A link to a file without a line end; it is root's, and the pod's group may read it."""
     (tmp_path / "..data").mkdir()

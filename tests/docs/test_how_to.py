@@ -62,6 +62,7 @@ def test_the_python_of_the_pages_runs() -> None:
     ]
     assert blocks
     with Cluster("fns", folder=ROOT / "demo", slots=2) as cluster:
+        cluster.start_worker(arguments=["--tag", "gpu"])
         for block in blocks:
             done = commands.python("-c", block, cwd=ROOT / "demo", url=cluster.url)
             assert done.stderr == ""

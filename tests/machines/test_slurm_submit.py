@@ -37,6 +37,7 @@ class Site:
     """A Slurm, a Redis with a password and a client."""
 
     slurm: Slurm
+    redis: EmbeddedRedis
     url: str
     client: Client
     key: Path
@@ -59,7 +60,7 @@ def site(own_slurm: Slurm, tmp_path: Path) -> Iterator[Site]:
     with EmbeddedRedis(port=0, password=PASSWORD) as redis:
         url = redis.url.replace("://", f"://:{PASSWORD}@")
         with simpledist.connect(url, secret_file=str(key)) as client:
-            yield Site(own_slurm, url, client, key, tmp_path)
+            yield Site(own_slurm, redis, url, client, key, tmp_path)
 
 
 def test_from_no_worker_to_some_and_back_to_none(site: Site) -> None:
@@ -173,6 +174,19 @@ def test_after_a_crash_the_same_command_finds_its_jobs(site: Site) -> None:
             again.interrupt()
             assert again.wait() == 0
         assert site.states() == []
+
+
+def test_while_redis_is_away_the_jobs_stay_as_they_are(site: Site) -> None:
+    with site.submitting("--min", "1", *ONE_SLOT, "--", "farm:sleep", "--slots", "1") as command:
+        wait_until(lambda: "1 job running" in command.text(), START_SECONDS, "a job")
+        site.redis.stop()
+        wait_until(lambda: "leaves the jobs as they are" in command.text(), START_SECONDS, f"a line{command.text()}")
+        site.slurm.run("scancel", "--user=root")
+        wait_until(lambda: command.text().count("submitted 1 job") == 2, START_SECONDS, "--min holds all the same")
+        lines = [line for line in command.text().splitlines() if "leaves the jobs as they are" in line]
+        assert len(lines) == len({*lines}), "each trouble is one line, however often it is met"
+        command.interrupt()
+        assert command.wait() == 0, command.text()
 
 
 def test_one_look_submits_and_leaves_the_jobs(site: Site) -> None:

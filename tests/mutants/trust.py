@@ -211,7 +211,7 @@ MUTATIONS = (
         "connections of the dashboard",
         "those of all addresses are counted as one client's",
         "web/serving.py",
-        "if _origin(one.addr) == origin]",
+        "if one.origin == self.origin]",
         "]",
         "tests/security/test_dashboard.py -k drips",
     ),

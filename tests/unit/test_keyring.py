@@ -219,3 +219,12 @@ def test_a_keyring_does_not_show_its_keys() -> None:
     keyring = Keyring([b"visible!" * 4])
     assert "visible" not in repr(keyring)
     assert "visible" not in str(keyring)
+
+
+def test_what_is_handed_on_is_a_key_file_with_the_same_keys_in_the_same_order(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.touch(0o600)
+    file.write_text(f"{new_secret()}\n{new_secret()}\n")
+    keyring = key_file.keyring_from(str(file))
+    assert keyring.as_file() == file.read_text()
+    assert key_file.keyring_from(str(file)).ids == keyring.ids
