@@ -17,6 +17,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "distributions",
+        "two workers install at once",
+        "simpledist/worker/distributions.py",
+        "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "            pass\n",
+        f"{WITH} -k two_workers",
+    ),
+    Mutation(
+        "distributions",
         "calls are decoded by another cloudpickle than they were encoded by",
         "simpledist/worker/requirements.py",
         '        found.append(f"{SAME}=={metadata.version(SAME)}")\n',

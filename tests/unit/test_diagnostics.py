@@ -27,6 +27,20 @@ def found(facts: Facts, settings: Config | None = None) -> list[Finding]:
     return [one for one in report(settings or Config(), facts) if not one.ok]
 
 
+def test_versions_that_differ_between_workers_are_advice() -> None:
+    workers = tuple(
+        WorkerState(id, id, "h", 1, 4, 0, 0.5, health, False, ("fib",), "3.11.7", 1.0, distributions=listed)
+        for id, health, listed in (
+            ("w1", "alive", (("numpy", "2.1.0"), ("pandas", "2.3.1"))),
+            ("w2", "late", (("numpy", "1.26.4"), ("pandas", "2.3.1"))),
+            ("w3", "dead", (("pandas", "1.5.3"),)),
+        )
+    )
+    facts = replace(WELL, snapshot=Snapshot(RedisState(ok=True, version="7.0.15"), workers=workers))
+    (line,) = [one for one in report(Config(), facts) if one.check == "distributions"]
+    assert (line.text, line.ok) == ("workers with --any have different versions of numpy (1.26.4, 2.1.0)", True)
+
+
 def test_nothing_is_found_where_all_is_well() -> None:
     assert found(WELL) == []
 

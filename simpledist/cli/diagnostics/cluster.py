@@ -192,6 +192,17 @@ def _code(facts: Facts) -> Iterator[Finding]:
     yield from found or [Finding("code", "no client called a worker that has other code")]
 
 
+def _distributions(facts: Facts) -> Iterator[Finding]:
+    """Say which versions differ between workers that take any function: advice, for most calls need none of them."""
+    versions: dict[str, set[str]] = {}
+    for worker in facts.snapshot.workers:
+        for name, version in worker.distributions if worker.live else ():
+            versions.setdefault(name, set()).add(version)
+    differ = [f"{name} ({', '.join(sorted(found))})" for name, found in sorted(versions.items()) if len(found) > 1]
+    if differ:
+        yield Finding("distributions", f"workers with --any have different versions of {some(differ)}")
+
+
 def _random(facts: Facts) -> Iterator[Finding]:
     shared = [one for one in facts.snapshot.workers if one.live and one.generators]
     for one in shared[:SHOWN]:
@@ -212,5 +223,6 @@ CHECKS: tuple[Check, ...] = (
     _versions,
     _local_runs,
     _code,
+    _distributions,
     _random,
 )
