@@ -126,6 +126,7 @@ _KINDS: tuple[tuple[re.Pattern[str], Denial], ...] = tuple(
         ),
     )
 )
+START = "start it (on this machine: simpledist redis), or correct --redis"  # where it is not there
 _UNKNOWN = "see what `simpledist doctor` says"
 
 

@@ -19,6 +19,7 @@ from simpledist.code.travelling_modules import Program
 from simpledist.config import Config
 from simpledist.errors import NotPacked, TargetError, Unserialisable
 from simpledist.monitor.rows import printable
+from simpledist.monitor.times import plural
 from simpledist.wire.envelope import encode_arguments
 
 
@@ -66,7 +67,7 @@ def _list_files(function: Any) -> int:
     held = {} if archive is None else archive.files()
     for name, size in held.items():
         click.echo(f"{size:9}  {printable(name)}")
-    click.echo(f"{len(held)} files" if held else "no file travels: it needs no module of yours")
+    click.echo(plural(len(held), "file") if held else "no file travels: it needs no module of yours")
     return OK
 
 

@@ -68,7 +68,7 @@ def refusal_of(config: Config, error: RedisDown | RedisRefused) -> RedisDown | R
     text = str(error)
     if isinstance(error, RedisRefused) or denials.denial_in(text) is not None:
         return RedisRefused(f"Redis at {config.safe_url} refuses us: {denials.explained(text)}")
-    return RedisDown(f"Redis at {config.safe_url} cannot be reached: {text}; start it, or correct --redis")
+    return RedisDown(f"Redis at {config.safe_url} cannot be reached: {text}; {denials.START}")
 
 
 def named(worker: WorkerState) -> str:

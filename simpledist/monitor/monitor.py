@@ -301,7 +301,7 @@ def _trouble(error: OperatorError) -> RedisState:
     text = printable(str(error))
     found = denials.denial_in(text)
     if found is None and not isinstance(error, RedisRefused):
-        return RedisState(ok=False, error=text, remedy="start it, or correct --redis")
+        return RedisState(ok=False, error=text, remedy=denials.START)
     cause = f"{found.cause} ({text})" if found is not None else text
     return RedisState(ok=False, error=cause, refused=True, remedy=denials.remedy_of(text))
 

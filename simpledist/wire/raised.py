@@ -11,6 +11,7 @@ import os
 import struct
 import traceback
 from itertools import zip_longest
+from types import TracebackType
 from typing import Any, cast
 
 from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
@@ -44,7 +45,7 @@ def encode_error(codec: str, error: BaseException, frames_of_ours: int = 0) -> t
 def place_and_trace(error: BaseException, frames_of_ours: int = 0) -> str:
     """Return where it was raised, `file:line in function`, and below it the end of its traceback, for people."""
     text = _traceback_text(error, frames_of_ours)
-    trace, place = error.__traceback__, ""
+    trace, place = _trace(error, frames_of_ours), ""
     while trace is not None:
         code = trace.tb_frame.f_code
         place = f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}"
@@ -78,10 +79,16 @@ def decode_error(codec: str, body: bytes | memoryview) -> BaseException:
     return error
 
 
-def _traceback_text(error: BaseException, frames_of_ours: int) -> str:
+def _trace(error: BaseException, frames_of_ours: int) -> TracebackType | None:
+    """Return the traceback without what our code adds on top; None where the call itself failed."""
     trace = error.__traceback__
     for _ in range(frames_of_ours):
         trace = trace.tb_next if trace is not None else None
+    return trace
+
+
+def _traceback_text(error: BaseException, frames_of_ours: int) -> str:
+    trace = _trace(error, frames_of_ours)
     try:
         text = "".join(traceback.format_exception(type(error), error, trace))
     except Exception as broken:  # noqa: BLE001 - notes, causes and attributes of a user's exception may be anything

@@ -230,7 +230,7 @@ def test_call_never_runs_here_and_says_why_it_did_not_return(cluster: Cluster, w
 def test_call_without_a_redis_is_one_line() -> None:
     done = run("call", "--redis", f"redis://{HOST}:{free_port()}", "fib", "20")
     assert re.fullmatch(
-        r"simpledist call: fib: Redis at redis://\S+ cannot be reached: .*; start it, or .*", complaint(done)
+        r"simpledist call: fib: Redis at redis://\S+ cannot be reached: .*; start it \(.*\), or .*", complaint(done)
     )
     assert done.returncode == 1
 

@@ -13,6 +13,7 @@ import pytest
 
 from simpledist import wire
 from simpledist.errors import RemoteTraceback, Undecodable, Unserialisable
+from simpledist.wire.raised import place_and_trace
 from tests.ids import steady
 from tests.sealing import (
     CODECS,
@@ -189,6 +190,10 @@ def test_frames_of_ours_are_not_in_the_text() -> None:
     assert "in thrown" not in str(raised.exception.__cause__)
     assert "ValueError: x" in str(raised.exception.__cause__)
     wire.encode_error("pickle", ValueError("never raised"), 5)
+    assert place_and_trace(thrown(ValueError("x"))).splitlines()[0].endswith(" in thrown")
+    assert place_and_trace(thrown(ValueError("x")), 1).splitlines()[:2] == ["", "ValueError: x"], (
+        "the call itself failed"
+    )
 
 
 @CODECS

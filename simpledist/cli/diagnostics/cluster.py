@@ -150,7 +150,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
 
 
 def _wanted(function: FunctionState, offered: list[str], travelling: list[str]) -> Finding:
-    called = f"{function.function} was called {ago(function.wanted_seconds)} and ran at its client"
+    called = f"{function.function} was called {ago(function.wanted_seconds)} and ran on no worker"
     if offered:
         return Finding(
             "versions",

@@ -27,7 +27,7 @@ def reachable(settings: Config, facts: Facts) -> Iterator[Finding]:
         yield Finding(
             "redis",
             f"Redis at {settings.safe_url} cannot be reached: {redis.error}",
-            "start it, or correct --redis; until then every call runs at its client (redis_down)",
+            f"{redis.remedy}; until then every call runs at its client (redis_down)",
         )
     else:
         yield Finding("redis", f"Redis {redis.version or '?'} at {settings.safe_url}")
