@@ -186,3 +186,6 @@ def test_a_function_without_a_worker_may_have_gone_to_one_that_takes_any() -> No
     taking = FunctionState("simpledist.any@3.11", "simpledist.any", "3.11", 0, 0, 1, 0.0, {})
     (versions,) = found(cluster_of(functions=(wanted, taking)))
     assert versions.remedy.endswith(", unless its calls go to simpledist.any@3.11 since then")
+    other = FunctionState("simpledist.any@3.12", "simpledist.any", "3.12", 0, 0, 0, 0.0, {}, wanted_seconds=9.0)
+    (versions,) = found(cluster_of(functions=(other, taking)))
+    assert versions.remedy == "start one with simpledist-worker --any (under Python 3.12)"

@@ -151,7 +151,9 @@ def _versions(facts: Facts) -> Iterator[Finding]:
 
 def _wanted(function: FunctionState, offered: list[str], travelling: list[str]) -> Finding:
     called = f"{function.function} was called {ago(function.wanted_seconds)} and ran on no worker"
-    if offered:
+    if function.name == ANY:  # of another Python: no version that its callers could ask for
+        travelling = []
+    elif offered:
         return Finding(
             "versions",
             f"{called}: live workers offer {some(offered)}",
