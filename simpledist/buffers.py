@@ -9,8 +9,9 @@ Knows nothing of envelopes, pickles or Redis; small values stay plain `bytes`.
 from __future__ import annotations
 
 import contextlib
+import io
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -30,12 +31,12 @@ class Encode(Protocol):
 class Blob:
     """An object that stands outside the values that contain it, named by the SHA-256 of its bytes, in hex.
 
-    `encode` returns these bytes; with `keep` they are wanted once more soon. `python`: the minor that alone can load
-    them, "" where any can.
+    `get` returns the object. `encode` returns these bytes; with `keep` they are wanted once more soon. `python`: the
+    minor that alone can load them, "" where any can.
     """
 
     name: str
-    object: Any
+    get: Callable[[], Any]
     size: int
     python: str
     encode: Encode
@@ -74,6 +75,16 @@ class Pieces:
 
 
 Data = bytes | Pieces
+
+
+def kept(parts: Iterable[Part], lend: bool) -> Data:
+    """Return parts as one value; without `lend` what can change is copied."""
+    pieces = Pieces(parts if lend else [part if _stays(part) else bytes(part) for part in parts])
+    return pieces if len(pieces) > BIG_BYTES else bytes(pieces)
+
+
+def _stays(part: Part) -> bool:
+    return isinstance(part, bytes) or type(part.obj) is bytes
 
 
 def blobs_of(data: Data) -> Sequence[Blob]:
@@ -168,6 +179,22 @@ class Reader:
             return data
         buffer = bytearray(size)
         return bytes(memoryview(buffer)[: self.readinto(buffer)])
+
+    def read_buffer(self, size: int, *, readonly: bool) -> bytes | bytearray:
+        """Read so much, into memory that is never there twice. Raises EOFError where it is cut short."""
+        if not readonly:
+            buffer = bytearray(size)
+            if self.readinto(buffer) < size:
+                raise EOFError("cut short")
+            return buffer
+        # The bytes that a BytesIO holds can be filled in place.
+        file = io.BytesIO()
+        file.seek(size - 1)
+        file.write(b"\0")
+        with file.getbuffer() as room:
+            if self.readinto(room) < size:
+                raise EOFError("cut short")
+        return file.getvalue()
 
     def put_back(self, data: bytes) -> None:
         """Let these bytes be read next."""

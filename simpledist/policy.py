@@ -118,6 +118,7 @@ BLOB_SECONDS = 600.0  # so long a blob stays in Redis after the last call that n
 BLOB_RENEWED_SECONDS = 60.0  # ... which its client says at most so often
 BLOBS_BYTES = 1 << 30  # what all blobs of a Redis without `maxmemory` may take together; else a quarter of that
 DECODED_BYTES = 1 << 30  # of blobs whose objects a child keeps for later jobs
+IN_BAND_SECONDS = 60.0  # a blob for which Redis had no room is not offered again for so long
 BLOB_LOSSES = 2  # times that a blob may be missing for one call: then the call carries it
 RESEAL_SECONDS = 12 * 3600.0  # a client seals a call again that waits or runs for so long
 TERM_SECONDS = 2.0  # what a job left behind has so long between SIGTERM and SIGKILL

@@ -5,7 +5,7 @@ Each file imports only files that stand before it in this list.
 threads, signals   locks.py: the order of the locks; signal_safe_event.py; inside.py, deferred.py, readable.py,
                    wakeup.py, moments.py; fork_and_exit.py
 a function         known.py: what a client knows of it; own_code.py, sharing.py, tally.py; argument_snapshot.py,
-                   throwaway.py, limited.py; spec.py; shared_objects.py
+                   throwaway.py, limited.py; spec.py; repeated_buffers.py, shared_objects.py
 a call             ready.py, pending.py, call.py, state.py, protocols.py,
                    callbacks.py, done.py, awaiting.py, html.py, future.py, at_once.py
 its way            routing.py: whether it travels; argument_lines.py: which code its arguments name; encoding.py

@@ -16,14 +16,14 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, cast
 
-from simpledist import wire
-from simpledist.buffers import Blob, Data, parts_of
+from simpledist import policy, wire
+from simpledist.buffers import Blob, Data, Part, parts_of
+from simpledist.engine.repeated_buffers import RepeatedBuffers
 from simpledist.printable import logger
 
 log = logger("simpledist")
 
 CHECK_VARIABLE = "SIMPLEDIST_CHECK_SHARED"
-IN_BAND_SECONDS = 60.0  # a blob for which Redis had no room is not offered again for so long
 # To name one of these takes longer than to send it.
 _TOO_SMALL = frozenset((int, float, complex, bool, type(None), type(Ellipsis), type(NotImplemented)))
 _SMALL_BYTES = 1024
@@ -47,6 +47,7 @@ class SharedObjects:
     def __init__(self, *, kept: bool) -> None:
         self._kept = kept
         self._entries: dict[int, _Entry] = {}
+        self._buffers = RepeatedBuffers()
         self._checks = os.environ.get(CHECK_VARIABLE) == "1"
 
     def __bool__(self) -> bool:
@@ -87,13 +88,19 @@ class SharedObjects:
         if made is None or self._checks:
             made = self._encoded(entry, value)
         name, size, python = made
-        return Blob(name, value, size, python, functools.partial(_bytes_of, entry, value))
+        return Blob(name, functools.partial(_itself, value), size, python, functools.partial(_bytes_of, entry, value))
+
+    def repeated(self, buffer: Part, *, lend: bool) -> Blob | Part:
+        """Return the blob of a big buffer that came before, else what is to be sent in its place."""
+        return self._buffers.seen(buffer, lend=lend) if self._kept else buffer
 
     def no_room(self, blob: Blob) -> None:
-        """Let an object travel in its calls for a while: Redis has no room for its blob."""
-        entry = self._entry(blob.object)
-        if entry is not None:
-            entry.in_band_until = time.monotonic() + IN_BAND_SECONDS
+        """Let an object or a buffer travel in its calls for a while: Redis has no room for its blob."""
+        until = time.monotonic() + policy.IN_BAND_SECONDS
+        for entry in list(self._entries.values()):
+            if entry.made is not None and entry.made[0] == blob.name:
+                entry.in_band_until = until
+        self._buffers.stay_in_band(blob.name, until)
 
     def _entry(self, value: object) -> _Entry | None:
         entry = self._entries.get(id(value))

@@ -114,7 +114,7 @@ class Uploads:
 
     def _bring(self, blob: Blob, until: float | None) -> None:
         epoch, name, self.blobs_put = self._epoch(), blob.name, True
-        word = self._admitted(blob)
+        budget, word = self._small(lambda broker: _asked(broker, blob))
         if word == "there" and name in self._lost:
             word = "put"
         if word == "full":
@@ -122,12 +122,8 @@ class Uploads:
         if word == "put":
             self._move(self._blobs.upload(name, blob.encode()), until)
             self._lost.discard(name)
-            self._admitted(blob)
+            self._small(lambda broker: admitted(broker, [blob], budget))
         self._at[name] = epoch, time.monotonic()
-
-    def _admitted(self, blob: Blob) -> str:
-        words: list[str] = self._small(lambda broker: admitted(broker, [blob]))
-        return words[0]
 
     def renew(self, broker: Broker, calls: Sequence[Call]) -> None:
         """Let the blobs of calls in flight live on, over the listener's connection. Raises RedisDown."""
@@ -140,7 +136,7 @@ class Uploads:
         if not due:
             return
         try:
-            words = admitted(broker, list(due.values()))
+            words = admitted(broker, list(due.values()), _budget_bytes(broker))
         except RedisRefused:  # a full Redis, or one whose rights were changed: the calls say so
             return
         for name, word in zip(due, words, strict=True):
@@ -150,9 +146,15 @@ class Uploads:
                 self._at.pop(name, None)
 
 
-def admitted(broker: Broker, blobs: Sequence[Blob]) -> list[str]:
+def admitted(broker: Broker, blobs: Sequence[Blob], budget_bytes: int) -> list[str]:
     """Ask whether Redis has these blobs, or has room for them."""
-    return broker.admit([(blob.name, blob.size) for blob in blobs], _budget_bytes(broker))
+    return broker.admit([(blob.name, blob.size) for blob in blobs], budget_bytes)
+
+
+def _asked(broker: Broker, blob: Blob) -> tuple[int, str]:
+    """Return the budget, and what Redis says of a blob."""
+    budget_bytes = _budget_bytes(broker)
+    return budget_bytes, admitted(broker, [blob], budget_bytes)[0]
 
 
 def _budget_bytes(broker: Broker) -> int:

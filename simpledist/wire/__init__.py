@@ -7,8 +7,8 @@ not come back as it was). Knows no Redis and no process.
 
 `keyring` has the keys and the codes over bytes; `key_file` reads keys and refuses files that others can read or write,
 `process_keys` and `user_key` find them; `nonces` makes calls unlike others; `serializers` turns objects into bytes,
-`json_values` those of JSON, `batches` many calls into one body; `blobs`: shared objects, which stand outside a body;
-`expected_code`: which code a caller expects behind the names in it.
+`json_values` those of JSON, `batches` many calls into one body; `blobs`: what stands outside a body, shared objects and
+`buffer_blobs`; `expected_code`: which code a caller expects behind the names in it.
 """
 
 from simpledist.code.fingerprint import fingerprint
@@ -26,6 +26,7 @@ from simpledist.wire.batches import (
 )
 from simpledist.wire.blobs import Shared, carrying, found_by, names_in, naming
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
+from simpledist.wire.buffer_blobs import BYTES, WRITEABLE, as_kind
 from simpledist.wire.envelope import (
     CODECS,
     Kind,
@@ -47,8 +48,10 @@ from simpledist.wire.running import ForkedCopy, run_call
 from simpledist.wire.serializers import dump_blob, load_blob, python_of
 
 __all__ = [
+    "BYTES",
     "CODECS",
     "SLOW",
+    "WRITEABLE",
     "ForkedCopy",
     "Kind",
     "OpenCall",
@@ -59,6 +62,7 @@ __all__ = [
     "SealedCall",
     "Shared",
     "Value",
+    "as_kind",
     "carrying",
     "codec_id",
     "compared_by",

@@ -3,7 +3,7 @@
     [ "w" | count 2 | (name 32, length 8) a blob | the blobs ]  [ "s" | count 2 | name 32 a blob ]  the body
 
 In the body a blob is a number, its place among these names. A worker's parent reads the names and nothing else; its
-children look up what each means (`find`), in what the parent has given them. Pure, but for `find`.
+children look up what each means (`AtHand`), in what the parent has given them (`found_by`). Pure, but for that.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from simpledist.buffers import Blob, Data, Part, Pieces, Reader, blobs_of, parts_of
 from simpledist.errors import MissingBlob, Undecodable, Unserialisable
+from simpledist.wire.buffer_blobs import as_kind
 
 NAMED, CARRIED = b"s", b"w"  # no pickle begins so, and no batch has a call of 1.8 GB
 MOST = 64  # blobs of one call
@@ -23,11 +24,15 @@ _NAME_BYTES = 32
 
 
 class Shared(Protocol):
-    """The objects that stand outside the values that contain them; falsy where there are none."""
+    """What stands outside the values that contain it; falsy where no object does, but perhaps big buffers."""
 
     def __bool__(self) -> bool: ...
     def blob_of(self, value: object) -> Blob | None:
         """Return the blob of a shared object, None for any other."""
+        ...
+
+    def repeated(self, buffer: Part, *, lend: bool) -> Blob | Part:
+        """Return the blob of a big buffer that came before, else what is to be sent in its place."""
         ...
 
 
@@ -64,22 +69,58 @@ def with_part(part: type[Any], base: type[Any]) -> type[Any]:
     return type(f"{part.__name__}{base.__name__}", (part, base), {})
 
 
-def _unknown(name: str) -> Any:
-    raise MissingBlob(f"{name}: this process has no blobs")
+class Store(Protocol):
+    """The blobs that a process has."""
+
+    def find(self, name: str) -> Any:
+        """Return the object of a blob. Raises MissingBlob."""
+        ...
+
+    def buffer(self, name: str, kind: int) -> bytes | bytearray | memoryview:
+        """Return the bytes of a blob, as one of the kinds in buffer_blobs.py. Raises MissingBlob."""
+        ...
 
 
-_find: Callable[[str], Any] = _unknown
+class _Nothing:
+    def find(self, name: str) -> Any:
+        raise MissingBlob(f"{name}: this process has no blobs")
+
+    def buffer(self, name: str, kind: int) -> bytes | bytearray | memoryview:
+        raise MissingBlob(f"{name}: this process has no blobs")
 
 
-def find(name: str) -> Any:
-    """Return the object that a name means in this process. Raises MissingBlob."""
-    return _find(name)
+_store: Store = _Nothing()
 
 
-def found_by(function: Callable[[str], Any]) -> None:
-    """Let `find` call this function, in a child that is given blobs."""
-    global _find
-    _find = function
+def found_by(store: Store) -> None:
+    """Let bodies that are decoded in this process, a child that is given blobs, find them there."""
+    global _store
+    _store = store
+
+
+class AtHand:
+    """The blobs of one body: those that its client has, or that came with it, else those of this process."""
+
+    def __init__(self, names: Sequence[str] | None, blobs: Sequence[Blob]) -> None:
+        self._names = names
+        self._blobs = {blob.name: blob for blob in blobs}
+
+    def find(self, number: int) -> Any:
+        """Return the object that a number means in the body. Raises MissingBlob."""
+        name = self._name(number)
+        blob = self._blobs.get(name)
+        return _store.find(name) if blob is None else blob.get()
+
+    def buffer(self, number: int, kind: int) -> bytes | bytearray | memoryview:
+        """Return the bytes that a number means in the body. Raises MissingBlob."""
+        name = self._name(number)
+        blob = self._blobs.get(name)
+        return _store.buffer(name, kind) if blob is None else as_kind(blob.encode(), kind)
+
+    def _name(self, number: int) -> str:
+        if self._names is None or not 0 <= number < len(self._names):
+            raise Undecodable("not a call: it names no blob for a number in it")
+        return self._names[number]
 
 
 def naming(body: Data, blobs: Sequence[Blob]) -> Pieces:
@@ -122,13 +163,19 @@ def read_names(reader: Reader) -> tuple[str, ...]:
     return _names(reader.read(_NAME_BYTES * count), count)
 
 
-def read_carried(reader: Reader) -> dict[str, bytes]:
-    """Read the blobs behind their mark, each with its name. Raises Undecodable."""
+def read_carried(reader: Reader, load: Callable[[bytes], Any]) -> list[Blob]:
+    """Read the blobs behind their mark; `load` makes an object of one, when it is asked for. Raises Undecodable."""
     count = _count(reader.read(_COUNT.size))
     rows = [(reader.read(_NAME_BYTES), reader.read(_SIZE.size)) for _ in range(count)]
     if rows and len(rows[-1][1]) < _SIZE.size:
         raise Undecodable("not a call: cut short")
-    return {name.hex(): reader.read(_SIZE.unpack(size)[0]) for name, size in rows}
+    return [_carried(name.hex(), reader.read(_SIZE.unpack(size)[0]), load) for name, size in rows]
+
+
+def _carried(name: str, data: bytes, load: Callable[[bytes], Any]) -> Blob:
+    # One object for all calls of a batch; never made of the bytes of a buffer, which are no pickle.
+    get = functools.cache(functools.partial(load, data))
+    return Blob(name, get, len(data), "", lambda *, keep=False: data)
 
 
 def _count(packed: bytes) -> int:

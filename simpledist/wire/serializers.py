@@ -8,21 +8,23 @@ is Unserialisable or Undecodable, a KeyboardInterrupt or SystemExit too, unless 
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import pickle
 import struct
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast
 
-from simpledist.buffers import BIG_BYTES, Blob, Data, Part, Pieces, Reader
+from simpledist.buffers import BIG_BYTES, Blob, Data, Part, Pieces, Reader, kept
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.interruption import by_signal
-from simpledist.wire import blobs, expected_code
-from simpledist.wire.blobs import Shared
+from simpledist.wire import blobs, buffer_blobs, expected_code
+from simpledist.wire.blobs import AtHand, Shared
+from simpledist.wire.buffer_blobs import taken_out
 from simpledist.wire.json_values import to_json
 
 Codec = Literal["pickle", "json"]
@@ -123,10 +125,7 @@ def blobs_before(body: memoryview) -> tuple[list[Blob], memoryview]:
     carried: list[Blob] = []
     if bytes(body[:1]) == blobs.CARRIED:
         reader = Reader(Pieces([body[1:]]))
-        carried = [
-            Blob(name, load_blob(data), len(data), "", lambda *, keep=False, data=data: data)
-            for name, data in blobs.read_carried(reader).items()
-        ]
+        carried = blobs.read_carried(reader, load_blob)
         body = memoryview(reader.read())
     return carried, body[blobs.behind_names(body) :]
 
@@ -157,27 +156,36 @@ def _to_pickle(value: Any, lend: bool, shared: Shared | None, layout: bytes = _B
             # In two steps: a short call of a program without cloudpickle pays for none but the first.
             stays = b"main__" not in data and ("cloudpickle" not in sys.modules or not _must_go_by_value(data))
             return data if stays else _by_value(value, lend, None, layout)
-        pickler, parts, buffers = _pickled(pickle.Pickler, value, shared)
+        made = _pickled(pickle.Pickler, value, shared)
     except Exception as error:
         if by_signal(error):
             raise
         # Lambdas, closures, local classes: cloudpickle says what is really wrong, if it cannot either.
         return _by_value(value, lend, shared, layout)
-    if any(_must_go_by_value(part) for part in parts if type(part) is bytes and len(part) <= _NAMES_BYTES):
-        del parts, buffers
+    if any(_must_go_by_value(part) for part in made.parts if type(part) is bytes and len(part) <= _NAMES_BYTES):
+        del made
         return _by_value(value, lend, shared, layout)
-    return _outside(pickler, shared, _joined(b"", parts, buffers, lend, layout))
+    return _finished(b"", made, lend, shared, layout)
 
 
 def _by_value(value: Any, lend: bool, shared: Shared | None, layout: bytes) -> Data:
-    pickler, parts, buffers = _pickled(_cloudpickle().Pickler, value, shared)
-    mark = CODE_MARK if pickler.holds_code else _VALUES
-    return _outside(pickler, shared, _joined(mark, parts, buffers, lend, layout))
+    made = _pickled(_cloudpickle().Pickler, value, shared)
+    return _finished(CODE_MARK if made.pickler.holds_code else _VALUES, made, lend, shared, layout)
 
 
-def _outside(pickler: Any, shared: Shared | None, data: Data) -> Data:
-    """Return what a pickler has made, with the names of the blobs that it met in front."""
-    return blobs.naming(data, [blob for _, blob in pickler.used.values()]) if shared and pickler.used else data
+def _finished(mark: bytes, made: _Pickled, lend: bool, shared: Shared | None, layout: bytes) -> Data:
+    """Return what a pickler has made, with the names of the blobs in it in front."""
+    used = [blob for _, blob in made.pickler.used.values()] if shared else []
+    if shared is not None and (made.big or made.buffers):
+        ask = functools.partial(shared.repeated, lend=lend)
+        parts, rows, repeated = taken_out(made.parts, made.big, made.buffers, ask, blobs.MOST - len(used))
+        if repeated:
+            whole = buffer_blobs.joined(mark, parts, rows, repeated, len(used))
+            return blobs.naming(kept(whole, lend), used + repeated)
+    else:
+        parts, rows = made.parts, [(buffer_blobs.kind_of(buffer), buffer) for buffer in made.buffers]
+    data = _joined(mark, parts, cast("list[tuple[int, Part]]", rows), lend, layout)
+    return blobs.naming(data, used) if used else data
 
 
 def _must_go_by_value(pickled: bytes) -> bool:
@@ -221,15 +229,27 @@ def _is_small(value: Any, depth: int = 3) -> bool:
     return True
 
 
-def _pickled(make: type[Any], value: Any, shared: Shared | None) -> tuple[Any, list[Part], list[memoryview]]:
-    """Return the pickler, its pickle in pieces, and the big buffers outside it.
+class _Pickled(NamedTuple):
+    """Pickle in pieces, and the big buffers outside it. All that is big is still the value's own memory.
 
-    All that is big is still the value's own memory. A pickler that writes to a file hands over big bytes as they are.
+    `big`: the places of big bytes among its parts, and how many buffers come before each.
     """
+
+    pickler: Any
+    parts: list[Part]
+    buffers: list[memoryview]
+    big: list[tuple[int, int]]
+
+
+def _pickled(make: type[Any], value: Any, shared: Shared | None) -> _Pickled:
+    """Pickle a value. A pickler that writes to a file hands over big bytes as they are."""
     parts: list[Part] = []
     buffers: list[memoryview] = []
+    big: list[tuple[int, int]] = []
 
     def write(part: bytes | bytearray | pickle.PickleBuffer) -> None:
+        if len(parts) and type(part) in (bytes, bytearray) and len(cast("bytes", part)) >= buffer_blobs.LEAST_BYTES:
+            big.append((len(parts), len(buffers)))
         parts.append(part if type(part) is bytes else memoryview(part))
 
     def in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -244,22 +264,21 @@ def _pickled(make: type[Any], value: Any, shared: Shared | None) -> tuple[Any, l
     if shared:
         pickler.shared, pickler.used = shared, {}
     pickler.dump(value)
-    return pickler, parts, buffers
+    return _Pickled(pickler, parts, buffers, big)
 
 
-def _joined(mark: bytes, parts: list[Part], buffers: list[memoryview], lend: bool, layout: bytes) -> Data:
+def _joined(mark: bytes, parts: list[Part], rows: list[tuple[int, Part]], lend: bool, layout: bytes) -> Data:
     whole: list[Part] = [mark, *parts]
-    if buffers:
-        table = b"".join(_BUFFER.pack(len(buffer), buffer.readonly) for buffer in buffers)
+    if rows:
+        table = b"".join(_BUFFER.pack(len(buffer), buffer_blobs.is_fixed(kind)) for kind, buffer in rows)
         length = sum(len(part) for part in parts)
-        whole[0] = mark + layout + _COUNT.pack(len(buffers)) + table + _LENGTH.pack(length)
+        whole[0] = mark + layout + _COUNT.pack(len(rows)) + table + _LENGTH.pack(length)
         end = len(whole[0]) + length
-        for buffer in buffers:
+        for _, buffer in rows:
             gap = -end % _ALIGNMENT if layout == _ALIGNED else 0
             whole += (bytes(gap), buffer)
             end += gap + len(buffer)
-    pieces = Pieces(whole if lend else [bytes(part) for part in whole])
-    return pieces if len(pieces) > BIG_BYTES else bytes(pieces)
+    return kept(whole, lend)
 
 
 def _cloudpickle() -> Any:
@@ -302,11 +321,11 @@ def _cut(data: Data | memoryview, start: int, stop: int) -> bytes:
 
 def _from_pieces(data: Pieces) -> Any:
     """Decode pieces; each is freed once it is read, so that they never take the memory of the object once more."""
-    objects = {blob.name: blob.object for blob in data.blobs}
+    its = data.blobs
     reader = Reader(data)
     mark = reader.read(1)
     if mark == blobs.CARRIED:
-        objects = {name: load_blob(carried) for name, carried in blobs.read_carried(reader).items()}
+        its = blobs.read_carried(reader, load_blob)
         mark = reader.read(1)
     names: tuple[str, ...] | None = None
     if mark == blobs.NAMED:
@@ -315,34 +334,38 @@ def _from_pieces(data: Pieces) -> Any:
     if mark == expected_code.MARK:
         expected_code.compare(reader)
         mark = reader.read(1)
-    by_value = mark in (_VALUES, _CODE)
+    by_value, at_hand = mark in (_VALUES, _CODE), AtHand(names, its)
+    make = _unpickler(by_value, None if names is None else at_hand)
     if by_value:
         _head(mark + reader.read(2) if mark == _CODE else mark)
         mark = reader.read(1)
+    if mark == buffer_blobs.MARK:
+        rows, text = buffer_blobs.read_head(reader)
+        found = (
+            at_hand.buffer(place - 1, kind) if place else reader.read_buffer(size, readonly=buffer_blobs.is_fixed(kind))
+            for size, kind, place in rows
+        )
+        return make(io.BytesIO(text), buffers=found).load()
     if mark != _BUFFERS:
         reader.put_back(mark)
-        return _unpickler(by_value, names, objects)(reader).load()
+        return make(reader).load()
     (count,) = _COUNT.unpack(reader.read(_COUNT.size))
     table = [_BUFFER.unpack(reader.read(_BUFFER.size)) for _ in range(count)]
     (length,) = _LENGTH.unpack(reader.read(_LENGTH.size))
     pickled = io.BytesIO(reader.read(length))
-    buffers = (_buffer(reader, size, readonly) for size, readonly in table)
-    return _unpickler(by_value, names, objects)(pickled, buffers=buffers).load()
+    buffers = (reader.read_buffer(size, readonly=readonly) for size, readonly in table)
+    return make(pickled, buffers=buffers).load()
 
 
-def _unpickler(by_value: bool, names: tuple[str, ...] | None, objects: Mapping[str, Any]) -> Callable[..., Any]:
-    """Return what makes an unpickler that finds blobs among `objects`, or else where this process has them."""
+def _unpickler(by_value: bool, at_hand: AtHand | None) -> Callable[..., Any]:
+    """Return what makes an unpickler that finds these blobs."""
     base: type[Any] = _cloudpickle().Unpickler if by_value else pickle.Unpickler
-    if names is None:
+    if at_hand is None:
         return base
-
-    def find(number: int) -> Any:
-        name = names[number]
-        return objects[name] if name in objects else blobs.find(name)
 
     def make(file: Any, buffers: Iterable[Any] | None = None) -> Any:
         unpickler = blobs.with_part(blobs.Finds, base)(file, buffers=buffers)
-        unpickler.find = find
+        unpickler.find = at_hand.find
         return unpickler
 
     return make
@@ -369,19 +392,3 @@ def _from_blob(view: memoryview) -> Any:
     if at > len(view):
         raise Undecodable("not a blob: cut short")
     return unpickler(pickled, buffers=buffers).load()
-
-
-def _buffer(reader: Reader, size: int, readonly: bool) -> bytes | bytearray:
-    if not readonly:
-        buffer = bytearray(size)
-        if reader.readinto(buffer) < size:
-            raise EOFError("cut short")
-        return buffer
-    # The bytes that a BytesIO holds can be filled in place.
-    file = io.BytesIO()
-    file.seek(size - 1)
-    file.write(b"\0")
-    with file.getbuffer() as room:
-        if reader.readinto(room) < size:
-            raise EOFError("cut short")
-    return file.getvalue()

@@ -177,7 +177,7 @@ def serve(sock: socket.socket, functions: Functions, output: Output) -> None:
         os.register_at_fork(after_in_child=sock.close)  # a copy that lives on must not hold the channel open
     channel.write(Answer(READY))
     decoded = Decoded()
-    wire.found_by(decoded.find)
+    wire.found_by(decoded)
     wire.compared_by(ArgumentCheck().compare)
     assigned, row, original = Assigned(channel, buffer, decoded), Row(channel, buffer), Original()
     while (job := assigned.next()) is not None:

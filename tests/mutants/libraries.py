@@ -18,9 +18,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "by value",
         "a value that is not passed on is not copied",
-        "simpledist/wire/serializers.py",
-        "whole if lend else",
-        "whole if mark else",
+        "simpledist/buffers.py",
+        "parts if lend else",
+        "parts if parts else",
         "tests/unit/test_by_value.py",
     ),
     Mutation(

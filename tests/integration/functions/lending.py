@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import zlib
 from typing import Any, cast
 
 from simpledist import shipped
@@ -80,3 +81,23 @@ def kills_workers(value: Any) -> int:
     if shipped.on_worker:
         os.kill(os.getpid(), signal.SIGKILL)
     return _sum(value)
+
+
+def raised(array: Any, by: int = 1) -> tuple[float, int]:
+    """Change the array in place; return what its first number is then, and the id of this process."""
+    array[0] += by
+    return float(array[0]), os.getpid()
+
+
+def described(*values: Any) -> list[tuple[str, bool | None, int, int]]:
+    """Return of each its type, whether it can be written to, its length, and a hash of its bytes."""
+    return [_described(one) for one in values]
+
+
+def _described(value: Any) -> tuple[str, bool | None, int, int]:
+    flags = getattr(value, "flags", None)
+    return type(value).__name__, None if flags is None else flags.writeable, len(value), zlib.crc32(bytes(value))
+
+
+def identity_here(value: Any) -> tuple[int, int]:
+    return os.getpid(), id(value)
