@@ -20,6 +20,7 @@ POINTS = frozenset(
     {
         "worker.popped",  # BLPOP gave an element, nothing is claimed
         "worker.claimed",  # Redis says running, the parent has read it, no child has it
+        "worker.fetched",  # a blob or archive that a job needs has come, and is not kept yet
         "worker.begun",  # a child has it
         "worker.ended",  # the outcome is in the parent, Redis does not know
         "worker.completed",  # Redis has the outcome, the parent has read so
@@ -31,6 +32,7 @@ POINTS = frozenset(
         "client.submitted",  # Redis has the job, the client has read so
         "client.replied",  # a reply is in the client's hands, not looked at
         "client.nudging",  # before a nudge
+        "upload.slice",  # before a slice of a big value is sent
     }
 )
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from simpledist.buffers import BIG_BYTES, Data, Filling, Part, parts_of
 from simpledist.errors import RedisDown, RedisRefused
+from simpledist.faultpoints import point
 
 
 class Wire(Protocol):
@@ -58,6 +59,7 @@ class Upload:
 
     def step(self) -> bool:
         """Send one slice; return whether the value is there."""
+        point("upload.slice")
         if not self._sent:
             self._put_back, self._rest = b"", iter(parts_of(self._value))
             self._gathering = self._by_way_of()

@@ -17,7 +17,7 @@ from simpledist.broker.lane import function_of
 from simpledist.broker.parsing import parse_given
 from simpledist.broker.records import Claimed, Held, Take
 from simpledist.buffers import Data
-from simpledist.errors import BadEnvelope, MissingBlob, Undecodable, WrongKey
+from simpledist.errors import BadEnvelope, MissingBlob, RedisRefused, Undecodable, WrongKey
 from simpledist.faultpoints import point
 from simpledist.printable import logger
 from simpledist.worker.archive_cache import Archives
@@ -26,7 +26,7 @@ from simpledist.worker.batching import Batching
 from simpledist.worker.beat_schedule import BeatSchedule
 from simpledist.worker.blob_store import BlobStore
 from simpledist.worker.children import Children
-from simpledist.worker.commands import Command, Commands, nothing
+from simpledist.worker.commands import Command, Commands, Trouble, nothing
 from simpledist.worker.envelopes import Envelopes
 from simpledist.worker.frames import BATCH, JOB, Order
 from simpledist.worker.handoff import Handoff
@@ -186,6 +186,7 @@ class Jobs:
         self.held[held] = slot
 
         def arrived(data: Data | None) -> None:
+            point("worker.fetched")
             try:
                 if archive and self._archives.path(archive) is None:  # no other job has brought it
                     if data is None:
@@ -205,7 +206,14 @@ class Jobs:
             coming = self._archives.coming(archive, Contents(link, keys, "archive").download)
         else:
             coming = self._blobs.coming(blob, Contents(link, keys, "blob").download)
-        self._transfers.fetch(held, slot, coming, arrived, lambda error: self._release.undeliverable(held, error))
+
+        def never(error: Trouble) -> None:
+            if blob and isinstance(error, RedisRefused):  # what has its key is no blob: its client can put it again
+                self._release.fail(held, "undecodable", str(MissingBlob(f"{blob} cannot be read: {error}")))
+            else:
+                self._release.undeliverable(held, error)
+
+        self._transfers.fetch(held, slot, coming, arrived, never)
         return True
 
     def _blobs_in_use(self) -> set[str]:

@@ -7,6 +7,7 @@ changes it here as well (tests/unit/test_mutants.py says so). Each area has a fi
 from __future__ import annotations
 
 from tests.mutants import (
+    blobs,
     caller,
     children,
     core,
@@ -51,6 +52,7 @@ MUTATIONS: tuple[Mutation, ...] = tuple(
         shipping,
         setup,
         limits,
+        blobs,
     )
     for mutation in area.MUTATIONS
 )

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy
+
 import simpledist
 from tests.faults.chaos.book import Book
 from tests.faults.functions import elsewhere, work
@@ -32,6 +34,8 @@ class Caller(threading.Thread):
         self._book = book
         self._numbers: Iterator[int] = itertools.count(first)
         self._chance = chance
+        self._array = _array(chance)
+        self._table = self._lend()
         self._kinds = {
             self.plain: 8,
             self.hurried: 3,
@@ -41,6 +45,8 @@ class Caller(threading.Thread):
             self.cancelled: 3,
             self.big: 1,
             self.heavy: 1,
+            self.repeated: 2,
+            self.lent: 2,
             self.shipped: 2,
             self.crashing: 0.5,
         }
@@ -106,6 +112,38 @@ class Caller(threading.Thread):
         entry = self._book.begin("heavy", n, due=(n, len(data), zlib.crc32(data)))
         self._wait(entry, offered(self._client, "weigh", work.weigh).submit(n, data))
 
+    def repeated(self) -> None:
+        """An array that comes again, and that each call writes to; now and then its caller does, or takes another."""
+        if self._chance.random() < 0.2:
+            self._array = _array(self._chance)
+        function = offered(self._client, "altered", work.altered)
+        calls: list[tuple[Entry, Any]] = []
+        for n in self._some(1, 6):
+            if self._chance.random() < 0.2:
+                self._array[self._chance.randrange(len(self._array))] ^= 255
+            entry = self._book.begin("repeated", n, due=(n, *_altered(n, self._array)))
+            calls.append((entry, function.submit(n, self._array)))
+            self._book.holds(*calls[-1])
+        self._end_all(calls)
+
+    def lent(self) -> None:
+        """A table that calls share, for a while."""
+        if self._chance.random() < 0.03:  # children keep what they decoded, up to a bound that is never reached here
+            self._client.unshare(self._table)
+            self._table = self._lend()
+        function = offered(self._client, "looked_up", work.looked_up)
+        calls: list[tuple[Entry, Any]] = []
+        for n in self._some(1, 6):
+            due = n, len(self._table), self._table[n % len(self._table)]
+            entry = self._book.begin("lent", n, due=due)
+            calls.append((entry, function.submit(n, self._table)))
+            self._book.holds(*calls[-1])
+        self._end_all(calls)
+
+    def _lend(self) -> dict[int, str]:
+        mark = self._chance.random()
+        return self._client.share({n: f"{mark} {n}" for n in range(self._chance.choice((100, 1_500)))})
+
     def shipped(self) -> None:
         """Functions that no worker offers travel with their modules: two programs' worth, so that children change."""
         if self._chance.random() < 0.5:
@@ -146,6 +184,9 @@ class Caller(threading.Thread):
             entry = self._book.begin(kind, n)
             calls.append((entry, function.submit(n, seconds)))
             self._book.holds(*calls[-1])
+        self._end_all(calls)
+
+    def _end_all(self, calls: list[tuple[Entry, Any]]) -> None:
         for entry, future in calls:
             self._end(entry, future)
 
@@ -159,3 +200,13 @@ class Caller(threading.Thread):
         except concurrent.futures.CancelledError:
             came = "cancelled"
         self._book.end(entry, came, future.info)
+
+
+def _array(chance: random.Random) -> Any:
+    return numpy.frombuffer(bytearray(chance.randbytes(chance.choice((1_000_000, 1_200_000)))), numpy.uint8)
+
+
+def _altered(n: int, array: Any) -> tuple[int, int]:
+    copy = array.copy()
+    copy[n % len(copy)] ^= 255
+    return len(copy), zlib.crc32(copy)

@@ -85,6 +85,7 @@ class Faults:
             self._redis.connections_killed: 2,
             self._redis.scripts_flushed: 2,
             self._redis.archives_evicted: 2,
+            self._redis.blobs_evicted: 3,
             self._redis.emptied: 0.5,
             self._redis.killed_and_back_with_its_file: 0.7,
             self._redis.killed_and_back_empty: 0.7,

@@ -92,6 +92,9 @@ class RedisFaults:
         """As where a full Redis throws away what has a TTL."""
         return self._tell_if_well("EVAL", EVICT, "0", Keys().named("archive", "*"))
 
+    def blobs_evicted(self) -> bool:
+        return self._tell_if_well("EVAL", EVICT, "0", Keys().named("blob", "*"))
+
     def connections_killed(self) -> bool:
         return self._tell_if_well("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 

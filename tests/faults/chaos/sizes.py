@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psutil
+
+from simpledist.worker.frames import BLOB_FILE
 
 TELLING_SAMPLES = 40  # fewer tell nothing of growth
 MEGABYTES, SHARE = 8.0, 0.10  # memory may grow by so much, or by so large a part of itself
@@ -30,7 +35,16 @@ class Size:
         process = psutil.Process(pid)
         below = process.children(recursive=True)
         memory = sum(_bytes(one) for one in (process, *below))
-        return cls(memory / 1e6, process.num_fds(), process.num_threads(), len(below))
+        return cls(memory / 1e6, _descriptors(pid), process.num_threads(), len(below))
+
+
+def _descriptors(pid: int) -> int:
+    """Count those of a process but for the blobs that a worker keeps: these have a bound of their own (200)."""
+    found = 0
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # it was closed meanwhile
+            found += BLOB_FILE not in os.readlink(path)
+    return found
 
 
 def _bytes(process: psutil.Process) -> int:
@@ -54,7 +68,7 @@ class Growth:
     def sample(self) -> None:
         try:
             self.samples.append((time.monotonic(), Size.of(self.pid)))
-        except psutil.Error:
+        except (psutil.Error, OSError):
             return
 
     @property

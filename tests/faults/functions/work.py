@@ -10,7 +10,7 @@ import time
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 LOG_VARIABLE = "SIMPLEDIST_TEST_RUNS"
 
@@ -55,6 +55,19 @@ def weigh(n: int, data: bytes) -> tuple[int, int, int]:
     """Which call, and what its argument is: its length and checksum."""
     note("begins", n)
     return n, len(data), zlib.crc32(data)
+
+
+def altered(n: int, array: Any) -> tuple[int, int, int]:
+    """Which call, and what its array is: its length and checksum once this has written to it, as it may."""
+    note("begins", n)
+    array[n % len(array)] ^= 255
+    return n, len(array), zlib.crc32(array)
+
+
+def looked_up(n: int, table: dict[int, str]) -> tuple[int, int, str]:
+    """Which call, and what its table is: its length, and what it has for this number."""
+    note("begins", n)
+    return n, len(table), table[n % len(table)]
 
 
 def hold_gil(n: int, seconds: float) -> int:
