@@ -28,7 +28,7 @@ CORNERS = (
     ("3.13", 5, NEWER),
     ("3.13", 8, OLDEST),
 )
-# What may come out otherwise with another Python, redis-py or Redis: bytes, verbs, calls, and what lies between a fault
+# What may come out otherwise with another Python, redis-py or Redis: bytes, verbs, calls, and what is between a fault
 # and its end. Not what takes long because time passes: chaos, silence, clocks.
 SHORT_TIER = (
     "tests/unit",

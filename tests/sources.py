@@ -36,7 +36,7 @@ class Sources:
             self.write(name, text)
 
     def load(self, name: str) -> ModuleType:
-        """Import a module as it lies there now, and everything that it imports again."""
+        """Import a module as it is there now, and everything that it imports again."""
         self.forget()
         return importlib.import_module(name)
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def copy_tree(to: Path) -> None:
-    """Everything that git has or would have, as it lies in the working tree."""
+    """Everything that git has or would have, as it is in the working tree."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""beat and leave: a worker lives, says what it holds and is told what not to; and how it goes."""
+"""beat and leave: a worker lives, says what it holds and learns what to stop; and how it leaves."""
 
 from __future__ import annotations
 

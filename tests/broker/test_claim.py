@@ -1,4 +1,4 @@
-"""claim: popped elements become running jobs; nothing is lost or doubled whatever was popped and whoever asks again."""
+"""claim: popped elements become running jobs; none is lost or doubled, also if a claim is sent again."""
 
 from __future__ import annotations
 

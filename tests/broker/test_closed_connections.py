@@ -1,4 +1,4 @@
-"""Which registered connections are closed, and silence where that cannot be told."""
+"""Which registered connections are closed, and silence where that is not known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys: names come from one table, in Python and in Lua alike, and each can be told from its name."""
+"""Keys: names come from one table, in Python and in Lua alike, and each is known by its name."""
 
 from __future__ import annotations
 

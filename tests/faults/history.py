@@ -129,7 +129,7 @@ def broken_law(entry: Entry) -> str | None:
 
 
 def offered(client: simpledist.Client, name: str, local: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """A worker function whose local run is told from a remote one, unless it is given."""
+    """A worker function whose local run is distinguished from a remote one, unless it is given."""
     return simpledist.worker_function(client, name, local or (lambda *_, **__: "local"), **options)
 
 

@@ -89,7 +89,7 @@ class Proxy(Listening):
         self._slow_seconds = seconds
 
     def dark(self) -> None:
-        """From now on all bytes are lost, and no one is told: no end of a connection, no refusal."""
+        """From now on all bytes are lost, and no side learns of it: no end of a connection, no refusal."""
         self._dark = True
 
     def forget_all(self) -> None:

@@ -1,4 +1,4 @@
-"""Cached calls: the value of an identical call answers, from Redis alone; whatever else lies there does not."""
+"""Cached calls: the value of an identical call answers, from Redis alone; whatever else is stored there does not."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_call_that_runs_here_for_want_of_a_worker_is_demand_while_it_runs(
 
 
 def told_at(cluster: Cluster) -> int:
-    """When the only client last told its demand, in ms of Redis' clock."""
+    """Return when the only client last reported its demand, in ms of Redis' clock."""
     (row,) = own_link(cluster, "HVALS", Keys().demand)
     return int(json.loads(row)["at"])
 

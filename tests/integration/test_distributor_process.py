@@ -68,7 +68,7 @@ def test_a_dashboard_that_cannot_be_made_is_one_line_and_exit_code_2(
 
 
 def test_a_redis_that_refuses_us_is_said_and_waited_for(redis_server: EmbeddedRedis) -> None:
-    """Somebody may be about to mend it: the duties are no one's only hope."""
+    """Somebody may be about to repair it: clients and workers have the duties, too."""
     link = Link(redis_server.url)
     link.connect()
     link.call("CONFIG", "SET", "requirepass", "secret")

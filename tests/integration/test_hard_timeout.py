@@ -1,4 +1,4 @@
-"""`worker_function(..., hard_timeout=)`: a run is ended after that time wherever it is, and its caller is told so."""
+"""`worker_function(..., hard_timeout=)`: a run is ended after that time, anywhere, and its caller gets JobTimeout."""
 
 from __future__ import annotations
 

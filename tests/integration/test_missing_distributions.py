@@ -1,4 +1,4 @@
-"""A function needs a distribution that its worker lacks: its caller has the value, and everybody is told which one."""
+"""A function needs a distribution that its worker lacks: its caller has the value; log and page name it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two workers, one of which lacks something: its jobs run on the other one, and everybody who looks is told."""
+"""Two workers, one of which lacks something: its jobs run on the other one, and log, page and command line say so."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def test_numbers_and_short_texts_are_not_worth_it(dist: Client) -> None:
     assert not dist.engine.shared
 
 
-# --- Redis loses, or lies --------------------------------------------------------------------------------------------
+# --- Redis loses, or forges -------------------------------------------------------------------------------------------
 
 
 def another_worker(cluster: Cluster) -> None:

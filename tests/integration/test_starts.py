@@ -53,7 +53,7 @@ def born():
     if os.path.exists("leave"): threading.Thread(target=leave, daemon=True).start()
 os.register_at_fork(after_in_child=born)
 """
-# A template whose user may have no further process, until it is told otherwise. Root has no such limit.
+# A template whose user may have no further process, until SIGUSR1 lifts that. Root has no such limit.
 NO_PROCESS = """
 import os, resource, signal
 if os.getuid() == 0: os.setuid(65534)

@@ -1,4 +1,4 @@
-"""Fingerprints: the same code gives the same one anywhere, other code another, and what cannot be told gives none."""
+"""Fingerprints: the same code gives the same one anywhere, other code another; some code has none."""
 
 from __future__ import annotations
 

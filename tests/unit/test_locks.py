@@ -1,4 +1,4 @@
-"""The order of the client's locks: a thread that would take them the other way round is told so at once."""
+"""The order of the client's locks: a thread that would take them the other way round gets an error at once."""
 
 from __future__ import annotations
 

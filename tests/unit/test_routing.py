@@ -26,7 +26,7 @@ class Redis:
 
 
 def kept(key: Key, reason: str) -> None:
-    """Take what the caller is to be told."""
+    """Take the line for the caller."""
 
 
 def routing(trouble: Why | None = None, *, closed: bool = False, nested: bool = False) -> Routing:

@@ -212,7 +212,7 @@ class Unspeakable(Exception):
 
 
 class Evil:
-    """Raises whatever it is told to, on the way out or on the way in."""
+    """Raises what it holds, on the way out or on the way in."""
 
     def __init__(self, out: BaseException | None = None, back: BaseException | None = None) -> None:
         self.out, self.back = out, back

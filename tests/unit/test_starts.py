@@ -1,4 +1,4 @@
-"""When a place of a worker gets its next child, and what people are told of those that cannot start."""
+"""When a place of a worker gets its next child, and what people read of those that cannot start."""
 
 from __future__ import annotations
 

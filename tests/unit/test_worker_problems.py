@@ -15,7 +15,7 @@ from simpledist.monitor.workers import Refusal, WorkerState
 
 
 def with_other_keys(*rings: str) -> list[str]:
-    """Return which of the workers with these keys (ids between commas) are told to have another key than most."""
+    """Return which of the workers with these keys (ids between commas) are said to have another key than most."""
     rows = [
         (f"w{n}", json.dumps({"keys": ring.split(","), "protocol": policy.PROTOCOL, "functions": ["fib"]}))
         for n, ring in enumerate(rings)

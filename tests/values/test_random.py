@@ -1,4 +1,4 @@
-"""No two children draw the same random numbers from a global state; generators in modules are told of."""
+"""No two children draw the same random numbers from a global state; generators in modules are reported."""
 
 from __future__ import annotations
 

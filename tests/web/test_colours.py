@@ -47,7 +47,7 @@ def linear(colour: str) -> Triple:
 
 
 def seen(colour: str, vision: str) -> Triple:
-    """Return where a colour lies in OKLab for somebody who sees like this."""
+    """Return where a colour is in OKLab for somebody who sees like this."""
     red, green, blue = (min(max(part, 0.0), 1.0) for part in times(VISIONS[vision], linear(colour)))
     first, second, third = (part ** (1 / 3) for part in times(TO_CONES, (red, green, blue)))
     return times(TO_LAB, (first, second, third))

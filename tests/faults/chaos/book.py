@@ -1,4 +1,4 @@
-"""A load's open calls, and what became of those that ended: kept in the load's process, told to the driver as JSON."""
+"""A load's open calls, and what became of those that ended: kept in the load's process, sent to the driver as JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class News:
     open: int = 0
 
     def line(self) -> dict[str, Any]:
-        """As it is told to the driver."""
+        """Return it as it is sent to the driver."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 

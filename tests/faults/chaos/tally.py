@@ -1,4 +1,4 @@
-"""What all loads have told, which faults struck, and how soon after each a call ran remotely again."""
+"""What all loads have reported, which faults struck, and how soon after each a call ran remotely again."""
 
 from __future__ import annotations
 
