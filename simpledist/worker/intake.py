@@ -104,7 +104,12 @@ class Intake:
 
     def _is_late(self) -> bool:
         """Return whether anything must still be sent to Redis, or more big values travel than there are slots."""
-        return bool(self._commands or self._delivery) or len(self._transfers) > len(self._children.slots)
+        return self.has_unsent or len(self._transfers) > len(self._children.slots)
+
+    @property
+    def has_unsent(self) -> bool:
+        """Return whether something waits to be sent: the last slice of a big value leaves an outcome, or a command."""
+        return bool(self._commands or self._delivery)
 
     def _pop_queues(self) -> Pop:
         """Return what is asked while a slot is free."""

@@ -276,7 +276,7 @@ class Worker:
             due = min(due, self._limits.due())
         if not links.up:
             due = min(due, links.retry_at())
-        elif self._transfers:
+        elif self._transfers or self._intake.has_unsent:
             due = now
         elif self._may_register():
             due = min(due, self._schedule.next_at)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import simpledist
 from simpledist.cluster import Cluster
+from simpledist.policy import TIMINGS
 from simpledist.wire.key_file import new_secret
 from tests import standing
 from tests.integration.conftest import FUNCTIONS
@@ -98,3 +100,13 @@ def test_a_killed_child_costs_a_big_call_one_attempt(signed: Cluster, tmp_path: 
         assert future.result(30) == b"x" * 3_000_000
         assert future.info is not None
         assert (future.info.where, future.info.attempts) == ("remote", 2)
+
+
+def test_a_big_result_does_not_wait_for_the_workers_next_heartbeat(echo: Any) -> None:
+    value = secrets.token_bytes(300_000)
+    took: list[float] = []
+    for _ in range(6):
+        began = time.monotonic()
+        assert echo(value) == value
+        took.append(time.monotonic() - began)
+    assert min(took[1:]) < TIMINGS.beat_seconds / 2  # each of them had to wait, and for nearly all of it
