@@ -53,7 +53,7 @@ def test_classes_and_functions_are_found_wherever_they_stand(shapes: Any) -> Non
 
 
 def test_a_class_in_a_shared_object_is_found_as_well(shapes: Any) -> None:
-    blob = Blob("0" * 64, None, 0, "", lambda *, keep=False: pickle.dumps(shapes.Shape(1), 5))
+    blob = Blob("0" * 64, lambda: None, 0, "", lambda *, keep=False: pickle.dumps(shapes.Shape(1), 5))
     code = ArgumentCode()
     body = wire.naming(wire.encode_arguments("pickle", (1,)), [blob])
     assert [code.lines(body).partition(" ")[0] for _ in range(2)] == ["geo.shapes:Shape"] * 2
