@@ -63,6 +63,7 @@ class StandIns:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         self.url = url
+        self.variables: dict[str, str] = {}
         for name in ("sbatch", "squeue", "scancel"):
             self.does(name, "exit 0")
 
@@ -79,6 +80,7 @@ class StandIns:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMPLEDIST_")}
         environment["PATH"] = f"{self.folder}:{os.environ['PATH']}"
         environment["XDG_CACHE_HOME"] = str(self.folder / "cache")
+        environment.update(self.variables)
         return subprocess.run(
             [sys.executable, "-m", MAIN, "slurm", "submit", "--redis", self.url, "--once", *words],
             cwd=FUNCTIONS,
@@ -127,6 +129,30 @@ def test_words_before_the_dashes_are_for_sbatch_and_ours_are_not(slurm: StandIns
     assert "--signal=TERM@130" in call, "Slurm's notice comes before the end of the grace"
     assert "--max" not in call
     assert "--min" not in call
+
+
+def test_slurm_keeps_neither_the_url_of_redis_nor_another_one_that_was_set(slurm: StandIns) -> None:
+    slurm.does("sbatch", f"env > {slurm.folder}/environment; echo 17")
+    slurm.variables["SIMPLEDIST_REDIS_URL"] = "redis://:dont-show-this-password@localhost:1/0"
+    done = slurm.run("--min=1", "--", "farm:fib")
+    assert "submitted 1 job: 17" in done.stdout, done.stderr
+    kept = (slurm.folder / "environment").read_text() + (slurm.folder / "calls").read_text()
+    assert "dont-show-this-password" not in kept
+    assert slurm.url not in kept
+    (file,) = (slurm.folder / "cache").glob("*/*/redis-url")
+    assert file.read_text().strip() == slurm.url
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_when_demand_falls_only_what_has_not_started_is_cancelled(slurm: StandIns) -> None:
+    # Its name is the same each time; the last line is a job of another command.
+    rows = "21|1|$name|RUNNING|None\\n21|2|$name|PENDING|Resources\\n21|3|$name|PENDING|Resources\\n9|1|other|PENDING|x"
+    slurm.does("squeue", "for word; do case $word in --name=*) name=${word##*,};; esac; done\n" + f'printf "{rows}\\n"')
+    done = slurm.run("--", "farm:fib")
+    assert done.returncode == 0, done.stderr
+    assert "1 job running, 2 waiting (Resources); 0 calls want 0 workers" in done.stdout
+    (call,) = slurm.calls("scancel")
+    assert call.split() == ["scancel", "--state=PENDING", "21_3", "21_2"]
 
 
 def test_a_folder_of_another_mode_is_refused(slurm: StandIns) -> None:

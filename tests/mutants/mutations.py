@@ -21,6 +21,7 @@ from tests.mutants import (
     limits,
     links,
     locks,
+    machines,
     pages,
     setup,
     shipping,
@@ -53,6 +54,7 @@ MUTATIONS: tuple[Mutation, ...] = tuple(
         setup,
         limits,
         blobs,
+        machines,
     )
     for mutation in area.MUTATIONS
 )
