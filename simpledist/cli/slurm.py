@@ -68,7 +68,12 @@ class WithSbatchOptions(WithTargets):
 @click.group()
 @before_subcommand
 def slurm() -> None:
-    """Start workers under Slurm."""
+    """Start workers under Slurm.
+
+    \b
+    Example:
+        simpledist slurm submit --max 20 -- fns:fib --slots 8
+    """
 
 
 @slurm.command(
