@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 from simpledist import policy
 from simpledist.broker import server_owner, shapes
 from simpledist.broker.library_stream import LibraryStream
-from simpledist.broker.resp import ErrorReply, new_reader
-from simpledist.broker.stream import Meanwhile, Stream, TooLong
+from simpledist.broker.resp import ErrorReply, TooLong, new_reader
+from simpledist.broker.stream import Meanwhile, Stream
 from simpledist.buffers import Filling, Part
 from simpledist.config import sentinel_url
 from simpledist.errors import RedisDown, RedisRefused

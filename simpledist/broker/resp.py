@@ -6,8 +6,27 @@ link.py; knows no socket.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, Protocol
+
+from simpledist.errors import RedisDown
+
+ELEMENTS_MOST = 1_000_000  # of one array; verbs and pages ask for some thousands
+_MANY = re.compile(rb"[*~>]\d{7}")  # what announces as many, or a value that has such a text in it
+_LINE_BYTES = 32  # the longest line in front of a value or of elements
+_UNREAD_BYTES = 4 << 20  # then they are gone through, and let go
+_ARRAYS, _VALUES = (b"*", b"~", b">"), (b"$", b"!", b"=")
+
+
+class TooLong(RedisDown):
+    """A reply has more bytes, or elements, than any that is expected: it is given up, with the connection.
+
+    `received` are the replies before it, to commands that were sent together.
+    """
+
+    received: Sequence[Any] = ()
 
 
 class ErrorReply(Exception):
@@ -24,6 +43,62 @@ class ReplyReader(Protocol):
     def gets(self) -> Any:
         """Return the next whole reply, or False while there is none. Raises ValueError: this is no Redis."""
         ...
+
+
+class BoundedReader:
+    """The reader of hiredis for arrays of no more than ELEMENTS_MOST.
+
+    hiredis makes a list for as many elements as are announced. Of one for 10^9, of which none ever comes, Python's
+    collector visits each place: for nine seconds no thread of the process runs.
+    """
+
+    def __init__(self, reader: Any) -> None:
+        self.gets = reader.gets
+        self._feed, self._has_data = reader.feed, reader.has_data
+        self._unread: list[bytes] = []  # what came since the reader last stood between two lines or values
+        self._size = 0  # of these
+        self._inside = 0  # so many of the next bytes belong to a value
+
+    def feed(self, data: bytes, /) -> None:
+        """Take in what arrived. Raises TooLong."""
+        if len(data) <= self._inside:
+            self._inside -= len(data)
+        else:
+            rest = data[self._inside :] if self._inside else data
+            # hiredis may have read the first byte of a line, and no more: then nothing is left, either.
+            if self._inside or (not self._has_data() and self._unread and self._unread[-1][-1:] == b"\n"):
+                self._unread.clear()
+                self._size = self._inside = 0
+            self._unread.append(rest)
+            self._size += len(rest)
+            if _MANY.search(rest) or (len(self._unread) > 1 and (self._size > _UNREAD_BYTES or self._begins_before())):
+                self._demand_few()
+        self._feed(data)
+
+    def _begins_before(self) -> bool:
+        """Return whether what announces many elements begins in an earlier piece than the last."""
+        pieces = self._unread
+        before, at = b"", len(pieces) - 1
+        while at > 0 and len(before) < _LINE_BYTES:
+            at -= 1
+            before = pieces[at][-_LINE_BYTES:] + before
+        return _MANY.search(before + pieces[-1][:_LINE_BYTES]) is not None
+
+    def _demand_few(self) -> None:
+        """Raise TooLong where too many elements are announced; keep what no line of the protocol ends yet."""
+        text, at = b"".join(self._unread), 0
+        while at < len(text):
+            end = text.find(b"\r\n", at, at + _LINE_BYTES)
+            kind, number = text[at : at + 1], text[at + 1 : end if end >= 0 else at + _LINE_BYTES]
+            if kind in _ARRAYS and number.isdigit() and int(number) >= ELEMENTS_MOST:
+                raise TooLong(f"an answer of Redis has {ELEMENTS_MOST:,} elements or more")
+            end = text.find(b"\r\n", at) if end < 0 else end
+            if end < 0:
+                break
+            at = end + 2 + (int(number) + 2 if kind in _VALUES and number.isdigit() else 0)
+        self._inside = max(at - len(text), 0)
+        self._unread = [text[at:]] if at < len(text) else []
+        self._size = max(len(text) - at, 0)
 
 
 class PlainReader:
@@ -87,6 +162,6 @@ class PlainReader:
 def new_reader() -> ReplyReader:
     """Return a reader for one connection."""
     try:
-        return import_module("hiredis").Reader(protocolError=ValueError, replyError=ErrorReply)
+        return BoundedReader(import_module("hiredis").Reader(protocolError=ValueError, replyError=ErrorReply))
     except ImportError:
         return PlainReader()

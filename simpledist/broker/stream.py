@@ -10,13 +10,12 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from simpledist import policy
-from simpledist.broker.resp import ReplyReader
+from simpledist.broker.resp import ReplyReader, TooLong
 from simpledist.buffers import Filling, Part
-from simpledist.errors import RedisDown
 from simpledist.interruption import by_signal
 
 _READ_BYTES = 1 << 16
@@ -25,15 +24,6 @@ _LINE_BYTES = 32  # the longest line in front of a value
 _MEANWHILE_SECONDS = 0.5
 
 Meanwhile = Callable[[], None]
-
-
-class TooLong(RedisDown):
-    """A reply has more bytes than any that is expected: what is read of it is given up, with the connection.
-
-    `received` are the replies before it, to commands that were sent together.
-    """
-
-    received: Sequence[Any] = ()
 
 
 class Stream:

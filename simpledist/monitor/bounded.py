@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from simpledist.broker import Link
-from simpledist.broker.stream import TooLong
+from simpledist.broker.resp import TooLong
 from simpledist.errors import RedisRefused
 from simpledist.monitor.rows import pairs
 from simpledist.monitor.snapshot import Dropped

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from simpledist.broker import Keys
 from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
 from tests import commands
 from tests.integration.test_whose_code import HERE, REMOTE, WORKER, modules
+from tests.links import open_link
+from tests.waiting import wait_until
 
 FNS = "def area(*shapes):\n    return sum(shape.area() for shape in shapes)\n"
 SHAPES = """
@@ -55,6 +59,14 @@ def call(cluster: Cluster, folder: Path, options: str = "", made: str = "shapes.
     return [*done.stdout.splitlines(), *done.stderr.splitlines()]
 
 
+def none_passes_over(function: str, url: str) -> bool:
+    """Return whether all workers take its calls: one that has refused some passes over them for a second."""
+    with open_link(url) as link:
+        seconds, _ = link.call("TIME")
+        offers = link.call("HVALS", Keys().named("offers", function))
+    return all(json.loads(offer)["passes_until"] <= int(seconds) * 1000 for offer in offers)
+
+
 def test_a_class_that_differs_on_the_worker_gives_the_callers_value_and_one_line_names_the_difference(
     old: Path, new: Path
 ) -> None:
@@ -78,6 +90,7 @@ def test_a_worker_with_the_callers_class_gets_the_calls_that_another_one_refuses
         Cluster("fns", folder=new, slots=1, redis=redis_server) as cluster,
     ):
         assert call(cluster, new) == [OURS, REMOTE]
+        wait_until(lambda: none_passes_over("area", cluster.url), 5, "the worker that refused takes its calls again")
         assert call(cluster, old) == [THEIRS, REMOTE]
 
 

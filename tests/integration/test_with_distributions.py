@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -126,10 +126,24 @@ def test_a_requirements_file_with_files_beside_it_and_simpledist_itself(
     assert values(cluster, tmp_path)[:3] == ["0 remote", "2 remote", "4 remote"]
 
 
-def start_alone(index: Mapping[str, str], *words: str, cwd: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", WORKER, "--redis", "redis://127.0.0.1:1/0", "--any", *words]
-    environment = {**os.environ, **index}
-    return subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True)
+StartAlone = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start_alone() -> Iterator[StartAlone]:
+    """Start workers that find no Redis; the test ends those that go on."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(index: Mapping[str, str], *words: str, cwd: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", WORKER, "--redis", "redis://127.0.0.1:1/0", "--any", *words]
+        environment = {**os.environ, **index}
+        started.append(subprocess.Popen(command, cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for one in started:
+        with one:  # closes its pipe, and waits for it
+            one.kill()
 
 
 # An installer that waits where the test says so, and is called as pip is.
@@ -173,14 +187,9 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"it ended before {words!r}:\n{text}")
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_start_that_is_killed_leaves_no_half_environment(
-    tmp_path: Path, slow: dict[str, str], number: signal.Signals
+    tmp_path: Path, start_alone: StartAlone, slow: dict[str, str], number: signal.Signals
 ) -> None:
     first = start_alone(slow, "--with", "far-away", cwd=tmp_path)
     read_until(first, "half")
@@ -192,34 +201,29 @@ def test_a_start_that_is_killed_leaves_no_half_environment(
     assert all(one.endswith(".part") for one in kept(tmp_path))
     (tmp_path / "go").touch()
     second = start_alone(slow, "--with", "far-away", cwd=tmp_path)
-    try:
-        read_until(second, "offers")
-        (folder,) = kept(tmp_path)
-        assert not folder.endswith(".part")
-        inside = tmp_path / "cache" / "simpledist" / "distributions" / folder
-        assert {one.name for one in inside.iterdir()} >= {"half.py", "whole.py"}
-    finally:
-        end(second)
+    read_until(second, "offers")
+    (folder,) = kept(tmp_path)
+    assert not folder.endswith(".part")
+    inside = tmp_path / "cache" / "simpledist" / "distributions" / folder
+    assert {one.name for one in inside.iterdir()} >= {"half.py", "whole.py"}
 
 
-def test_two_workers_at_once_share_one_installation(tmp_path: Path, slow: dict[str, str]) -> None:
+def test_two_workers_at_once_share_one_installation(
+    tmp_path: Path, start_alone: StartAlone, slow: dict[str, str]
+) -> None:
     both = [start_alone(slow, "--with", "far-away", cwd=tmp_path) for _ in range(2)]
-    try:
-        log = tmp_path / "log"
-        wait_until(lambda: log.exists() and log.read_text().endswith("\n"), 30, "one installs")
-        installer = int(log.read_text())
-        if sys.platform == "linux":
-            parent = int(Path(f"/proc/{installer}/stat").read_text().rpartition(")")[2].split()[1])
-            both.sort(key=lambda one: one.pid != parent)
-        read_until(both[1], "waiting for it")
-        (tmp_path / "go").touch()
-        for one in both:
-            read_until(one, "offers")
-        assert len(log.read_text().split()) == 1
-        assert len(kept(tmp_path)) == 1
-    finally:
-        for one in both:
-            end(one)
+    log = tmp_path / "log"
+    wait_until(lambda: log.exists() and log.read_text().endswith("\n"), 30, "one installs")
+    installer = int(log.read_text())
+    if sys.platform == "linux":
+        parent = int(Path(f"/proc/{installer}/stat").read_text().rpartition(")")[2].split()[1])
+        both.sort(key=lambda one: one.pid != parent)
+    read_until(both[1], "waiting for it")
+    (tmp_path / "go").touch()
+    for one in both:
+        read_until(one, "offers")
+    assert len(log.read_text().split()) == 1
+    assert len(kept(tmp_path)) == 1
 
 
 @pytest.mark.parametrize(
@@ -267,7 +271,7 @@ def test_what_cannot_be_asked_for_is_one_line(tmp_path: Path, words: list[str], 
     ],
 )
 def test_what_cannot_be_installed_ends_the_worker_with_one_line_and_2(
-    tmp_path: Path, index: dict[str, str], named: str, said: str
+    tmp_path: Path, start_alone: StartAlone, index: dict[str, str], named: str, said: str
 ) -> None:
     process = start_alone(index, "--with", named, cwd=tmp_path)
     _, text = process.communicate(timeout=60)
@@ -276,7 +280,9 @@ def test_what_cannot_be_installed_ends_the_worker_with_one_line_and_2(
     assert kept(tmp_path) == []
 
 
-def test_without_an_installer_it_says_what_it_needs(tmp_path: Path, index: dict[str, str]) -> None:
+def test_without_an_installer_it_says_what_it_needs(
+    tmp_path: Path, start_alone: StartAlone, index: dict[str, str]
+) -> None:
     (tmp_path / "block").mkdir()
     (tmp_path / "block" / "sitecustomize.py").write_text(
         "import importlib.util as u\nold = u.find_spec\n"

@@ -247,4 +247,20 @@ MUTATIONS = (
         "reply = parse_reply(element)\n        except ZeroDivisionError:",
         f"{CONTENT} -k reply_that_cannot_be_read",
     ),
+    Mutation(
+        "announced elements",
+        "room is made for as many as a server announces",
+        "simpledist/broker/resp.py",
+        "if kind in _ARRAYS and number.isdigit() and int(number) >= ELEMENTS_MOST:",
+        "if False:",
+        "tests/broker/test_resp.py",
+    ),
+    Mutation(
+        "announced elements",
+        "a number that comes in two pieces is not seen",
+        "simpledist/broker/resp.py",
+        "return _MANY.search(before + pieces[-1][:_LINE_BYTES]) is not None",
+        "return False",
+        "tests/broker/test_resp.py",
+    ),
 )
