@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import pytest
@@ -27,7 +27,8 @@ REPLIES = st.lists(
 
 def encoded(reply: Any) -> bytes:
     if isinstance(reply, list):
-        return b"*%d\r\n" % len(reply) + b"".join(map(encoded, reply))
+        inner = cast("list[Any]", reply)
+        return b"*%d\r\n" % len(inner) + b"".join(map(encoded, inner))
     return b":%d\r\n" % reply if isinstance(reply, int) else b"$%d\r\n%b\r\n" % (len(reply), reply)
 
 
