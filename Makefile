@@ -17,7 +17,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix tls foreign machines digests bench chaos fuzz links hashes sbom clean
+.PHONY: help install demo test check format lint types mutants matrix tls foreign machines digests bench chaos fuzz links cuts hashes sbom clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,9 @@ fuzz: $(STAMP)  ## random envelopes, replies, verbs and pages for MINUTES=10, an
 
 links: $(STAMP)  ## big values over real slow links, in network namespaces: three minutes; takes root, ip and tc
 	$(BIN)/python -m tests.faults.real_links
+
+cuts: $(STAMP)  ## links of several hosts cut, delayed, with losses, in network namespaces: a quarter of an hour; takes root, ip, tc, iptables (ARGS='drop 5' for a part)
+	$(BIN)/python -m tests.faults.cut_links $(if $(ARGS),'$(ARGS)')
 
 # $(1): the name of an environment of its own, $(2): what it holds.
 define APART
