@@ -72,6 +72,9 @@ class MissingBlob(Undecodable):
         return f"MissingBlob: {super().__str__()}"
 
 
+BRINGS = "an argument brings "  # so begins the text of each OtherCode
+
+
 class OtherCode(Undecodable):
     """An argument names a class or function whose code is not the caller's: restart the worker or the program."""
 

@@ -15,7 +15,7 @@ from simpledist.errors import RedisDown
 
 ELEMENTS_MOST = 1_000_000  # of one array; verbs and pages ask for some thousands
 _MANY = re.compile(rb"[*~>]\d{7}")  # what announces as many, or a value that has such a text in it
-_LINE_BYTES = 32  # the longest line in front of a value or of elements
+LINE_BYTES = 32  # the longest line in front of a value or of elements
 _UNREAD_BYTES = 4 << 20  # then they are gone through, and let go
 _ARRAYS, _VALUES = (b"*", b"~", b">"), (b"$", b"!", b"=")
 
@@ -79,20 +79,19 @@ class BoundedReader:
         """Return whether what announces many elements begins in an earlier piece than the last."""
         pieces = self._unread
         before, at = b"", len(pieces) - 1
-        while at > 0 and len(before) < _LINE_BYTES:
+        while at > 0 and len(before) < LINE_BYTES:
             at -= 1
-            before = pieces[at][-_LINE_BYTES:] + before
-        return _MANY.search(before + pieces[-1][:_LINE_BYTES]) is not None
+            before = pieces[at][-LINE_BYTES:] + before
+        return _MANY.search(before + pieces[-1][:LINE_BYTES]) is not None
 
     def _demand_few(self) -> None:
         """Raise TooLong where too many elements are announced; keep what no line of the protocol ends yet."""
         text, at = b"".join(self._unread), 0
         while at < len(text):
-            end = text.find(b"\r\n", at, at + _LINE_BYTES)
-            kind, number = text[at : at + 1], text[at + 1 : end if end >= 0 else at + _LINE_BYTES]
+            end = text.find(b"\r\n", at)
+            kind, number = text[at : at + 1], text[at + 1 : end if 0 <= end < at + LINE_BYTES else at + LINE_BYTES]
             if kind in _ARRAYS and number.isdigit() and int(number) >= ELEMENTS_MOST:
                 raise TooLong(f"an answer of Redis has {ELEMENTS_MOST:,} elements or more")
-            end = text.find(b"\r\n", at) if end < 0 else end
             if end < 0:
                 break
             at = end + 2 + (int(number) + 2 if kind in _VALUES and number.isdigit() else 0)

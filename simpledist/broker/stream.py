@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simpledist import policy
-from simpledist.broker.resp import ReplyReader, TooLong
+from simpledist.broker.resp import LINE_BYTES, ReplyReader, TooLong
 from simpledist.buffers import Filling, Part
 from simpledist.interruption import by_signal
 
 _READ_BYTES = 1 << 16
 _AT_ONCE_BYTES = 16 * 1024  # the kernel takes so much of a command without waiting
-_LINE_BYTES = 32  # the longest line in front of a value
 _MEANWHILE_SECONDS = 0.5
 
 Meanwhile = Callable[[], None]
@@ -183,7 +182,7 @@ class Stream:
         while True:
             self._wait_for_more(began, policy.allowed_seconds(seconds, self._sent))
             try:
-                return self._sock.recv(_LINE_BYTES, socket.MSG_PEEK)
+                return self._sock.recv(LINE_BYTES, socket.MSG_PEEK)
             except TimeoutError as error:
                 self._go_on(error)
 

@@ -22,10 +22,9 @@ from simpledist.code.digest import CodeDigest, digests
 from simpledist.code.first_party import STANDARD_LIBRARY, own_top
 from simpledist.code.outline import parts_of as parts_of_code
 from simpledist.code.tree import top_of
-from simpledist.errors import OtherCode
+from simpledist.errors import BRINGS, OtherCode
 from simpledist.interruption import by_signal
 
-BRINGS = "an argument brings "  # so begins what is said of such code
 # The opcode of a short text, its length, a name with dots, and the opcode behind each text. Random bytes hardly ever
 # look so.
 _TEXT = re.compile("\x8c(?=.[A-Za-z_\x80-\xff][A-Za-z0-9_.\x80-\xff]*\x94)", re.DOTALL)

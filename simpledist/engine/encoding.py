@@ -49,8 +49,7 @@ def encoded(
         try:
             body = sent or wire.encode_arguments(codec, args, kwargs, lend=caller_runs, shared=shared)
             if type(body) is not bytes or argument_lines.NAMES in body:
-                expected = argument_lines.of(spec, body)
-                body = wire.expecting(body, expected) if expected else body
+                body, expected = _expecting(spec, body)
             size = len(body) if type(body) is bytes else whole_size(body)
             if size > most_bytes:
                 way = Later("too_big", f"its arguments take {size:,} bytes, at most {most_bytes:,} travel")
@@ -79,6 +78,12 @@ def encoded(
     return call, way
 
 
+def _expecting(spec: FunctionSpec, body: Data) -> tuple[Data, str]:
+    """Return a body with the lines of the code that it names, and these. Raises NotCompared."""
+    expected = argument_lines.of(spec, body)
+    return (wire.expecting(body, expected) if expected else body), expected
+
+
 def _identity(spec: FunctionSpec, expected: str) -> str:
     """Return what makes two callers' code the same; calls that are ended after a time share no outcome with others.
 
@@ -102,8 +107,7 @@ def encoded_batch(
     try:
         body = wire.encode_calls(spec.codec, calls, sent, shared=shared)
         if type(body) is not bytes or argument_lines.NAMES in body:
-            expected = argument_lines.of(spec, body)
-            body = wire.expecting(body, expected) if expected else body
+            body, _ = _expecting(spec, body)
     except (Unserialisable, argument_lines.NotCompared):
         return None
     if len(body) > most_bytes:

@@ -20,13 +20,13 @@ from simpledist.engine.call import Call
 from simpledist.engine.known import NEVER, Key, Store
 from simpledist.engine.notices import Notices
 from simpledist.engine.own_code import OwnCode
+from simpledist.errors import BRINGS
 from simpledist.job import Priority
 from simpledist.reasons import Why
 from simpledist.wire.keyring import Keyring
 
 MOVED_SECONDS = 10.0  # a function's own lane, and its own code, are tried again after so long
 MOST_NAMES = 1000
-OF_ARGUMENTS = "an argument brings "  # so begins what a worker says of their code (code/argument_code.py)
 SETTLED_SECONDS = 1.0  # Redis may repeat an answer for so long (policy.UNMET_MS)
 REFUSALS: dict[str, Why] = {
     "no_worker": "no_worker",
@@ -129,7 +129,7 @@ class Lanes:
         """
         if worker is None:
             return
-        if detail.startswith(OF_ARGUMENTS):
+        if detail.startswith(BRINGS):
             key = call.spec.code.key
             self._explained[key.lane, "other_code"] = functools.partial(self._argument_line, key, worker, detail)
         else:

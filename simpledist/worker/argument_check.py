@@ -9,8 +9,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from simpledist.code.argument_code import BRINGS, difference, digest_of, found_in
-from simpledist.errors import OtherCode
+from simpledist.code.argument_code import difference, digest_of, found_in
+from simpledist.errors import BRINGS, OtherCode
 
 _MOST_KEPT = 1000
 
