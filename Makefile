@@ -8,8 +8,9 @@ STAMP = $(VENV)/.installed
 DEMO_STAMP = $(VENV)/.installed-demo
 PYTEST = $(BIN)/python -m pytest
 ARGS ?=
-# Tests mostly wait: two at a time take half of the time. `JOBS=0`: one after the other.
-JOBS ?= 2
+# Tests spend a third of their time waiting: one more at a time than there are processors keeps them all busy.
+# `JOBS=0`: one after the other.
+JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 KEEP ?=
 # HASHED=1: install the very files that .ci/requirements.txt names, as CI does, and not the newest of each.
 HASHED ?=
@@ -44,7 +45,7 @@ $(DEMO_STAMP): pyproject.toml
 demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))  ## the whole story on real processes, in a minute (KEEP=1: the cluster stays until Enter)
 	@$(BIN)/simpledist demo $(if $(KEEP),--keep)
 
-test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it; JOBS=2 tests at a time)
+test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it; JOBS=3 tests at a time)
 	$(PYTEST) -n $(JOBS) --dist worksteal $(ARGS)
 
 check: format lint types  ## format, lint, types and the fast tests, in under a minute
@@ -63,7 +64,7 @@ mutants: $(STAMP)  ## take one mechanism out after the other: which test misses 
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 matrix: $(STAMP)  ## the short tier on corners of Python x redis-py x Redis, half an hour (ARGS=3.13 for a part)
-	$(BIN)/python -m tests.matrix $(ARGS)
+	JOBS=$(JOBS) $(BIN)/python -m tests.matrix $(ARGS)
 
 tls: $(STAMP)  ## the tests of TLS with each redis-py from the oldest to the newest, 5 minutes
 	$(BIN)/python -m tests.redis_pys $(ARGS)

@@ -118,7 +118,7 @@ def test_ctrl_c_cancels_what_waits_and_lets_running_jobs_finish(site: Site) -> N
         assert site.states().count("PENDING") == 2
         wait_for_a_worker(sleep)
         future = sleep.submit(6.0)
-        wait_until(future.running, 30, "it runs")
+        wait_until(lambda: future.on_worker, 30, "a worker runs it")
         command.interrupt()
         wait_until(lambda: site.states().count("PENDING") == 0, 20, "the waiting ones are cancelled")
         assert future.result(30) == 6.0
@@ -134,9 +134,9 @@ def test_a_second_ctrl_c_cancels_all(site: Site) -> None:
     with site.submitting("--min", "1", *ONE_SLOT, "--", "farm:sleep", "--slots", "1") as command:
         wait_for_a_worker(sleep)
         future = sleep.submit(40.0)
-        wait_until(future.running, 30, "it runs")
+        wait_until(lambda: future.on_worker, 30, "a worker runs it")
         command.interrupt()
-        wait_until(lambda: "drains them" in command.text(), 20, "it drains")
+        wait_until(lambda: "1 job left: drains them" in command.text(), 20, "it has heard the first")
         command.interrupt()
         assert command.wait() == 1
         assert "cancelled 1 job: Slurm ends what still runs" in command.text()
