@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 BIG_BYTES = 64 * 1024  # from here on it pays
+NAMES_BYTES = 2 * BIG_BYTES  # names of classes stand in a pickle's frames, which are shorter; a longer piece is a value
 _MAPPING_BYTES = 4 * 1024 * 1024
 
 Part = bytes | memoryview

@@ -11,24 +11,20 @@ which part differs), and other first-party packages that it reaches, as `name:ha
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from simpledist.buffers import Blob, Data, blobs_of, parts_of
+from simpledist.buffers import Data
 from simpledist.code.digest import CodeDigest, digests
 from simpledist.code.first_party import STANDARD_LIBRARY, own_top
-from simpledist.code.outline import parts_of as parts_of_code
+from simpledist.code.outline import parts_of
+from simpledist.code.pickled_names import names_in
 from simpledist.code.tree import top_of
 from simpledist.errors import BRINGS, OtherCode
 from simpledist.interruption import by_signal
 
-# The opcode of a short text, its length, a name with dots, and the opcode behind each text. Random bytes hardly ever
-# look so.
-_TEXT = re.compile("\x8c(?=.[A-Za-z_\x80-\xff][A-Za-z0-9_.\x80-\xff]*\x94)", re.DOTALL)
-_SEARCHED_BYTES = 256 * 1024  # names stand in short pieces of a pickle; a longer one is a value
 _MAINS = ("__main__", "__mp_main__")  # their code travels by value
 _MOST_PARTS, _PART_DIGITS = 16, 4  # of a line
 _MOST_KEPT = 1000
@@ -42,7 +38,6 @@ class ArgumentCode:
         self._lock = threading.RLock()
         self._tops: dict[str, tuple[str, bool]] = {}  # module -> its package, and whether that is first-party
         self._lines: dict[tuple[str, str], tuple[object, str]] = {}  # module and name -> what that was, and its line
-        self._of_blobs: dict[str, frozenset[str]] = {}  # blob -> the texts in it
 
     def lines(self, body: Data, package: str = "") -> str:
         """Return the lines of what encoded arguments name of first-party packages and of this one, "" for nothing.
@@ -50,7 +45,7 @@ class ArgumentCode:
         Raises OtherCode where the file of such a class or function changed since this process imported it.
         """
         with self._lock:
-            texts = _texts_in(body).union(*map(self._texts_in_blob, blobs_of(body)))
+            texts = names_in(body)
             modules = [text for text in texts & sys.modules.keys() if self._is_compared(text, package)]
             return "\n".join(sorted(line for module in modules for line in self._lines_of(module, texts)))
 
@@ -60,14 +55,6 @@ class ArgumentCode:
             self._lock.release()
         else:
             self.__init__()
-
-    def _texts_in_blob(self, blob: Blob) -> frozenset[str]:
-        found = self._of_blobs.get(blob.name)
-        if found is None:
-            if len(self._of_blobs) >= _MOST_KEPT:
-                self._of_blobs.clear()
-            found = self._of_blobs[blob.name] = frozenset(_texts_in(blob.encode(keep=True)))
-        return found
 
     def _is_compared(self, module: str, package: str) -> bool:
         if module not in self._tops:
@@ -129,7 +116,7 @@ def difference(line: str, found: CodeDigest) -> str:
             if found.packages.get(name, hash) != hash:
                 return f"{BRINGS}{place}, whose package {name} is other code there"
         return ""
-    ours = parts_of_code(found)
+    ours = parts_of(found)
     first = next(
         (part for part, hash in zip(ours, _cut(hashes), strict=False) if ours[part][:_PART_DIGITS] != hash), ""
     )
@@ -141,7 +128,7 @@ def _line(place: str, found: CodeDigest) -> str:
         raise OtherCode(f"{BRINGS}{place}, and {found.reason}")
     if not found.text:
         return ""
-    nodes = [hash for part, hash in parts_of_code(found).items() if not part.startswith("package ")]
+    nodes = [hash for part, hash in parts_of(found).items() if not part.startswith("package ")]
     hashes = "".join(hash[:_PART_DIGITS] for hash in nodes[:_MOST_PARTS])
     packages = [f"{name}:{hash}" for name, hash in found.packages.items() if hash]
     return " ".join([place, found.text, hashes, *packages])
@@ -149,22 +136,6 @@ def _line(place: str, found: CodeDigest) -> str:
 
 def _cut(hashes: str) -> Iterator[str]:
     return (hashes[at : at + _PART_DIGITS] for at in range(0, len(hashes), _PART_DIGITS))
-
-
-def _texts_in(body: Data) -> set[str]:
-    """Return the short texts in a pickle that may be names, and some that are none."""
-    found: set[str] = set()
-    for part in parts_of(body):
-        if len(part) > _SEARCHED_BYTES:
-            continue
-        text = str(part, "latin-1")
-        begins = [match.end() + 1 for match in _TEXT.finditer(text)]
-        found.update([text[begin : begin + ord(text[begin - 1])] for begin in begins])
-    return {text if text.isascii() else _decoded(text) for text in found}
-
-
-def _decoded(text: str) -> str:
-    return text.encode("latin-1").decode("utf-8", "replace")
 
 
 argument_code = ArgumentCode()  # of this process

@@ -18,17 +18,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from simpledist.buffers import Blob, Data, blobs_of, parts_of
+from simpledist.buffers import Data
 from simpledist.code.archive_format import MOST_FILE_BYTES, Archive, packed
 from simpledist.code.first_party import own_top
 from simpledist.code.loaded import Loaded
+from simpledist.code.pickled_names import names_in
 from simpledist.code.sources import Source, decoded, indexed, is_namespace, spec_of
 from simpledist.errors import NotPacked
 from simpledist.interruption import by_signal
 
 _MAINS = ("__main__", "__mp_main__")  # their code travels by value
-_SHORT_TEXT = b"\x8c"  # the opcode before a text of up to 255 bytes, which has its length in the byte behind it
-_SEARCHED_BYTES = 1 << 20
 _MOST_KEPT = 64
 _GIT_SECONDS = 5.0
 _MOST_LOOSE_FILES = 1_000  # of a package outside git; where there are more, or more bytes, no data goes along
@@ -53,9 +52,8 @@ class Program:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._own: dict[str, bool] = {}  # dotted name -> whether it is a module of this program
-        self._names: dict[bytes, str] = {}  # of own modules that are loaded, as a pickle has them -> as they are
+        self._loaded: set[str] = set()  # own modules that are
         self._counted = 0
-        self._of_blobs: dict[str, frozenset[str]] = {}  # by their names
         self._modules: dict[str, _Module] = {}
         self._archives: dict[frozenset[str], tuple[list[tuple[str, object]], Archive]] = {}
 
@@ -65,7 +63,9 @@ class Program:
         Raises NotPacked with the reason, where a worker could not have the code that is loaded here.
         """
         with self._lock:
-            roots = frozenset(self._named_in(body)).union(*map(self._named_in_blob, blobs_of(body)))
+            if len(sys.modules) != self._counted:
+                self._count()
+            roots = frozenset(name for name in names_in(body) & self._loaded if name in sys.modules)
             return self._archive(roots) if roots else None
 
     def after_fork(self) -> None:
@@ -77,34 +77,9 @@ class Program:
 
     # --- which modules -------------------------------------------------------------------------------------------
 
-    def _named_in(self, body: Data) -> Iterator[str]:
-        if len(sys.modules) != self._counted:
-            self._count()
-        parts = [part for part in parts_of(body) if len(part) <= _SEARCHED_BYTES]
-        texts = [part if isinstance(part, bytes) else bytes(part) for part in parts]
-        for text in texts:
-            at = text.find(_SHORT_TEXT)
-            while at >= 0:
-                begin = at + 2
-                name = self._names.get(text[begin : begin + text[at + 1]]) if begin < len(text) else None
-                if name is not None and name in sys.modules:
-                    yield name
-                at = text.find(_SHORT_TEXT, at + 1)
-
-    def _named_in_blob(self, blob: Blob) -> frozenset[str]:
-        """Do the same for a shared object, whose modules are there since it was encoded first."""
-        found = self._of_blobs.get(blob.name)
-        if found is None:
-            if len(self._of_blobs) >= _MOST_KEPT:
-                self._of_blobs.clear()
-            found = self._of_blobs[blob.name] = frozenset(self._named_in(blob.encode(keep=True)))
-        return found
-
     def _count(self) -> None:
         """Find the modules of this program among those that were imported since the last time."""
-        for name in list(sys.modules):
-            if self._is_own(name):
-                self._names[name.encode("utf-8", "surrogatepass")] = name
+        self._loaded.update(filter(self._is_own, list(sys.modules)))
         self._counted = len(sys.modules)
 
     def _is_own(self, name: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, cast
 
-from simpledist.buffers import BIG_BYTES, Data, Pieces, parts_of
+from simpledist.buffers import NAMES_BYTES, Data, Pieces, parts_of
 from simpledist.errors import Undecodable
 from simpledist.wire import serializers
 
@@ -21,7 +21,6 @@ _CONTAINERS = (list, tuple, set, frozenset)
 _NAME = b"\x93"  # pickle's opcode behind the name of a class or function; without one there are plain values only
 _NAME_KEPT = b"\x93\x94"  # so it is written, once for each name
 _TEXT = b"\x8c"  # pickle's opcode in front of a short text
-_PART_BYTES = 2 * BIG_BYTES  # names stand in shorter pieces; a longer one is a value
 _MOST_BYTES = 64 * 1024 * 1024  # what is bigger is not loaded here: a child has the memory for one of it
 _ITEMS, _DEPTH = 8, 3
 _MOST_CLASSES = 1000
@@ -58,7 +57,7 @@ def _names(encoded: Data) -> set[bytes]:
     """Return the names of all classes and functions in a pickle, each as it is written there."""
     found: set[bytes] = set()
     for part in parts_of(encoded):
-        if len(part) > _PART_BYTES:
+        if len(part) > NAMES_BYTES:
             continue
         data = bytes(part)
         at = data.find(_NAME_KEPT)

@@ -19,7 +19,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple, cast
 
-from simpledist.buffers import BIG_BYTES, Blob, Data, Part, Pieces, Reader, kept
+from simpledist.buffers import BIG_BYTES, NAMES_BYTES, Blob, Data, Part, Pieces, Reader, kept
 from simpledist.errors import Undecodable, Unserialisable
 from simpledist.interruption import by_signal
 from simpledist.wire import blobs, buffer_blobs, expected_code
@@ -49,7 +49,6 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _COUNT, _BUFFER, _LENGTH = struct.Struct(">I"), struct.Struct(">Q?"), struct.Struct(">Q")
 _NUMBERS = (int, float, bool, type(None))
 _SMALL_BYTES, _SMALL_ITEMS = 1024, 8
-_NAMES_BYTES = 2 * BIG_BYTES  # names stand in frames, which are shorter; a longer piece is a value
 
 
 def dumps(codec: str, value: Any) -> bytes:
@@ -162,7 +161,7 @@ def _to_pickle(value: Any, lend: bool, shared: Shared | None, layout: bytes = _B
             raise
         # Lambdas, closures, local classes: cloudpickle says what is really wrong, if it cannot either.
         return _by_value(value, lend, shared, layout)
-    if any(_must_go_by_value(part) for part in made.parts if type(part) is bytes and len(part) <= _NAMES_BYTES):
+    if any(_must_go_by_value(part) for part in made.parts if type(part) is bytes and len(part) <= NAMES_BYTES):
         del made
         return _by_value(value, lend, shared, layout)
     return _finished(b"", made, lend, shared, layout)

@@ -28,12 +28,13 @@ class ArgumentCheck:
             return
         for line in lines.split("\n"):
             if line not in self._differences:
+                if len(self._differences) >= _MOST_KEPT:
+                    self._differences.clear()
                 self._differences[line] = _difference(line)
             if self._differences[line]:
                 raise OtherCode(self._differences[line])
         if len(self._same) >= _MOST_KEPT:
             self._same.clear()
-            self._differences.clear()
         self._same.add(lines)
 
 

@@ -144,10 +144,26 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "arguments' code",
         "classes in shared objects are missed",
-        "simpledist/code/argument_code.py",
-        "_texts_in(body).union(*map(self._texts_in_blob, blobs_of(body)))",
+        "simpledist/code/pickled_names.py",
+        "_texts_in(body).union(*map(_names_in_blob, blobs_of(body)))",
         "_texts_in(body)",
         "tests/unit/test_argument_code.py",
+    ),
+    Mutation(
+        "arguments' code",
+        "each call goes through all texts of its shared objects",
+        "simpledist/code/pickled_names.py",
+        "_bound(_texts_in(blob.encode(keep=True)))",
+        "frozenset(_texts_in(blob.encode(keep=True)))",
+        "tests/unit/test_pickled_names.py -k shared",
+    ),
+    Mutation(
+        "arguments' code",
+        "the search takes the square of the length of an image in one colour",
+        "simpledist/code/pickled_names.py",
+        "(?:[!-~]|[\\xc2-\\xf4][\\x80-\\xbf]{1,3}){1,255}",
+        "[A-Za-z_\\x80-\\xff][A-Za-z0-9_.\\x80-\\xff]*",
+        "tests/unit/test_pickled_names.py -k colour",
     ),
     Mutation(
         "arguments' code",

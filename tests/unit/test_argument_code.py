@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -139,6 +140,18 @@ def test_what_is_missing_on_a_worker_is_left_to_decoding(shapes: Any, sources: S
     sources.tree({"odd.py": "raise SystemExit\n", "odder.py": "raise ValueError\n"})
     for place in ("geo.gone:Shape", "geo.shapes:Gone", "odd:Shape", "odder:Shape"):
         ArgumentCheck().compare(f"{place} 0123456789abcdef 0123")
+
+
+def test_a_child_that_refuses_call_after_call_keeps_few_of_their_lines(shapes: Any) -> None:
+    check = ArgumentCheck()
+    tracemalloc.start()
+    try:
+        for number in range(3000):
+            with pytest.raises(OtherCode):
+                check.compare(f"geo.shapes:Shape {number:016x} {'0' * 20_000}")
+        assert tracemalloc.get_traced_memory()[0] < 30_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("error", [RecursionError, MemoryError])
