@@ -12,6 +12,7 @@ was looked at once.
 
 from __future__ import annotations
 
+import _thread
 import sys
 import threading
 from collections.abc import Callable
@@ -57,10 +58,38 @@ thread = Thread()
 
 
 class OurThread(threading.Thread):
-    """A daemon thread of a client."""
+    """A daemon thread of a client, which a signal handler that raises while it is started cannot leave half begun.
+
+    The stdlib's `start` waits on a condition. What a handler raises on the way into it or out of it leaves its lock
+    taken, and the new thread waits for that lock for ever, before its first line. Handlers run in the main thread only:
+    there another thread runs `start`, and this one waits for a lock of the interpreter's own.
+    """
 
     def __init__(self, target: Callable[..., None], *args: Any, name: str) -> None:
         super().__init__(target=_run_marked, args=(target, *args), name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start it; raise RuntimeError where none can be started. What a handler raises leaves it whole, or unborn."""
+        if threading.current_thread() is not threading.main_thread():
+            super().start()
+            return
+        errors: list[BaseException] = []
+        over = _thread.allocate_lock()
+        over.acquire()
+        _thread.start_new_thread(_start_unsignalled, (super().start, errors, over))
+        over.acquire()
+        if errors:
+            raise errors.pop()  # no circle of it and its traceback keeps this alive
+
+
+def _start_unsignalled(start: Callable[[], None], errors: list[BaseException], over: _thread.LockType) -> None:
+    """Start a thread for the main thread, which waits for `over`. A finaliser that strikes here is an interruption."""
+    try:
+        start()
+    except BaseException as error:  # noqa: BLE001 - the main thread raises it
+        errors.append(error)
+    finally:
+        over.release()
 
 
 def is_inside() -> bool:
@@ -76,9 +105,11 @@ def is_inside() -> bool:
 
 
 def _is_starting(frame: FrameType | None) -> bool:
-    """Return whether a finaliser runs in a thread of ours that has not come to its work yet."""
+    """Return whether a finaliser runs in a thread of ours that has not come to its work yet, or starts another."""
     last = None
     while frame is not None:
+        if frame.f_code is _start_unsignalled.__code__:
+            return True
         if frame.f_code.co_name == "_bootstrap" and isinstance(frame.f_locals.get("self"), OurThread):
             return True
         last, frame = frame, frame.f_back

@@ -60,7 +60,7 @@ class Alarm:
         raise self.raised[-1]
 
 
-# The stdlib has no care for a handler that raises while a thread is started: that thread ends at once, with a KeyError.
+# An alarm may come while the stdlib opens the source of a function: no one is left then to close that file.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError, ConnectionError])
 @pytest.mark.parametrize("fresh", [False, True], ids=["connected", "connecting"])

@@ -46,6 +46,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         "tests/faults/test_reentry.py -k each_line",
     ),
     Mutation(
+        "starts of threads",
+        "the main thread starts a thread as the stdlib does",
+        "simpledist/engine/inside.py",
+        "        if threading.current_thread() is not threading.main_thread():",
+        "        if True:",
+        "tests/unit/test_inside.py",
+    ),
+    Mutation(
+        "starts of threads",
+        "what a finaliser does in the thread that starts another may wait",
+        "simpledist/engine/inside.py",
+        "        if frame.f_code is _start_unsignalled.__code__:\n            return True\n",
+        "",
+        "tests/unit/test_inside.py",
+    ),
+    Mutation(
         "torn calls",
         "a call that was torn away as it was sent stays under way",
         "simpledist/engine/engine.py",
