@@ -126,6 +126,23 @@ def test_a_killed_template_takes_a_child_along_that_runs_something(own_cluster: 
         future.cancel()
 
 
+def test_a_worker_and_a_template_that_are_killed_at_once_take_a_child_along_that_runs_something(
+    own_cluster: Cluster, tmp_path: Path
+) -> None:
+    """Neither is left to end it: a system that is out of memory may choose both."""
+    worker = own_cluster.start_worker(slots=1)
+    with own_cluster.connect() as client:
+        future = offered(client, "log_run").submit(str(tmp_path), "runs", 20.0)
+        wait_until(lambda: (tmp_path / "runs").exists(), 5, "it runs")
+        processes = below(worker)
+        template = psutil.Process(worker.pid).children()[0]
+        template.suspend()  # it sees nothing of its parent's death
+        os.kill(worker.pid, signal.SIGKILL)
+        template.kill()
+        wait_until(lambda: not any(map(alive, processes)), 3, "no one runs it any more")
+        future.cancel()
+
+
 def test_a_killed_child_is_noticed_at_once(own_cluster: Cluster) -> None:
     own_cluster.start_worker()
     with own_cluster.connect() as client:

@@ -214,7 +214,7 @@ MUTATIONS = (
         "simpledist/worker/lifeline.py",
         "        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)\n",
         "        pass\n",
-        "tests/integration/test_deaths.py -k killed_template",
+        "tests/integration/test_deaths.py -k killed_at_once",
     ),
     # --- calls that are the same call ---------------------------------------------------------------------------------
     Mutation(
