@@ -80,12 +80,13 @@ Data = bytes | Pieces
 
 def kept(parts: Iterable[Part], lend: bool) -> Data:
     """Return parts as one value; without `lend` what can change is copied."""
-    pieces = Pieces(parts if lend else [part if _stays(part) else bytes(part) for part in parts])
+    pieces = Pieces(parts if lend else [part if stays(part) else copied(part) for part in parts])
     return pieces if len(pieces) > BIG_BYTES else bytes(pieces)
 
 
-def _stays(part: Part) -> bool:
-    return isinstance(part, bytes) or type(part.obj) is bytes
+def stays(part: Part) -> bool:
+    """Return whether the bytes of a part never change."""
+    return isinstance(part, bytes) or type(part.obj) in (bytes, _Copy)
 
 
 def blobs_of(data: Data) -> Sequence[Blob]:
@@ -102,13 +103,27 @@ def parts_of(data: Data | memoryview) -> Sequence[Part]:
     return data.parts if isinstance(data, Pieces) else (data,)
 
 
-def _mapping(*, whole: bool) -> mmap.mmap:
+class _Copy(mmap.mmap):
+    """Memory that is filled once, and that nobody changes from then on."""
+
+
+def copied(part: Part) -> memoryview:
+    """Return the bytes of a part in memory that never changes."""
+    size = len(part)
+    if size < _MAPPING_BYTES:
+        return memoryview(bytes(part))
+    view = memoryview(_mapping(size, make=_Copy))
+    view[:] = part
+    return view.toreadonly()
+
+
+def _mapping(size: int = _MAPPING_BYTES, *, whole: bool = True, make: type[mmap.mmap] = mmap.mmap) -> mmap.mmap:
     """Memory that goes back to the system with its last view.
 
     By default it would be shared with children, and its pages come one by one: that takes as long as to fill them. Big
     pages are for what fills them to the end: the rest of one would be memory for nothing.
     """
-    mapping = mmap.mmap(-1, _MAPPING_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    mapping = make(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if whole and hasattr(mmap, "MADV_HUGEPAGE"):  # Linux
         with contextlib.suppress(OSError):  # a kernel without them
             mapping.madvise(mmap.MADV_HUGEPAGE)

@@ -26,7 +26,7 @@ from simpledist.wire.batches import (
 )
 from simpledist.wire.blobs import Shared, carrying, found_by, names_in, naming
 from simpledist.wire.bodies import Raised, Value, decode_arguments, decode_outcome, encode_value
-from simpledist.wire.buffer_blobs import BYTES, WRITEABLE, as_kind
+from simpledist.wire.buffer_blobs import BYTES, READ_ONLY, WRITEABLE, as_kind
 from simpledist.wire.envelope import (
     CODECS,
     Kind,
@@ -50,6 +50,7 @@ from simpledist.wire.serializers import dump_blob, load_blob, python_of
 __all__ = [
     "BYTES",
     "CODECS",
+    "READ_ONLY",
     "SLOW",
     "WRITEABLE",
     "ForkedCopy",

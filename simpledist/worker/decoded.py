@@ -2,8 +2,8 @@
 
 Used in a child: the parent says where a blob is (`lend`) before the job that needs it, and decoding the job's arguments
 asks for the object (`find`), or for the bytes of a big buffer (`buffer`). Arrays in a shared object use the mapping,
-which is read-only. A buffer that the function may write to is mapped copy on write, for this argument alone. What was
-not used for longest goes first.
+which is read-only. A buffer that the function may write to is mapped copy on write, for this argument alone; one that
+it cannot write to is the same memory for all jobs. What was not used for longest goes first.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from simpledist.errors import MissingBlob, Unserialisable
 from simpledist.worker.frames import BLOB_FILE
 
 CHECK_VARIABLE = "SIMPLEDIST_CHECK_SHARED"
+_MADV_POPULATE_READ = 22  # Linux 5.14
 
 
 class _Lent:
@@ -39,8 +40,15 @@ class _Lent:
             raise OSError(f"{path} is another file")
 
     def mapped(self, access: int = mmap.ACCESS_READ) -> mmap.mmap:
-        """Return it as memory of this process."""
-        return mmap.mmap(self._descriptor, 0, access=access)
+        """Return it as memory of this process.
+
+        Its pages are there already: to look each of them up in one go takes a fifth of the time of page faults.
+        """
+        mapping = mmap.mmap(self._descriptor, 0, access=access)
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):  # an older kernel
+                mapping.madvise(_MADV_POPULATE_READ)
+        return mapping
 
     def __del__(self) -> None:
         if self._descriptor >= 0:
@@ -67,16 +75,18 @@ class Decoded:
         self._most_bytes = most_bytes
         self._lent: dict[str, _Lent] = {}  # what is not decoded yet
         self._objects: dict[str, _Object] = {}  # the one that was used last is the last
-        self._bytes: dict[str, bytes] = {}  # the same of buffers that are bytes: no job can change them
+        # The same of buffers that no job can change: those that are bytes, and those that are read-only.
+        self._bytes: dict[str, bytes] = {}
+        self._read_only: dict[str, mmap.mmap | bytes] = {}
         self._checks = os.environ.get(CHECK_VARIABLE) == "1"
         self._used: set[str] = set()  # by the job that runs
 
     def __bool__(self) -> bool:
-        return bool(self._lent or self._objects or self._bytes)
+        return bool(self._lent or self._objects or self._bytes or self._read_only)
 
     def lend(self, name: str, path: str) -> None:
         """Take a blob that the parent has; it is opened now, for the parent may let go of it."""
-        if name not in self._objects and name not in self._bytes and name not in self._lent:
+        if name not in self._objects and name not in self._lent:
             with contextlib.suppress(OSError, ValueError):  # it is said when a job needs it
                 self._lent[name] = _Lent(name, path)
 
@@ -106,6 +116,10 @@ class Decoded:
                 found = bytes(self._mapped(name))
             self._bytes[name] = found
             return found
+        if kind == wire.READ_ONLY:
+            kept = self._read_only.pop(name, None)
+            self._read_only[name] = kept = self._mapped(name) if kept is None else kept
+            return memoryview(kept).toreadonly()
         if kind == wire.WRITEABLE and name in self._lent:
             return memoryview(self._mapped(name, mmap.ACCESS_COPY))
         return wire.as_kind(memoryview(self._mapped(name)), kind)
@@ -120,6 +134,8 @@ class Decoded:
             return self._objects[name].data
         if name in self._bytes:
             return self._bytes[name]
+        if name in self._read_only:
+            return self._read_only[name]
         raise MissingBlob(f"{name} could not be opened by a child of the worker")
 
     def end_job(self, id: str, wanted: Collection[str]) -> None:
@@ -132,15 +148,14 @@ class Decoded:
             del self._lent[name]
         if self._checks:
             self._check(id, used)
-        size = sum(one.size for one in self._objects.values()) + sum(map(len, self._bytes.values()))
-        for name in [name for name in self._bytes if name not in wanted]:
-            if size <= self._most_bytes:
-                return
-            size -= len(self._bytes.pop(name))
-        for name in [name for name in self._objects if name not in wanted]:
-            if size <= self._most_bytes:
-                return
-            size -= self._objects.pop(name).size
+        size = sum(one.size for one in self._objects.values())
+        size += sum(len(one) for kept in (self._bytes, self._read_only) for one in kept.values())
+        for kept in (self._read_only, self._bytes, self._objects):
+            for name in [name for name in kept if name not in wanted]:
+                if size <= self._most_bytes:
+                    return
+                gone = kept.pop(name)
+                size -= gone.size if isinstance(gone, _Object) else len(gone)
 
     def _check(self, id: str, used: set[str]) -> None:
         for name in used & self._objects.keys():
@@ -155,6 +170,7 @@ class Decoded:
         """Let go of all: this child takes over the modules of another program."""
         self._objects.clear()
         self._bytes.clear()
+        self._read_only.clear()
 
 
 def _mark(value: Any) -> bytes | None:

@@ -238,6 +238,32 @@ def test_a_child_keeps_what_its_next_jobs_want_and_as_much_as_it_may(store: Blob
         child.find(first)
 
 
+def test_jobs_of_a_child_have_what_they_cannot_write_to_in_one_place(store: BlobStore) -> None:
+    data = secrets.token_bytes(100_000)
+    name = name_of(data)
+    store.keep(name, data, ())
+    child = Decoded(most_bytes=150_000)
+    found: list[Any] = []
+    for _ in range(3):
+        child.lend(name, store.path(name) or "")
+        found.append(numpy.frombuffer(child.buffer(name, wire.READ_ONLY), numpy.uint8))
+        own = child.buffer(name, wire.WRITEABLE)
+        assert not isinstance(own, bytes)
+        own[0] = data[0] ^ 1
+        child.end_job("c-1", ())
+    assert len({one.ctypes.data for one in found}) == 1
+    assert all(one.tobytes() == data and not one.flags.writeable for one in found)
+    other = secrets.token_bytes(100_000)
+    store.keep(name_of(other), other, ())
+    child.lend(name_of(other), store.path(name_of(other)) or "")
+    child.buffer(name_of(other), wire.READ_ONLY)
+    child.end_job("c-2", ())
+    assert bytes(child.buffer(name_of(other), wire.READ_ONLY)) == other
+    with pytest.raises(MissingBlob):
+        child.buffer(name, wire.READ_ONLY)
+    assert found[0].tobytes() == data, "memory that an array uses is not taken from it"
+
+
 def test_what_a_job_changed_is_decoded_again_where_that_is_checked(
     store: BlobStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import gc
 import pickle
 import random
 import secrets
+from hashlib import sha256
 from typing import Any
 
 import numpy
@@ -86,8 +87,53 @@ def test_some_that_look_the_same_become_blobs_in_turns(of: SharedObjects) -> Non
     assert [names(data) for data in rounds[-1]] == [[name_of(bytes(one))], [name_of(bytes(other))]]
 
 
-def test_calls_in_flight_hold_one_copy_together_and_none_after(of: SharedObjects) -> None:
+@pytest.mark.parametrize("lend", [True, False])
+def test_a_content_is_named_once_for_all_its_calls(
+    of: SharedObjects, monkeypatch: pytest.MonkeyPatch, lend: bool
+) -> None:
+    one, named = array(), list[int]()
+    first = body(of, one, lend=lend)
+    name = name_of(bytes(one))
+    monkeypatch.setattr(repeated_buffers, "sha256", lambda view: named.append(len(view)) or sha256(view))  # type: ignore[func-returns-value]
+    for _ in range(6):
+        assert names(body(of, one, lend=lend)) == [name]
+        gc.collect()
+    assert named == [len(one)]
+    del first
+
+
+def test_without_xxhash_contents_are_compared_all_the_same(of: SharedObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str) -> None:
+        raise ImportError(name)
+
+    monkeypatch.setattr(repeated_buffers, "import_module", none)
+    repeated_buffers._hasher.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    try:
+        one = array()
+        bodies = [body(of, one) for _ in range(3)]
+        one[12_345] ^= 0xFF
+        changed = body(of, one)
+    finally:
+        repeated_buffers._hasher.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    assert len(names(bodies[1])) == 1
+    assert names(bodies[1]) == names(bodies[2])
+    assert names(changed) == []
+    assert bytes(decoded(changed)[0]) == bytes(one)
+
+
+def test_a_read_only_array_that_was_opened_again_and_changed_is_compared(of: SharedObjects) -> None:
     one = array()
+    one.flags.writeable = False
+    bodies = [body(of, one) for _ in range(2)]
+    one.flags.writeable = True
+    one[12_345] ^= 0xFF
+    one.flags.writeable = False
+    assert bytes(decoded(body(of, one))[0]) == bytes(one) != bytes(decoded(bodies[1])[0])
+
+
+@pytest.mark.parametrize("size", [LEAST_BYTES, 5_000_000])  # a small copy and one in big pages
+def test_calls_in_flight_hold_one_copy_together_and_none_after(of: SharedObjects, size: int) -> None:
+    one = array(size)
     bodies = [body(of, one) for _ in range(5)]
     copies = {id(part.obj) for data in bodies for part in _big(data)}
     assert len(copies) == 1
