@@ -117,12 +117,20 @@ def test_a_call_over_its_budget_is_late_and_one_without_an_end_is_stuck_and_then
     assert len(book.open()) == 1
 
 
-@pytest.mark.parametrize(("each", "grown"), [((0.0, 0), []), ((1.0, 0), ["megabytes"]), ((0.0, 1), ["descriptors"])])
-def test_growth_is_distinguished_from_rest(each: tuple[float, int], grown: list[str]) -> None:
-    megabytes, descriptors = each
+@pytest.mark.parametrize(
+    ("each", "grown"),
+    [
+        ((0.0, 0.0, 0), []),
+        ((1.0, 0.0, 0), ["megabytes"]),
+        ((0.0, 1.0, 0), ["megabytes_below"]),
+        ((0.0, 0.0, 1), ["descriptors"]),
+    ],
+)
+def test_growth_is_distinguished_from_rest(each: tuple[float, float, int], grown: list[str]) -> None:
+    own, below, descriptors = each
     growth = Growth(os.getpid())
     growth.samples = [
-        (float(i), Size(50.0 + megabytes * i, 10 + descriptors * i, 8, 2)) for i in range(TELLING_SAMPLES)
+        (float(i), Size(50.0 + own * i, 40.0 + below * i, 10 + descriptors * i, 8, 2)) for i in range(TELLING_SAMPLES)
     ]
     assert growth.grown() == grown
 

@@ -35,6 +35,8 @@ SAMPLE_SECONDS = 2.0
 LAST_PROBE_SECONDS = 30.0
 EMPTY_SECONDS = 10.0  # once no one calls, the queues are empty within
 INTERRUPTED = 130
+# What the first job of a child would import: children come and go, and their memory would be that of the younger ones.
+WARM_UP = "tests.faults.functions.warming:warm_up"
 
 
 class Run:
@@ -62,7 +64,7 @@ class Run:
             redis = stack.enter_context(EmbeddedRedis(folder=data, appendonly=True, arguments=arguments_of_server()))
             cluster = stack.enter_context(counting_cluster(runs, redis=redis))
             ways = stack.enter_context(Ways(cluster.url))
-            spared = cluster.start_worker(arguments=["--any", "--log-level", "error"])
+            spared = cluster.start_worker(arguments=["--any", "--log-level", "error", "--setup", WARM_UP])
             unrest = self._load(as_user(cluster.url, CLIENT), UNREST)
             loads = [*map(self._load, ways.of_clients()), unrest]
             faults = Faults(

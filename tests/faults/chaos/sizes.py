@@ -18,14 +18,16 @@ TELLING_SAMPLES = 40  # fewer tell nothing of growth
 MEGABYTES, SHARE = 8.0, 0.10  # memory may grow by so much, or by so large a part of itself
 # Threads that decode come with what is to be decoded, and go some seconds after it.
 ALLOWANCE = {"descriptors": 8, "threads": 8, "processes": 2}
-FIELDS = ("megabytes", "descriptors", "threads", "processes")
+MEMORY = ("megabytes", "megabytes_below")
+FIELDS = (*MEMORY, "descriptors", "threads", "processes")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Of one process; its memory with that of all below it, what they share counted once where that is known."""
+    """Of one process, and the memory of all below it; what they share is counted once where that is known."""
 
     megabytes: float
+    megabytes_below: float
     descriptors: int
     threads: int
     processes: int
@@ -34,8 +36,8 @@ class Size:
     def of(cls, pid: int) -> Size:
         process = psutil.Process(pid)
         below = process.children(recursive=True)
-        memory = sum(_bytes(one) for one in (process, *below))
-        return cls(memory / 1e6, _descriptors(pid), process.num_threads(), len(below))
+        memory = sum(map(_bytes, below))
+        return cls(_bytes(process) / 1e6, memory / 1e6, _descriptors(pid), process.num_threads(), len(below))
 
 
 def _descriptors(pid: int) -> int:
@@ -73,8 +75,8 @@ class Growth:
 
     @property
     def now(self) -> float:
-        """The megabytes of the last sample."""
-        return self.samples[-1][1].megabytes if self.samples else 0.0
+        """The megabytes of the last sample, of all together."""
+        return self.samples[-1][1].megabytes + self.samples[-1][1].megabytes_below if self.samples else 0.0
 
     def first_and_last(self) -> tuple[Size, Size]:
         """Medians of the second and of the last quarter: the first one is warming up."""
@@ -87,13 +89,15 @@ class Growth:
             return []
         first, last = self.first_and_last()
         found = [name for name, most in ALLOWANCE.items() if getattr(last, name) > getattr(first, name) + most]
-        if last.megabytes > first.megabytes + max(MEGABYTES, SHARE * first.megabytes):
-            found.append("megabytes")
+        for name in MEMORY:
+            before = getattr(first, name)
+            if getattr(last, name) > before + max(MEGABYTES, SHARE * before):
+                found.append(name)
         return found
 
     def line(self) -> str:
         first, last = self.first_and_last()
-        parts = [f"{getattr(first, name):.0f} -> {getattr(last, name):.0f} {name}" for name in FIELDS]
+        parts = [f"{getattr(first, name):.0f} -> {getattr(last, name):.0f} {name.replace('_', ' ')}" for name in FIELDS]
         return ", ".join(parts)
 
 
