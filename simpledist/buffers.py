@@ -104,7 +104,7 @@ def parts_of(data: Data | memoryview) -> Sequence[Part]:
 
 
 class _Copy(mmap.mmap):
-    """Memory that is filled once, and that nobody changes from then on."""
+    """Memory that is filled once, and that no one changes from then on."""
 
 
 def copied(part: Part) -> memoryview:

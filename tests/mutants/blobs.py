@@ -98,7 +98,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "repeated buffers",
-        "a copy that nobody changes is copied for each call",
+        "a copy that never changes is copied for each call",
         "simpledist/buffers.py",
         "type(part.obj) in (bytes, _Copy)",
         "type(part.obj) is bytes",
