@@ -138,6 +138,7 @@ HOPELESS_SECONDS = 15.0  # a worker whose children have failed for so long, and 
 COMMAND_TIMEOUT_SECONDS = 1.5
 # A router or firewall forgets a connection that is idle for a minute or more, without a word.
 IDLE_CONNECTION_SECONDS = 30.0
+GONE_SECONDS = 300.0  # a Redis that is away for so long does not come back: a worker with --idle-exit ends
 # A signal that comes in the moment before the main thread blocks on a lock does not interrupt it: CPython looks for
 # signals, lets go of the GIL, perhaps for milliseconds on a busy machine, and only then blocks. So Ctrl-C is looked for
 # again after this time.

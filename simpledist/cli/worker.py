@@ -120,7 +120,7 @@ class SetupFunction(click.types.StringParamType):
 @click.option(
     "--idle-exit",
     type=Duration(min=1, max=policy.LONGEST_SECONDS),
-    help="Drain and end with 0 after so long without a job. While Redis is away no worker counts as idle.",
+    help="Drain and end with 0 after so long without a job; a Redis that is away is waited for for five minutes.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), help="Drain and end with 0 after so many jobs.")
 @click.option(

@@ -15,6 +15,7 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from simpledist import policy
 from simpledist.errors import ConfigurationError
 from simpledist.worker.slot import NEVER
 
@@ -47,6 +48,7 @@ class Life:
             earlier = random.SystemRandom().uniform(0.0, min(bounds.stagger_seconds, bounds.lifetime_seconds))
             self._ends_at = now + bounds.lifetime_seconds - earlier
         self._busy_at = now  # it had a job, or could not be given one
+        self._of_use_at = now  # a child had a job, or Redis was there
         self._touch_at = now if bounds.alive is not None else NEVER
         self._took: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=REMEMBERED_JOBS))
 
@@ -81,19 +83,23 @@ class Life:
 
     # --- what follows --------------------------------------------------------------------------------------------
 
-    def over(self, now: float, *, idle: bool, at_work: int, done: int) -> str:
+    def over(self, now: float, *, idle: bool, away: bool, at_work: int, done: int) -> str:
         """Return why the worker is to drain, "": it is not.
 
-        `idle`: it has no job and could be given one; without Redis no worker is idle, or an outage would end them all.
-        `at_work`: slots with a job. `done`: jobs that have ended.
+        `idle`: it has no job and could be given one. `away`: Redis is; until that has lasted GONE_SECONDS no worker is
+        idle, or an outage would end them all. `at_work`: slots with a job. `done`: jobs that have ended.
         """
         bounds = self._bounds
         if not idle:
             self._busy_at = now
+        if at_work or not away:
+            self._of_use_at = now
         if now >= self._ends_at:
             return "its lifetime is over"
         if bounds.idle_seconds is not None and now >= self._busy_at + bounds.idle_seconds:
             return f"it was idle for {bounds.idle_seconds:g} s"
+        if now >= self._gone_at():
+            return f"it was idle for {now - self._of_use_at:.0f} s, without Redis"
         if bounds.jobs is not None and done + at_work >= bounds.jobs:
             return f"it has had its {bounds.jobs} {'job' if bounds.jobs == 1 else 'jobs'}"
         return ""
@@ -101,7 +107,12 @@ class Life:
     def due(self) -> float:
         """Return when the loop must look again although nothing happens."""
         idle = NEVER if self._bounds.idle_seconds is None else self._busy_at + self._bounds.idle_seconds
-        return min(self._ends_at, idle, self._touch_at)
+        return min(self._ends_at, idle, self._gone_at(), self._touch_at)
+
+    def _gone_at(self) -> float:
+        if self._bounds.idle_seconds is None:
+            return NEVER
+        return self._of_use_at + max(self._bounds.idle_seconds, policy.GONE_SECONDS)
 
     def too_long(self) -> frozenset[str]:
         """Return the functions whose jobs would not be done before the worker gives back what runs."""

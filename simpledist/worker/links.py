@@ -76,6 +76,11 @@ class Links:
     def up(self) -> bool:
         return self.pop.connected and self.command.link.connected and self.beat.link.connected
 
+    @property
+    def away(self) -> bool:
+        """Return whether Redis is away, or serves us nothing: connections alone say little."""
+        return self._failures > 0 or not self.up
+
     def retry_at(self) -> float:
         return self._retry_at
 

@@ -50,6 +50,7 @@ class Shutdown:
     ) -> None:
         self.begun = False
         self.ends_at = float("inf")  # when the grace is over, time.monotonic()
+        self._why = ""  # that it ends by itself, as its last line says it
         self._worker = worker
         self._signals = signals
         self._children = children
@@ -72,7 +73,8 @@ class Shutdown:
         if self._signals.ask_to_drain or self._intake.asked_to_drain:
             self._begin()
         elif self._life.is_bounded and (why := self._over()):
-            log.info("worker %s ends: %s", self._worker, why)
+            self._why = f": {why}"
+            log.info("worker %s ends%s", self._worker, self._why)
             self._begin()
 
     def _over(self) -> str:
@@ -80,7 +82,8 @@ class Shutdown:
         heartbeat = self._heartbeat
         idle = not self._jobs.held and self._links.up and heartbeat.registered and heartbeat.offering
         at_work = sum(bool(slot.jobs) for slot in self._children.slots)
-        return self._life.over(time.monotonic(), idle=idle, at_work=at_work, done=self._outcomes.done)
+        away, done = self._links.away, self._outcomes.done
+        return self._life.over(time.monotonic(), idle=idle, away=away, at_work=at_work, done=done)
 
     def _begin(self) -> None:
         """Withdraw the offers first, so that callers see it at once; claim no more; finish what runs."""
@@ -114,7 +117,7 @@ class Shutdown:
             log.warning("worker %s gives %d jobs back", self._worker, len(running))
             self._release.release(running)
         self.leave()
-        log.info("worker %s has left", self._worker)
+        log.info("worker %s has left%s", self._worker, self._why)
         return 1 if self._signals.ask_to_leave_now else 0
 
     def leave(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -70,6 +71,23 @@ def test_without_redis_no_worker_is_idle(own_cluster: Cluster) -> None:
     assert worker.running
     own_cluster.redis.start()
     assert worker.wait(30) == 0
+
+
+def test_a_redis_that_is_gone_for_good_is_waited_for_for_minutes_only(own_cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("from simpledist import policy\npolicy.GONE_SECONDS = 8.0\n")
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    options = ["--idle-exit", "8", "--grace", "1"]
+    idle, busy = (own_cluster.start_worker(slots=1, arguments=options, environment={"PYTHONPATH": path}) for _ in "ab")
+    with own_cluster.connect() as client:
+        call = sleep(client).submit(3.0)
+        wait_until(call.running, 10, "a worker has it")
+        own_cluster.redis.kill()
+        gone = time.monotonic()
+        for worker in (idle, busy):
+            assert worker.wait(60) == 0
+            assert re.search(r"has left: it was idle for \d+ s, without Redis$", worker.stderr_text().rstrip())
+            assert 7.0 < time.monotonic() - gone < 60
+        assert call.result(30) == 3.0
 
 
 @pytest.mark.parametrize("slots", [1, 2])

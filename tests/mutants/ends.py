@@ -267,6 +267,14 @@ MUTATIONS = (
     ),
     Mutation(
         "end of a worker's life",
+        "a worker with --idle-exit waits for ever for a Redis that is gone",
+        "simpledist/worker/life.py",
+        "        if now >= self._gone_at():\n",
+        "        if False:\n",
+        "tests/integration/test_worker_life.py -k gone_for_good",
+    ),
+    Mutation(
+        "end of a worker's life",
         "jobs that run do not count",
         "simpledist/worker/life.py",
         "done + at_work >= bounds.jobs",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from simpledist import policy
 from simpledist.errors import ConfigurationError
 from simpledist.worker import life as module
 from simpledist.worker.life import Bounds, Life
@@ -19,8 +20,8 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def over(life: Life, now: float, *, idle: bool = True, at_work: int = 0, done: int = 0) -> str:
-    return life.over(now, idle=idle, at_work=at_work, done=done)
+def over(life: Life, now: float, *, idle: bool = True, away: bool = False, at_work: int = 0, done: int = 0) -> str:
+    return life.over(now, idle=idle, away=away, at_work=at_work, done=done)
 
 
 def test_without_bounds_it_goes_on(now: list[float]) -> None:
@@ -52,6 +53,24 @@ def test_only_a_worker_that_could_have_a_job_is_idle(now: list[float]) -> None:
     assert life.due() == 1015.0
     assert over(life, 1014.9) == ""
     assert over(life, 1015.0) == "it was idle for 5 s"
+
+
+@pytest.mark.parametrize(("idle_seconds", "least"), [(5.0, policy.GONE_SECONDS), (900.0, 900.0)])
+def test_a_redis_that_is_away_for_minutes_is_waited_for_no_more(
+    now: list[float], idle_seconds: float, least: float
+) -> None:
+    life = Life(Bounds(idle_seconds=idle_seconds))
+    assert over(life, 2000.0, idle=False, away=True, at_work=1) == "", "a child has a job"
+    assert over(life, 2000.0 + least - 0.1, idle=False, away=True) == ""
+    assert life.due() == 2000.0 + least
+    assert over(life, 2000.0 + least, idle=False, away=True) == f"it was idle for {least:g} s, without Redis"
+    again = Life(Bounds(idle_seconds=idle_seconds))
+    assert over(again, 1000.0 + least - 0.1, idle=False) == ""
+    assert over(again, 1000.0 + least + 0.1, idle=False, away=True) == "", "it was there"
+
+
+def test_without_idle_exit_it_is_waited_for_for_ever(now: list[float]) -> None:
+    assert over(Life(Bounds(lifetime_seconds=1e9, jobs=5)), 1e8, idle=False, away=True) == ""
 
 
 @pytest.mark.parametrize(("at_work", "done", "ends"), [(0, 2, False), (1, 1, False), (1, 2, True), (0, 3, True)])
