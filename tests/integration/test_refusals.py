@@ -36,9 +36,9 @@ TAKEN = [word for word in RIGHTS if word[0] in "+~"]
 LOOKS = (["status"], ["status", "--json"], ["workers"], ["jobs"], ["errors"])
 
 
-@pytest.fixture(scope="module")
-def stage_of_module(redis_of_module: EmbeddedRedis) -> Iterator[Stage]:
-    """A cluster with something in every list that a command or a page shows; take `staged` instead."""
+@pytest.fixture
+def staged(redis_of_module: EmbeddedRedis) -> Iterator[Stage]:
+    """A cluster with something in every list that a command or a page shows, as of now: pages show the last minute."""
     stage = Stage(redis_of_module)
     stage.worker("w1", "fib", "gcd@2")
     stage.run(3)
@@ -48,13 +48,6 @@ def stage_of_module(redis_of_module: EmbeddedRedis) -> Iterator[Stage]:
     yield stage
     stage.link.call("FLUSHALL")
     stage.close()
-
-
-@pytest.fixture
-def staged(stage_of_module: Stage) -> Stage:
-    """The same cluster, whose worker has beaten a moment ago, however long the tests before took."""
-    stage_of_module.worker("w1", "fib", "gcd@2")
-    return stage_of_module
 
 
 def allow(stage: Stage, words: list[str]) -> str:
