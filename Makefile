@@ -46,6 +46,7 @@ demo: $(if $(wildcard $(STAMP)),$(STAMP),$(DEMO_STAMP))  ## the whole story on r
 	@$(BIN)/simpledist demo $(if $(KEEP),--keep)
 
 test: $(STAMP)  ## the whole test suite (ARGS='-k word' for a part of it; JOBS=3 tests at a time)
+	@$(BIN)/python -m compileall -q simpledist web  # where PYTHONDONTWRITEBYTECODE is set, each process would do it again
 	$(PYTEST) -n $(JOBS) --dist worksteal $(ARGS)
 
 check: format lint types  ## format, lint, types and the fast tests, in under a minute

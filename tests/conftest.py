@@ -19,6 +19,7 @@ from simpledist.cluster import Cluster
 from simpledist.embedded import EmbeddedRedis
 from simpledist.wire.key_file import new_secret
 from tests import servers, standing
+from tests.descendants import descendants
 from tests.key_leaks import no_key_stays
 from tests.links import open_link
 from tests.sources import Sources
@@ -158,7 +159,7 @@ def _children() -> set[psutil.Process]:
     """All processes below this one, but for standing servers (and their keepers) and the interpreter's own."""
     found: set[psutil.Process] = set()
     servers_standing = {str(server.pid) for server in _standing if server.running}
-    for child in psutil.Process().children(recursive=True):
+    for child in descendants():
         try:
             words = {str(child.pid), *child.cmdline()}
             above = {child.pid, *(one.pid for one in child.parents())}

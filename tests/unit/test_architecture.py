@@ -61,6 +61,12 @@ ALONE = {
 }
 
 
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """Return the tree of a file, read once for all tests."""
+    return ast.parse(path.read_text())
+
+
 def files() -> list[tuple[str, Path]]:
     """(room, path) of every module but the package's own `__init__`, which only names the public ones."""
     found = [
@@ -71,16 +77,16 @@ def files() -> list[tuple[str, Path]]:
     return found + [("web", path) for path in sorted((ROOT / "web").rglob("*.py"))]
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file names: under TYPE_CHECKING, within a function and by `import_module` too."""
-    yield from lazily(path)
-    for node in ast.walk(ast.parse(path.read_text())):
-        yield from imported(node, path)
+    named = {name for node in ast.walk(parsed(path)) for name in imported(node, path)}
+    return frozenset(named).union(lazily(path))
 
 
 def lazily(path: Path) -> Iterator[str]:
     """Every module of ours that a file imports by `import_module`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         match node:
             case ast.Call(
                 func=ast.Name("import_module") | ast.Attribute(attr="import_module"), args=[ast.Constant(str(name)), *_]
@@ -133,7 +139,7 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
 
 def test_files_import_each_other_in_no_circle() -> None:
     named = modules()
-    arrows = {name: (set(imports(path)) & named.keys()) - {name} for name, path in named.items()}
+    arrows = {name: set(imports(path) & named.keys()) - {name} for name, path in named.items()}
     assert circles(arrows) == []
 
 
@@ -141,7 +147,7 @@ def for_types(path: Path) -> set[str]:
     """Return the modules that a file imports under TYPE_CHECKING."""
     return {
         name
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for one in node.body
         for name in imported(one, path)
@@ -152,7 +158,7 @@ def test_imports_for_types_alone_do_not_go_up() -> None:
     """A file stands one level above the highest that it imports when it runs, by `import_module` too."""
     named = modules()
     arrows = {
-        name: (set(imports(path)) - for_types(path) | set(lazily(path))) & named.keys() - {name}
+        name: (imports(path) - for_types(path) | set(lazily(path))) & named.keys() - {name}
         for name, path in named.items()
     }
 
@@ -209,7 +215,7 @@ def test_the_map_of_the_engine_is_in_the_order_of_its_imports() -> None:
     late = {
         f"{path.stem} imports {other}, which stands behind it"
         for path in folder.glob("[!_]*.py")
-        for node in ast.parse(path.read_text()).body
+        for node in parsed(path).body
         for module in imported(node, path)
         for other in [module.removeprefix("simpledist.engine.")]
         if module.startswith("simpledist.engine.") and other in order[order.index(path.stem) :]
@@ -231,7 +237,7 @@ def test_no_file_of_the_tests_swells() -> None:
 
 def test_every_file_says_what_it_owns() -> None:
     for _, path in files():
-        assert ast.get_docstring(ast.parse(path.read_text())) or not path.read_text().strip(), f"{path}: no docstring"
+        assert ast.get_docstring(parsed(path)) or not path.read_text().strip(), f"{path}: no docstring"
 
 
 def test_every_package_is_in_the_wheel() -> None:
@@ -247,7 +253,7 @@ def test_numbers_that_several_rooms_go_by_are_in_policy() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {node.module}.{name.name}"
         for room, path in files()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.ImportFrom) and room_of(node.module or "") not in (None, room, "policy", "costs")
         for name in node.names
         if re.search(r"_(SECONDS|MS)(_|$)", name.name)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import tokenize
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -84,12 +84,15 @@ def files() -> list[Path]:
     return sorted([*package.glob("*.py"), *(path for room in rooms for path in room.glob("*.py"))])
 
 
-def docstrings(tree: ast.AST) -> Iterator[tuple[ast.AST, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            text = ast.get_docstring(node)
-            if text:
-                yield node, text
+@functools.cache
+def docstrings(path: Path) -> list[tuple[ast.AST, str]]:
+    """Return those of a file, read once for all tests, each with what it describes."""
+    return [
+        (node, text)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        if (text := ast.get_docstring(node))
+    ]
 
 
 def odd_words(place: str, text: str) -> list[str]:
@@ -103,7 +106,7 @@ def test_comments_and_docstrings_use_common_words(path: Path) -> None:
     source = path.read_text("utf-8")
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     texts = [token.string for token in tokens if token.type == tokenize.COMMENT]
-    texts += [text for _, text in docstrings(ast.parse(source))]
+    texts += [text for _, text in docstrings(path)]
     place = path.relative_to(ROOT).as_posix()
     assert [odd for text in texts for odd in odd_words(place, text)] == []
 
@@ -112,7 +115,7 @@ def test_comments_and_docstrings_use_common_words(path: Path) -> None:
 def test_the_docstring_of_a_function_begins_with_a_verb(path: Path) -> None:
     firsts = {
         node.name: text.split()[0]
-        for node, text in docstrings(ast.parse(path.read_text("utf-8")))
+        for node, text in docstrings(path)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     }
     assert {name: first for name, first in firsts.items() if NOT_VERBS.fullmatch(first.strip(",.:;"))} == {}
@@ -120,7 +123,7 @@ def test_the_docstring_of_a_function_begins_with_a_verb(path: Path) -> None:
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_docstring_of_a_module_begins_with_its_subject(path: Path) -> None:
-    text = ast.get_docstring(ast.parse(path.read_text("utf-8"))) or ""
+    text = next((text for node, text in docstrings(path) if isinstance(node, ast.Module)), "")
     assert not re.match(r"(what|whether|how|where|who)\b", text, re.IGNORECASE), "name the thing that the module owns"
 
 
