@@ -89,7 +89,7 @@ def stays(part: Part) -> bool:
     return isinstance(part, bytes) or type(part.obj) in (bytes, _Copy)
 
 
-def blobs_of(data: Data) -> Sequence[Blob]:
+def blobs_of(data: Data | memoryview) -> Sequence[Blob]:
     """Return the blobs that an encoded value names."""
     return data.blobs if isinstance(data, Pieces) else ()
 

@@ -21,6 +21,7 @@ POINTS = frozenset(
         "worker.popped",  # BLPOP gave an element, nothing is claimed
         "worker.claimed",  # Redis says running, the parent has read it, no child has it
         "worker.fetched",  # a blob or archive that a job needs has come, and is not kept yet
+        "worker.unpacks",  # before each file of an archive
         "worker.begun",  # a child has it
         "worker.ended",  # the outcome is in the parent, Redis does not know
         "worker.completed",  # Redis has the outcome, the parent has read so

@@ -57,7 +57,9 @@ TRIED_ALONE = frozenset({"crashed", "memory", "other_code"})
 # Nor does another worker have a blob that Redis lost: its client puts it again. A file that a worker lacks may be on
 # no machine: then no worker is to blame, and none is passed over.
 FILE_MISSING = "FileNotFoundError"
-GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt", "MissingBlob", FILE_MISSING)
+# Nor may a function write next to its own modules there: on each worker other calls find the same files.
+READ_ONLY = "its own files are read-only on a worker"
+GOES_HOME = ("MemoryError", "RecursionError", "KeyboardInterrupt", "MissingBlob", FILE_MISSING, READ_ONLY)
 LOW_FIRST_EVERY = 16  # one pop in so many asks low lanes first
 CRASH_CAP = 2  # children that a job may kill on workers
 LOSS_CAP = 3  # workers that may vanish while they run a job

@@ -21,6 +21,7 @@ FUNCTION = f"{ANY}@{sys.version_info.major}.{sys.version_info.minor}"
 TARGET = f"{ANY}=simpledist.shipped:run@" + FUNCTION.partition("@")[2]
 
 on_worker = False  # in a worker's child
+folder = ""  # there: where the modules are that came with its calls
 
 _carried: tuple[str, ...] = ()
 
@@ -60,7 +61,8 @@ def run(
     """Call what came with the call.
 
     A module or a file that is missing on a worker is not the function's doing: ModuleMissing sends the call to its
-    client, whose machine may have it. A FileNotFoundError without a number is not one of the system's.
+    client, whose machine may have it. A FileNotFoundError without a number is not one of the system's. So does a
+    function that writes next to its modules, which it may at its client.
     """
     for module in modules:
         if module not in sys.modules:
@@ -77,6 +79,10 @@ def run(
         if error.errno is None:
             raise
         raise ModuleMissing(f"{policy.FILE_MISSING}: {error}") from error
+    except PermissionError as error:
+        if not folder or not str(error.filename).startswith(folder):
+            raise
+        raise ModuleMissing(f"{policy.READ_ONLY}: {error}") from error
 
 
 def run_each(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -19,6 +19,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 from simpledist.errors import BadEnvelope, NotPacked
+from simpledist.faultpoints import point
 
 MOST_FILE_BYTES = 10_000_000
 MOST_BYTES = 50_000_000
@@ -74,6 +75,9 @@ def unpack(archive: Path, folder: Path) -> None:
         _unpack_into(archive, made)
         with contextlib.suppress(OSError):  # another process was first
             made.rename(folder)
+            for place in [*folder.rglob("*/"), folder]:
+                if place.is_dir():
+                    place.chmod(0o500)  # other calls find the same files
         if not folder.is_dir():
             raise OSError(f"{folder} cannot be made")
     finally:
@@ -88,6 +92,7 @@ def _unpack_into(archive: Path, made: Path) -> None:
             if len(infos) > MOST_FILES:
                 raise BadEnvelope("an archive with too many files")
             for info in infos:
+                point("worker.unpacks")
                 left -= _unpack_one(zipped, info, made, min(left, MOST_FILE_BYTES))
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
         raise BadEnvelope(f"no archive of ours: {error}") from error

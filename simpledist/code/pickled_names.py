@@ -21,7 +21,7 @@ _MOST_KEPT = 1000
 _of_blobs: dict[str, frozenset[str]] = {}  # by their names; any thread may add some: what one of them finds, all find
 
 
-def names_in(body: Data) -> set[str]:
+def names_in(body: Data | memoryview) -> set[str]:
     """Return the texts in encoded arguments that may be names, and some that are none."""
     return _texts_in(body).union(*map(_names_in_blob, blobs_of(body)))
 
@@ -43,7 +43,7 @@ def _bound(texts: set[str]) -> frozenset[str]:
     return frozenset(bound.union(text for text in texts if "." in text and text.partition(".")[0] in bound))
 
 
-def _texts_in(body: Data) -> set[str]:
+def _texts_in(body: Data | memoryview) -> set[str]:
     found: set[str] = set()
     for part in parts_of(body):
         if len(part) > NAMES_BYTES:

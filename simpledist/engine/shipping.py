@@ -43,7 +43,7 @@ def run_of(priority: Priority, needs: tuple[str, ...], hard_timeout: float | Non
 def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
     """Let a call name the modules that it needs; return its way.
 
-    One whose modules could not be there as they are here stays at its client; `kept` hears why.
+    One whose modules could not be there as they are here stays at its client; `kept` hears of code that changed.
     """
     try:
         call.archive = _archive_of(call)
@@ -53,9 +53,10 @@ def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
                 "the code of simpledist itself cannot be identified here: its source is missing", changed=True
             )
     except NotPacked as error:
-        kept(call.spec.code.key, str(error))
+        if error.changed:
+            kept(call.spec.code.key, str(error))
         if isinstance(way, Travel):
-            return Later("other_code" if error.changed else "unserialisable")
+            return Later("other_code" if error.changed else "unserialisable", str(error))
     return way
 
 

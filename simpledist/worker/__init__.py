@@ -25,6 +25,7 @@ Children
     waiting_jobs.py    jobs that wait for another child     archive_cache.py  modules of callers, on this disk
     blob_store.py      shared objects, in this memory       requirements.py   what --with asks for
     distributions.py   an environment with it, on this disk
+    archive_templates.py  templates that have imported modules of callers
 In the processes below
     template.py        imports targets, starts, reaps       forking.py        where a child process is forked
     child.py           runs user code                       decoded.py        shared objects that it has decoded

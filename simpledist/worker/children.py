@@ -11,15 +11,19 @@ import os
 import resource
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
+from pathlib import Path
 
 from simpledist import policy
+from simpledist.buffers import Data
 from simpledist.errors import TargetError
 from simpledist.exit_status import in_words
 from simpledist.worker import mark
+from simpledist.worker.archive_templates import ALONE_SECONDS, IDLE_SECONDS, ArchiveTemplates
 from simpledist.worker.channel import Channel
 from simpledist.worker.gpus import Variables
 from simpledist.worker.launch import Preparation
+from simpledist.worker.mailbox import Line, Mailbox
 from simpledist.worker.printer import Printer
 from simpledist.worker.result_buffer import ResultBuffer
 from simpledist.worker.slot import NEVER, Slot
@@ -44,6 +48,8 @@ class Children:
         self._printer = printer
         self._serials = mark.new_serials()
         self.template = TemplateProcess(targets, count, printer, preparation or Preparation())
+        self.archives = ArchiveTemplates(self.template, (preparation or Preparation()).setup_seconds)
+        self._wanted: dict[int, str] = {}  # place -> the archive whose template is to make its next child
         self.count = count
         self.slots: list[Slot] = []  # of the places that have a child, begun or not
         self.starts = Starts(count)
@@ -141,24 +147,93 @@ class Children:
         except OSError as error:
             self.starts.lost(number, f"{error}", now, with_job=False, of_use=False)
             return
-        slot = Slot(number, next(self._serials), Channel(ours), buffer, output, now)
+        maker = self.archives.ready(self._wanted.get(number, ""))
+        slot = Slot(number, next(self._serials), Channel(ours), buffer, output, now, maker or self.template)
+        slot.archive = maker.archive if maker is not None else ""
         self.slots.append(slot)
         output.running = slot.running
         self.slots.sort(key=lambda slot: slot.number)
-        self.template.start_child(slot.serial, descriptor, self._gpus[number] if self._gpus else {})
+        slot.maker.start_child(slot.serial, descriptor, self._gpus[number] if self._gpus else {})
+
+    # --- children with the modules of an archive -----------------------------------------------------------------
+
+    def suits(self, slot: Slot, archive: str) -> bool:
+        """Return whether a slot's child may run a job with the modules of this archive ("": none)."""
+        return slot.suits(archive, alone=self.archives.alone(archive))
+
+    def bring(self, slot: Slot, archive: str, path: Path | None, body: Data | memoryview, now: float) -> None:
+        """Put a child with these modules in the place of an idle one, once there is a template that has them.
+
+        `path`: where the archive is. `body`: a call that needs it.
+        """
+        if path is None or self.archives.alone(archive) or self.archives.ready(archive):
+            self._wanted[slot.number] = archive
+            self.replace(slot, kill=False)
+        elif not self.archives.imports(archive):
+            if self.archives.is_full() and not self._end_one(slot, now):
+                self.archives.stay_alone(archive, "there are templates of others", ALONE_SECONDS)
+            else:
+                self.archives.start(archive, path, body, next(self._serials), now)
+
+    def _end_one(self, but: Slot, now: float) -> bool:
+        """End the template of an archive none of whose children has a job; return whether there was one."""
+        for archive in self.archives.oldest():
+            if archive != but.archive and self._end_archive(archive, now, 0.0):
+                return True
+        return False
+
+    def _end_archive(self, archive: str, now: float, idle_seconds: float) -> bool:
+        of_it = [slot for slot in self.slots if slot.archive == archive and slot.maker is not self.template]
+        one = self.archives.ready(archive)
+        if one is None or now < one.used_at + idle_seconds or not all(slot.free for slot in of_it):
+            return False
+        for slot in of_it:
+            self._wanted.pop(slot.number, None)
+            self.replace(slot, kill=False)
+        self.archives.end(archive)
+        return True
+
+    def tend_archives(self, now: float) -> None:
+        """End templates of archives that no job has needed for long, and see to what dead ones have left."""
+        self.archives.tend(now)
+        for archive in self.archives.oldest():
+            self._end_archive(archive, now, IDLE_SECONDS)
 
     # --- children that go ----------------------------------------------------------------------------------------
 
-    def read_template(self) -> list[tuple[Slot, str]] | None:
-        """Return the children that ended, or could not be had, each with how; None at the template's own end."""
+    def mailboxes(self) -> list[Mailbox]:
+        """Return those of the templates."""
+        found = [one.mailbox for one in self.archives] if self.archives else []
+        return found if self.template.mailbox is None else [self.template.mailbox, *found]
+
+    def read_templates(self, ready: Container[int]) -> list[tuple[Slot, str]] | None:
+        """Read what templates say whose mailbox is ready, and return the children that ended, or could not be had.
+
+        Each with how; None at the end of the template.
+        """
+        lost: list[tuple[Slot, str]] = []
+        if self.template.mailbox is not None and self.template.mailbox.fileno() in ready:
+            of_worker = self._read_template()
+            if of_worker is None:
+                return None
+            lost += of_worker
+        for one in self.archives if self.archives else ():
+            if one.mailbox.fileno() in ready:
+                lost += self._lost_of(self.archives.read(one))
+        return lost
+
+    def _read_template(self) -> list[tuple[Slot, str]] | None:
         try:
             lines = self.template.read()
         except TargetError as error:  # the files have changed since the worker was started
             self.end_template()
             self.starts.template_failed(str(error), time.monotonic())
             return []
+        return None if lines is None else self._lost_of(lines)
+
+    def _lost_of(self, lines: list[Line]) -> list[tuple[Slot, str]]:
         lost: list[tuple[Slot, str]] = []
-        for line in lines or ():
+        for line in lines:
             if "started" in line:
                 if slot := self._of_serial(line["started"]):
                     slot.pid = line["pid"]
@@ -167,7 +242,7 @@ class Children:
                     lost.append((slot, in_words(line["status"]) + ("" if slot.has_begun else " before it began")))
             elif slot := self._of_serial(line["failed"]):
                 lost.append((slot, line["error"]))
-        return None if lines is None else lost
+        return lost
 
     def _of_serial(self, serial: int) -> Slot | None:
         return next((slot for slot in self.slots if slot.serial == serial), None)
@@ -179,6 +254,7 @@ class Children:
 
     def let_go_of_all(self) -> None:
         """Let go of children whose template is gone: they ended with it."""
+        self.archives.lost()
         for slot in self.slots:
             slot.close()
         self.slots, self.settled = [], False
@@ -193,15 +269,16 @@ class Children:
     def replace(self, slot: Slot, *, kill: bool) -> None:
         """Let `tend` put a fresh child in its place; the old one is killed, or ends by itself when its channel ends."""
         if kill:
-            self.template.kill_child(slot.serial)
+            slot.maker.kill_child(slot.serial)
         slot.close()
         self.slots.remove(slot)
         self.settled = False
 
     def stop(self) -> None:
-        """End everything, and return when the template is gone."""
+        """End everything, and return when the templates are gone."""
         for slot in self.slots:
             slot.close()
+        self.archives.stop()
         self.template.stop()
 
 

@@ -24,6 +24,7 @@ def introduction(functions: Functions, *, forks: bool) -> dict[str, Any]:
     found = {name: _digest(function) for name, function in functions.items()}
     return {
         "loaded": _hash(found),
+        "forks": forks,
         "functions": {
             name: {
                 "fingerprint": fingerprint(function),

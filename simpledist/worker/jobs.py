@@ -59,11 +59,12 @@ class Jobs:
         batching: Batching,
         handoff: Handoff,
         waiting_jobs: WaitingJobs,
+        archives: Archives,
         release: Release,
     ) -> None:
         self.held = held
         self.other_code = OtherCode(children)
-        self._archives, self._blobs = Archives(), BlobStore()
+        self._archives, self._blobs = archives, BlobStore()
         self._waiting_jobs = waiting_jobs
         self._stopping = False  # what is claimed from now on goes straight back
         self._worker = worker
@@ -223,7 +224,9 @@ class Jobs:
     def move_on(self) -> None:
         """Begin the jobs whose child has come."""
         for slot, (claimed, call) in self._waiting_jobs.step() if self._waiting_jobs.by_slot else ():
-            if not self._fetch_need(slot, claimed, call):  # what it needs may have gone meanwhile
+            if why := self._children.archives.refusal(call.archive):
+                self._release.fail(claimed.held, "undecodable", why)
+            elif not self._fetch_need(slot, claimed, call):  # what it needs may have gone meanwhile
                 self._begin_in(slot, [self._order(slot, claimed, call)])
 
     def _place(self, slot: Slot, claimed: Claimed, data: Data) -> Order | None:
@@ -244,9 +247,12 @@ class Jobs:
             # before a new template loaded what is on disk now.
             self._release.fail(held, "other_code", "other code than its caller asked for")
             return None
+        if why := self._children.archives.refusal(call.archive):
+            self._release.fail(held, "undecodable", why)
+            return None
         if self._fetch_need(slot, claimed, call):
             return None
-        if not slot.suits(call.archive):
+        if not self._children.suits(slot, call.archive):
             self.held[held] = slot
             self._waiting_jobs.wait(slot.number, WaitingJob(claimed, call))
             return None
@@ -257,6 +263,8 @@ class Jobs:
         held, function = claimed.held, claimed.held.function
         if call.archive != slot.archive:
             slot.enter(call.archive, str(self._archives.path(call.archive)))
+        elif call.archive:
+            self._children.archives.used(call.archive, time.monotonic())
         blobs = wire.names_in(call.body)
         for name in blobs:
             slot.lend(name, self._blobs.path(name) or "")

@@ -48,7 +48,8 @@ class Limits:
         if not slots:
             return
         own = {slot.pid for slot in self._children.slots}
-        adopted = [pid for pid in children_of(self._children.template.pid) if pid not in own]
+        templates = [self._children.template.pid, *(one.pid for one in self._children.archives)]
+        adopted = [pid for template in templates for pid in children_of(template) if pid not in own]
         self._in_detail_at = {slot.serial: self._in_detail_at.get(slot.serial, 0.0) for slot in slots}
         for slot in slots:
             used = self._used_bytes(slot, adopted, limit_bytes)

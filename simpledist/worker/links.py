@@ -62,6 +62,7 @@ class Links:
         )
         self.command, self.beat = Broker(command, self.keys), Broker(beat, self.keys)
         self._popper = Broker(self.pop, self.keys)
+        self.watched = self.pop, self.beat.link  # something may come over them at any time
         self.popping: str | None = None  # "queues", "control" or nothing outstanding
         self._pop_keys: tuple[str, ...] = ()
         self._pop_ends = 0.0

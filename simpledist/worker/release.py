@@ -54,7 +54,7 @@ class Release:
             return
 
         def send(_: bool) -> None:
-            self._links.command.release(self._worker, helds)
+            self._links.command.release(self._worker, helds[::-1])  # each goes to the front of its queue
             self._hold_no_more(helds)
 
         self._commands.put(Command("release", send, lambda _: self._hold_no_more(helds)))

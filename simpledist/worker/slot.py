@@ -8,17 +8,27 @@ out, all in the parent's one thread.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from simpledist import policy
 from simpledist.broker.records import Held
 from simpledist.worker.batch_answers import Batch
 from simpledist.worker.channel import Channel
 from simpledist.worker.frames import BLOB, ENTER, RECALL, Order
+from simpledist.worker.gpus import Variables
 from simpledist.worker.labelled_output import LabelledOutput
 from simpledist.worker.result_buffer import ResultBuffer
 
 STATUS_SECONDS = 0.1  # a child's wait status follows the end of its channel within this
 NEVER = float("inf")
+
+
+class Maker(Protocol):
+    """A template, as its children's slots know it."""
+
+    def start_child(self, serial: int, descriptor: int, variables: Variables) -> None: ...
+
+    def kill_child(self, serial: int) -> None: ...
 
 
 @dataclass(slots=True)
@@ -43,6 +53,7 @@ class Slot:
     buffer: ResultBuffer
     output: LabelledOutput
     started_at: float
+    maker: Maker  # the template that has made the child
     pid: int | None = None
     ready: bool = False  # it takes jobs
     jobs: dict[int, Placed] = field(default_factory=dict[int, Placed])
@@ -157,9 +168,12 @@ class Slot:
         """Take out the jobs from index `first` on."""
         return [self.jobs.pop(index).held for index in list(self.jobs) if index >= first]
 
-    def suits(self, archive: str) -> bool:
-        """Return whether the child may run a job with the modules of this archive ("": none): it never changes them."""
-        return self.archive in (archive, "") and (archive == self.archive or not self.jobs)
+    def suits(self, archive: str, *, alone: bool) -> bool:
+        """Return whether the child may run a job with the modules of this archive ("": none): it never changes them.
+
+        `alone`: a child without modules imports these for itself.
+        """
+        return archive == self.archive or (alone and not self.archive and not self.jobs)
 
     def enter(self, name: str, path: str) -> None:
         """Tell the child, which has no job, where the modules of its jobs are."""

@@ -3,7 +3,9 @@
 A fresh interpreter (launch.py): it inherits no socket, key or Redis module from the parent, and so neither do the
 children. Where forking is not safe, or this system has no fork, it spawns children (forking.py).
 Speaks lines of JSON over a Unix socket (mailbox.py). In: {start: serial, variables} with the child's socket attached,
-{kill: serial}. Out: {setup} where it begins one, then what introduction.py makes, or {error}, once; then {started:
+{kill: serial}. A start with an `archive` asks for a template of that archive in the place of a child: a copy of this
+one that imports its modules, says {ready: pid}, or {alone: why} and ends, and then does the same over its own socket.
+Out: {setup} where it begins one, then what introduction.py makes, or {error}, once; then {started:
 serial, pid} or {failed: serial, error}, and {ended: serial, status}. It alone reaps, so a pid that it kills is never
 another process's. When the parent is gone it ends the children, and what they have started.
 """
@@ -23,6 +25,7 @@ from typing import Any
 
 from simpledist.errors import TargetError
 from simpledist.worker import child, lifeline, mark
+from simpledist.worker.entering import enter_and_import
 from simpledist.worker.forking import fork_child, forking_is_safe, spawn_child
 from simpledist.worker.gpus import Variables
 from simpledist.worker.introduction import introduction
@@ -56,6 +59,7 @@ class Template:
         self._functions = functions
         self._output = output
         self._children: dict[int, int] = {}  # pid -> serial, of those that are not reaped
+        self._templates: set[int] = set()  # those of them that are templates of archives
         self._remains = Remains(launch.token, marked=marked)
         self._fork = forking_is_safe()
         self._woken, self._wake = socket.socketpair()
@@ -98,7 +102,7 @@ class Template:
 
     def _end(self, poll: select.poll) -> None:
         poll.unregister(self._mailbox)
-        for pid in self._children:
+        for pid in self._children.keys() - self._templates:  # those end their children, and then themselves
             os.kill(pid, signal.SIGKILL)
         self._remains.add_everything(time.monotonic())
         until = time.monotonic() + END_SECONDS
@@ -112,19 +116,23 @@ class Template:
         lines = self._mailbox.read()
         for line, descriptor in lines or ():
             if "start" in line:
-                self._start(line["start"], descriptor, line["variables"])
+                self._start(line["start"], descriptor, line)
             else:
                 for pid in [pid for pid, serial in self._children.items() if serial == line["kill"]]:
                     os.kill(pid, signal.SIGKILL)
         return lines is not None
 
-    def _start(self, serial: int, descriptor: int | None, variables: Variables) -> None:
+    def _start(self, serial: int, descriptor: int | None, line: dict[str, Any]) -> None:
         """Start a child, unless this machine has no room for one: then the parent decides when to try again."""
         if descriptor is None:
             self._tell({"failed": serial, "error": "too many open files in the template"})
             return
         try:
-            pid = (self._forked if self._fork else self._spawned)(descriptor, serial, variables)
+            if "archive" in line:
+                pid = self._forked_template(descriptor, line)
+                self._templates.add(pid)
+            else:
+                pid = (self._forked if self._fork else self._spawned)(descriptor, serial, line["variables"])
         except (OSError, MemoryError) as error:
             self._tell({"failed": serial, "error": f"no process for it: {error or type(error).__name__}"})
         else:
@@ -136,11 +144,32 @@ class Template:
     def _forked(self, descriptor: int, serial: int, variables: Variables) -> int:
         def run() -> None:
             os.environ.update(variables)
-            for ours in (self._woken, self._wake, self._mailbox):
-                ours.close()
+            self._close()
             child.begin(socket.socket(fileno=descriptor), self._functions, self._output)
 
         return fork_child(run, token=self._launch.token, serial=serial)
+
+    def _close(self) -> None:
+        """In a copy of this process: let go of what is its original's."""
+        for ours in (self._woken, self._wake, self._mailbox):
+            ours.close()
+
+    def _forked_template(self, descriptor: int, line: dict[str, Any]) -> int:
+        def run() -> None:
+            self._close()
+            mailbox = Mailbox(socket.socket(fileno=descriptor))
+            if why := enter_and_import(line["archive"], line["modules"], line["seconds"]):
+                mailbox.post({"alone": why})
+                os._exit(0)
+            mailbox.post({"ready": os.getpid()})
+            gc.collect()
+            gc.freeze()
+            launch = replace(self._launch, token=line["token"])
+            marked = mark.bears(os.getpid(), launch.token, 0)
+            Template(mailbox, launch, self._functions, self._output, loaded=self._loaded, marked=marked).serve()
+            os._exit(0)
+
+        return fork_child(run, token=line["token"], serial=0)
 
     def _spawned(self, descriptor: int, serial: int, variables: Variables) -> int:
         launch = replace(self._launch, socket=descriptor, parent=os.getpid(), serial=serial, loaded=self._loaded)
@@ -148,6 +177,7 @@ class Template:
 
     def _reap(self) -> None:
         for pid, status in lifeline.reap(self._ends):
+            self._templates.discard(pid)
             if pid in self._children:
                 self._tell({"ended": self._children.pop(pid), "status": os.waitstatus_to_exitcode(status)})
 

@@ -44,6 +44,7 @@ class TemplateProcess:
         self._since = self._setup_since = 0.0
         self._in_setup = ""  # the function of --setup, once it was begun
         self.mailbox: Mailbox | None = None  # None while there is no template
+        self.forks = False  # its children are forked: so may be templates of archives
         self.import_seconds: float | None = None  # None: the template has not imported the targets yet
         self.remains: Remains | None = None  # what a template that died has left behind
         self.functions: dict[str, str] = {}  # qualified name -> fingerprint
@@ -118,6 +119,14 @@ class TemplateProcess:
         assert self.mailbox is not None
         self.mailbox.post({"start": serial, "variables": {**variables}}, descriptor)
 
+    def start_archive(
+        self, serial: int, descriptor: int, *, token: int, path: str, modules: list[str], seconds: float
+    ) -> None:
+        """Ask for a template of an archive; `descriptor` is its side of its mailbox, and is closed here."""
+        assert self.mailbox is not None
+        about = {"archive": path, "modules": modules, "token": token, "seconds": seconds}
+        self.mailbox.post({"start": serial, **about}, descriptor)
+
     def kill_child(self, serial: int) -> None:
         """Ask for the end of a child."""
         if self.mailbox is not None:
@@ -153,6 +162,7 @@ class TemplateProcess:
         self.packages = {name: one["packages"] for name, one in known.items()}
         self.places = {name: one["place"] for name, one in known.items()}
         self.code, self.distributions = line["code"], line["distributions"]
+        self.forks = line["forks"]
         for reason in line["changed"]:
             log.warning("%s: its functions are served by name only; restart the worker", reason)
         shared: list[str] = line["generators"]

@@ -6,8 +6,10 @@ Owns what waits, by the number of the slot. Used by the loop's one thread: jobs.
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from simpledist import wire
@@ -26,8 +28,9 @@ class WaitingJob(NamedTuple):
 class WaitingJobs:
     """The jobs that wait: `by_slot`, by the number of the slot."""
 
-    def __init__(self, children: Children) -> None:
+    def __init__(self, children: Children, path: Callable[[str], Path | None]) -> None:
         self._children = children
+        self._path = path  # returns where an archive is
         self.by_slot: dict[int, deque[WaitingJob]] = {}
 
     def wait(self, number: int, job: WaitingJob) -> None:
@@ -52,8 +55,10 @@ class WaitingJobs:
                 continue
             waiting = self.by_slot[number]
             archive = waiting[0].call.archive
-            if not slot.suits(archive):
-                self._children.replace(slot, kill=False)
+            path = self._path(archive) if archive else None
+            ends = self._children.archives.refusal(archive) or (archive and path is None)  # jobs.py asks the same
+            if not ends and not self._children.suits(slot, archive):
+                self._children.bring(slot, archive, path, waiting[0].call.body, time.monotonic())
                 continue
             while waiting and waiting[0].call.archive == archive:
                 yield slot, waiting.popleft()

@@ -19,6 +19,7 @@ from simpledist.errors import OperatorError, RedisDown, RedisRefused
 from simpledist.printable import logger
 from simpledist.wire.keyring import Keyring
 from simpledist.worker import lifeline
+from simpledist.worker.archive_cache import Archives
 from simpledist.worker.batching import Batching
 from simpledist.worker.beat_schedule import BeatSchedule
 from simpledist.worker.children import Children
@@ -82,7 +83,8 @@ class Worker:
         handoff, batching, envelopes = Handoff(), Batching(children, options.recycle), Envelopes(keyring, links.clock)
         keys = links.keys
         turns = Turns(keys, [keys.control(self.id), keys.given(self.id), keys.rollcall], timings)
-        waiting_jobs = WaitingJobs(children)
+        archives = Archives()
+        waiting_jobs = WaitingJobs(children, archives.path)
         release = Release(self.id, links, commands, held, children, batching, waiting_jobs, refusals)
         self._jobs = jobs = Jobs(
             self.id,
@@ -97,6 +99,7 @@ class Worker:
             batching=batching,
             handoff=handoff,
             waiting_jobs=waiting_jobs,
+            archives=archives,
             release=release,
         )
         delivery = OutcomeDelivery(
@@ -219,7 +222,7 @@ class Worker:
             self._refused(error)
         self._shutdown.begin_if_asked()
         ready = self._sleep()
-        pop_ready, beat_ready, template_ready = self._answered(ready)
+        pop_ready, beat_ready = (one.connected and one.fileno() in ready for one in self._links.watched)
         if self._signals.number in ready:
             self._signals.read()
             self._shutdown.begin_if_asked()
@@ -239,7 +242,7 @@ class Worker:
             self._links.failed(error)
         except RedisRefused as error:
             self._refused(error)
-        if template_ready and self._read_template():
+        if self._read_templates(ready):
             return 1
         if self._adopts_orphans:
             lifeline.bury_orphans(self._children.template.pid)
@@ -289,7 +292,7 @@ class Worker:
             due = min(due, children.due())
         if not self._commands.calm:
             due = min(due, self._commands.free_at())
-        if (mailbox := children.template.mailbox) is not None:
+        for mailbox in children.mailboxes():
             watched[mailbox.fileno()] = READ_AND_WRITE if mailbox.wants_to_write else READ
         for slot in children.slots:
             channel = slot.channel
@@ -323,15 +326,6 @@ class Worker:
             return False
         return True
 
-    def _answered(self, ready: dict[int, int]) -> tuple[bool, bool, bool]:
-        """Return whether the pop, the heartbeat's connection and the template have something for us."""
-        pop, beat, mailbox = self._links.pop, self._links.beat.link, self._children.template.mailbox
-        return (
-            pop.connected and pop.fileno() in ready,
-            beat.connected and beat.fileno() in ready,
-            mailbox is not None and mailbox.fileno() in ready,
-        )
-
     def _read_children(self, ready: dict[int, int]) -> None:
         for slot in self._children.slots[:]:
             if slot.channel.number in ready:
@@ -343,6 +337,8 @@ class Worker:
                 self._child_died(slot, "it closed its channel")
         if self._children.limited:
             self._limits.look(now)
+        if self._children.archives:
+            self._children.tend_archives(now)
         self._outcomes.look_for_slow(now)
 
     def _read_slot(self, slot: Slot) -> None:
@@ -367,9 +363,9 @@ class Worker:
             log.log(level, "an idle child of worker %s died: %s", self.id, slot.unable or how)
         self._children.lost(slot, how, with_job=with_job)
 
-    def _read_template(self) -> bool:
-        """Take in what the template says of children; return whether it died once too often."""
-        lost = self._children.read_template()
+    def _read_templates(self, ready: dict[int, int]) -> bool:
+        """Take in what templates say of children; return whether the worker's own died once too often."""
+        lost = self._children.read_templates(ready)
         if lost is None:
             return self._template_died()
         for slot, how in lost:

@@ -69,6 +69,42 @@ def anything() -> str:
     return f"simpledist.any@{sys.version_info.major}.{sys.version_info.minor}"
 
 
+WRITES = """
+import simpledist
+import notes
+
+with simpledist.connect() as dist:
+    executor = dist.executor()
+    for function in (notes.noted, notes.read):
+        future = executor.submit(function, "a")
+        print(future.result(30), future.info.where)
+"""
+NOTES = """
+from pathlib import Path
+
+def noted(text):
+    (Path(__file__).parent / "note.txt").write_text(text)
+    return text
+
+def read(text):
+    return Path(__file__).read_text()[1:5]
+"""
+
+
+def test_a_function_that_writes_beside_its_modules_runs_at_its_caller(
+    bare: tuple[EmbeddedRedis, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a worker other calls find the same files: no one may write there, but root, whom nothing stops."""
+    redis, key = bare
+    monkeypatch.setenv("SIMPLEDIST_SECRET_FILE", str(key))
+    (tmp_path / "notes.py").write_text(NOTES)
+    (tmp_path / "main.py").write_text(WRITES)
+    done = commands.python("main.py", cwd=tmp_path, url=redis.url)
+    assert done.stdout.splitlines() == ["a local", "from remote"], done.stderr
+    assert "read-only on a worker" in done.stderr
+    assert (tmp_path / "note.txt").read_text() == "a"
+
+
 def test_the_program_runs_on_workers_that_have_none_of_its_code(bare: tuple[EmbeddedRedis, Path]) -> None:
     redis, key = bare
     shutil.rmtree(ROOT / "demo/no_deploy/planets/__pycache__", ignore_errors=True)

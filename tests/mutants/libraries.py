@@ -147,7 +147,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "archives",
         "a child keeps the modules of another program",
         "simpledist/worker/slot.py",
-        'return self.archive in (archive, "") and (archive == self.archive or not self.jobs)',
+        "return archive == self.archive or (alone and not self.archive and not self.jobs)",
         "return True",
         SHIPPED + " -k test_programs_with_modules_of_one_name_never_meet",
     ),

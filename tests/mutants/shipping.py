@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutation import Mutation
 
 TESTS = "tests/integration/test_shipped_modules.py"
+TEMPLATES = "tests/integration/test_archive_templates.py"
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
@@ -46,5 +47,45 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        if coming is None:\n",
         "        if True:\n",
         f"{TESTS} -k in_their_order",
+    ),
+    Mutation(
+        "template of an archive",
+        "each child imports for itself",
+        "simpledist/worker/archive_templates.py",
+        "        if not self.template.forks:\n            return True\n",
+        "        if True:\n            return True\n",
+        f"{TEMPLATES} -k loaded_once",
+    ),
+    Mutation(
+        "template of an archive",
+        "it imports nothing",
+        "simpledist/worker/entering.py",
+        "                importlib.import_module(name)\n",
+        "                pass\n",
+        f"{TEMPLATES} -k loaded_once",
+    ),
+    Mutation(
+        "template of an archive",
+        "an import that hangs is waited for",
+        "simpledist/worker/entering.py",
+        "    faulthandler.dump_traceback_later(seconds, exit=True)\n",
+        "",
+        f"{TEMPLATES} -k hangs",
+    ),
+    Mutation(
+        "template of an archive",
+        "children share a random generator of a module",
+        "simpledist/worker/entering.py",
+        "    if shared := set(generators_in_modules()) - generators:\n",
+        "    if shared := set[str]():\n",
+        f"{TEMPLATES} -k draw_apart",
+    ),
+    Mutation(
+        "template of an archive",
+        "what its jobs started stays when it is killed with the worker's template",
+        "simpledist/worker/template.py",
+        "        for pid in self._children.keys() - self._templates:",
+        "        for pid in self._children:",
+        f"{TEMPLATES} -k end_with_their_worker",
     ),
 )

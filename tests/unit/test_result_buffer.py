@@ -20,6 +20,7 @@ from simpledist.worker.slot import Slot
 
 Pair = tuple[ResultBuffer, ResultBuffer]
 no_output: Any = None  # a slot that is not closed does not use it
+no_template: Any = None
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_child_with_jobs_left_hears_of_a_recall_before_it_begins_the_next(
     ours, theirs = socket.socketpair()
     with theirs:
         channel, assigned = Channel(ours), Assigned(ChildChannel(theirs), child, Decoded())
-        slot = Slot(0, 1, channel, parent, no_output, 0.0)
+        slot = Slot(0, 1, channel, parent, no_output, 0.0, no_template)
         channel.send([Order(JOB, number) for number in range(4)])
         assert [assigned.next(), assigned.next()] == [Order(JOB, 0), Order(JOB, 1)]
         slot.recall(3)

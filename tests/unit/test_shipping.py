@@ -35,8 +35,9 @@ def test_a_call_names_the_archive_of_its_modules_and_stays_where_it_could_not() 
     call = call_of(known, odd_exceptions.__name__)
     assert with_archive(call, TRAVEL, note) is TRAVEL
     assert call.archive is not None
-    assert with_archive(call_of(unknown, odd_exceptions.__name__), TRAVEL, note) == Later("other_code")
-    assert [key.function for key, _ in kept] == [shipped.FUNCTION]
+    way = with_archive(call_of(unknown, odd_exceptions.__name__), TRAVEL, note)
+    assert [(key.function, reason) for key, reason in kept] == [(shipped.FUNCTION, way.detail)]  # type: ignore[union-attr]
+    assert way == Later("other_code", "the code of simpledist itself cannot be identified here: its source is missing")
     assert with_archive(call_of(unknown, "text"), TRAVEL, note) is TRAVEL, "it needs no module of ours"
 
 

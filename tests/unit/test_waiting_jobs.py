@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ def children() -> Iterator[Children]:
             ours, theirs = socket.socketpair()
             stack.enter_context(theirs)
             stack.enter_context(ours)
-            slot = Slot(number, number, Channel(ours), no_part, no_part, 0.0)
+            slot = Slot(number, number, Channel(ours), no_part, no_part, 0.0, children.template)
             slot.begun(1.0, 0.0)
             children.slots.append(slot)
         yield children
@@ -50,7 +51,7 @@ def begun(jobs: WaitingJobs) -> list[tuple[int, str]]:
 
 
 def test_a_job_begins_where_the_child_has_its_modules_or_none_yet(children: Children) -> None:
-    jobs = WaitingJobs(children)
+    jobs = WaitingJobs(children, Path)
     children.slots[0].archive = "p"
     jobs.wait(0, job("one", "p"))
     assert children.free() == [children.slots[1]], "no other job gets this slot"
@@ -60,7 +61,7 @@ def test_a_job_begins_where_the_child_has_its_modules_or_none_yet(children: Chil
 
 
 def test_a_slot_is_kept_for_a_job_that_waits_and_given_free_when_it_goes(children: Children) -> None:
-    jobs = WaitingJobs(children)
+    jobs = WaitingJobs(children, Path)
     for slot in children.slots:
         slot.place(Placed(Held("any", f"busy{slot.number}", "1"), "pickle", b""))
     jobs.wait(0, job("one", "p"))
@@ -73,7 +74,7 @@ def test_a_slot_is_kept_for_a_job_that_waits_and_given_free_when_it_goes(childre
 
 
 def test_a_job_that_waits_behind_a_long_one_goes_to_a_free_slot(children: Children) -> None:
-    jobs = WaitingJobs(children)
+    jobs = WaitingJobs(children, Path)
     first, second = children.slots
     first.place(Placed(Held("any", "long", "1"), "pickle", b""))
     jobs.wait(0, job("one", "p"))
@@ -85,7 +86,7 @@ def test_a_job_that_waits_behind_a_long_one_goes_to_a_free_slot(children: Childr
 
 
 def test_both_slots_may_have_jobs_that_wait_and_exchange_them(children: Children) -> None:
-    jobs = WaitingJobs(children)
+    jobs = WaitingJobs(children, Path)
     children.slots[0].place(Placed(Held("any", "long", "1"), "pickle", b""))
     jobs.wait(0, job("one", "p"))
     jobs.wait(1, job("two", "q"))
@@ -94,7 +95,7 @@ def test_both_slots_may_have_jobs_that_wait_and_exchange_them(children: Children
 
 
 def test_a_child_with_other_modules_is_let_go(children: Children) -> None:
-    jobs = WaitingJobs(children)
+    jobs = WaitingJobs(children, Path)
     children.slots[0].archive = "p"
     slots = list(children.slots)
     for slot in slots:
