@@ -130,11 +130,20 @@ def _mapping(size: int = _MAPPING_BYTES, *, whole: bool = True, make: type[mmap.
     return mapping
 
 
-class Filling:
-    """Room for a value that is about to arrive: fill `rest()`, tell `filled`, and take `pieces` once it is `full`."""
+def private_memory(missing: int) -> memoryview:
+    """Return memory for the next of so many bytes."""
+    return memoryview(_mapping(whole=missing >= _MAPPING_BYTES))
 
-    def __init__(self, size: int) -> None:
+
+class Filling:
+    """Room for a value that is about to arrive: fill `rest()`, tell `filled`, and take `pieces` once it is `full`.
+
+    `memory`: returns the memory to fill next, as long as it likes, when it is told how many bytes are missing.
+    """
+
+    def __init__(self, size: int, memory: Callable[[int], memoryview] | None = None) -> None:
         self._missing = size
+        self._memory = memory or private_memory
         self._views: list[Part] = []
         self._rest = memoryview(b"")
 
@@ -145,7 +154,7 @@ class Filling:
     def rest(self) -> memoryview:
         """Return the memory to fill next."""
         if not len(self._rest):
-            self._rest = memoryview(_mapping(whole=self._missing >= _MAPPING_BYTES))[: self._missing]
+            self._rest = self._memory(self._missing)[: self._missing]
             self._views.append(self._rest)
         return self._rest
 

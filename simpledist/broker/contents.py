@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Literal
 
 from simpledist import policy
 from simpledist.broker.keys import Keys
 from simpledist.broker.link import Link
 from simpledist.broker.slices import Download, Upload
-from simpledist.buffers import Data
+from simpledist.buffers import Data, Filling
 
 _ARCHIVE_MS = round(policy.ARCHIVE_SECONDS * 1000)
 _NEW_MS = round(policy.TIMINGS.ended_ttl_seconds * 1000)  # until it is whole, and was said to be wanted
@@ -32,6 +33,6 @@ class Contents:
         gathering = self._keys.named("slices", f"{name}:{secrets.token_hex(4)}")
         return Upload(self.link, self._keys.named(self._kind, name), data, _NEW_MS, lambda: gathering)
 
-    def download(self, name: str) -> Download:
-        """Return the download of a value."""
-        return Download(self.link, self._keys.named(self._kind, name))
+    def download(self, name: str, room: Callable[[int], Filling] = Filling) -> Download:
+        """Return the download of a value, into `room`."""
+        return Download(self.link, self._keys.named(self._kind, name), room)

@@ -121,11 +121,15 @@ class Upload:
 
 
 class Download:
-    """GET, a step at a time; `value` is what was there, None if nothing was, or if it went meanwhile."""
+    """GET, a step at a time; `value` is what was there, None if nothing was, or if it went meanwhile.
 
-    def __init__(self, wire: Wire, key: str) -> None:
+    `room`: makes room for so many bytes.
+    """
+
+    def __init__(self, wire: Wire, key: str, room: Callable[[int], Filling] = Filling) -> None:
         self._wire = wire
         self._key = key
+        self._make_room = room
         self._room: Filling | None = None
         self._size = 0
         self._got = 0
@@ -161,7 +165,7 @@ class Download:
             self.value = first or None
             return True
         self._wire.saw(len(first), began)
-        self._size, self._room = length, Filling(length)
+        self._size, self._room = length, self._make_room(length)
         self._room.put(memoryview(first))
         return self._has(len(first))
 

@@ -24,7 +24,7 @@ Children
     printer.py, labelled_output.py, nonblocking.py          where a child's stdout goes
     waiting_jobs.py    jobs that wait for another child     archive_cache.py  modules of callers, on this disk
     blob_store.py      shared objects, in this memory       requirements.py   what --with asks for
-    distributions.py   an environment with it, on this disk
+    distributions.py   an environment with it, on this disk blob_room.py      a blob on its way
     archive_templates.py  templates that have imported modules of callers
 In the processes below
     template.py        imports targets, starts, reaps       forking.py        where a child process is forked

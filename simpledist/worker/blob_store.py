@@ -2,7 +2,7 @@
 
 Owns the memory: one sealed file in memory (memfd) a blob, which a child opens as a file of this process; where the
 system has none, a file in a temporary folder. What was not used for longest goes first. Knows no Redis and no child:
-jobs.py fetches what is missing.
+jobs.py fetches what is missing. It comes straight into that memory, and is hashed on the way: blob_room.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import os
 import shutil
 import sys
@@ -23,9 +24,10 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from simpledist.broker.slices import Download
-from simpledist.buffers import Data, Pieces
+from simpledist.buffers import Data, Filling, Pieces
 from simpledist.errors import MissingBlob
 from simpledist.worker.archive_cache import Coming
+from simpledist.worker.blob_room import BlobRoom
 from simpledist.worker.frames import BLOB_FILE
 
 RECENT_SECONDS = 5.0  # a blob that was used so lately is about to be opened by a child
@@ -51,6 +53,7 @@ class BlobStore:
         self._most_bytes = _quarter_of_memory() if most_bytes is None else most_bytes
         self._kept: dict[str, _Kept] = {}
         self._coming: WeakValueDictionary[str, Coming] = WeakValueDictionary()
+        self._rooms: WeakValueDictionary[str, BlobRoom] = WeakValueDictionary()  # of those; a download holds its own
         self._folder = ""
 
     def __len__(self) -> int:
@@ -69,11 +72,12 @@ class BlobStore:
         kept.used_at = time.monotonic()
         return kept.path
 
-    def coming(self, name: str, download: Callable[[str], Download]) -> Coming:
+    def coming(self, name: str, download: Callable[[str, Callable[[int], Filling]], Download]) -> Coming:
         """Return a blob on its way; `download` begins, where it is not coming yet."""
         coming = self._coming.get(name)
         if coming is None:
-            coming = self._coming[name] = Coming(download(name))
+            room = self._rooms[name] = BlobRoom(functools.partial(memory_file, name))
+            coming = self._coming[name] = Coming(download(name, room.filling))
         return coming
 
     def keep(self, name: str, data: Data | None, in_use: Collection[str]) -> None:
@@ -85,6 +89,15 @@ class BlobStore:
             raise MissingBlob(f"{name} is not in Redis any more")
         size = len(data)
         self._make_room(size, in_use)
+        room = self._rooms.pop(name, None)
+        taken = room.taken(data) if room is not None else None
+        if taken is not None:
+            digest, descriptor = taken
+            if digest != name:
+                os.close(descriptor)
+                raise _something_else(name)
+            self._sealed(name, descriptor, size)
+            return
         path, descriptor = self._file(name)
         try:
             digest = sha256()
@@ -94,9 +107,7 @@ class BlobStore:
                 digest.update(part)
                 _write(descriptor, part)
             if digest.hexdigest() != name:
-                raise MissingBlob(f"what Redis has as {name} is something else")
-            if not path:
-                fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _seals())
+                raise _something_else(name)
         except BaseException:
             os.close(descriptor)
             if path:
@@ -104,10 +115,18 @@ class BlobStore:
             raise
         if path:
             os.close(descriptor)
-            descriptor = -1
+            self._kept[name] = _Kept(path, -1, size, time.monotonic())
         else:
-            path = f"/proc/{os.getpid()}/fd/{descriptor}"
-        self._kept[name] = _Kept(path, descriptor, size, time.monotonic())
+            self._sealed(name, descriptor, size)
+
+    def _sealed(self, name: str, descriptor: int, size: int) -> None:
+        """Keep a file in memory, which no one can write to from now on."""
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _seals())
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._kept[name] = _Kept(f"/proc/{os.getpid()}/fd/{descriptor}", descriptor, size, time.monotonic())
 
     def _make_room(self, size: int, in_use: Collection[str]) -> None:
         before = time.monotonic() - RECENT_SECONDS
@@ -130,14 +149,24 @@ class BlobStore:
 
     def _file(self, name: str) -> tuple[str, int]:
         """Return the path, and the descriptor, of an empty file; in memory it has no path yet."""
-        if sys.platform == "linux":
-            with contextlib.suppress(OSError):
-                return "", os.memfd_create(f"{BLOB_FILE}{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with contextlib.suppress(OSError):
+            return "", memory_file(name)
         if not self._folder:
             self._folder = tempfile.mkdtemp(prefix="simpledist-blobs-")
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         path = os.path.join(self._folder, f"{BLOB_FILE}{name}")
         return path, os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def memory_file(name: str) -> int:
+    """Return the descriptor of an empty file in memory. Raises OSError where the system has none."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return os.memfd_create(f"{BLOB_FILE}{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+
+
+def _something_else(name: str) -> MissingBlob:
+    return MissingBlob(f"what Redis has as {name} is something else")
 
 
 def _write(descriptor: int, part: bytes | memoryview) -> None:
