@@ -105,7 +105,7 @@ def encoded_batch(
 ) -> Call | None:
     """Return the record of many calls as one job; None where one of them cannot travel so."""
     try:
-        body = wire.encode_calls(spec.codec, calls, sent, shared=shared)
+        body = wire.encode_calls(spec.codec, calls, sent, shared=shared, most_bytes=most_bytes)
         if type(body) is not bytes or argument_lines.NAMES in body:
             body, _ = _expecting(spec, body)
     except (Unserialisable, argument_lines.NotCompared):

@@ -8,6 +8,7 @@ them: the others come back to the client, which sends them again.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -36,9 +37,14 @@ SLOW = "slow"  # this call runs, and what stands behind it goes back
 
 
 def encode_calls(
-    codec: str, calls: Sequence[tuple[Any, ...]], sent: Sequence[Data | None] = (), *, shared: Shared | None = None
+    codec: str,
+    calls: Sequence[tuple[Any, ...]],
+    sent: Sequence[Data | None] = (),
+    *,
+    shared: Shared | None = None,
+    most_bytes: int = sys.maxsize,
 ) -> Data:
-    """Encode the body of a batch. Raises Unserialisable.
+    """Encode the body of a batch. Raises Unserialisable, also for one of more than `most_bytes`.
 
     `sent`: the arguments of each call as they were encoded when they came, or None. What cannot change may be encoded
     together: no call sees what another one did to it. `shared`: as of `encode_arguments`.
@@ -46,9 +52,13 @@ def encode_calls(
     if codec == "pickle" and not shared and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
         return serializers.dumps(codec, list(calls))
     bodies = sent or [None] * len(calls)
-    return join_calls(
-        [body or encode_arguments(codec, args, shared=shared) for args, body in zip(calls, bodies, strict=True)]
-    )
+    encoded: list[Data] = []
+    for args, body in zip(calls, bodies, strict=True):
+        encoded.append(body or encode_arguments(codec, args, shared=shared))
+        most_bytes -= len(encoded[-1])
+        if most_bytes < 0:  # before all of it is copied
+            raise Unserialisable("they are too big for one batch")
+    return join_calls(encoded)
 
 
 def join_calls(calls: Sequence[Data]) -> Data:

@@ -29,7 +29,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "what is half there is hashed with what comes after it",
         "simpledist/worker/blob_room.py",
         "        self._digest = sha256()\n",
-        "        self._digest = getattr(self, \"_digest\", sha256())\n",
+        '        self._digest = getattr(self, "_digest", sha256())\n',
         "tests/unit/test_blob_room.py -k begins_again",
     ),
     Mutation(
@@ -127,6 +127,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         "type(part.obj) in (bytes, _Copy)",
         "type(part.obj) is bytes",
         f"{UNIT} -k hold_one_copy",
+    ),
+    Mutation(
+        "repeated buffers",
+        "a batch is put together before its size is known",
+        "simpledist/wire/batches.py",
+        "        if most_bytes < 0:  #",
+        "        if not encoded:  #",
+        f"{UNIT} -k too_big_for_a_batch",
     ),
     Mutation(
         "repeated buffers",

@@ -6,6 +6,7 @@ import gc
 import pickle
 import random
 import secrets
+import tracemalloc
 from hashlib import sha256
 from typing import Any
 
@@ -16,7 +17,7 @@ from simpledist import wire
 from simpledist.buffers import Data, Pieces, blobs_of, parts_of
 from simpledist.engine import repeated_buffers
 from simpledist.engine.shared_objects import SharedObjects, name_of
-from simpledist.errors import Undecodable
+from simpledist.errors import Undecodable, Unserialisable
 from simpledist.wire import buffer_blobs
 from simpledist.wire.buffer_blobs import LEAST_BYTES
 
@@ -215,6 +216,18 @@ def test_what_is_small_is_not_looked_at(of: SharedObjects, monkeypatch: pytest.M
 def test_a_memory_url_has_no_blobs() -> None:
     one, of = array(), SharedObjects(kept=False)
     assert [names(body(of, one)) for _ in range(3)] == [[]] * 3
+
+
+def test_calls_that_are_too_big_for_a_batch_are_not_copied_to_learn_that(of: SharedObjects) -> None:
+    text = secrets.token_bytes(5 * LEAST_BYTES)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unserialisable, match="too big for one batch"):
+            wire.encode_calls("pickle", [([text], n) for n in range(9)], shared=of, most_bytes=len(text))
+        assert tracemalloc.get_traced_memory()[1] < LEAST_BYTES
+    finally:
+        tracemalloc.stop()
+    assert len(blobs_of(wire.encode_calls("pickle", [([text], n) for n in range(9)], shared=of))) == 1
 
 
 # --- what a function gets --------------------------------------------------------------------------------------------
