@@ -138,7 +138,7 @@ def private_memory(missing: int) -> memoryview:
 class Filling:
     """Room for a value that is about to arrive: fill `rest()`, tell `filled`, and take `pieces` once it is `full`.
 
-    `memory`: returns the memory to fill next, as long as it likes, when it is told how many bytes are missing.
+    `memory`: returns the memory to fill next, of any length; it is called with the number of missing bytes.
     """
 
     def __init__(self, size: int, memory: Callable[[int], memoryview] | None = None) -> None:
