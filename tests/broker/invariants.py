@@ -98,8 +98,8 @@ def check(model: Model, snapshot: Snapshot) -> None:
     _check_holders(model, snapshot)
     in_flight = {job.id for job in model.jobs.values() if job.state in ("queued", "running")}
     assert snapshot.joins == {address: id for address, id in model.joins.items() if id in in_flight}
-    told = Counter((client, one.id, one.state, one.why or "") for client, one in snapshot.replies)
-    assert told == Counter(model.replies), "the wrong clients were told"
+    sent = Counter((client, one.id, one.state, one.why or "") for client, one in snapshot.replies)
+    assert sent == Counter(model.replies), "the wrong clients have replies"
 
 
 def _check_job(job: Job, stored: Stored) -> None:

@@ -1,7 +1,7 @@
 """What the verbs promise, in plain Python: the model that test_state_machine.py holds against Redis.
 
-It knows no lists, ledgers or stamps: which job comes next is Redis' choice and told to `took`; everything else (states,
-words, caps, who waits, who lives) follows from here. Milliseconds throughout. TTLs do not run.
+It knows no lists, ledgers or stamps: which job comes next is Redis' choice, which `took` learns; everything else
+(states, words, caps, who waits, who lives) follows from here. Milliseconds throughout. TTLs do not run.
 """
 
 from __future__ import annotations

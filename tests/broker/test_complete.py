@@ -150,8 +150,8 @@ def test_many_outcomes_end_in_one_step(bench: Bench, claimed: Claimed) -> None:
 def test_what_is_finished_of_a_batch_is_reported_and_ends_nothing(bench: Bench, claimed: Claimed) -> None:
     for again in (False, True):
         assert bench.broker.complete("w1", "p", [ended(claimed, "partial", b"some")], again=again)[0] == ["told"]
-    told = bench.replies()
-    assert [(one.id, one.state, one.worker, one.run_ms, one.result) for one in told] == [
+    replies = bench.replies()
+    assert [(one.id, one.state, one.worker, one.run_ms, one.result) for one in replies] == [
         ("c1-1", "running", "w1", 7, b"some")
     ] * 2
     assert bench.job("c1-1")["state"] == "running"

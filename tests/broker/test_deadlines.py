@@ -61,11 +61,11 @@ def test_no_command_waits_beyond_what_bounds_its_link() -> None:
 def test_a_long_wait_is_reported_meanwhile_and_may_be_ended() -> None:
     with ScriptedServer({"GET": None}) as server:
         link = Link(server.url)
-        told: list[float] = []
+        times: list[float] = []
 
         def tell() -> None:
-            told.append(time.monotonic())
-            if len(told) == 2:
+            times.append(time.monotonic())
+            if len(times) == 2:
                 raise RedisDown("the beats are not answered either")
 
         link.meanwhile = tell

@@ -237,7 +237,7 @@ def test_nothing_of_an_old_connection_is_left_on_a_new_one(real_link: Link, clos
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "remedy"),
     [
         ("MOVED 866 10.0.0.2:7001", "node of a Redis Cluster"),
         ("CROSSSLOT Keys in request don't hash to the same slot", "node of a Redis Cluster"),
@@ -246,13 +246,13 @@ def test_nothing_of_an_old_connection_is_left_on_a_new_one(real_link: Link, clos
         ("WRONGPASS invalid username-password pair", "in the URL"),
     ],
 )
-def test_a_refusal_says_what_to_do(error: str, told: str) -> None:
+def test_a_refusal_says_what_to_do(error: str, remedy: str) -> None:
     with ScriptedServer({"GET": f"-{error}\r\n".encode()}) as server:
         link = connected(server)
         with pytest.raises(RedisRefused) as raised:
             link.call("GET", "k")
         assert error in str(raised.value)
-        assert re.search(told, denials.explained(str(raised.value)))
+        assert re.search(remedy, denials.explained(str(raised.value)))
 
 
 def test_a_signal_handler_that_raises_while_a_command_is_packed_gets_through() -> None:

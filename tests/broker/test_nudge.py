@@ -206,8 +206,8 @@ def test_what_stands_among_the_running_and_no_one_holds_is_swept(bench: Bench) -
 
 
 def test_what_a_client_computes_for_want_of_a_worker_stands_in_redis_until_it_takes_it_back(bench: Bench) -> None:
-    told = client_demand.text_of({"fib": AtClient(3, 1.5, 250.0), "gcd": AtClient(1)})
-    bench.broker.nudge("c1", CONNECTION, [], demand=told)
+    text = client_demand.text_of({"fib": AtClient(3, 1.5, 250.0), "gcd": AtClient(1)})
+    bench.broker.nudge("c1", CONNECTION, [], demand=text)
     row = bench.hash(bench.keys.demand)["c1"]
     assert client_demand.read(row) == (bench.now_ms, {"fib": AtClient(3, 1.5, 250.0), "gcd": AtClient(1)})
     assert sorted(bench.redis("SMEMBERS", bench.keys.functions)) == [b"fib", b"gcd"], "they are known by it"
@@ -219,9 +219,9 @@ def test_what_a_client_computes_for_want_of_a_worker_stands_in_redis_until_it_ta
 
 
 def test_the_demand_of_a_client_goes_with_it(bench: Bench) -> None:
-    told = client_demand.text_of({"fib": AtClient(3)})
+    text = client_demand.text_of({"fib": AtClient(3)})
     for client in ("c1", "c2", "c3"):
-        bench.broker.nudge(client, CONNECTION, [], demand=told)
+        bench.broker.nudge(client, CONNECTION, [], demand=text)
     bench.broker.leave("c1", final=True)
     assert {*bench.hash(bench.keys.demand)} == {"c2", "c3"}
     bench.reap(clients=[("c2", CONNECTION)])

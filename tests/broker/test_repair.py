@@ -167,8 +167,8 @@ def test_a_repair_removes_what_cannot_be_read_and_nothing_else(bench: Bench, cap
     with caplog.at_level(logging.WARNING):
         assert bench.succeed(bench.claim()[0]) == "succeeded"  # c1-4: the row of c1-3 is no job's
     (line,) = caplog.messages
-    for told in (f"fields of {meta}", f"fields of {queued}", job + "c1-3", bench.keys.reply("c1")):
-        assert told in line
+    for place in (f"fields of {meta}", f"fields of {queued}", job + "c1-3", bench.keys.reply("c1")):
+        assert place in line
     assert bench.state("c1-3") is None
     assert bench.state("c1-4") == "succeeded"
     assert bench.state(held.id) == "running"

@@ -220,9 +220,9 @@ def test_failures_are_grouped_with_one_traceback_and_capped(bench: Bench) -> Non
     first = bench.now_ms
     bench.advance(5)
     run(bench, "c1-2", "c1-3", error=ERROR)
-    head, _, told = failures(bench)["ValueError fns.py:31 in throw"].partition("\n")
+    head, _, traceback = failures(bench)["ValueError fns.py:31 in throw"].partition("\n")
     assert head == f"3 {first} {bench.now_ms} c1-3"
-    assert told.startswith("Traceback")
+    assert traceback.startswith("Traceback")
     assert bench.job("c1-1")["error"] == "ValueError: no", "a job keeps the line alone"
     for number in range(60):
         run(bench, f"c1-{10 + number}", seconds=0, error=f"E{number}: x\nplace\ntrace")
@@ -267,8 +267,8 @@ def test_a_worker_that_drains_says_so_in_its_row(bench: Bench) -> None:
 
 
 def test_a_row_that_speaks_of_a_function_called_dead_is_no_dead_row(bench: Bench) -> None:
-    told = {"dead": 1, "draining": 2}
-    row = {"functions": ["dead"], "mismatched": told, "connection": "run1:1", "last": told}
+    seen = {"dead": 1, "draining": 2}
+    row = {"functions": ["dead"], "mismatched": seen, "connection": "run1:1", "last": seen}
     bench.broker.beat("w1", "run1:1", [], row, ["dead"])
     assert bench.submit("c1-1", function="dead") == ["queued"]
     assert len(bench.claim(function="dead")) == 1

@@ -239,7 +239,7 @@ class Workers(Clients):
         ended: list[Ended] = []
         for i, held in enumerate([*some(mask, self.hands[worker]), *some(stale & 3, self.past[worker])]):
             kind = "value" if kinds >> i & 1 else "error"
-            nonce = self.bench.nonce()  # in truth all values are the same; here each is told from the others
+            nonce = self.bench.nonce()  # in truth all values are the same; here each differs from the others
             ended.append(Ended(held, kind, nonce.encode().ljust(size, b"."), 1, "" if kind == "value" else "E"))
         take = None
         if taken is not None:

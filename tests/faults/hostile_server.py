@@ -87,8 +87,8 @@ class HostileServer(Listening):
 
     def _answer(self, sock: socket.socket, name: str) -> None:
         if self._introduces and name in ("CLIENT SETNAME", "CLIENT ID", "INFO", "AUTH", "SELECT", "TIME"):
-            told = {"INFO": b"$%d\r\n%b\r\n" % (len(INFO), INFO), "CLIENT ID": b":5\r\n"}
-            sock.sendall(told.get(name, b"+OK\r\n" if name != "TIME" else b"*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"))
+            known = {"INFO": b"$%d\r\n%b\r\n" % (len(INFO), INFO), "CLIENT ID": b":5\r\n"}
+            sock.sendall(known.get(name, b"+OK\r\n" if name != "TIME" else b"*2\r\n$10\r\n1700000000\r\n$1\r\n0\r\n"))
             return
         with self._lock:
             reply = next(self._replies)

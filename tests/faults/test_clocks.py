@@ -58,17 +58,17 @@ def test_a_client_whose_clock_jumps(cluster: Cluster, history: History, tmp_path
     environment = {**os.environ, **clock.environment}
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         assert process.stdout is not None
-        told: list[dict[str, object]] = []
+        lines: list[dict[str, object]] = []
         for line in process.stdout:
-            told.append(json.loads(line))
-            clock.jump({2: "+2h", 4: "-1h", 6: "+3650d"}.get(len(told), "+0"))
+            lines.append(json.loads(line))
+            clock.jump({2: "+2h", 4: "-1h", 6: "+3650d"}.get(len(lines), "+0"))
     assert process.returncode == 0
-    assert [one["came"] for one in told] == [
+    assert [one["came"] for one in lines] == [
         repr(work.Wrong(n)) if n % 7 == 6 else repr(work.value_of(n)) for n in range(8)
     ]
-    assert {one["where"] for one in told} == {"remote"}
-    assert all(0 <= float(str(one[name])) < 10 for one in told for name in ("queued_seconds", "run_seconds")), told
-    assert max(float(str(one["clock"])) for one in told) > time.time() + 3000 * 24 * HOUR, "its clock jumped"
+    assert {one["where"] for one in lines} == {"remote"}
+    assert all(0 <= float(str(one[name])) < 10 for one in lines for name in ("queued_seconds", "run_seconds")), lines
+    assert max(float(str(one["clock"])) for one in lines) > time.time() + 3000 * 24 * HOUR, "its clock jumped"
     assert max(work.runs(history.log).values()) == 1
     probe(cluster.connect())
 

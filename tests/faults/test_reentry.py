@@ -110,10 +110,10 @@ def test_what_an_interruption_submits_travels_and_what_it_cancels_is_reported(
     client: simpledist.Client, link: Link
 ) -> None:
     function = offered(client, "work", work.work)
-    told: list[bool] = []
+    answers: list[bool] = []
 
     def tell(future: simpledist.Future[str]) -> None:
-        told.append(future.cancelled())
+        answers.append(future.cancelled())
 
     def act() -> Any:
         running = function.submit(7, 60.0)
@@ -126,7 +126,7 @@ def test_what_an_interruption_submits_travels_and_what_it_cancels_is_reported(
     future = argument.came[0]
     assert future.result(20) == "value of 14"
     assert future.info.where == "remote"
-    wait_until(lambda: told == [True], 5, "the callback of the cancelled call")
+    wait_until(lambda: answers == [True], 5, "the callback of the cancelled call")
     wait_until(lambda: nothing_runs(link), 5, "nothing is left of it")
 
 

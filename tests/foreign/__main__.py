@@ -96,8 +96,8 @@ class Run:
 def fetch_sources(inside: str, folder: Path) -> None:
     """Put the source distributions of what is installed into the environment, for the tests in them."""
     question = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    told = subprocess.run([inside, "-c", question, *FROM_SOURCE], check=True, capture_output=True, text=True).stdout
-    exact = [f"{name}=={version}" for name, version in zip(FROM_SOURCE, told.split(), strict=True)]
+    versions = subprocess.run([inside, "-c", question, *FROM_SOURCE], check=True, capture_output=True, text=True).stdout
+    exact = [f"{name}=={version}" for name, version in zip(FROM_SOURCE, versions.split(), strict=True)]
     sources = folder / "sources"
     subprocess.run(
         [inside, *PIP, "download", "--no-deps", "--no-binary=:all:", f"--dest={sources}", *exact], check=True
@@ -112,7 +112,7 @@ def run(suite: Suite, folder: Path, settings: dict[str, str]) -> Run:
     print(f"--- {suite.name} with {settings['FOREIGN_BACKEND']}", file=sys.stderr, flush=True)
     began = time.monotonic()
     with tempfile.NamedTemporaryFile("r", suffix=".jsonl") as report:
-        told = {
+        place = {
             "FOREIGN_REPORT": report.name,
             "FOREIGN_WORDS": ",".join(suite.words),
             "FOREIGN_LEFT_OUT": "|".join(pattern for pattern, _ in LEFT_OUT),
@@ -123,7 +123,7 @@ def run(suite: Suite, folder: Path, settings: dict[str, str]) -> Run:
             code = subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, **settings, **told},
+                env={**os.environ, **settings, **place},
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 timeout=SUITE_SECONDS,

@@ -119,7 +119,7 @@ def test_a_hit_needs_no_worker(own_cluster: Cluster, tmp_path: Path) -> None:
 def test_a_hit_costs_one_round_trip(client: simpledist.Client, link: Link) -> None:
     echo = cached(client, farm.echo)
     assert echo(1) == 1
-    wait_until(lambda: link.call("HLEN", Keys().named("current", "echo")) == 0, 5, "all is told")
+    wait_until(lambda: link.call("HLEN", Keys().named("current", "echo")) == 0, 5, "all is counted")
 
     def commands() -> int:
         """Scripts that Redis has run for anybody (workers beat by scripts as well)."""
@@ -132,7 +132,7 @@ def test_a_hit_costs_one_round_trip(client: simpledist.Client, link: Link) -> No
         before = commands()
         assert echo(1) == 1
         spent.append(commands() - before)
-    assert min(spent) == 1  # what was read before is told, and beats come, in between
+    assert min(spent) == 1  # what was read before is counted, and beats come, in between
 
 
 def test_its_time_over_a_value_is_gone(client: simpledist.Client, tmp_path: Path, link: Link) -> None:

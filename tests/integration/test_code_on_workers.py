@@ -65,9 +65,9 @@ def test_the_same_code_in_two_folders_has_one_lane_and_one_digest(
         Cluster("fns", slots=1, folder=folders[0], redis=redis_server) as one,
         Cluster("fns", slots=1, folder=folders[1], redis=redis_server) as two,
     ):
-        told = offers(link, "f")
-        assert set(told) == {one.workers[0].id, two.workers[0].id}
-        ((lane, digest),) = set(told.values())
+        offered = offers(link, "f")
+        assert set(offered) == {one.workers[0].id, two.workers[0].id}
+        ((lane, digest),) = set(offered.values())
         assert (lane, len(digest)) == ("f", 16)
         row = json.loads(fields(link, KEYS.workers)[one.workers[0].id])
         assert row["digests"]["f"] == digest
@@ -93,8 +93,8 @@ def test_calls_by_name_stay_on_the_plain_lane_and_go_on_when_its_workers_leave(
         assert list(f.map(range(20))) == [x + 101 for x in range(20)]
         newer.workers[0].stop()
         assert [f(x) for x in range(5)] == [x + 1 for x in range(5)]
-        told = run("status", "--redis", redis_server.url).stdout.splitlines()
-        assert [line.split("\t")[0] for line in told[1:]] == ["f", "pid"], "statistics are the function's"
+        offered = run("status", "--redis", redis_server.url).stdout.splitlines()
+        assert [line.split("\t")[0] for line in offered[1:]] == ["f", "pid"], "statistics are the function's"
 
 
 def test_fingerprint_against_a_worker_names_the_first_difference(
@@ -143,7 +143,7 @@ def test_what_stands_of_its_code_comes_back_after_redis_was_emptied(
         was = fields(link, key)
         assert set(was) == {"f", "pid", "fns:f", "fns:N", "fns:pid", "package helped"}
         link.call("FLUSHALL")
-        wait_until(lambda: fields(link, key) == was, 10, "it is told again")
+        wait_until(lambda: fields(link, key) == was, 10, "it is offered again")
 
 
 def test_a_child_that_imports_for_itself_and_finds_other_code_takes_no_job(

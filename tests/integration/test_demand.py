@@ -66,10 +66,10 @@ def test_a_call_that_runs_here_for_want_of_a_worker_is_demand_while_it_runs(
         function = simpledist.worker_function(client, "sleep", lambda: goes_on.wait(60))
         caller = threading.Thread(target=function)
         caller.start()
-        wait_until(lambda: asked(monitor).demand == 1, 10, "its demand is told")
+        wait_until(lambda: asked(monitor).demand == 1, 10, "Redis knows its demand")
         assert asked(monitor).at_clients.running == 1
-        first = told_at(own_cluster)
-        wait_until(lambda: told_at(own_cluster) > first + 2500, 10, "it is told again and again")
+        first = said_at(own_cluster)
+        wait_until(lambda: said_at(own_cluster) > first + 2500, 10, "it is sent again and again")
         assert asked(monitor).demand == 1
         goes_on.set()
         caller.join()
@@ -77,7 +77,7 @@ def test_a_call_that_runs_here_for_want_of_a_worker_is_demand_while_it_runs(
         assert own_link(own_cluster, "HLEN", Keys().demand) == 0
 
 
-def told_at(cluster: Cluster) -> int:
+def said_at(cluster: Cluster) -> int:
     """Return when the only client last reported its demand, in ms of Redis' clock."""
     (row,) = own_link(cluster, "HVALS", Keys().demand)
     return int(json.loads(row)["at"])
@@ -96,7 +96,7 @@ def test_futures_that_wait_here_are_demand_until_a_worker_takes_them(own_cluster
     with own_cluster.connect() as client:
         function = simpledist.worker_function(client, "sleep", farm.sleep)
         futures = [function.submit(0.2) for _ in range(60)]
-        wait_until(lambda: 40 < asked(monitor).demand <= 60, 10, "they are told")
+        wait_until(lambda: 40 < asked(monitor).demand <= 60, 10, "Redis knows them")
         at_clients = asked(monitor).at_clients
         assert at_clients.waiting > 40
         assert 0 < at_clients.running <= 1
@@ -111,7 +111,7 @@ def test_futures_that_wait_here_are_demand_until_a_worker_takes_them(own_cluster
 def test_the_demand_of_a_client_that_is_killed_ends(own_cluster: Cluster, monitor: Monitor) -> None:
     line = [sys.executable, "-c", CALLER, own_cluster.url]
     with subprocess.Popen(line, cwd=FUNCTIONS) as caller:
-        wait_until(lambda: asked(monitor).demand == 1, 20, "it is told")
+        wait_until(lambda: asked(monitor).demand == 1, 20, "Redis knows it")
         caller.kill()
     wait_until(lambda: asked(monitor).demand == 0, COUNTS_SECONDS + 3, "no one says so any more")
 
@@ -122,7 +122,7 @@ def test_calls_that_run_here_for_another_reason_are_no_demand(own_cluster: Clust
         wanted = simpledist.worker_function(client, "echo", farm.echo)
         futures = [function.submit(0.3) for _ in range(8)]
         wanted(1)
-        wait_until(lambda: asked(monitor, "echo").demand > 0, 10, "a nudge told of the other function")
+        wait_until(lambda: asked(monitor, "echo").demand > 0, 10, "a nudge names the other function")
         assert asked(monitor).demand == 0
         for one in futures:
             one.result()
@@ -148,7 +148,7 @@ def wanted() -> Iterator[tuple[Cluster, str]]:
 
 def test_metrics_status_and_the_scale_tell_it(wanted: tuple[Cluster, str]) -> None:
     cluster, url = wanted
-    wait_until(lambda: scale(url, functions="sleep", slots=8)["demand"] == 12, 10, "it is told")
+    wait_until(lambda: scale(url, functions="sleep", slots=8)["demand"] == 12, 10, "Redis knows it")
     answer = scale(url, functions="sleep", slots=8)
     expected = {"functions": ["sleep"], "slots": 8, "demand": 12.0, "workers": 2}
     assert expected.items() <= answer.items()

@@ -51,7 +51,7 @@ def test_it_is_one_of_those_that_the_worker_sees(
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "words"),
     [
         (["--gpus", "3"], "--gpus 3: CUDA_VISIBLE_DEVICES=4,5 leaves 2 to this worker."),
         (["--gpus", "2", "--slots", "3"], "--slots 3 with --gpus 2: each slot needs a GPU of its own."),
@@ -59,9 +59,9 @@ def test_it_is_one_of_those_that_the_worker_sees(
     ],
 )
 def test_more_than_there_are_is_refused(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], told: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: list[str], words: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
     done = commands.run("gpu:visible", *options, module=commands.WORKER, cwd=tmp_path)
     assert done.returncode == 2
-    assert told in commands.complaint(done)
+    assert words in commands.complaint(done)

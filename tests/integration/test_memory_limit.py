@@ -141,12 +141,12 @@ def test_a_child_that_keeps_too_much_is_replaced_after_its_job(own_cluster: Clus
 
 
 @pytest.mark.parametrize(
-    ("size", "told"), [("2X", "'2X' is no size: use 500M"), ("1M", "use at least 32M"), ("-2G", "is no size")]
+    ("size", "words"), [("2X", "'2X' is no size: use 500M"), ("1M", "use at least 32M"), ("-2G", "is no size")]
 )
-def test_what_is_no_size_is_refused(size: str, told: str) -> None:
+def test_what_is_no_size_is_refused(size: str, words: str) -> None:
     done = commands.run("farm", f"--memory={size}", module=commands.WORKER)
     assert done.returncode == 2
-    assert told in commands.complaint(done)
+    assert words in commands.complaint(done)
 
 
 def test_the_pages_show_what_a_slot_may_take(own_cluster: Cluster) -> None:

@@ -96,13 +96,13 @@ def test_workers_with_another_number_get_no_calls_of_ours(
     with mixed.connect() as client, caplog.at_level(logging.WARNING, "simpledist"):
         assert {info.why for info in our_calls(client) if info} == {"no_worker"}
 
-        def told_of_it() -> list[str]:
+        def lines_about_it() -> list[str]:
             return [record.getMessage() for record in caplog.records if "protocol" in record.getMessage()]
 
-        wait_until(told_of_it, 5, "a line")
-        told = told_of_it()
-        assert len(told) == 1
-        assert f"protocol {NUMBER}" in told[0]
+        wait_until(lines_about_it, 5, "a line")
+        lines = lines_about_it()
+        assert len(lines) == 1
+        assert f"protocol {NUMBER}" in lines[0]
         wait_until(lambda: f"by protocol {policy.PROTOCOL}" in worker.stderr_text(), 10, "the worker says so too")
         report = run("doctor", "--redis", mixed.url).stdout
         assert f"{NUMBER} by {worker.id}" in report

@@ -101,9 +101,9 @@ def test_a_worker_without_a_module_takes_no_jobs_from_one_that_has_it(
             local = where(futures)["local"]
         assert local <= CALLS * 0.02, f"{local} of {CALLS} ran here"
         wait_until(lambda: row(link, bad)["refusals"].get("need"), 10, "its row says what it refuses")
-        told = row(link, bad)["refusals"]["need"]
-        assert told["why"] == "worker_error"
-        assert "only_here" in told["error"]
+        refusal = row(link, bad)["refusals"]["need"]
+        assert refusal["why"] == "worker_error"
+        assert "only_here" in refusal["error"]
         assert row(link, good)["refusals"] == {}
         assert bad.stderr_text().count("refused") <= 3, "once a minute, with a count"
         errors = run("errors", "--redis", shop.url).stdout

@@ -166,8 +166,8 @@ def test_commands_show_the_tags_and_those_that_are_missing(own_cluster: Cluster)
     assert row["tags"] == ["a100", "big"]
     (row,) = json.loads(shown(own_cluster, "status", "--json").stdout)["workers"]
     assert row["tags"] == ["a100", "big"]
-    assert f"worker {worker.id} " in (told := shown(own_cluster, "explain", "echo").stdout)
-    assert ", tags a100 big" in told
+    assert f"worker {worker.id} " in (text := shown(own_cluster, "explain", "echo").stdout)
+    assert ", tags a100 big" in text
     with own_cluster.connect() as client:
         assert wrapped(client, farm.echo, ["gpu", "big"])(1) == 1
     missing = "echo was called now: no live worker that offers it has the tags big and gpu that it needs"

@@ -210,7 +210,7 @@ def test_without_a_url_a_redis_that_is_not_there_is_no_news(folder: Path) -> Non
     )
     url = f"redis://127.0.0.1:{commands.free_port()}/0"
     assert lines_of(folder, ["program.py", url]) == ["[0, 1, 2]"]
-    told = lines_of(folder, ["program.py", url, "informed"])
+    printed = lines_of(folder, ["program.py", url, "informed"])
     assert f"INFO Redis at {url} cannot be reached: [Errno 111] Connection refused: calls run here (redis_down); " in (
-        told[0] + told[1]
+        printed[0] + printed[1]
     )

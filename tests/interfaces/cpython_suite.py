@@ -83,8 +83,8 @@ def in_a_program_of_its_own(*arguments: str, **environment: str) -> Any:
     """As test.support.script_helper.assert_python_ok, for a program that shall find ClusterExecutor."""
     helper = import_module("test.support.script_helper")
     path = os.environ["PYTHONPATH"]
-    told = [text.replace("from concurrent.futures import", f"from {HERE} import") for text in arguments]
-    return helper.assert_python_ok(*told, PYTHONPATH=path, **environment, __isolated=False)
+    changed = [text.replace("from concurrent.futures import", f"from {HERE} import") for text in arguments]
+    return helper.assert_python_ok(*changed, PYTHONPATH=path, **environment, __isolated=False)
 
 
 def main() -> None:

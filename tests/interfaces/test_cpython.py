@@ -65,10 +65,10 @@ def ran(*modules: list[str]) -> int:
     tests = 0
     try:
         for program in programs:
-            told = program.communicate(timeout=300)[1].decode()
-            assert program.returncode == 0, told
-            assert "skipped" not in told
-            tests += sum(map(int, re.findall(r"^Ran (\d+) tests?", told, re.MULTILINE)))
+            output = program.communicate(timeout=300)[1].decode()
+            assert program.returncode == 0, output
+            assert "skipped" not in output
+            tests += sum(map(int, re.findall(r"^Ran (\d+) tests?", output, re.MULTILINE)))
     finally:
         for program in programs:
             program.terminate()

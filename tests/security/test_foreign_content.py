@@ -121,9 +121,9 @@ def test_what_stands_at_a_key_of_the_namespace_keeps_calls_here_until_it_is_gone
             wait_until(lambda: cubed(3) == 27 and bool(cubed.stats().local.get("redis_refused")), 20, "calls run here")
             wait_until(lambda: f"WRONGTYPE at {key}: " in caplog.text, 10, "the log names it")
             if template not in ("clients", "epoch"):  # doctor reads the others
-                told = commands.run("doctor", "--redis", cluster.url)
-                assert key in told.stdout
-                assert told.returncode == 1
+                done = commands.run("doctor", "--redis", cluster.url)
+                assert key in done.stdout
+                assert done.returncode == 1
             assert thief.call("EXISTS", key) == 1
         finally:
             thief.call("DEL", key)

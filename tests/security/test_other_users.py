@@ -95,15 +95,15 @@ def test_another_users_calls_run_at_their_own_process(
         assert where(shipped) == ("local", "key")  # type: ignore[arg-type]
         assert shipped.result() == os.getpid()
 
-    def told_of_it() -> list[str]:
+    def lines_about_it() -> list[str]:
         return [record.getMessage() for record in caplog.records if "other keys" in record.getMessage()]
 
-    wait_until(told_of_it, 5, "a line")
-    told = told_of_it()[0]
+    wait_until(lines_about_it, 5, "a line")
+    lines = lines_about_it()[0]
     ours = keyring_from(str(Path(os.environ["XDG_CONFIG_HOME"]) / "simpledist" / "key"))
     theirs = stranger.engine.keyring
     for word in (ours.signing_id.hex(), theirs.signing_id.hex(), f"scp {theirs.file} ", "--secret-file"):
-        assert word in told
+        assert word in lines
 
 
 def test_who_signs_nothing_is_answered_by_no_one_and_runs_nothing(cluster: Cluster) -> None:
@@ -241,9 +241,9 @@ def test_a_port_on_which_another_user_listens_is_warned_of_once(
     for _ in range(2):
         with simpledist.connect(url) as client:
             assert where(simpledist.worker_function(client, "f", divmod).submit(7, 2)) == ("local", "no_worker")
-    told = [record.getMessage() for record in caplog.records if f"belongs to user {STRANGER}" in record.getMessage()]
-    assert len(told) == 1
-    assert f"{HOST}:{port}" in told[0]
+    lines = [record.getMessage() for record in caplog.records if f"belongs to user {STRANGER}" in record.getMessage()]
+    assert len(lines) == 1
+    assert f"{HOST}:{port}" in lines[0]
 
 
 def test_a_user_behind_a_tunnel_forges_nothing_and_cannot_be_seen(

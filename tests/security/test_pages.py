@@ -180,10 +180,10 @@ def test_what_is_left_out_is_counted_on_the_page_and_by_every_command(filled: St
     lost = {"workers": (UNREADABLE, 4), "current:fib": (UNREADABLE, 1), "failures:fib": (UNREADABLE, 1)}
     client = application(filled.monitor()).test_client()
     client.get("/errors")
-    told = json.loads(client.get("/api/snapshot.json").text)["dropped"]
-    found = {one["key"]: (one["why"], one["count"]) for one in told if one["why"] == UNREADABLE}
+    dropped = json.loads(client.get("/api/snapshot.json").text)["dropped"]
+    found = {one["key"]: (one["why"], one["count"]) for one in dropped if one["why"] == UNREADABLE}
     assert found == {keys.prefix + name: one for name, one in lost.items()}
-    assert {"key": keys.workers, "why": TOO_LONG, "count": 1} in told
+    assert {"key": keys.workers, "why": TOO_LONG, "count": 1} in dropped
     for path in ("/", "/workers", "/errors"):
         assert "4 elements of simpledist:workers cannot be read" in client.get(path).text
     for words in LOOKING:

@@ -1,6 +1,6 @@
 """What a type checker must know of a user's program: every line that is marked is an error, all others are none.
 
-Checked by pyright and mypy (test_typing.py), both told to complain of a mark without an error. Never run.
+Checked by pyright and mypy (test_typing.py), both asked to complain of a mark without an error. Never run.
 """
 
 # pyright: strict, reportUnnecessaryTypeIgnoreComment=true

@@ -19,9 +19,9 @@ def _run(*command: str) -> subprocess.CompletedProcess[str]:
 
 def test_pyright_agrees_with_the_sample() -> None:
     # The sample itself asks for strictness.
-    told = json.loads(_run("pyright", "--outputjson", str(SAMPLE)).stdout)
-    assert told["generalDiagnostics"] == []
-    assert told["summary"]["filesAnalyzed"] == 1
+    report = json.loads(_run("pyright", "--outputjson", str(SAMPLE)).stdout)
+    assert report["generalDiagnostics"] == []
+    assert report["summary"]["filesAnalyzed"] == 1
 
 
 def test_mypy_agrees_with_the_sample(tmp_path: Path) -> None:

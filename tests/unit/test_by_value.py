@@ -216,7 +216,7 @@ def test_a_local_class_keeps_its_full_name() -> None:
         "held = serializers.loads('pickle', sys.stdin.buffer.read())\n"
         "print(type(held.__self__).__qualname__)\n"
     )
-    told = subprocess.run(
+    ran = subprocess.run(
         [sys.executable, "-c", program],
         input=serializers.dumps("pickle", held),
         stdout=subprocess.PIPE,
@@ -224,7 +224,7 @@ def test_a_local_class_keeps_its_full_name() -> None:
         timeout=60,
         cwd=Path(__file__).parents[2],
     )
-    assert told.stdout.decode().strip() == type(back.__self__).__qualname__ == "bound.<locals>.Local"
+    assert ran.stdout.decode().strip() == type(back.__self__).__qualname__ == "bound.<locals>.Local"
 
 
 def test_an_open_file_is_not_taken_for_its_text(tmp_path: Path) -> None:

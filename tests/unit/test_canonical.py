@@ -113,7 +113,7 @@ def test_a_call_is_also_its_function_version_codec_and_code() -> None:
 
 def test_an_address_does_not_depend_on_the_process() -> None:
     code = "from tests.unit.test_canonical import of; print(of({'a', 'b', 'c'}, {'x': 1, 'y': frozenset('pqr')}).hex())"
-    told = {
+    found = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -124,7 +124,7 @@ def test_an_address_does_not_depend_on_the_process() -> None:
         ).stdout.strip()
         for seed in ("1", "2")
     }
-    assert told == {of({"c", "b", "a"}, {"y": frozenset("rqp"), "x": 1}).hex()}
+    assert found == {of({"c", "b", "a"}, {"y": frozenset("rqp"), "x": 1}).hex()}
 
 
 # --- classes -------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def told(demand: Demand, now: list[float], **waiting: int) -> dict[str, AtClient]:
+def sent(demand: Demand, now: list[float], **waiting: int) -> dict[str, AtClient]:
     text = demand.text(now[0], {Key(name): number for name, number in waiting.items()})
     row = client_demand.read(f'{{"at":1,"functions":{text}}}')
     assert row is not None, text
@@ -49,10 +49,10 @@ def test_nothing_is_said_where_nothing_runs_or_waits(now: list[float]) -> None:
 
 def test_what_waits_and_what_runs_is_reported_and_taken_back_once(now: list[float]) -> None:
     demand, call = Demand(known), Call()
-    assert told(demand, now, fib=7) == {"fib": AtClient(7, 0.0, 250.0)}
+    assert sent(demand, now, fib=7) == {"fib": AtClient(7, 0.0, 250.0)}
     demand.begins(call, "fib")
     now[0] += 1.0
-    assert told(demand, now, fib=6) == {"fib": AtClient(6, 1.0, 250.0)}
+    assert sent(demand, now, fib=6) == {"fib": AtClient(6, 1.0, 250.0)}
     demand.ends(call)
     now[0] += 2 * WINDOW_SECONDS
     assert demand.any()
@@ -71,7 +71,7 @@ def test_short_runs_count_as_their_average(now: list[float]) -> None:
             now[0] += 0.1
             demand.ends(call)
             now[0] += 0.1
-        average = told(demand, now)["fib"].running
+        average = sent(demand, now)["fib"].running
         assert average == pytest.approx(0.5, abs=0.3)
     assert average == pytest.approx(0.5, abs=0.06)
 
@@ -82,11 +82,11 @@ def test_a_run_over_many_nudges_is_one(now: list[float]) -> None:
         demand.begins(call, "fib")
     for _ in range(30):
         now[0] += 1.0
-        assert told(demand, now)["fib"].running == pytest.approx(3.0, abs=0.01)
+        assert sent(demand, now)["fib"].running == pytest.approx(3.0, abs=0.01)
     for call in calls:
         demand.ends(call)
     now[0] += 1.0
-    assert told(demand, now)["fib"].running <= 3.0
+    assert sent(demand, now)["fib"].running <= 3.0
 
 
 def test_calls_of_a_map_are_reported_by_the_time_that_they_took(now: list[float]) -> None:
@@ -94,7 +94,7 @@ def test_calls_of_a_map_are_reported_by_the_time_that_they_took(now: list[float]
     for _ in range(12):
         now[0] += 1.0
         demand.ran("fib", 0.8)
-        assert 0.3 < told(demand, now)["fib"].running < 1.0
+        assert 0.3 < sent(demand, now)["fib"].running < 1.0
 
 
 def test_a_call_whose_thread_was_torn_away_is_not_reported_for_ever(now: list[float]) -> None:
@@ -108,7 +108,7 @@ def test_a_call_whose_thread_was_torn_away_is_not_reported_for_ever(now: list[fl
 
 def test_of_very_many_functions_some_are_reported(now: list[float]) -> None:
     many = {f"f{number:03}": 1 for number in range(2 * client_demand.FUNCTIONS_MOST)}
-    assert len(told(Demand(known), now, **many)) == client_demand.FUNCTIONS_MOST
+    assert len(sent(Demand(known), now, **many)) == client_demand.FUNCTIONS_MOST
 
 
 # --- read --------------------------------------------------------------------------------------------------------

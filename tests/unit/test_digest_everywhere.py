@@ -192,10 +192,10 @@ def texts_of(tree: Trees, *, neutral: bool = False, changed: int | None = None) 
     texts = {"__init__.py": "", "a.py": "from . import b\n", "b.py": "from . import a\n"}
     for number, (module, body, used, constant, annotated) in enumerate(tree):
         calls = " + ".join([f"{'' if tree[one][0] == module else 'ba'[module] + '.'}f{one}(x)" for one in sorted(used)])
-        told = body.format(uses=calls or "x", number=constant + 10 * (changed == number))
+        tail = body.format(uses=calls or "x", number=constant + 10 * (changed == number))
         head = f"def f{number}(x: 'int') -> int:\n" if annotated != neutral else f"def f{number}(x):\n"
         extra = textwrap.indent(NEUTRAL[constant % len(NEUTRAL)], "    ") if neutral else ""
-        texts[f"{'ab'[module]}.py"] += NEUTRAL[number % len(NEUTRAL)] * neutral + head + extra + told
+        texts[f"{'ab'[module]}.py"] += NEUTRAL[number % len(NEUTRAL)] * neutral + head + extra + tail
     return texts
 
 

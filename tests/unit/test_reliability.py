@@ -33,8 +33,8 @@ def test_the_file_that_the_page_names_has_the_test() -> None:
 
 
 def test_the_page_has_the_last_result_of_every_mutation() -> None:
-    told = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `test_\w+` \(\S+\.py\) \| \d+ \|$", PAGE, re.MULTILINE)
-    assert told == [(one.mechanism, one.removed) for one in MUTATIONS], "make mutants: its table is not the page's"
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `test_\w+` \(\S+\.py\) \| \d+ \|$", PAGE, re.MULTILINE)
+    assert rows == [(one.mechanism, one.removed) for one in MUTATIONS], "make mutants: its table is not the page's"
 
 
 def test_the_page_has_the_last_result_of_every_corner_and_none_failed() -> None:
@@ -43,10 +43,10 @@ def test_the_page_has_the_last_result_of_every_corner_and_none_failed() -> None:
 
 
 def test_the_page_names_what_the_short_tier_has_and_nothing_else() -> None:
-    told = PAGE.partition("`make matrix` runs a short tier on corners of what is supported: ")[2].partition("CI runs")[
+    rows = PAGE.partition("`make matrix` runs a short tier on corners of what is supported: ")[2].partition("CI runs")[
         0
     ]
-    whole, *parts = told.split("; ")
+    whole, *parts = rows.split("; ")
     named = set(re.findall(r"`(tests/\w+)`", whole))
     for part in parts:
         (folder,) = re.findall(r"`(tests/\w+)`", part)

@@ -54,8 +54,8 @@ def test_it_fills_the_screen_and_never_more(width: int, height: int) -> None:
 
 def test_what_is_left_out_has_a_line_and_only_then() -> None:
     lost = (Dropped("simpledist:workers", "cannot be read", 3), Dropped("simpledist:offers:fib", "are too long", 1))
-    told = "left out: 3 elements of simpledist:workers cannot be read"
-    for dropped, line in (((), ""), (lost[:1], f"{told} (simpledist doctor)"), (lost, f"{told}, and of 1 more (")):
+    head = "left out: 3 elements of simpledist:workers cannot be read"
+    for dropped, line in (((), ""), (lost[:1], f"{head} (simpledist doctor)"), (lost, f"{head}, and of 1 more (")):
         found = lines(View(), snapshot(function("a")), Meter(), dropped=dropped, title="top", width=100, height=24)
         assert len(found) == 24
         assert [one.plain for one in found if one.plain.startswith(line)] if line else "left out" not in str(found)

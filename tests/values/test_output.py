@@ -99,8 +99,8 @@ def test_much_output_comes_whole(own: Cluster, printing: simpledist.Client) -> N
 
 
 def test_what_a_target_prints_at_import_has_no_mark(own: Cluster) -> None:
-    shows(own.workers[0], "told at import")
-    assert "] told at import" not in own.workers[0].stderr_text()
+    shows(own.workers[0], "printed at import")
+    assert "] printed at import" not in own.workers[0].stderr_text()
 
 
 def test_the_streams_are_those_of_a_program(printing: simpledist.Client) -> None:

@@ -45,10 +45,10 @@ return boxes.some((a, i) => boxes.some((b, j) => i < j && a.left < b.right - 1 &
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]  # in the dark only colours are others
 FAULTS = """
 const [rules, done] = arguments;
-const told = (node) => `${node.html} ${node.any.map((one) => one.message)}`;
+const words = (node) => `${node.html} ${node.any.map((one) => one.message)}`;
 axe.run(document, {runOnly: rules}).then((result) => done(result.violations
   .filter((one) => ['serious', 'critical'].includes(one.impact))
-  .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map(told).join(' | ')}`)));
+  .map((one) => `${one.id}: ${one.nodes.slice(0, 3).map(words).join(' | ')}`)));
 """
 
 

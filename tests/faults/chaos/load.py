@@ -115,7 +115,7 @@ def main() -> None:
     options = arguments.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     stopping = threading.Event()
-    threading.Thread(target=_until_told, args=(stopping,), name="told", daemon=True).start()
+    threading.Thread(target=_until_asked, args=(stopping,), name="asked", daemon=True).start()
     chance, book = random.Random(options.seed), Book()
     logging.basicConfig(handlers=[Bugs(book)])
     with simpledist.connect(options.url, local_slots=2) as client:
@@ -142,7 +142,7 @@ def main() -> None:
             os._exit(1)  # its threads wait for ever
 
 
-def _until_told(stopping: threading.Event) -> None:
+def _until_asked(stopping: threading.Event) -> None:
     os.read(0, 1)
     stopping.set()
 

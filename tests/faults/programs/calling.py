@@ -21,7 +21,7 @@ def main() -> None:
             future = function.submit(n, seconds)
             raised = future.exception()  # without a timeout: libfaketime loses the wake-up of a wait that has one
             assert future.info is not None
-            told = {
+            outcome = {
                 "n": n,
                 "came": repr(raised or future.result()),
                 "where": future.info.where,
@@ -30,7 +30,7 @@ def main() -> None:
                 "run_seconds": future.info.run_seconds,
                 "clock": time.time(),
             }
-            print(json.dumps(told), flush=True)
+            print(json.dumps(outcome), flush=True)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def collect() -> None:
 
 
 def main(url: str, what: str) -> None:
-    gc.disable()  # it collects when it is told to
+    gc.disable()  # it collects when it is asked to
     interruption = Interruption()
     threading.settrace(interruption)
     sys.settrace(interruption)

@@ -43,7 +43,7 @@ def main() -> int:
         link.connect()
         keys = Keys()
         broker = Broker(link, keys)
-        ends, told, first_bytes = time.monotonic() + 60 * given.minutes, time.monotonic(), 0
+        ends, reported_at, first_bytes = time.monotonic() + 60 * given.minutes, time.monotonic(), 0
         while time.monotonic() < ends:
             link.call("FLUSHALL", timeout=10)
             monitor = Monitor.connect(server.url, keep_seconds=0.0)
@@ -61,8 +61,8 @@ def main() -> int:
                     step("replies", targets.reply)
                 for _ in range(100):
                     step("envelopes", targets.envelope)
-                if time.monotonic() - told > 10:
-                    told = time.monotonic()
+                if time.monotonic() - reported_at > 10:
+                    reported_at = time.monotonic()
                     first_bytes = first_bytes or process.memory_info().rss
                     grown = (process.memory_info().rss - first_bytes) / 1e6
                     print(

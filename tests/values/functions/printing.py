@@ -14,9 +14,9 @@ import warnings
 from typing import Any
 
 sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-print("told at import")
+print("printed at import")
 
-_log = logging.getLogger("told")
+_log = logging.getLogger("printing")
 _log.addHandler(logging.StreamHandler(sys.stderr))
 _log.propagate = False
 
