@@ -7,7 +7,6 @@ travels is the engine's business, what was taken is in engine/pending.py.
 from __future__ import annotations
 
 import concurrent.futures
-import functools
 import itertools
 import operator
 import sys
@@ -165,9 +164,8 @@ class _Outcomes(Iterator[Any]):
             self._engine.cancel_waiting(list(futures))
 
     def __del__(self) -> None:
-        # What is collected last at the end of a program finds the globals of its module set to None.
-        if self._begun and functools and (futures := self._futures):
-            self._engine.later(functools.partial(self._engine.cancel_waiting, list(futures)))
+        if self._begun and self._futures:
+            self._engine.later(self._engine.cancel_waiting, list(self._futures))
 
 
 def _result(future: Future[Any], end: float | None) -> Any:

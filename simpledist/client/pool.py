@@ -6,7 +6,6 @@ pool_results.py and pool_imap.py. Imported when the first pool is made: `multipr
 
 from __future__ import annotations
 
-import functools
 import itertools
 import multiprocessing.pool
 import warnings
@@ -169,12 +168,10 @@ class Pool(multiprocessing.pool.Pool):
         self.terminate()
 
     def __del__(self) -> None:
-        # What is collected last at the end of a program finds the globals of its module set to None.
-        if getattr(self, "_state", self._ended) == self._ended or not functools:
+        if getattr(self, "_state", self._ended) == self._ended:
             return
-        drawings, pending = list(self._drawings), self._pending
-        self._engine.later(functools.partial(_drop, self._engine, pending, drawings))
-        if self._state == _RUN and self._warns:
+        self._engine.later(_drop, self._engine, self._pending, list(self._drawings))
+        if self._state == _RUN and self._warns:  # no more at the very end of a program: `_RUN` is None
             warnings.warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, stacklevel=1, source=self)
 
     def _check_running(self) -> None:

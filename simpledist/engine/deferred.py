@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
-from simpledist.engine.inside import run_inside
+from simpledist.engine.inside import is_inside, run_inside, run_outside
 from simpledist.printable import logger
 
 log = logger("simpledist")
@@ -30,6 +31,14 @@ class Deferred:
     def put(self, act: Callable[[], object]) -> None:
         self._acts.append(act)
         self.wake()
+
+    def later(self, act: Callable[..., object], *args: object) -> None:
+        """Have a public entry called by another thread; at the very end of a program, by none."""
+        if not partial:  # what is collected last finds the globals of its modules set to None
+            return
+        self.put(partial(run_outside, act, *args))
+        if not self.attended() and not is_inside():  # there is no other thread
+            self.run()
 
     def run(self) -> None:
         """Do everything that waits."""

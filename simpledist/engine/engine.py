@@ -313,11 +313,9 @@ class Engine:
             else:
                 act(futures)
 
-    def later(self, act: Callable[[], object]) -> None:
+    def later(self, act: Callable[..., object], *args: Any) -> None:
         """Have a public entry called by another thread: what a finaliser may ask for, wherever it runs."""
-        self._calls.deferred.put(functools.partial(run_outside, act))
-        if not self._calls.deferred.attended() and not is_inside():  # there is no other thread
-            self._calls.deferred.run()
+        self._calls.deferred.later(act, *args)
 
     def clear(self, function: str) -> int:
         """Forget the cached values of a function; return how many there were. Raises RedisDown or RedisRefused."""
