@@ -44,21 +44,21 @@ def explain(config: Config, what: str, as_json: bool) -> int:
         snapshot = monitor.snapshot()
         demand(config, snapshot.redis)
         functions = [one for one in snapshot.functions if what in (one.function, one.name)]
-        told = [_function(monitor, snapshot, one) for one in functions]
+        about = [_function(monitor, snapshot, one) for one in functions]
         known = None if functions else monitor.job(what)
         job = None if known is None else _job(monitor, snapshot, known)
         redis = monitor.redis()
     demand(config, redis)
     if not functions and job is None:
         question = meant(what, function_names(snapshot)) or f"no function and no job is known as {what[:40]!r}"
-        travelling = _counted_as(snapshot)
+        travelling = snapshot.any_functions
         hint = f"; calls that bring their function are counted as {' and '.join(travelling)}" if travelling else ""
         complain("simpledist explain", question + hint)
         return WRONG
     if as_json:
-        show_json(functions=told, job=job)
+        show_json(functions=about, job=job)
     else:
-        lines = itertools.chain(*map(_lines_of_function, told)) if job is None else _lines_of_job(job)
+        lines = itertools.chain(*map(_lines_of_function, about)) if job is None else _lines_of_job(job)
         click.echo("\n".join(lines))
     demand_all(config, redis)
     return OK
@@ -84,7 +84,9 @@ def _function(monitor: Monitor, snapshot: Snapshot, function: FunctionState) -> 
         if one.worker in live
     ]
     why = "disabled" if function.disabled else None if any(one["speaks_ours"] for one in workers) else "no_worker"
-    mean = _mean(monitor, function.function)
+    measure = monitor.measures([function.function]).get(function.function)
+    mean = measure.run.mean_seconds if measure is not None else None
+    mean = None if mean is None else round(mean, 6)
     slots = sum(one["slots"] for one in workers)
     free = sum(max(0, one["slots"] - one["busy"]) for one in workers)
     return {
@@ -99,21 +101,10 @@ def _function(monitor: Monitor, snapshot: Snapshot, function: FunctionState) -> 
         "free_slots": free,
         "begins_in_seconds": None if why else _estimate(function.queued, mean, slots, free),
         "lacking_tags": list(snapshot.lacking(function)),
-        "travel_as": _counted_as(snapshot) if why == "no_worker" and function.name != ANY else [],
+        "travel_as": snapshot.any_functions if why == "no_worker" and function.name != ANY else [],
+        "local_runs": {} if measure is None else measure.hour.local,
         "workers": workers,
     }
-
-
-def _counted_as(snapshot: Snapshot) -> list[str]:
-    """Return what calls are counted as that bring their function, for each Python for which a worker runs these."""
-    offered = {name for one in snapshot.workers if one.live and not one.draining for name in one.functions}
-    return sorted(name for name in offered if name.partition("@")[0] == ANY)
-
-
-def _mean(monitor: Monitor, function: str) -> float | None:
-    measure = monitor.measures([function]).get(function)
-    mean = measure.run.mean_seconds if measure is not None else None
-    return None if mean is None else round(mean, 6)
 
 
 def _estimate(ahead: int, mean: float | None, slots: int, free: int) -> float | None:
@@ -194,6 +185,10 @@ def _lines_of_function(one: dict[str, Any]) -> list[str]:
     lines.append(f"  {plural(one['queued'], 'job')} queued{oldest}, {one['running']} running; {ran}")
     if why is None:
         lines.append(f"  a call that is made now begins {_when(one['begins_in_seconds'])}")
+    for reason, number in one["local_runs"].items():
+        words = sentence(reason) if reason in REASONS else "a reason that this version does not know"
+        whose = "its caller" if number == 1 else "their callers"
+        lines.append(f"  {plural(number, 'call')} ran at {whose} in the last hour ({reason}): {words}")
     if one["lacking_tags"]:
         needed = named_tags(one["lacking_tags"])
         lines.append(f"  calls that need {needed} run at their callers (no_worker): none of these workers has that")

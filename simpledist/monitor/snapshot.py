@@ -165,6 +165,11 @@ class Snapshot:
         """Return the worker of this id."""
         return next((worker for worker in self.workers if worker.id == id), None)
 
+    @property
+    def any_functions(self) -> list[str]:
+        """Return what calls are counted as that bring their function, for each Python for which a worker runs these."""
+        return sorted(one.function for one in self.functions if one.name == ANY and one.workers)
+
     def lacking(self, function: FunctionState) -> tuple[str, ...]:
         """Return the tags that a recent call needed, where no live worker that offers the function has all of them."""
         ago, tags = function.wanted_tags_seconds, {*function.wanted_tags}

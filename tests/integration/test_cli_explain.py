@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,6 +77,20 @@ def test_a_function_without_a_worker_says_how_to_start_one(own_cluster: Cluster)
     shown = explain(own_cluster, "fibb")
     assert "fibb@3: calls run at their callers (no_worker): no live worker offers it: start one " in shown
     assert as_json(own_cluster, "fibb@3")["functions"][0]["begins_in_seconds"] is None
+
+
+def test_calls_that_another_key_keeps_at_their_callers_are_counted(own_cluster: Cluster, tmp_path: Path) -> None:
+    own_cluster.start_worker()
+    other = tmp_path / "key"
+    other.write_text("b" * 64)
+    other.chmod(0o600)
+    with simpledist.connect(own_cluster.url, secret_file=str(other)) as client:
+        sleep = simpledist.worker_function(client, "sleep", at_home)
+        assert [sleep(0.0) for _ in range(3)] == [0.0] * 3
+    shown = explain(own_cluster, "sleep")
+    assert "sleep: calls run on workers, 2 of 2 slots free" in shown
+    assert "  3 calls ran at their callers in the last hour (key): " in shown
+    assert as_json(own_cluster, "sleep")["functions"][0]["local_runs"] == {"key": 3}
 
 
 def test_what_is_not_known_is_said_with_what_may_be_meant(own_cluster: Cluster) -> None:

@@ -138,7 +138,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
     """Check that what is called is offered: the answer to most of "why does it run locally?"."""
     functions = facts.snapshot.functions
     wanted = [one for one in functions if one.wanted]
-    travelling = [one.function for one in functions if one.name == ANY and one.workers]
+    travelling = facts.snapshot.any_functions
     for one in wanted[:SHOWN]:
         offered = [other.function for other in functions if other.name == one.name and other.workers]
         yield _wanted(one, offered, travelling)
