@@ -24,9 +24,9 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "interruptions",
         "an abandoned map is cancelled wherever the collector runs",
-        "simpledist/engine/engine.py",
-        "self._calls.deferred.put(functools.partial(run_outside, act))",
-        "run_outside(act)",
+        "simpledist/engine/deferred.py",
+        "self.put(partial(run_outside, act, *args))",
+        "run_outside(act, *args)",
         "tests/faults/test_reentry.py -k each_line",
     ),
     Mutation(
