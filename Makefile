@@ -61,7 +61,7 @@ lint: $(STAMP)  ## ruff
 types: $(STAMP)  ## pyright, strict
 	$(BIN)/pyright
 
-mutants: $(STAMP)  ## take one mechanism out after the other: which test misses it? (an hour; ARGS=ledger for a part, ARGS='-j 3' on three copies at a time)
+mutants: $(STAMP)  ## take one mechanism out after the other: which test misses it? (an hour; ARGS='-j 3 ledger' for a part, on three copies)
 	$(BIN)/python -m tests.mutants $(ARGS)
 
 matrix: $(STAMP)  ## the short tier on corners of Python x redis-py x Redis, half an hour (ARGS=3.13 for a part)

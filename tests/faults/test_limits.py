@@ -27,6 +27,7 @@ else:
     start = {name: getattr(_thread, name) for name in names if hasattr(_thread, name)}
     def refuse(*_, **__): raise RuntimeError("can't start new thread")
     for name in start:
+        setattr(_thread, name, refuse)
         setattr(threading, "_" + name, refuse)
 for round in range(30):
     assert function(7) == "value of 7"
@@ -37,6 +38,7 @@ if sys.argv[3] == "descriptors":
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 else:
     for name in start:
+        setattr(_thread, name, start[name])
         setattr(threading, "_" + name, start[name])
 end = time.monotonic() + 10
 while True:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import subprocess
+import sys
 from typing import Any
 
 import simpledist
@@ -48,3 +50,18 @@ def test_a_pickled_client_holds_no_address_and_is_itself_at_home(client: simpled
     function = pickle.loads(pickle.dumps(offered(client, "fib")))  # noqa: S301
     assert function.engine is client.engine
     assert function(10) == 55
+
+
+def test_a_client_that_arrives_in_a_program_opens_nothing_and_runs_calls_there(client: simpledist.Client) -> None:
+    program = (
+        "import pickle, sys\n"
+        "function = pickle.load(sys.stdin.buffer)\n"
+        "future = function.submit(5)\n"
+        "print(future.result(), future.info.why)\n"
+    )
+    function = simpledist.worker_function(client, "fib", math.factorial)
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(function), capture_output=True, check=True, timeout=60
+    )
+    assert done.stdout.decode().split() == ["120", "nested"]
+    assert b"Redis" not in done.stderr

@@ -15,7 +15,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "simpledist/worker/starts.py",
         "place.due = now + policy.restart_seconds(place.failed)",
         "place.due = now",
-        STARTS + " -k 'says_why_and_ends and port'",
+        "tests/unit/test_starts.py",
     ),
     Mutation(
         "children that cannot start",

@@ -118,6 +118,14 @@ MUTATIONS = (
         "tests/broker/test_lanes.py",
     ),
     Mutation(
+        "refusals",
+        "each of a thousand refused jobs is a line in the log",
+        "simpledist/worker/refusals.py",
+        "        elif now - counted.logged < policy.RETELL_SECONDS:",
+        "        elif False:",
+        "tests/unit/test_refused_jobs.py",
+    ),
+    Mutation(
         "lost result",
         "an ended job without a result has an outcome",
         LUA + "cancel.lua",

@@ -207,4 +207,20 @@ MUTATIONS: tuple[Mutation, ...] = (
         "return",
         SHIPPED + " -k test_an_emptied_redis_gets_it_again",
     ),
+    Mutation(
+        "await",
+        "who awaits without an asyncio loop is not told what to do",
+        "simpledist/engine/awaiting.py",
+        "        raise RuntimeError(_instead()) from None",
+        "        raise",
+        "tests/interfaces/test_asyncio.py -k says_what_to_do",
+    ),
+    Mutation(
+        "carried clients",
+        "one that arrives in another process opens connections",
+        "simpledist/engine/engine.py",
+        "max_value_bytes=max_value_bytes, opens=False\n    )",
+        "max_value_bytes=max_value_bytes\n    )",
+        "tests/integration/test_carried.py",
+    ),
 )

@@ -141,4 +141,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "int(roll_call) != self._roll_call",
         "tests/faults/test_redis_death.py -k roll_calls",
     ),
+    Mutation(
+        "idle",
+        "the system does not ask after an idle connection",
+        "simpledist/broker/connection.py",
+        '        "TCP_KEEPIDLE": KEEPALIVE_SECONDS,\n',
+        "",
+        "tests/broker/test_deadlines.py -k kernel_asks",
+    ),
 )

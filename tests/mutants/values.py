@@ -243,4 +243,28 @@ MUTATIONS: tuple[Mutation, ...] = (
         "if False:",
         "tests/unit/test_interruption.py",
     ),
+    Mutation(
+        "whole exceptions",
+        "slots and fields of C are lost",
+        "simpledist/wire/chain.py",
+        "    for kind in type(error).__mro__[:-1]:",
+        "    for kind in ():",
+        "tests/unit/test_raised.py",
+    ),
+    Mutation(
+        "whole exceptions",
+        "what led to it is lost",
+        "simpledist/wire/chain.py",
+        "        Facts(place(one.__cause__), place(one.__context__),",
+        "        Facts(_NOWHERE, _NOWHERE,",
+        "tests/unit/test_raised.py",
+    ),
+    Mutation(
+        "random state",
+        "generators in modules are not looked for",
+        "simpledist/worker/introduction.py",
+        "generators_in_modules() if forks else []",
+        "[]",
+        "tests/values/test_random.py -k name_them_once",
+    ),
 )

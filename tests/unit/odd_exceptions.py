@@ -24,6 +24,14 @@ class Rewriter(Exception):
         super().__init__(f"no such {name}")
 
 
+class Placed(Exception):
+    __slots__ = ("where",)
+
+    def __init__(self, text: str, where: str = "") -> None:
+        super().__init__(text)
+        self.where = where
+
+
 class Careful(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code}: {reason}")

@@ -27,6 +27,7 @@ from tests.unit.odd_exceptions import (
     EvilArgs,
     NoException,
     Opaque,
+    Placed,
     Plain,
     Rewriter,
     Trap,
@@ -78,6 +79,13 @@ def test_attributes_travel_with_their_exception() -> None:
     back = travelled(Careful(5, "why"))
     assert (back.code, back.reason) == (5, "why")  # type: ignore[attr-defined]
     assert travelled(OSError(2, "No such file", "name")).filename == "name"  # type: ignore[attr-defined]
+
+
+def test_slots_and_fields_of_c_travel_with_their_exception() -> None:
+    assert travelled(thrown(Placed("x", "here"))).where == "here"  # type: ignore[attr-defined]
+    assert travelled(thrown(NameError("x", name="missing"))).name == "missing"  # type: ignore[attr-defined]
+    back = travelled(thrown(AttributeError("x", name="missing", obj=5)))
+    assert (back.name, back.obj) == ("missing", 5)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(

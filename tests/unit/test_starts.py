@@ -21,6 +21,15 @@ def test_the_first_is_replaced_at_once_and_then_the_pauses_double_up_to_half_a_m
     assert starts < 12, "in half a minute"
 
 
+def test_a_place_and_the_template_wait_longer_after_each_failure() -> None:
+    starts = Starts(1)
+    for pause in (0.0, 0.1, 0.2, 0.4):
+        failing(starts, 0, now=7.0)
+        starts.template_failed("no module", 7.0)
+        assert starts.places[0].due == 7.0 + pause
+        assert starts.template.due == 7.0 + pause
+
+
 def test_one_child_that_ended_is_no_trouble() -> None:
     starts = Starts(2)
     starts.ever = True
