@@ -209,7 +209,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "await",
-        "who awaits without an asyncio loop is not told what to do",
+        "an await without an asyncio loop does not say what to do",
         "simpledist/engine/awaiting.py",
         "        raise RuntimeError(_instead()) from None",
         "        raise",
