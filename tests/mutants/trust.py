@@ -259,7 +259,7 @@ MUTATIONS = (
         "announced elements",
         "a number that comes in two pieces is not seen",
         "simpledist/broker/resp.py",
-        "return _MANY.search(before + pieces[-1][:LINE_BYTES]) is not None",
+        "return _announces_many(before + pieces[-1][:LINE_BYTES])",
         "return False",
         "tests/broker/test_resp.py",
     ),
