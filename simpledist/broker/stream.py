@@ -21,6 +21,7 @@ from simpledist.interruption import by_signal
 _READ_BYTES = 1 << 16
 _AT_ONCE_BYTES = 16 * 1024  # the kernel takes so much of a command without waiting
 _MEANWHILE_SECONDS = 0.5
+_BIT_LONGER = 1.02
 
 Meanwhile = Callable[[], None]
 
@@ -74,11 +75,12 @@ class Stream:
         self._write_slowly(parts, seconds)
 
     def _write_slowly(self, parts: Iterable[Part], seconds: float) -> None:
-        began, moved = time.monotonic(), 0
+        began, moved, exactly = time.monotonic(), 0, False
         for part in parts:
             rest = memoryview(part)
             while len(rest):
-                self._wait_for_more(began, policy.allowed_seconds(seconds, moved))
+                self._wait_for_more(began, policy.allowed_seconds(seconds, moved), exactly=exactly)
+                exactly = True
                 try:
                     count = self._sock.send(rest)
                 except TimeoutError as error:
@@ -111,7 +113,7 @@ class Stream:
         came = 0
         if self.until < float("inf"):
             left = self._left(began, left)
-        exactly = False  # the first wait may end earlier: to set the time takes longer than to send a command
+        exactly = False  # to set the time takes longer than to send a command
         while left > 0:
             self._wait_at_most(left if self.meanwhile is None else min(left, _MEANWHILE_SECONDS), exactly=exactly)
             exactly = True
@@ -194,15 +196,16 @@ class Stream:
             return seconds - (time.monotonic() - began)
         return min(began + seconds, self.until) - time.monotonic()
 
-    def _wait_for_more(self, began: float, seconds: float) -> None:
+    def _wait_for_more(self, began: float, seconds: float, *, exactly: bool = True) -> None:
         """Set for how long the next step may wait. Raises TimeoutError: there is no time left."""
         left = self._left(began, seconds)
         if left <= 0:
             raise TimeoutError("Redis takes too long")
-        self._wait_at_most(left if self.meanwhile is None else min(left, _MEANWHILE_SECONDS))
+        self._wait_at_most(left if self.meanwhile is None else min(left, _MEANWHILE_SECONDS), exactly=exactly)
 
     def _wait_at_most(self, seconds: float, *, exactly: bool = True) -> None:
-        if self._timeout is None or self._timeout > seconds or (exactly and self._timeout != seconds):
+        """Let the next step wait so long; a first wait, which is not `exactly` it, may be shorter, or a bit longer."""
+        if self._timeout is None or self._timeout > seconds * _BIT_LONGER or (exactly and self._timeout != seconds):
             self._sock.settimeout(seconds)
             self._timeout = seconds
 
