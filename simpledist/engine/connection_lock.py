@@ -19,11 +19,13 @@ class ConnectionLock:
     """`_held` is held by the thread that uses the connection, `_next` by the one that has it next.
 
     `_slices` is held by the thread that sends or reads the next slice, so that only one of them contends with what is
-    small. They are taken in the order `_slices`, `_next`, `_held`. They are reentrant for one reason: such a lock knows
-    whether this thread holds it, wherever a signal handler has torn the thread away.
+    small, and `_next_slice` by the one that has its slice after that: so values take turns. They are taken in the order
+    `_next_slice`, `_slices`, `_next`, `_held`. They are reentrant for one reason: such a lock knows whether this thread
+    holds it, wherever a signal handler has torn the thread away.
     """
 
     def __init__(self) -> None:
+        self._next_slice = locks.reentrant("next slice turn")
         self._slices = locks.reentrant("slice turn")
         self._next = locks.reentrant("next turn")
         self._held = locks.reentrant("command turn")
@@ -40,7 +42,9 @@ class ConnectionLock:
         try:
             try:
                 if slice:
+                    _take(self._next_slice, until)
                     _take(self._slices, until)
+                    self._next_slice.release()
                 _take(self._next, until)
                 _take(self._held, until)
                 self._next.release()
@@ -55,6 +59,7 @@ class ConnectionLock:
         locks.let_go(self._held)
         locks.let_go(self._next)
         locks.let_go(self._slices)
+        locks.let_go(self._next_slice)
 
 
 def _take(lock: locks.Reentrant, until: float | None) -> None:

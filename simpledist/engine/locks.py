@@ -23,6 +23,7 @@ ORDER = (
     "future",
     "map batch",  # map_batch.py: the outcomes of a batch; calls are sent again under it
     "listener",  # engine.py: the start and the end of the listener
+    "next slice turn",  # connection_lock.py: who sends or reads the slice after that
     "slice turn",  # connection_lock.py: who sends or reads the next slice of a big value
     "next turn",  # connection_lock.py: who uses the command connection next
     "command turn",  # connection_lock.py: who uses the command connection now

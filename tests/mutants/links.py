@@ -31,6 +31,15 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "slices",
+        "a value that is under way keeps the connection for itself",
+        "simpledist/engine/connection_lock.py",
+        "_take(self._next_slice, until)\n                    _take(self._slices, until)\n"
+        "                    self._next_slice.release()",
+        "_take(self._slices, until)",
+        "tests/unit/test_connection_lock.py",
+    ),
+    Mutation(
+        "slices",
         "a value of which the beginning is lost is taken for whole",
         "simpledist/broker/slices.py",
         "if length != at + size:",
