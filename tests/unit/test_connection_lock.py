@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -31,10 +30,10 @@ def test_whoever_comes_while_a_slice_moves_has_the_connection_next(small: bool, 
             lock.use_for_slice(slice_moves)
 
     def other() -> None:
-        use: Callable[[Callable[[], None]], None] = lock.use if small else lock.use_for_slice
+        use = lock.use if small else lock.use_for_slice
         for _ in range(3):
             before = len(moved)
-            use(lambda: waited.append(len(moved) - before))
+            waited.append(use(lambda: len(moved)) - before)
 
     threads = [threading.Thread(target=big), *(threading.Thread(target=other) for _ in range(others))]
     threads[0].start()
