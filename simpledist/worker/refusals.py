@@ -3,8 +3,9 @@
 A worker that lacks a module, or holds another key, would take every job and fail it at once. So a refused job goes to
 another worker first, if there is one, and this one leaves the lane alone for a second (`pass` on its control list).
 Only where another one then brings an outcome was the refusal this worker's fault: that is a strike (`strike` on the
-list). Three strikes withdraw the function here, for longer each time. So is one whose jobs do not fit into the rest of
-the worker's life (life.py). Used by the loop's one thread; knows no Redis.
+list). Three strikes withdraw the function here, for longer each time. A distribution that this worker lacks is no
+strike where the function came with its call: calls of other programs do not need it. Withdrawn is also a function whose
+jobs do not fit into the rest of the worker's life (life.py). Used by the loop's one thread; knows no Redis.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from simpledist import policy
 from simpledist.broker.lane import function_of
 from simpledist.broker.records import Held
 from simpledist.code.distributions import known_as, missing_module
+from simpledist.job import ANY
 from simpledist.policy import Standing
 from simpledist.printable import logger
 from simpledist.worker.life import Bounds, Life
@@ -91,6 +93,8 @@ class Refusals:
     def strike(self, lane: str) -> None:
         """Count a strike: another worker brought an outcome of a job that this one had refused."""
         function, now = function_of(lane), time.monotonic()
+        if function.partition("@")[0] == ANY and self._lacked_a_module(function):
+            return
         standing = self._standings[function] = self._standings[function].struck(now)
         if standing.strikes == 0:
             reasons = [f"{one.why}: {one.error}" for (name, _), one in self._counts.items() if name == function]
@@ -100,6 +104,15 @@ class Refusals:
                 standing.withdrawn_until - now,
                 reasons[-1] if reasons else "no reason known",
             )
+
+    def _lacked_a_module(self, function: str) -> bool:
+        """Return whether its last refusal was for want of a module: calls of other programs do not need that one."""
+        last = max(
+            (one for (name, _), one in self._counts.items() if name == function),
+            default=None,
+            key=lambda one: one.last_ms,
+        )
+        return last is not None and missing_module(last.error) != ""
 
     # --- what follows --------------------------------------------------------------------------------------------
 

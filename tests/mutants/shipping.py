@@ -88,4 +88,12 @@ MUTATIONS: tuple[Mutation, ...] = (
         "        for pid in self._children:",
         f"{TEMPLATES} -k end_with_their_worker",
     ),
+    Mutation(
+        "missing distributions",
+        "a distribution that one program's calls lack withdraws all of `--any`",
+        "simpledist/worker/refusals.py",
+        'return last is not None and missing_module(last.error) != ""',
+        "return False",
+        "tests/integration/test_missing_distributions.py -k goes_on",
+    ),
 )
