@@ -89,7 +89,7 @@ DIFFERENCES: tuple[tuple[str, str], ...] = (
         "The remote traceback is the exception's cause, too, as a class of simpledist's",
     ),
     (
-        "loky: .*(test_memory_leak_protection)",
+        "loky: .*(test_memory_leak_protection|test_max_memory_leak_size_env_var)",
         "Processes are replaced by `simpledist-worker --recycle`, not by a look at their memory",
     ),
     (
