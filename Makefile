@@ -18,7 +18,7 @@ MINUTES ?= 10
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types mutants matrix tls foreign machines digests bench chaos fuzz links cuts hashes sbom clean
+.PHONY: help install demo test check format lint types mutants matrix tls foreign machines digests bench sharing chaos fuzz links cuts hashes sbom clean
 
 help:  ## this list
 	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -81,6 +81,9 @@ digests: $(STAMP)  ## whether ten well-known packages have the same code digests
 
 bench: $(STAMP)  ## beside the peers and the bare-Redis floor, in 20 minutes (ARGS=--quick: 3); see benchmarks/
 	$(BIN)/python -m benchmarks.run $(ARGS)
+
+sharing: $(STAMP)  ## calls with one big array in common, next to Ray, Dask and joblib, into docs/sharing.md (ARGS=--rounds 1)
+	$(BIN)/python -m benchmarks.data --write $(ARGS)
 
 chaos: $(STAMP)  ## every fault at once, for MINUTES=10, and what came of it (SEED=n: the same faults again)
 	$(BIN)/python -m tests.faults.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

@@ -22,8 +22,9 @@ REQUIREMENTS: dict[str, str] = {
     "rq": "rq hiredis",
     "tasktiger": "tasktiger hiredis",
     "gearman": "gear",
-    "dask": "distributed",
-    "ray": "ray",
+    "dask": "distributed numpy",
+    "ray": "ray numpy",
+    "loky": "joblib numpy",
 }
 
 # A server that a peer needs beside that, and how to come by it.
@@ -45,7 +46,7 @@ def python_of(peer: str) -> Path:
         return Path(sys.executable)
     folder = FOLDER / peer
     python, stamp = folder / "bin" / "python", folder / ".installed"
-    if stamp.exists():
+    if stamp.exists() and stamp.read_text() == REQUIREMENTS[peer]:
         return python
     commands = (
         [sys.executable, "-m", "venv", str(folder)],
@@ -56,7 +57,7 @@ def python_of(peer: str) -> Path:
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
             raise NotHere(f"does not install: {lines[-1]}")
-    stamp.touch()
+    stamp.write_text(REQUIREMENTS[peer])
     return python
 
 

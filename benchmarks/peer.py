@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from benchmarks import holding
+
 
 class Peer(Protocol):
     """One job queue or pool at its best documented settings. Jobs are named as in jobs.JOBS."""
@@ -124,5 +126,8 @@ _ACTS: dict[str, Callable[..., dict[str, Any]]] = {
     "rests": _rests,
     "echo": _echo,
     "map": _map,
+    "warm": holding.warm,
+    "array": holding.array,
+    "model": holding.model,
     "stop": _stop,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from distributed import Client, LocalCluster
 
-from benchmarks.jobs import JOBS
+from benchmarks.jobs import JOBS, WITH_DATA
 from benchmarks.peer import serve
 
 
@@ -30,6 +30,12 @@ class Dask:
     def submit_all(self, job: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         futures = [self._client.submit(JOBS[job], *call, pure=False) for call in calls]
         return self._client.gather(futures)
+
+    def hold(self, value: Any, kind: str) -> Any:
+        return self._client.scatter(value, hash=False)
+
+    def with_held(self, job: str, held: Any, number: int, way: str) -> list[Any]:
+        return self._client.gather([self._client.submit(WITH_DATA[job], held, n, pure=False) for n in range(number)])
 
 
 if __name__ == "__main__":
