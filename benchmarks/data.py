@@ -208,7 +208,7 @@ def table(found: Sequence[tuple[Row, list[dict[str, float]]]]) -> str:
         median = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
         spread = results.spread([one["seconds"] for one in rounds])
         last = f"{median['transferred']:.1f}x" if "transferred" in median else ""
-        last = f"decoded {median['decoded']:.0f} times" if "decoded" in median else last
+        last = f"decoded {median['decoded']:.0f}x" if "decoded" in median else last
         lines.append(
             f"| {row.work} | {TITLES[row.peer]} | {row.how} | {median['seconds']:.2f} (±{spread:.0%}) "
             f"| {median['cpu']:.1f} | {median['client']:.0f} | {median['workers']:.0f} | {last} |"
