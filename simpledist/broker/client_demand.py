@@ -42,8 +42,8 @@ def text_of(functions: Mapping[str, AtClient]) -> str:
 def read(row: str) -> tuple[int, dict[str, AtClient]] | None:
     """Return when a client said so (ms of Redis' clock), and its functions; None for what no client wrote."""
     try:
-        told: Any = json.loads(row)
-        at, functions = told["at"], told["functions"]
+        fields: Any = json.loads(row)
+        at, functions = fields["at"], fields["functions"]
         if type(at) is not int or not isinstance(functions, dict):
             return None
         named = list(cast("dict[str, Any]", functions).items())[:FUNCTIONS_MOST]
@@ -52,9 +52,11 @@ def read(row: str) -> tuple[int, dict[str, AtClient]] | None:
         return None
 
 
-def _at_client(told: Any) -> AtClient:
-    mean = told.get("mean_ms")
-    return AtClient(round(_number(told["waiting"])), _number(told["running"]), None if mean is None else _number(mean))
+def _at_client(fields: Any) -> AtClient:
+    mean = fields.get("mean_ms")
+    return AtClient(
+        round(_number(fields["waiting"])), _number(fields["running"]), None if mean is None else _number(mean)
+    )
 
 
 def _number(value: Any) -> float:

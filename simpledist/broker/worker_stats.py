@@ -34,8 +34,8 @@ class WorkerStats:
             read: Any = json.loads(text or "{}")
         except (ValueError, RecursionError):
             read = None
-        told = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-        return cls(**{one.name: _number(told.get(one.name)) for one in fields(cls)})
+        numbers = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+        return cls(**{one.name: _number(numbers.get(one.name)) for one in fields(cls)})
 
 
 def _number(value: Any) -> int | None:

@@ -79,8 +79,8 @@ def _compare(config: Config, found: CodeDigest, against: str) -> int:
         for worker in workers:
             theirs = monitor.code(worker.id)
             difference = _difference(found, worker.functions, theirs)
-            told = f"{difference} on" if difference else "the same code on"
-            click.echo(f"{told} worker {named(worker)}")
+            verdict = f"{difference} on" if difference else "the same code on"
+            click.echo(f"{verdict} worker {named(worker)}")
             if difference:
                 return WRONG
         demand_all(config, monitor.redis())

@@ -56,8 +56,8 @@ class WorkerFunction(Generic[P, R]):
     def __repr__(self) -> str:
         engine, spec, stats = self.engine, self.spec, self.stats()
         counts = ", ".join(f"{count:,} here ({why})" for why, count in stats.local.items())
-        told = f"; {stats.calls:,} {'call' if stats.calls == 1 else 'calls'}" if stats.calls else ""
-        place = f"{engine.config.safe_url}: {engine.outlook(spec)}{told}{f', {counts}' if counts else ''}"
+        made = f"; {stats.calls:,} {'call' if stats.calls == 1 else 'calls'}" if stats.calls else ""
+        place = f"{engine.config.safe_url}: {engine.outlook(spec)}{made}{f', {counts}' if counts else ''}"
         return f"<worker function {spec.function} ({spec.target}) of {place}>"
 
     def __reduce__(self) -> Any:

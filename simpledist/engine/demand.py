@@ -69,14 +69,14 @@ class Demand:
         for key, number in waits.items():
             waiting[key.function] += number
         average, running = self._average(now), Counter(function for function, _ in list(self._running.values()))
-        told: dict[str, AtClient] = {}
+        demand: dict[str, AtClient] = {}
         for function in sorted({*waiting, *average, *running})[: client_demand.FUNCTIONS_MOST]:
             mean = self._mean_seconds(function)
             mean_ms = None if mean is None else round(mean * 1000, 3)
             at_once = max(average.get(function, 0.0), running[function])
-            told[function] = AtClient(waiting.get(function, 0), math.ceil(at_once * 1000) / 1000, mean_ms)
-        before, self._told = self._told, bool(told)
-        return client_demand.text_of(told) if told else client_demand.NOTHING if before else ""
+            demand[function] = AtClient(waiting.get(function, 0), math.ceil(at_once * 1000) / 1000, mean_ms)
+        before, self._told = self._told, bool(demand)
+        return client_demand.text_of(demand) if demand else client_demand.NOTHING if before else ""
 
     def _average(self, now: float) -> dict[str, float]:
         """Return how many calls ran at once, by function, on average over the window."""

@@ -127,7 +127,7 @@ def attempt(function: str, line: str) -> Attempt | None:
 
 def failure(function: str, field: str, value: str) -> Failure | None:
     """Return a group of failures from a field of failures:<function>, None for any other text."""
-    head, _, told = value.partition("\n")
+    head, _, trace = value.partition("\n")
     words = head.split(" ")
     if len(words) != 4 or (count := integer(words[0])) is None:
         return None
@@ -140,7 +140,7 @@ def failure(function: str, field: str, value: str) -> Failure | None:
         first=_seconds(words[1]) or 0.0,
         last=_seconds(words[2]) or 0.0,
         job=printable(words[3]),
-        traceback="\n".join(printable(line) for line in told[:TRACEBACK_LIMIT].splitlines()),
+        traceback="\n".join(printable(line) for line in trace[:TRACEBACK_LIMIT].splitlines()),
     )
 
 

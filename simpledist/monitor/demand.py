@@ -21,11 +21,11 @@ def jobs_at_clients(rows: Iterable[tuple[str, str]], now: float) -> tuple[Mappin
     found: defaultdict[str, list[AtClient]] = defaultdict(list)
     unreadable = 0
     for _, row in rows:
-        told = client_demand.read(row)
-        if told is None:
+        client = client_demand.read(row)
+        if client is None:
             unreadable += 1
-        elif abs(now - told[0] / 1000) <= COUNTS_SECONDS:
-            for function, one in told[1].items():
+        elif abs(now - client[0] / 1000) <= COUNTS_SECONDS:
+            for function, one in client[1].items():
                 found[function].append(one)
     return {function: together(ones) for function, ones in found.items()}, unreadable
 

@@ -146,7 +146,7 @@ class Follower:
     def _end(self, woken: int, asked: Callable[[], int]) -> int:
         """Cancel what waits, drain what runs, and return once nothing is left, or after a second signal."""
         sent: dict[str, float] = {}
-        told = ""
+        said = ""
         while asked() < 2:
             try:
                 tasks = self._jobs.look(self._plan.kinds)
@@ -156,9 +156,9 @@ class Follower:
                 line = f"{_jobs(len(tasks))} left: drains them; Ctrl-C again cancels them"
             except SlurmTrouble as error:
                 line = f"{error}; tries again"
-            if line != told:
+            if line != said:
                 self._say(line)
-            told = line
+            said = line
             _wait(woken, DRAIN_LOOK_SECONDS)
         try:
             tasks = self._jobs.look(self._plan.kinds)

@@ -158,17 +158,17 @@ class Outcomes:
         self._children.replace(slot, kill=True)
         self.done += 1
         sealed = self._envelopes.seal(placed, "timed_out", b"")
-        told = f"JobTimeout: timed out after {seconds:g} s (hard_timeout)"
-        self._delivery.add(Ended(held, "error", sealed, round((now - slot.front_since) * 1000), told), sealed)
+        reason = f"JobTimeout: timed out after {seconds:g} s (hard_timeout)"
+        self._delivery.add(Ended(held, "error", sealed, round((now - slot.front_since) * 1000), reason), sealed)
         self._release.release(behind)
 
     def over_memory(self, slot: Slot, used_bytes: int, limit_bytes: int) -> None:
         """Kill and replace a child that holds too much; the job in front is to blame, and tried on another worker."""
-        told = f"it used {used_bytes / 2**20:,.0f} MB, --memory allows {limit_bytes / 2**20:,.0f} MB"
+        reason = f"it used {used_bytes / 2**20:,.0f} MB, --memory allows {limit_bytes / 2**20:,.0f} MB"
         if slot.jobs:
-            self._end_front(slot, "memory", told)
+            self._end_front(slot, "memory", reason)
         else:
-            log.info("an idle child is replaced: %s", told)
+            log.info("an idle child is replaced: %s", reason)
         self._children.replace(slot, kill=True)
 
     # --- children that die ---------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ class Outcomes:
         """Blame the job in front; the others had not begun."""
         self._end_front(slot, "crashed", f"the child died: {how}")
 
-    def _end_front(self, slot: Slot, why: str, told: str) -> None:
+    def _end_front(self, slot: Slot, why: str, reason: str) -> None:
         front = slot.front()
         if front is None:
             return
@@ -185,10 +185,10 @@ class Outcomes:
         if placed.batch is not None:
             self._read_buffer(slot, index, placed.batch)
             call = placed.batch.answered
-            log.warning("job %s (%s): in call %d of a batch: %s", *placed.held[1::-1], call, told)
+            log.warning("job %s (%s): in call %d of a batch: %s", *placed.held[1::-1], call, reason)
             self._end_front_batch(slot, why)
             return
         behind = slot.take_from(index + 1)
         del slot.jobs[index]
-        self._release.fail(placed.held, why, told)
+        self._release.fail(placed.held, why, reason)
         self._release.release(behind)
