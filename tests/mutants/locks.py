@@ -43,7 +43,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "simpledist/engine/inside.py",
         "    with thread.mark:\n        return call()",
         "    return call()",
-        "tests/faults/test_reentry.py -k each_line",
+        "tests/unit/test_inside.py",
     ),
     Mutation(
         "starts of threads",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from simpledist.engine import inside
+from simpledist.engine.deferred import Deferred
 from simpledist.engine.inside import OurThread, Thread, is_inside, thread
 from tests.waiting import wait_until
 
@@ -113,5 +114,14 @@ def test_a_finaliser_in_the_thread_that_starts_another_is_an_interruption(monkey
 
     monkeypatch.setattr(threading.Thread, "start", finalise)
     OurThread(lambda: None, name="never begun").start()
+    assert found == [True]
+    assert not is_inside()
+
+
+def test_what_interrupts_the_work_that_an_interruption_left_is_an_interruption_again() -> None:
+    found: list[bool] = []
+    deferred = Deferred(wake=lambda: None, attended=lambda: True)
+    deferred.put(lambda: found.append(is_inside()))
+    deferred.run()
     assert found == [True]
     assert not is_inside()
