@@ -32,7 +32,7 @@ __all__ = [
     "worker_function",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Client": "simpledist.client.client",

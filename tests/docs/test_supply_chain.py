@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +63,17 @@ def test_something_looks_for_newer_versions_of_all_that_is_pinned() -> None:
     looked_at = {one["package-ecosystem"]: one.get("directories") or [one["directory"]] for one in updates}
     assert looked_at.keys() == {"pip", "github-actions", "docker", "docker-compose"}
     assert set(looked_at["pip"]) == {"/", "/.ci"}
+
+
+def test_an_install_from_a_checkout_leaves_nothing_in_it(tmp_path: Path) -> None:
+    tree, wheels = tmp_path / "tree", tmp_path / "wheels"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    rooms = ("simpledist", "web", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+    for name in (one for one in listed.split("\0") if one.partition("/")[0] in rooms):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tree / name)
+    before = {*tree.rglob("*")}
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "--wheel-dir", wheels, tree], check=True)
+    assert {*tree.rglob("*")} == before
+    assert len([*wheels.glob("simpledist-*.whl")]) == 1
