@@ -45,6 +45,7 @@ BOUND_SECONDS: dict[str, float] = {
     "cached_bytes": policy.CACHED_SECONDS,
 }
 OF_A_JOB = ("job", "call")
+ENDED = (b"succeeded", b"failed", b"cancelled")
 
 
 def no_key_stays(url: str, namespace: str = "simpledist") -> None:
@@ -57,6 +58,7 @@ def no_key_stays(url: str, namespace: str = "simpledist") -> None:
 def key_leaks(link: Link, keys: Keys, *, but: str = "") -> list[str]:
     """A sentence for each key that is not ours, lacks a TTL or has one over its bound; none for the key `but`."""
     names = [name for name in _scan(link) if name != but]
+    ended = _ended(link, keys, names)  # first: what ends meanwhile has the shorter TTL by then
     ttls = link.pipeline([("PTTL", name) for name in names]) if names else []
     leaks: list[str] = []
     for name, ttl in zip(names, ttls, strict=True):
@@ -65,7 +67,7 @@ def key_leaks(link: Link, keys: Keys, *, but: str = "") -> list[str]:
             leaks.append(f"{name}: built from no template of keys.py")
         elif (template not in PERMANENT or keys.is_of_other_lane(name)) and ttl != -2:
             bound = BOUND_SECONDS[template]
-            if template in OF_A_JOB and _ended(link, keys, name):
+            if name in ended:
                 bound = _TIMES.ended_ttl_seconds
             if ttl < 0:
                 leaks.append(f"{name}: has no TTL")
@@ -84,7 +86,9 @@ def _scan(link: Link) -> list[str]:
             return sorted(name.decode() for name in names)
 
 
-def _ended(link: Link, keys: Keys, name: str) -> bool:
-    id = name[len(keys.prefix) :].split(":")[1]
-    state: bytes | None = link.call("HGET", keys.named("job", id), "state")
-    return state is not None and state.decode() in ("succeeded", "failed", "cancelled")
+def _ended(link: Link, keys: Keys, names: list[str]) -> set[str]:
+    """Return those of the names that belong to a job which has ended."""
+    of_jobs = [name for name in names if keys.template_of(name) in OF_A_JOB]
+    ids = [name[len(keys.prefix) :].split(":")[1] for name in of_jobs]
+    states = link.pipeline([("HGET", keys.named("job", id), "state") for id in ids]) if ids else []
+    return {name for name, state in zip(of_jobs, states, strict=True) if state in ENDED}

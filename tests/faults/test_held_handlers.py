@@ -70,7 +70,8 @@ def said(url: str, how: str, folder: Path = ROOT) -> list[str]:
 @pytest.mark.parametrize("how", ["first", "again", "closed"])
 def test_where_no_worker_is(make_cluster: MakeCluster, how: str) -> None:
     lines = said(make_cluster().url, how)
-    assert how != "first" or lines[0].startswith("no worker is running (Redis at unix://")
+    # Any: the listener's thread waits for the handler's lock, and a client that closes counts what came since.
+    assert how != "first" or any(line.startswith("no worker is running (Redis at unix://") for line in lines)
 
 
 @pytest.mark.parametrize("how", ["first", "again", "closed"])

@@ -21,6 +21,7 @@ import simpledist
 from simpledist.client import pool as pools
 from simpledist.client.pool import Pool
 from simpledist.cluster import Cluster
+from simpledist.engine import deferred
 from tests.integration.functions import farm
 from tests.interfaces.pooled import slow_pid, square
 from tests.interrupting import interrupts
@@ -98,8 +99,9 @@ def test_a_pool_that_is_collected_after_the_globals_are_gone_is_no_traceback(
     if ended:
         pool.terminate()
     with monkeypatch.context() as patch:
-        for name in ("functools", "_RUN", "_TERMINATE", "_drop", "warnings"):
-            patch.setattr(pools, name, None)
+        for module in (pools, deferred):  # as the interpreter does at its end
+            for name in [name for name in vars(module) if not name.startswith("__")]:
+                patch.setattr(module, name, None)
         pool.__del__()
     pool.terminate()
 
