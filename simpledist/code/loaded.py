@@ -30,7 +30,8 @@ from simpledist.interruption import by_signal
 _LOADERS = (importlib.machinery.SourceFileLoader, zipimport.zipimporter)
 _MOST_LAYERS = 32
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
-_HAS_DOCSTRING = 0x4000000  # of a code object, from 3.13 on; before, a text in the first place is one
+_HAS_DOCSTRING = 0x4000000  # a flag of a code object, from 3.14 on; before, a text in the first place is one
+_RULE = 2  # by which code objects are hashed: hashes on disk by an earlier one are not compared with ours
 _IMPORTED_AT = time.time()
 
 Codes = dict[str, list[str]]  # name of a code object -> a hash of each that has it
@@ -108,7 +109,7 @@ def _kind(value: Any) -> type[Any]:
 
 def _codes_in(text: str) -> Codes | None:
     """Return the code of all that a text defines, as this interpreter compiles it, from the cache where it is."""
-    kind = f"{sys.implementation.cache_tag}-{sys.flags.optimize}"
+    kind = f"{sys.implementation.cache_tag}-{sys.flags.optimize}-{_RULE}"
     key = key_of(text)
     codes: Codes | None = memo.load(kind, key, json.loads)
     if codes is not None:
@@ -139,7 +140,7 @@ def _hash(code: CodeType) -> str:
 
 def _facts(code: CodeType) -> tuple[Any, ...]:
     constants = code.co_consts
-    has_docstring = code.co_flags & _HAS_DOCSTRING or sys.version_info < (3, 13)
+    has_docstring = code.co_flags & _HAS_DOCSTRING or sys.version_info < (3, 14)
     if constants and isinstance(constants[0], str) and has_docstring:
         constants = (None, *constants[1:])  # as where there is none
     return (
@@ -147,7 +148,7 @@ def _facts(code: CodeType) -> tuple[Any, ...]:
         code.co_code,
         getattr(code, "co_exceptiontable", b""),
         (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars),
-        (code.co_flags, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount),
+        (code.co_flags & ~_HAS_DOCSTRING, code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount),
         tuple(map(_constant, constants)),
     )
 
