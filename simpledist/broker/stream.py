@@ -21,7 +21,7 @@ from simpledist.interruption import by_signal
 _READ_BYTES = 1 << 16
 _AT_ONCE_BYTES = 16 * 1024  # the kernel takes so much of a command without waiting
 _MEANWHILE_SECONDS = 0.5
-_BIT_LONGER = 1.02
+_BIT_LONGER = 1.02  # a wait may be so many times as long as is asked for: to set the time of a socket takes 5 us
 
 Meanwhile = Callable[[], None]
 

@@ -30,7 +30,7 @@ In the processes below
     template.py        imports targets, starts, reaps       forking.py        where a child process is forked
     child.py           runs user code                       decoded.py        shared objects that it has decoded
     introduction.py    what a template says of its code     entering.py       a child takes over a caller's modules
-    setup.py           what a worker does once
+    setup.py           what a worker does once          watchdog.py       a bound on imports and on that
     launch.py          what a process is given at its start targets.py        what `module:function` means
     output.py          what user code prints                environment.py    the variables that it sees
     lifeline.py        no process outlives its parent       mark.py, remains.py  what jobs left behind

@@ -158,8 +158,11 @@ class Children:
     # --- children with the modules of an archive -----------------------------------------------------------------
 
     def suits(self, slot: Slot, archive: str) -> bool:
-        """Return whether a slot's child may run a job with the modules of this archive ("": none)."""
-        return slot.suits(archive, alone=self.archives.alone(archive))
+        """Return whether a slot's child may run a job with the modules of this archive ("": none).
+
+        It never changes them. One without modules may take these where children import them for themselves.
+        """
+        return archive == slot.archive or (not slot.archive and not slot.jobs and self.archives.alone(archive))
 
     def bring(self, slot: Slot, archive: str, path: Path | None, body: Data | memoryview, now: float) -> None:
         """Put a child with these modules in the place of an idle one, once there is a template that has them.

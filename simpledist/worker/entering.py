@@ -6,7 +6,6 @@ that has to import for itself.
 
 from __future__ import annotations
 
-import faulthandler
 import importlib
 import os
 import stat
@@ -20,6 +19,7 @@ from simpledist.errors import BadEnvelope
 from simpledist.interruption import suppressed
 from simpledist.randomness import generators_in_modules
 from simpledist.worker.forking import forking_is_safe
+from simpledist.worker.watchdog import ends_within
 
 
 def enter(archive: str) -> None:
@@ -47,17 +47,14 @@ def enter_and_import(archive: str, texts: Iterable[str], seconds: float) -> str:
     them: a job says then what is wrong. The process ends with status 1 where all this takes longer than `seconds`.
     """
     generators, connections = set(generators_in_modules()), _connections()
-    # By a thread of C, which needs no GIL: it writes down where the import hangs, also in code that is not Python.
-    faulthandler.dump_traceback_later(seconds, exit=True)
     try:
-        enter(archive)
-        for name in _modules_among(Path(archive).with_suffix(""), texts):
-            with suppressed(BaseException):  # also a SystemExit
-                importlib.import_module(name)
+        with ends_within(seconds):
+            enter(archive)
+            for name in _modules_among(Path(archive).with_suffix(""), texts):
+                with suppressed(BaseException):  # also a SystemExit
+                    importlib.import_module(name)
     except (BadEnvelope, OSError) as error:
         return f"{type(error).__name__}: {error}"
-    finally:
-        faulthandler.cancel_dump_traceback_later()
     if not forking_is_safe():
         return "they start threads"
     if shared := set(generators_in_modules()) - generators:

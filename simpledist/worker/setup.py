@@ -6,11 +6,10 @@ children that do not come from it by a fork.
 
 from __future__ import annotations
 
-import faulthandler
-
 from simpledist.errors import TargetError
 from simpledist.worker.launch import Launch
 from simpledist.worker.targets import resolve
+from simpledist.worker.watchdog import ends_within
 
 
 def run_setup(launch: Launch) -> None:
@@ -20,14 +19,11 @@ def run_setup(launch: Launch) -> None:
     """
     if not launch.setup:
         return
-    # By a thread of C, which needs no GIL: it writes down where the function hangs, also in code that is not Python.
-    faulthandler.dump_traceback_later(launch.setup_seconds, exit=True)
     try:
-        (function,) = resolve([launch.setup]).values()
-        function()
+        with ends_within(launch.setup_seconds):
+            (function,) = resolve([launch.setup]).values()
+            function()
     except TargetError as error:
         raise TargetError(f"--setup: {error}") from None
     except BaseException as error:
         raise TargetError(f"--setup {launch.setup} fails: {type(error).__name__}: {error}") from error
-    finally:
-        faulthandler.cancel_dump_traceback_later()

@@ -168,13 +168,6 @@ class Slot:
         """Take out the jobs from index `first` on."""
         return [self.jobs.pop(index).held for index in list(self.jobs) if index >= first]
 
-    def suits(self, archive: str, *, alone: bool) -> bool:
-        """Return whether the child may run a job with the modules of this archive ("": none): it never changes them.
-
-        `alone`: a child without modules imports these for itself.
-        """
-        return archive == self.archive or (alone and not self.archive and not self.jobs)
-
     def enter(self, name: str, path: str) -> None:
         """Tell the child, which has no job, where the modules of its jobs are."""
         self.archive = name

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +19,7 @@ from simpledist.code.archive_format import packed
 from simpledist.worker.children import Children
 from simpledist.worker.launch import Preparation
 from simpledist.worker.printer import Printer
+from tests.programs import shown_by
 from tests.waiting import wait_until
 
 BEGIN = """
@@ -71,22 +68,8 @@ def run(cluster: Cluster, tmp_path: Path) -> Run:
     """Run a program beside modules of its own; return what it has shown."""
 
     def run(program: str, files: dict[str, str], folder: str = "project") -> list[Any]:
-        place = tmp_path / folder
-        for name, text in {**files, "main.py": BEGIN + textwrap.dedent(program)}.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_text(text)
-        variables = {"SIMPLEDIST_REDIS_URL": cluster.url, "LOADS": os.devnull}
-        done = subprocess.run(
-            [sys.executable, "main.py"],
-            cwd=place,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        environment = {"SIMPLEDIST_REDIS_URL": cluster.url, "LOADS": os.devnull}
+        return shown_by(program, files, tmp_path / folder, begin=BEGIN, environment=environment)
 
     return run
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
 import sys
-import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +15,7 @@ from simpledist.broker import Keys, Link
 from simpledist.cluster import Cluster
 from simpledist.code.archive_format import packed
 from tests.links import open_link
+from tests.programs import shown_by
 from tests.waiting import wait_until
 
 KEYS = Keys()
@@ -71,21 +68,8 @@ def run(any_cluster: Cluster, tmp_path: Path) -> Run:
     """Run a program beside modules of its own; return what it has shown."""
 
     def run(program: str, files: dict[str, str] = LIBRARY, folder: str = "project") -> list[Any]:
-        place = tmp_path / folder
-        for name, text in {**files, "main.py": BEGIN + textwrap.dedent(program)}.items():
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_text(text)
-        done = subprocess.run(
-            [sys.executable, "main.py"],
-            cwd=place,
-            env={**os.environ, "SIMPLEDIST_REDIS_URL": any_cluster.url},
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        environment = {"SIMPLEDIST_REDIS_URL": any_cluster.url}
+        return shown_by(program, files, tmp_path / folder, begin=BEGIN, environment=environment)
 
     return run
 

@@ -146,8 +146,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "archives",
         "a child keeps the modules of another program",
-        "simpledist/worker/slot.py",
-        "return archive == self.archive or (alone and not self.archive and not self.jobs)",
+        "simpledist/worker/children.py",
+        "return archive == slot.archive or (not slot.archive and not slot.jobs and self.archives.alone(archive))",
         "return True",
         SHIPPED + " -k test_programs_with_modules_of_one_name_never_meet",
     ),

@@ -34,8 +34,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "setup",
         "a function that hangs holds up its worker for ever",
-        "simpledist/worker/setup.py",
-        "    faulthandler.dump_traceback_later(launch.setup_seconds, exit=True)\n",
+        "simpledist/worker/watchdog.py",
+        "    faulthandler.dump_traceback_later(seconds, exit=True)\n",
         "",
         "tests/integration/test_setup.py -k hangs",
     ),
