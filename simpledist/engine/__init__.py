@@ -16,7 +16,7 @@ Redis              connection_lock.py, uploads.py, session.py: who we are there,
 under way          events.py, redis_answers.py: what Redis says of calls; batch.py, flight.py: the one table of calls;
                    unsent.py, deadlines.py
 to an outcome      outcomes.py, demand.py, local.py, resolvers.py, big_calls.py, cancelling.py; replies.py: which
-                   future a reply is for; calls.py: applies every event
+                   future a reply is for; calls.py: applies every event; departing.py
 the listener       reply_connection.py: reads what comes; sending.py, resealing.py, nudging.py, outage.py: Redis goes
                    away; listener.py: the one thread
 for the faces      submit.py, memory.py; lazy_listener.py: starts the listener; engine.py: the engine itself;

@@ -136,6 +136,8 @@ def _batch(members: list[Future[Any]], bodies: list[Data], *, owner: Owner, id: 
         deadline=None,
         calls=len(members),
         python=max(member.call.python for member in members),  # of one program: all the same, or none
+        archive=first.archive,
+        origin=first.origin,
     )
     return Batch(Future(call, owner, caller_runs=False), members)
 
@@ -144,7 +146,7 @@ def _may_join(call: Call, first: Call) -> bool:
     """Return whether nothing of a call asks for a job of its own."""
     return (
         call.calls == 1
-        and call.spec.function != shipped.FUNCTION  # each may be another function, and slow
+        and _same_function(call, first)
         and call.deadline is None
         and call.spec.hard_timeout is None
         and call.spec.max_queue is None
@@ -153,3 +155,12 @@ def _may_join(call: Call, first: Call) -> bool:
         and len(call.body) <= policy.GATHERED_CALL_BYTES
         and call.codec == first.codec
     )
+
+
+def _same_function(call: Call, first: Call) -> bool:
+    """Return whether both call one function. An executor's calls may each be of another one, and slow."""
+    if call.spec.function != shipped.FUNCTION:
+        return True
+    if call.origin is None or first.origin is None:
+        return False
+    return call.origin.spec is first.origin.spec and call.archive is first.archive

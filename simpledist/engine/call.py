@@ -14,13 +14,14 @@ from typing import Any
 
 from simpledist import shipped, wire
 from simpledist.broker.records import Terms, job_label
-from simpledist.buffers import Blob, Data, blobs_of
+from simpledist.buffers import NAMES_BYTES, Blob, Data, Pieces, blobs_of, parts_of
 from simpledist.code.archive_format import Archive
 from simpledist.engine import argument_snapshot
 from simpledist.engine.known import Key
 from simpledist.engine.pending import Pending
 from simpledist.engine.sharing import Sharing
 from simpledist.engine.spec import FunctionSpec
+from simpledist.errors import Unserialisable
 from simpledist.job import Priority
 from simpledist.reasons import SUSPECT, Why
 
@@ -76,10 +77,10 @@ class Call:
         return job_label(self.id, address, join=sharing.join, cache_seconds=sharing.cache_seconds, anew=self.anew)
 
     @property
-    def together(self) -> tuple[Key, Terms, Priority, int]:
+    def together(self) -> tuple[Key, Key, Terms, Priority, int]:
         """Return what all calls have in common that one `submit` carries."""
         spec = self.spec
-        return spec.code.key, spec.terms, spec.priority, self.crashes
+        return spec.code.key, self.made.spec.code.key, spec.terms, spec.priority, self.crashes
 
     @property
     def made(self) -> Call:
@@ -98,11 +99,11 @@ class Call:
 
     def carry(self) -> None:
         """Let the call carry its blobs: Redis has no room for them, or keeps losing them."""
-        if self.origin is None:
+        if self.origin is None or self.origin.calls != self.calls:  # as of a batch
             self.body = wire.carrying(self.body)
             return
         self.origin.carry()
-        self.args, self.kwargs, self.body = travelling(self.origin)
+        self.args, self.kwargs, self.body = (), {}, travelling(self.origin)
 
     def given(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of one call as they were when it was made."""
@@ -145,14 +146,38 @@ class Call:
         self.args, self.kwargs, self.body = (), {}, b""
 
 
-def travelling(call: Call) -> tuple[tuple[Any, ...], dict[str, Any], Data]:
-    """Return the arguments, and their bytes, of a call that makes this one with its function. Raises Unserialisable.
+def travelling(call: Call) -> Data:
+    """Return the arguments of a call, or a batch, that makes this one with its function. Raises Unserialisable.
 
     The modules that they name travel as well: there is no other code to compare with.
     """
-    args, kwargs = shipped.arguments(shipped.Sent(call.spec.local, wire.without_lines(bytes(call.body))), (), {})
-    body = wire.encode_arguments("pickle", args, kwargs)
-    return args, kwargs, wire.naming(body, call.blobs) if call.blobs else body
+    local = call.spec.local
+    made: Data
+    if call.calls == 1:
+        made = wire.encode_arguments("pickle", _with_function(local, call.body))
+    else:
+        each = wire.split_calls("pickle", call.body)
+        if not call.blobs and any(isinstance(one, Pieces) for one in each):
+            raise Unserialisable("a batch that carries its shared objects travels to no worker with its function")
+        made = wire.encode_together([_with_function(local, one) for one in each])
+    return wire.naming(made, call.blobs) if call.blobs else made
+
+
+def _with_function(local: Callable[..., Any], one: Data | memoryview | tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the arguments with which a worker makes one call: its own are encoded, or cannot change."""
+    if isinstance(one, tuple):
+        return shipped.arguments(local, one, {})[0]
+    return shipped.arguments(shipped.Sent(local, wire.without_lines(bytes(one))), (), {})[0]
+
+
+def naming(call: Call, body: Data) -> Data:
+    """Return where the names stand of what a call that travels as `body` needs: there, or in its shorter pieces."""
+    if len(body) <= NAMES_BYTES:
+        return body
+    parts = parts_of(call.body) if call.calls == 1 else wire.split_calls("pickle", call.body)
+    function = wire.encode_arguments("pickle", _with_function(call.spec.local, ()))
+    encoded = [bytes(part) for part in parts if not isinstance(part, tuple)]
+    return Pieces([*encoded, *parts_of(function)], call.blobs)
 
 
 def run_all(local: Callable[..., Any], calls: Sequence[argument_snapshot.Arguments]) -> list[wire.Value | wire.Raised]:

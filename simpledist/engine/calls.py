@@ -142,8 +142,8 @@ class Calls:
         made = self.shipping.of(future.call)
         if made is None:
             return self._come_home(future, ready, ships=False)
-        self.flight.leave(future)
-        future.call, future.sent, future.on_worker = made, False, False
+        self.flight.change(future, made)
+        future.sent = future.on_worker = False
         self._go_out(future)
         if future.cancelled():  # meanwhile, under its other id
             self.apply(Cancelled(future))

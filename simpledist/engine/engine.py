@@ -174,6 +174,8 @@ class Engine:
             known.costs = known.costs.serialised((time.perf_counter() - began) / len(calls))
         if call is None:
             return None
+        if spec.code.ships_by_value:  # what pickles it may take its time: not in the listener
+            call = self._calls.shipping.at_once(call) or call
         future: Future[Any] = Future(call, self._calls, caller_runs=False)
         self.send([future])
         return future
@@ -220,7 +222,7 @@ class Engine:
             shared=self.shared,
             unkeyed=self._session.unkeyed,
         )
-        if spec.code.ships_until and isinstance(way, Travel):
+        if spec.code.ships_by_value and isinstance(way, Travel):
             call = self._calls.shipping.at_once(call) or call
         elif spec.function == shipped.FUNCTION and self._memory is None and call.body:
             way = with_archive(call, way, self._session.lanes.kept)

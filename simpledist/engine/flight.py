@@ -6,11 +6,13 @@ one is nudged, sent again and counted for all of them, the others only share wha
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from simpledist.engine import locks
 from simpledist.engine.batch import Batch
+from simpledist.engine.call import Call
 from simpledist.engine.future import Future
 
 
@@ -73,7 +75,10 @@ class Flight:
 
     def become_part(self, future: Future[Any], of: Future[Any], part: int) -> None:
         """Let a call wait for the job of a batch: it is this part of it, runs, and is slow."""
-        call, whole = future.call, of.call
+        call, whole = future.call.made, of.call
+        if whole.origin is not None:  # the batch travels with its function: what comes of it is that one's outcome
+            call = dataclasses.replace(call, spec=whole.spec, origin=call)
+        future.call = call
         call.id, call.digest, call.began, call.deadline, call.part = (
             whole.id,
             whole.digest,
@@ -86,10 +91,20 @@ class Flight:
 
     def become_own(self, future: Future[Any], id: str) -> None:
         """Give a call, or a batch, a job of its own, which is not under way yet."""
+        self._rename(future, id)
+        if future.call.part is not None:
+            future.call = future.call.made  # its own arguments, not those of a batch
+        future.call.id, future.call.part = id, None
+
+    def change(self, future: Future[Any], call: Call) -> None:
+        """Let a future, perhaps of a batch, wait for another call, which is not under way yet."""
+        self._rename(future, call.id)
+        future.call = call
+
+    def _rename(self, future: Future[Any], id: str) -> None:
         self._first.pop(future.call.id, None)
         if (batch := self._batches.get(future.call.id)) is not None and batch.whole is future:
             self._batches[id] = self._batches.pop(future.call.id)
-        future.call.id, future.call.part = id, None
 
     def join(self, future: Future[Any], id: str) -> None:
         """Let the future, and all that stand behind it, wait for another client's job."""

@@ -87,7 +87,7 @@ class Lines:
             return "goes to workers, not asked yet whether any are there"
         known = cluster.store.of(spec.code.key)
         why = why or cluster.trouble or ("other_code" if spec.code.keeps else known.absent)
-        if why == "no_worker" and spec.code.ships_until:
+        if why in (None, "no_worker") and spec.code.ships_until:
             return "goes with its modules to workers with --any"
         if why is None:
             return "goes to workers where its trip costs less" if spec.policy == "auto" else "goes to workers"

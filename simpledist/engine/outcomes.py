@@ -95,7 +95,7 @@ class Outcomes:
         else:
             outcome, calls = wire.decode_outcome(opened), 1
         if reply.place != "cached":
-            known = self._store.of(call.spec.code.key)
+            known = self._store.of(call.made.spec.code.key)
             known.on_workers, known.absent = known.on_workers.ran(calls, seconds), None
             if known.costs is not None:
                 trip = time.monotonic() - call.began - run_ms / 1000 if waited else None

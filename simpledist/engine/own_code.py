@@ -29,7 +29,7 @@ class OwnCode:
     in words.
     """
 
-    __slots__ = ("found", "keeps", "key", "known", "match", "packages", "ships_until", "strict")
+    __slots__ = ("found", "keeps", "key", "known", "match", "packages", "ships_by_value", "ships_until", "strict")
 
     def __init__(self, function: str, match: Match = None, *, strict: bool = False, tags: tuple[str, ...] = ()) -> None:
         self.match: Match = match
@@ -39,6 +39,7 @@ class OwnCode:
         self.known = match == "name"
         self.found: CodeDigest | None = None
         self.keeps = ""
+        self.ships_by_value = False  # then its function is pickled with each call, and not named
         self.ships_until = 0.0  # no worker has it, and one with `--any` took a call: the next ones go there at once
 
     def __reduce__(self) -> Any:

@@ -13,6 +13,7 @@ from simpledist.broker import Broker
 from simpledist.engine import redis_answers
 from simpledist.engine.batch import batched, cut
 from simpledist.engine.calls import Calls
+from simpledist.engine.departing import departing
 from simpledist.engine.events import Alone, Home, Sent
 from simpledist.engine.future import Future
 from simpledist.errors import RedisRefused
@@ -35,7 +36,8 @@ class Sending:
     def send(self) -> None:
         """Submit what waits to be sent."""
         calls = self._calls
-        groups = [calls.big_calls.small_of(self._units(group)) for group in calls.unsent.take()]
+        units = [group for taken in calls.unsent.take() for group in departing(calls, self._units(taken))]
+        groups = [calls.big_calls.small_of(group) for group in units]
         for group in groups:
             for future in group:
                 future.sent = True  # if we fail here, it may be in Redis, or not: it is asked after
@@ -63,7 +65,7 @@ class Sending:
         """Return what calls of one function are sent as: many short ones in batches."""
         calls = self._calls
         units, batches = batched(
-            group, calls.store.of(group[0].call.spec.code.key), owner=calls, new_id=calls.session.new_id
+            group, calls.store.of(group[0].call.made.spec.code.key), owner=calls, new_id=calls.session.new_id
         )
         for batch in batches:
             calls.flight.enter_batch(batch)

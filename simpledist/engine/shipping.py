@@ -14,9 +14,9 @@ from importlib import import_module
 from typing import Any
 
 from simpledist import shipped, wire
-from simpledist.buffers import whole_size
+from simpledist.buffers import Data, whole_size
 from simpledist.code.archive_format import Archive
-from simpledist.engine.call import Call, travelling
+from simpledist.engine.call import Call, naming, travelling
 from simpledist.engine.inside import thread
 from simpledist.engine.known import Key
 from simpledist.engine.offers import Offers
@@ -29,6 +29,7 @@ from simpledist.job import Priority
 from simpledist.reasons import Why
 
 NOWHERE: frozenset[Why] = frozenset({"no_worker", "other_code"})  # no worker has the function, or its code
+_NAME_BYTES = 1000
 AT_ONCE_SECONDS = 1.0  # so long after one call the next ones are not tried by name first
 
 
@@ -46,7 +47,7 @@ def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
     One whose modules could not be there as they are here stays at its client; `kept` hears of code that changed.
     """
     try:
-        call.archive = _archive_of(call)
+        call.archive = _archive_of(call.body)
         if call.archive is not None and isinstance(way, Travel) and not call.spec.code.key.digest:
             # Its envelope could not name the archive, and a worker would run what it has under these names.
             raise NotPacked(
@@ -60,10 +61,10 @@ def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
     return way
 
 
-def _archive_of(call: Call) -> Archive | None:
-    """Return the archive that a call needs; None for none. Raises NotPacked, and what a signal handler raised."""
+def _archive_of(names: Data) -> Archive | None:
+    """Return the archive of the modules that are named; None for none. Raises NotPacked, and what a signal raised."""
     try:
-        return import_module("simpledist.code.travelling_modules").program.archive_of(call.body)
+        return import_module("simpledist.code.travelling_modules").program.archive_of(names)
     except (NotPacked, KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
@@ -78,7 +79,6 @@ def may_ship(call: Call, why: Why) -> bool:
     return (
         why in NOWHERE
         and spec.ships
-        and call.calls == 1
         and call.part is None
         and call.origin is None
         and spec.function != shipped.FUNCTION
@@ -105,7 +105,10 @@ class Shipping:
             return None
 
     def at_once(self, call: Call) -> Call | None:
-        """Return the same where a call like it has gone so a moment ago; None where workers are to be asked again."""
+        """Return the same where a call like it has gone so a moment ago; None where workers are to be asked again.
+
+        Asks Redis nothing: the listener may not wait.
+        """
         code = call.spec.code
         if time.monotonic() < code.ships_until and not thread.interrupting and may_ship(call, "no_worker"):
             return self._made(call)
@@ -114,29 +117,34 @@ class Shipping:
 
     def of(self, call: Call) -> Call | None:
         """Return a call that makes this one with its function; None where that does not travel, or no one takes it."""
-        made = self._made(call)
+        made = self._made(call) if self._offers.slots(shipped.FUNCTION, call.spec.needs) else None
         if made is not None:
-            call.spec.code.ships_until = time.monotonic() + AT_ONCE_SECONDS
+            code = call.spec.code
+            code.ships_by_value = _goes_by_value(call.spec.local)
+            code.ships_until = time.monotonic() + AT_ONCE_SECONDS
+            self._session.store.of(code.key).said(None)  # one takes it, whatever Redis said of its name
         return made
 
     def _made(self, call: Call) -> Call | None:
-        if not self._offers.slots(shipped.FUNCTION, call.spec.needs):
-            return None
         run = run_of(call.spec.priority, call.spec.needs, call.spec.hard_timeout)
         if not run.code.known and not run.code.work_out(run.local, self._session.store):
             return None
         if not run.code.key.digest:
             return None
         try:
-            args, kwargs, body = travelling(call)
+            body = travelling(call)
             if whole_size(body) > self._most_bytes:
                 return None
             id = self._session.new_id()
-            made = dataclasses.replace(
-                call, id=id, spec=run, args=args, kwargs=kwargs, body=body, origin=call, wanted=None
-            )
+            made = dataclasses.replace(call, id=id, spec=run, args=(), kwargs={}, body=body, origin=call, wanted=None)
             made.sharing, made.address, made.nonce, made.python = None, None, b"", wire.python_of(body)
-            made.archive = _archive_of(made)
+            made.archive = _archive_of(naming(call, body))
         except Unserialisable:  # also NotPacked
             return None
         return made
+
+
+def _goes_by_value(function: Callable[..., Any]) -> bool:
+    """Return whether a function is more than a name for a worker: then the thread that makes a call pickles it."""
+    named = wire.encode_arguments("pickle", (function,))
+    return wire.python_of(named) != "" or len(named) > _NAME_BYTES

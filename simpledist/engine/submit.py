@@ -13,6 +13,7 @@ from simpledist.engine import redis_answers
 from simpledist.engine.batch import cut
 from simpledist.engine.big_calls import fits_beside
 from simpledist.engine.calls import Calls
+from simpledist.engine.departing import departing
 from simpledist.engine.events import Home, Sent
 from simpledist.engine.future import Future
 from simpledist.engine.inside import thread
@@ -32,10 +33,9 @@ def send(calls: Calls, listener: Listener | None, futures: Sequence[Future[Any]]
     if listener is not None and (alone or first.call.sharing is not None):
         for future in futures:
             calls.unsent.put(future, listener.wake)
-    elif len(futures) == 1:
-        _send_together(calls, listener, [first])
-    else:
-        for some in cut(futures):
+        return
+    for group in departing(calls, futures):
+        for some in [group] if len(group) == 1 else cut(group):
             _send_together(calls, listener, some)
 
 

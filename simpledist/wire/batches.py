@@ -28,7 +28,7 @@ _VALUE = b"value"
 _UNCHANGING = frozenset((int, float, bool, type(None), str, bytes))
 # Makes a Value: its own way, that of any named tuple, takes twice as long.
 _made: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-_TOGETHER = b"\x80"  # a pickle begins so; as the first byte of a length it would mean 2 GB
+_TOGETHER = frozenset((b"\x80", b"c", b"v"))  # `dumps` begins so; as the first byte of a length: 1.6 GB and more
 _MOST_US = 2**32 - 1  # 71 minutes: a part that took longer says so
 
 # A str: what kept the call from an outcome, a word of reasons.Why and perhaps more words behind it, or `SLOW`.
@@ -50,7 +50,7 @@ def encode_calls(
     together: no call sees what another one did to it. `shared`: as of `encode_arguments`.
     """
     if codec == "pickle" and not shared and _UNCHANGING.issuperset(map(type, chain.from_iterable(calls))):
-        return serializers.dumps(codec, list(calls))
+        return encode_together(calls)
     bodies = sent or [None] * len(calls)
     encoded: list[Data] = []
     for args, body in zip(calls, bodies, strict=True):
@@ -59,6 +59,11 @@ def encode_calls(
         if most_bytes < 0:  # before all of it is copied
             raise Unserialisable("they are too big for one batch")
     return join_calls(encoded)
+
+
+def encode_together(calls: Sequence[tuple[Any, ...]]) -> bytes:
+    """Encode the body of a batch whose calls may share what is in them, functions above all. Raises Unserialisable."""
+    return serializers.dumps("pickle", list(calls))
 
 
 def join_calls(calls: Sequence[Data]) -> Data:
@@ -79,8 +84,10 @@ def python_of_calls(codec: str, body: Data) -> str:
         pythons = [blob.python for blob in body.blobs]
         body = bytes(body.cut(blobs.behind_names(body), len(body)))
         return python_of_calls(codec, body) or max(pythons, default="")
-    if codec != "pickle" or body[:1] == _TOGETHER or serializers.CODE_MARK not in body:  # those hold no code
+    if codec != "pickle" or serializers.CODE_MARK not in body:
         return ""
+    if body[:1] in _TOGETHER:
+        return serializers.python_of(body)
     calls = split_calls(codec, body)
     return next((python for call in calls if (python := serializers.python_of(cast("memoryview", call)))), "")
 
@@ -97,7 +104,7 @@ def split_calls(codec: str, body: Data | memoryview) -> Sequence[memoryview | Pi
         )
     if codec == "pickle" and bytes(view[:1]) == expected_code.MARK:
         return split_calls(codec, expected_code.compare_lines_of(view))
-    if codec == "pickle" and bytes(view[:1]) == _TOGETHER:
+    if codec == "pickle" and bytes(view[:1]) in _TOGETHER:
         return _checked(serializers.loads(codec, view))
     calls: list[memoryview] = []
     at = 0

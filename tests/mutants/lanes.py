@@ -153,8 +153,8 @@ MUTATIONS = (
         "priority",
         "calls of several priorities go together",
         "simpledist/engine/call.py",
-        "        return spec.code.key, spec.terms, spec.priority, self.crashes\n",
-        '        return spec.code.key, spec.terms, "normal", self.crashes\n',
+        "spec.code.key, spec.terms, spec.priority, self.crashes\n",
+        'spec.code.key, spec.terms, "normal", self.crashes\n',
         "tests/integration/test_priorities.py -k moment",
     ),
     Mutation(

@@ -6,6 +6,7 @@ from tests.mutants.mutation import Mutation
 
 TESTS = "tests/integration/test_shipped_modules.py"
 TEMPLATES = "tests/integration/test_archive_templates.py"
+BATCHES = "tests/integration/test_shipped_batches.py"
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
@@ -23,6 +24,38 @@ MUTATIONS: tuple[Mutation, ...] = (
         "            if not comes_back:\n                self._await_no_more(future)\n",
         "            self._await_no_more(future)\n",
         f"{TESTS} -k in_their_order",
+    ),
+    Mutation(
+        "batches of shipped calls",
+        "they are submitted together with calls that go by name",
+        "simpledist/engine/departing.py",
+        "    if len(futures) == 1 or all(",
+        "    if True or all(",
+        f"{BATCHES} -k the_moment",
+    ),
+    Mutation(
+        "batches of shipped calls",
+        "a batch that no worker serves runs at its caller",
+        "simpledist/engine/shipping.py",
+        "        and call.part is None\n",
+        "        and call.part is None\n        and call.calls == 1\n",
+        f"{BATCHES} -k travel_in_batches",
+    ),
+    Mutation(
+        "batches of shipped calls",
+        "a slow call waits for an outcome of its own name",
+        "simpledist/engine/flight.py",
+        "            call = dataclasses.replace(call, spec=whole.spec, origin=call)\n",
+        "            pass\n",
+        f"{BATCHES} -k own_outcome",
+    ),
+    Mutation(
+        "batches of shipped calls",
+        "the modules of arguments are not found in a long one",
+        "simpledist/engine/call.py",
+        "    if len(body) <= NAMES_BYTES:\n        return body\n",
+        "    if body is not None:\n        return body\n",
+        f"{BATCHES} -k name_their_modules",
     ),
     Mutation(
         "modules of a child",
