@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from simpledist import policy, wire
-from simpledist.errors import ModuleMissing
+from simpledist.errors import MissingBlob, ModuleMissing, Undecodable
 from simpledist.job import ANY
 
 FUNCTION = f"{ANY}@{sys.version_info.major}.{sys.version_info.minor}"
@@ -24,18 +23,6 @@ on_worker = False  # in a worker's child
 folder = ""  # there: where the modules are that came with its calls
 
 _carried: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A function whose arguments are as they were encoded when its call was made."""
-
-    function: Callable[..., Any]
-    arguments: bytes
-
-    def __call__(self) -> Any:
-        args, kwargs = wire.decode_arguments("pickle", self.arguments)
-        return self.function(*args, **kwargs)
 
 
 def carry(module: str) -> None:
@@ -49,14 +36,17 @@ def carry(module: str) -> None:
 
 
 def arguments(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    function: Callable[..., Any], args: tuple[Any, ...] | bytes, kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments with which a worker's `run` makes this call."""
+    """Return the arguments with which a worker's `run` makes this call; bytes: its own, encoded when it was made."""
     return ((function, args, kwargs, _carried) if _carried else (function, args, kwargs)), {}
 
 
 def run(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], modules: tuple[str, ...] = ()
+    function: Callable[..., Any],
+    args: tuple[Any, ...] | bytes,
+    kwargs: dict[str, Any],
+    modules: tuple[str, ...] = (),
 ) -> Any:
     """Call what came with the call.
 
@@ -69,6 +59,8 @@ def run(
             # Where it is missing, a function that needs it says so itself.
             with contextlib.suppress(ImportError):
                 import_module(module)
+    if isinstance(args, bytes):
+        args, kwargs = _decoded(args)
     if not on_worker:
         return function(*args, **kwargs)
     try:
@@ -83,6 +75,18 @@ def run(
         if not folder or not str(error.filename).startswith(folder):
             raise
         raise ModuleMissing(f"{policy.READ_ONLY}: {error}") from error
+
+
+def _decoded(arguments: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arguments. What they need may be missing here, and is said so; an exit while they load says itself."""
+    try:
+        return wire.decode_arguments("pickle", arguments)
+    except MissingBlob:
+        raise
+    except Undecodable as error:
+        if error.__cause__ is not None and not isinstance(error.__cause__, Exception):
+            raise
+        raise ModuleMissing(str(error)) from error
 
 
 def run_each(function: Callable[..., Any], calls: Sequence[tuple[Any, ...]]) -> list[Any]:

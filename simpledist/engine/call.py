@@ -167,7 +167,7 @@ def _with_function(local: Callable[..., Any], one: Data | memoryview | tuple[Any
     """Return the arguments with which a worker makes one call: its own are encoded, or cannot change."""
     if isinstance(one, tuple):
         return shipped.arguments(local, one, {})[0]
-    return shipped.arguments(shipped.Sent(local, wire.without_lines(bytes(one))), (), {})[0]
+    return shipped.arguments(local, wire.without_lines(bytes(one)), {})[0]
 
 
 def naming(call: Call, body: Data) -> Data:

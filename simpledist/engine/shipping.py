@@ -6,7 +6,6 @@ for reading those modules.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -135,9 +134,10 @@ class Shipping:
             body = travelling(call)
             if whole_size(body) > self._most_bytes:
                 return None
-            id = self._session.new_id()
-            made = dataclasses.replace(call, id=id, spec=run, args=(), kwargs={}, body=body, origin=call, wanted=None)
-            made.sharing, made.address, made.nonce, made.python = None, None, b"", wire.python_of(body)
+            # By position, as in encoding.py; a quarter of the time of `dataclasses.replace`.
+            made = Call(self._session.new_id(), run, (), {}, call.codec, body, call.began, call.deadline, call.lends)
+            made.pending, made.crashes, made.calls, made.depth = call.pending, call.crashes, call.calls, call.depth
+            made.blob_losses, made.origin, made.python = call.blob_losses, call, wire.python_of(body)
             made.archive = _archive_of(naming(call, body))
         except Unserialisable:  # also NotPacked
             return None

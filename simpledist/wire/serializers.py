@@ -16,7 +16,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any, Literal, NamedTuple, cast
 
 from simpledist.buffers import BIG_BYTES, NAMES_BYTES, Blob, Data, Part, Pieces, Reader, kept
@@ -218,7 +218,7 @@ def _is_small(value: Any, depth: int = 3) -> bool:
     if kind is dict:
         value = value.values()
     elif kind is not tuple and kind is not list:
-        return False
+        return kind is FunctionType  # plain pickle writes its name, or fails at once
     if not depth or len(value) > _SMALL_ITEMS:
         return False
     for item in value:  # noqa: SIM110

@@ -27,6 +27,7 @@ LIBRARY = {
     "def work(x):\n    return near.double(x) + helper.one()\n\n"
     "def grown(thing):\n    return Thing(thing.value + 1)\n\n"
     "def raises(x):\n    return near.double(None)\n\n"
+    "def value(thing):\n    return thing.value\n\n"
     "def where():\n    return __file__\n",
     "lib/near.py": "def double(x):\n    return 2 * x\n",
     "helper.py": "def one():\n    return 1\n",
@@ -378,3 +379,18 @@ def test_a_worker_that_is_busy_takes_no_call_to_give_it_back(run: Run, link: Lin
     assert shown == [[None, "remote", 1]]
     recent = link.call("LRANGE", KEYS.named("recent", ANY), 0, -1)
     assert [b" requeued " in line for line in recent] == [False] * 5
+
+
+def test_arguments_that_a_worker_cannot_load_say_so(run: Run) -> None:
+    """As those of a function that goes by name: another worker may do better, and what is missing is named."""
+    shown = run("""
+        import lib.core as core
+        from types import ModuleType
+        unseen = ModuleType("unseen")
+        exec("class Thing:\\n    value = 5", unseen.__dict__)
+        sys.modules["unseen"] = unseen
+        value = simpledist.worker_function(dist, "value", core.value)
+        for _ in range(2):
+            show(said(value.submit(unseen.Thing())))
+    """)
+    assert shown == [[5, "local", "undecodable"]] * 2
