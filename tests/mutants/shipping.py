@@ -107,6 +107,14 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation(
         "template of an archive",
+        "the thread that bounds its import is there when it looks for threads",
+        "simpledist/worker/watchdog.py",
+        "        while its_thread & threads_in_kernel() and time.monotonic() < until:\n",
+        "        while False:\n",
+        "tests/unit/test_watchdog.py",
+    ),
+    Mutation(
+        "template of an archive",
         "children share a random generator of a module",
         "simpledist/worker/entering.py",
         "    if shared := set(generators_in_modules()) - generators:\n",
