@@ -1,8 +1,7 @@
 """The calls of one client on their way to an outcome: this room alone applies events, and owns every future.
 
-The rooms below it return what happened (events.py); what that means for a call is decided here. Held by threads and
-futures, so it holds no Engine: a program that drops its client and its functions still gets the outcomes that it has
-futures of, and then thread and connections end. Any thread may call it.
+The rooms below it return what happened (events.py); what that means for a call is decided here. Any thread may call it.
+Held by threads and futures, it holds no Engine: who drops its client and functions still gets the outcomes of futures.
 """
 
 from __future__ import annotations
@@ -127,6 +126,7 @@ class Calls:
     def _come_home(self, future: Future[Any], ready: RunHere, *, ships: bool = True) -> None:
         """Have the call run at its client, and all here that wait for the same job, unless only its time is up."""
         if ships and may_ship(future.call, ready.why) and self.flight.stands(future):
+            future.sent = False  # Redis need not know it: to read its modules may take long
             self.deferred.put(functools.partial(self._ship, future, ready))
             return
         futures: Sequence[Future[Any]] = ()
@@ -142,9 +142,9 @@ class Calls:
         made = self.shipping.of(future.call)
         if made is None:
             return self._come_home(future, ready, ships=False)
-        self.flight.change(future, made)
-        future.sent = future.on_worker = False
-        self._go_out(future)
+        if self.flight.change(future, made):  # else its time was up meanwhile
+            future.on_worker, future.forgotten = False, 0
+            self._go_out(future)
         if future.cancelled():  # meanwhile, under its other id
             self.apply(Cancelled(future))
 

@@ -32,9 +32,8 @@ def departing(calls: Calls, futures: Sequence[Future[Any]]) -> list[list[Future[
 
 def _ship(calls: Calls, future: Future[Any]) -> None:
     made = calls.shipping.at_once(future.call)
-    if made is None:
+    if made is None or not calls.flight.change(future, made):
         return
-    calls.flight.change(future, made)
     calls.flight.enter(future)
     if future.cancelled():  # meanwhile, under its other id
         calls.apply(Cancelled(future))

@@ -96,10 +96,13 @@ class Flight:
             future.call = future.call.made  # its own arguments, not those of a batch
         future.call.id, future.call.part = id, None
 
-    def change(self, future: Future[Any], call: Call) -> None:
-        """Let a future, perhaps of a batch, wait for another call, which is not under way yet."""
+    def change(self, future: Future[Any], call: Call) -> bool:
+        """Let a future wait for another call, not under way yet; return False where it waits for nothing any more."""
+        if self._first.pop(future.call.id, None) is not future:
+            return False
         self._rename(future, call.id)
         future.call = call
+        return True
 
     def _rename(self, future: Future[Any], id: str) -> None:
         self._first.pop(future.call.id, None)

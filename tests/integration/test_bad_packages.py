@@ -158,3 +158,36 @@ def test_one_for_which_redis_has_no_room_runs_at_its_caller(
     assert full[:2] == [3, "local"]
     link.call("CONFIG", "SET", "maxmemory", 0)
     assert shown(run("import big\nshow(big.work, 1)", BIG)) == [[3, "remote", None]]
+
+
+SLOWLY = """
+    import time
+    from simpledist.code import travelling_modules
+    read, seconds = travelling_modules.Program.archive_of, iter([{seconds}])
+
+    def slowly(program, body):
+        with program._lock:
+            time.sleep(next(seconds, 0))
+            return read(program, body)
+
+    travelling_modules.Program.archive_of = slowly
+    import sound
+    while not dist.engine.offers.functions():  # its worker still starts
+        time.sleep(0.1)
+    work = simpledist.worker_function(dist, "work", sound.work, timeout={timeout})
+    futures = [work.submit(number) for number in range(20)]
+    values = [future.result(60) for future in futures]
+    time.sleep(1)
+    shown = [values == list(range(1, 21)), sorted({{(one.info.where, one.info.why) for one in futures}})]
+    print(json.dumps([*shown, repr(dist).count("in flight")]))
+"""
+
+
+@pytest.mark.parametrize(("seconds", "timeout", "where"), [(8, None, ["remote", None]), (2, 1, ["local", "timeout"])])
+def test_to_read_the_modules_may_take_long(
+    seconds: int, timeout: int | None, where: list[str | None], run: Run, cluster: Cluster
+) -> None:
+    """Redis is not asked after calls that wait for it: it has never heard of them."""
+    cluster.start_worker(arguments=["--any"])
+    done = run(SLOWLY.format(seconds=seconds, timeout=timeout), SOUND)
+    assert json.loads(done.stdout) == [True, [where], 0], done.stderr

@@ -58,6 +58,14 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{BATCHES} -k name_their_modules",
     ),
     Mutation(
+        "order of shipped calls",
+        "Redis is asked after calls whose modules are still read",
+        "simpledist/engine/calls.py",
+        "            future.sent = False  # Redis need not know it: to read its modules may take long\n",
+        "",
+        "tests/integration/test_bad_packages.py -k take_long",
+    ),
+    Mutation(
         "modules of a child",
         "a call with other modules waits behind a long one",
         "simpledist/worker/slot.py",
