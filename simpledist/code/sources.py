@@ -14,12 +14,20 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from simpledist.code.index import Index, from_json, index_of, to_json
+from simpledist.code.index import (
+    Index,
+    from_json,
+    imports_from_json,
+    imports_in,
+    imports_to_json,
+    index_of,
+    to_json,
+)
 from simpledist.code.memo import Memo, key_of
 from simpledist.code.scopes import Import
 from simpledist.interruption import by_signal
 
-_INDEX = "index"
+_INDEX, _IMPORTS = "index", "imports"
 memo = Memo()
 
 
@@ -75,6 +83,15 @@ def indexed(text: str) -> Index | None:
     if index is None and (index := index_of(text)) is not None:
         memo.store(_INDEX, key, to_json(index))
     return index
+
+
+def imports_of(text: str) -> list[Import] | None:
+    """Return what a text imports, wherever in it, from the cache where it is; None where it cannot be parsed."""
+    key = key_of(text)
+    imports = memo.load(_IMPORTS, key, imports_from_json)
+    if imports is None and (imports := imports_in(text)) is not None:
+        memo.store(_IMPORTS, key, imports_to_json(imports))
+    return imports
 
 
 def exists(name: str) -> bool:

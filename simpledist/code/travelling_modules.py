@@ -21,9 +21,11 @@ from typing import Any
 from simpledist.buffers import Data
 from simpledist.code.archive_format import MOST_FILE_BYTES, Archive, packed
 from simpledist.code.first_party import own_top
+from simpledist.code.index import Index
 from simpledist.code.loaded import Loaded
 from simpledist.code.pickled_names import names_in
-from simpledist.code.sources import Source, decoded, indexed, is_namespace, spec_of
+from simpledist.code.scopes import Import
+from simpledist.code.sources import Source, decoded, imports_of, is_namespace, spec_of
 from simpledist.errors import NotPacked
 from simpledist.interruption import by_signal
 
@@ -135,18 +137,18 @@ class Program:
         if not path.endswith(".py"):
             raise NotPacked(f"the module {name} is not written in Python, and travels to no worker")
         text = decoded(data)
-        index = None if text is None else indexed(text)
-        if text is None or index is None:
+        imports = None if text is None else imports_of(text)
+        if text is None or imports is None:
             raise NotPacked(f"the source of {name} cannot be read")
         is_package = spec.submodule_search_locations is not None
-        source = Source(name, is_package, path, text, index, loaded, of_loaded)
+        source = Source(name, is_package, path, text, Index([], {}, []), loaded, of_loaded)
         if loaded is not None and Loaded(source).differs(list(vars(loaded))):
             raise NotPacked(f"{os.path.basename(path)} changed since it was imported", changed=True)
         place = name.replace(".", "/")
         files = {f"{place}/__init__.py" if is_package else f"{place}.py": data}
         if is_package:
             files.update(_data_beside(Path(path).parent, place))
-        return _Module(of_loaded, files, frozenset(_imports_of(source)))
+        return _Module(of_loaded, files, frozenset(_modules_of(source, imports)))
 
 
 def _are_current(specs: Iterable[tuple[str, object]]) -> bool:
@@ -177,12 +179,9 @@ def _bytes_of(spec: Any) -> tuple[str, bytes]:
         raise NotPacked(f"the source of {spec.name} cannot be read: {error}") from error
 
 
-def _imports_of(source: Source) -> Iterator[str]:
+def _modules_of(source: Source, imports: Iterable[Import]) -> Iterator[str]:
     """Yield the names of what a source imports; of `from a import b` both `a` and `a.b`, which may be a module."""
-    index = source.index
-    found = {one for several in index.imports.values() for one in several} | set(index.stars)
-    found |= {one for statement in index.statements for one, _ in statement.uses.imports}
-    for one in found:
+    for one in imports:
         module = source.absolute(one)
         if module:
             yield module

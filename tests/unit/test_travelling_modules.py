@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from simpledist import wire
+from simpledist.code.index import imports_from_json, imports_in, imports_to_json, index_of
 from simpledist.code.travelling_modules import Program
 from simpledist.errors import NotPacked
 from tests import needs
@@ -172,3 +173,22 @@ def test_own_code_that_is_not_python_stays_at_home(project: Path) -> None:
     (project / "fast.so").write_bytes(b"\x7fELF")
     with pytest.raises(NotPacked, match="fast is not written in Python"):
         files_of(Program(), load("one").f)
+
+
+def test_what_a_text_imports_is_found_without_an_index_of_it() -> None:
+    """All that the digest goes by, and what is imported in places from which it is not used."""
+    folder = Path(os.__file__).parent
+    texts = [path.read_text() for path in sorted([*folder.glob("*.py"), *folder.glob("importlib/*.py")])[::4]]
+    assert len(texts) > 30
+    more = 0
+    for text in texts:
+        index, found = index_of(text), imports_in(text)
+        assert index is not None
+        assert found is not None
+        known = {one for several in index.imports.values() for one in several} | set(index.stars)
+        known |= {one for statement in index.statements for one, _ in statement.uses.imports}
+        assert known <= set(found)
+        more += len(set(found) - known)
+        assert imports_from_json(imports_to_json(found)) == found
+    assert more
+    assert imports_in("def (:") is None
