@@ -59,16 +59,21 @@ class Program:
         self._modules: dict[str, _Module] = {}
         self._archives: dict[frozenset[str], tuple[list[tuple[str, object]], Archive]] = {}
 
-    def archive_of(self, body: Data) -> Archive | None:
+    def archive_of(self, body: Data, *, reads: bool = True) -> Archive | None:
         """Return what a call with these encoded arguments needs; None where that is no module of this program.
 
-        Raises NotPacked with the reason, where a worker could not have the code that is loaded here.
+        Raises NotPacked with the reason, where a worker could not have the code that is loaded here; also where that
+        is to be read and this thread does not read (`reads`).
         """
-        with self._lock:
+        if not self._lock.acquire(blocking=reads):
+            raise NotPacked("another thread reads modules")
+        try:
             if len(sys.modules) != self._counted:
                 self._count()
             roots = frozenset(name for name in names_in(body) & self._loaded if name in sys.modules)
-            return self._archive(roots) if roots else None
+            return self._archive(roots, reads=reads) if roots else None
+        finally:
+            self._lock.release()
 
     def after_fork(self) -> None:
         """In the child: begin again where another thread was at work, which is not there to end it."""
@@ -89,10 +94,12 @@ class Program:
             self._own[name] = name not in _MAINS and bool(own_top(name))
         return self._own[name]
 
-    def _archive(self, roots: frozenset[str]) -> Archive:
+    def _archive(self, roots: frozenset[str], *, reads: bool) -> Archive:
         kept = self._archives.get(roots)
         if kept is not None and _are_current(kept[0]):
             return kept[1]
+        if not reads:
+            raise NotPacked("its modules are still to be read")
         closure = self._closure(roots)
         files: dict[str, bytes] = {}
         for one in closure.values():

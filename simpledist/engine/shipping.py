@@ -46,7 +46,7 @@ def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
     One whose modules could not be there as they are here stays at its client; `kept` hears of code that changed.
     """
     try:
-        call.archive = _archive_of(call.body)
+        call.archive = _archive_of(call.body, reads=True)
         if call.archive is not None and isinstance(way, Travel) and not call.spec.code.key.digest:
             # Its envelope could not name the archive, and a worker would run what it has under these names.
             raise NotPacked(
@@ -60,10 +60,10 @@ def with_archive(call: Call, way: Way, kept: Callable[[Key, str], None]) -> Way:
     return way
 
 
-def _archive_of(names: Data) -> Archive | None:
+def _archive_of(names: Data, *, reads: bool) -> Archive | None:
     """Return the archive of the modules that are named; None for none. Raises NotPacked, and what a signal raised."""
     try:
-        return import_module("simpledist.code.travelling_modules").program.archive_of(names)
+        return import_module("simpledist.code.travelling_modules").program.archive_of(names, reads=reads)
     except (NotPacked, KeyboardInterrupt, SystemExit):
         raise
     except Exception as error:
@@ -106,17 +106,17 @@ class Shipping:
     def at_once(self, call: Call) -> Call | None:
         """Return the same where a call like it has gone so a moment ago; None where workers are to be asked again.
 
-        Asks Redis nothing: the listener may not wait.
+        Asks Redis nothing and reads no file: the listener may not wait.
         """
         code = call.spec.code
         if time.monotonic() < code.ships_until and not thread.interrupting and may_ship(call, "no_worker"):
-            return self._made(call)
+            return self._made(call, reads=False)
         code.ships_until = 0.0
         return None
 
     def of(self, call: Call) -> Call | None:
         """Return a call that makes this one with its function; None where that does not travel, or no one takes it."""
-        made = self._made(call) if self._offers.slots(shipped.FUNCTION, call.spec.needs) else None
+        made = self._made(call, reads=True) if self._offers.slots(shipped.FUNCTION, call.spec.needs) else None
         if made is not None:
             code = call.spec.code
             code.ships_by_value = _goes_by_value(call.spec.local)
@@ -124,7 +124,7 @@ class Shipping:
             self._session.store.of(code.key).said(None)  # one takes it, whatever Redis said of its name
         return made
 
-    def _made(self, call: Call) -> Call | None:
+    def _made(self, call: Call, *, reads: bool) -> Call | None:
         run = run_of(call.spec.priority, call.spec.needs, call.spec.hard_timeout)
         if not run.code.known and not run.code.work_out(run.local, self._session.store):
             return None
@@ -138,7 +138,7 @@ class Shipping:
             made = Call(self._session.new_id(), run, (), {}, call.codec, body, call.began, call.deadline, call.lends)
             made.pending, made.crashes, made.calls, made.depth = call.pending, call.crashes, call.calls, call.depth
             made.blob_losses, made.origin, made.python = call.blob_losses, call, wire.python_of(body)
-            made.archive = _archive_of(naming(call, body))
+            made.archive = _archive_of(naming(call, body), reads=reads)
         except Unserialisable:  # also NotPacked
             return None
         return made

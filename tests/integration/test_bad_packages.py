@@ -165,10 +165,10 @@ SLOWLY = """
     from simpledist.code import travelling_modules
     read, seconds = travelling_modules.Program.archive_of, iter([{seconds}])
 
-    def slowly(program, body):
+    def slowly(program, body, *, reads):
         with program._lock:
             time.sleep(next(seconds, 0))
-            return read(program, body)
+            return read(program, body, reads=reads)
 
     travelling_modules.Program.archive_of = slowly
     import sound

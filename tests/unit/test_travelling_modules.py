@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,3 +193,30 @@ def test_what_a_text_imports_is_found_without_an_index_of_it() -> None:
         assert imports_from_json(imports_to_json(found)) == found
     assert total > 100
     assert imports_in("def (:") is None
+
+
+def test_a_thread_that_may_not_wait_reads_nothing_and_waits_for_no_one_who_does(project: Path) -> None:
+    write(project, {"one.py": "def f(): return 1\n"})
+    module, program = load("one"), Program()
+    body = wire.encode_arguments("pickle", (module.f,))
+    with pytest.raises(NotPacked):
+        program.archive_of(body, reads=False)
+    whole = program.archive_of(body)
+    assert program.archive_of(body, reads=False) is whole
+    importlib.reload(module)
+    with pytest.raises(NotPacked):
+        program.archive_of(body, reads=False)
+    reading, over = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with program._lock:  # pyright: ignore[reportPrivateUsage]
+            reading.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert reading.wait(60)
+    with pytest.raises(NotPacked):
+        program.archive_of(body, reads=False)
+    over.set()
+    thread.join()
