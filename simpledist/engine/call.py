@@ -60,6 +60,7 @@ class Call:
     archive: Archive | None = None  # with the modules of this program that it needs on a worker
     origin: Call | None = None  # it travels with its function: the call as it was made
     blob_losses: int = 0  # how often a worker missed a blob of it
+    moves: int = 0  # how often Redis had it submitted once more
     wanted: str | None = None  # the digest of the code that it is sealed for, "": whatever has the name; None: not yet
     # Once it was sealed (envelopes.py):
     nonce: bytes = b""

@@ -13,6 +13,8 @@ from simpledist.engine.future import Future
 from simpledist.engine.lanes import Lanes
 from simpledist.reasons import Why
 
+MOST_MOVES = 20  # lanes change now and then; a call that is moved on and on runs here
+
 
 def to_submit(
     futures: Sequence[Future[Any]], words: Sequence[str | Reply], lanes: Lanes
@@ -31,7 +33,11 @@ def to_submit(
             events.append(Home(future, "queue_full"))
         elif word == "again" or lanes.elsewhere(future.call, word):
             future.call.wanted = None
-            again.append(future)
+            future.call.moves += 1
+            if future.call.moves <= MOST_MOVES:
+                again.append(future)
+            else:  # what stands in Redis is of no verb
+                events.append(Home(future, "no_worker", "Redis names one lane after another for it"))
         elif word.startswith("joined "):
             events.append(Joined(future, word.partition(" ")[2]))
         elif (why := lanes.refused(key, word, future.call)) is not None:

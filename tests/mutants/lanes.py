@@ -197,4 +197,12 @@ MUTATIONS = (
         "        run = run_of(call.spec.priority, (), call.spec.hard_timeout)\n",
         "tests/integration/test_tags.py -k travels",
     ),
+    Mutation(
+        "lanes",
+        "an offer on a lane that is none has calls submitted for ever",
+        "simpledist/engine/redis_answers.py",
+        "            if future.call.moves <= MOST_MOVES:\n",
+        "            if True:\n",
+        "tests/security/test_foreign_content.py -k on_and_on",
+    ),
 )

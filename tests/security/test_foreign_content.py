@@ -155,3 +155,33 @@ def _remote(client: simpledist.Client) -> bool:
     future = simpledist.worker_function(client, "cube", cube).submit(3)
     assert future.result(20) == 27
     return future.info is not None and future.info.where == "remote"
+
+
+@pytest.mark.parametrize("lane", ["count~zzz", "count!high", "count+gpu", "count@2", "h", "~"])
+def test_an_offer_on_a_lane_that_is_none_sends_calls_on_and_on_no_longer_than_is_right(
+    cluster: Cluster, thief: Link, tmp_path: Path, lane: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each answer names the lane where the call was submitted."""
+    (key,) = keys_of("offers", ["count"])
+    path, until = tmp_path / "runs", tmp_path / "until"
+    until.touch()
+    with cluster.connect() as client:
+        is_served(client, cluster)
+        wait_until(lambda: thief.call("HLEN", key), 20, "the function is offered")
+        (worker, offer) = thief.call("HGETALL", key)
+        forged = offer.replace(b'"lane":"count"', b'"lane":"%s"' % lane.encode())
+        assert forged != offer
+        thief.call("HSET", key, worker, forged)
+        try:
+            counted = simpledist.worker_function(client, "count", count)
+            future = counted.submit(str(path), str(until))
+            assert future.result(20) == 1
+            assert future.info is not None
+            assert (future.info.where, future.info.why) == ("local", "no_worker")
+            assert counted(str(path), str(until)) == 2
+            assert list(counted.map([str(path)] * 3, [str(until)] * 3)) == [3, 4, 5]
+            assert counted.stats().local == {"no_worker": 5}
+            assert cubed_remotely(client), "Redis is not said to be away"
+        finally:
+            thief.call("HSET", key, worker, offer)
+    assert "recursion" not in caplog.text
