@@ -58,6 +58,13 @@ def slow_abs(n: int) -> int:
     return abs(n)
 
 
+def abs_in_time(n: int, path: str) -> int:
+    """Return the absolute value of n: of 0 at once, of others when there is such a file."""
+    while n and not os.path.exists(path):
+        time.sleep(0.01)
+    return abs(n)
+
+
 _begun = 0
 
 

@@ -116,9 +116,10 @@ def test_inner_threads_are_limited_in_the_batch_and_not_beyond(client: simpledis
     assert {variable for variable, _ in after} == {variable for variable, _ in before}
 
 
-def test_one_parallel_that_is_given_up_stops_no_other(client: simpledist.Client) -> None:
+def test_one_parallel_that_is_given_up_stops_no_other(client: simpledist.Client, tmp_path: Path) -> None:
+    never = str(tmp_path / "never")
     with joblib.parallel_config(backend="simpledist", client=client):
-        first = joblib.Parallel(return_as="generator")(joblib.delayed(heavy.slow_abs)(-n) for n in range(6))
+        first = joblib.Parallel(return_as="generator")(joblib.delayed(heavy.abs_in_time)(-n, never) for n in range(6))
         second = joblib.Parallel(return_as="generator")(joblib.delayed(heavy.slow_abs)(-n) for n in range(6))
         assert next(first) == 0
         with pytest.warns(UserWarning, match="cancelled"):
