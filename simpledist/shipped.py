@@ -78,7 +78,10 @@ def run(
 
 
 def _decoded(arguments: bytes) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return arguments. What they need may be missing here, and is said so; an exit while they load says itself."""
+    """Decode the arguments of a call. Raises ModuleMissing where they cannot be loaded here, as another worker may.
+
+    What would end this process (SystemExit) is no such case.
+    """
     try:
         return wire.decode_arguments("pickle", arguments)
     except MissingBlob:

@@ -24,7 +24,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import Any, cast
 
 from simpledist.code.memo import key_of
-from simpledist.code.sources import Source, memo
+from simpledist.code.sources import Text, memo
 from simpledist.interruption import by_signal
 
 _LOADERS = (importlib.machinery.SourceFileLoader, zipimport.zipimporter)
@@ -40,7 +40,7 @@ Codes = dict[str, list[str]]  # name of a code object -> a hash of each that has
 class Loaded:
     """One module as it is loaded, and the source that was read for it; each name is compared once."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Text) -> None:
         module = source.loaded
         self._source = source
         self._equal: set[str] = set()  # names

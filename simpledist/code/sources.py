@@ -10,9 +10,10 @@ import importlib.machinery
 import importlib.util
 import pkgutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from simpledist.code.index import (
     Index,
@@ -27,24 +28,21 @@ from simpledist.code.memo import Memo, key_of
 from simpledist.code.scopes import Import
 from simpledist.interruption import by_signal
 
-_INDEX, _IMPORTS = "index", "imports"
+T = TypeVar("T")
+
 memo = Memo()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One module: its name, the index over its text, and the module object that was loaded when it was read."""
+class Text:
+    """The text of one module: its name, and the module object that was loaded when it was read."""
 
     name: str
     is_package: bool
     path: str  # for people; "" where there is none
     text: str
-    index: Index
-    loaded: ModuleType | None = None
-    spec: object = None  # of `loaded`: a reload gives it another
-
-    def has(self, name: str) -> bool:
-        return name in self.index.bindings or name in self.index.imports
+    loaded: ModuleType | None
+    spec: object  # of `loaded`: a reload gives it another
 
     def is_of(self, module: ModuleType | None) -> bool:
         """Return whether this was read for that module object, as it was loaded last."""
@@ -61,6 +59,16 @@ class Source:
         return ".".join([*parts[:keep], *([source.module] if source.module else [])])
 
 
+@dataclass(frozen=True, slots=True)
+class Source(Text):
+    """One module with the index over its text."""
+
+    index: Index
+
+    def has(self, name: str) -> bool:
+        return name in self.index.bindings or name in self.index.imports
+
+
 def source_of(name: str, known_as: str | None = None) -> Source | None:
     """Read the module called `name`; None where it has no source, or none that this Python can parse.
 
@@ -73,25 +81,27 @@ def source_of(name: str, known_as: str | None = None) -> Source | None:
     text, path, is_package = found
     index = indexed(text)
     spec = getattr(loaded, "__spec__", None)
-    return None if index is None else Source(known_as or name, is_package, path, text, index, loaded, spec)
+    return None if index is None else Source(known_as or name, is_package, path, text, loaded, spec, index)
 
 
 def indexed(text: str) -> Index | None:
     """Return the index of a text, from the cache on disk where it is there; None where it cannot be parsed."""
-    key = key_of(text)
-    index = memo.load(_INDEX, key, from_json)
-    if index is None and (index := index_of(text)) is not None:
-        memo.store(_INDEX, key, to_json(index))
-    return index
+    return _kept("index", text, index_of, to_json, from_json)
 
 
 def imports_of(text: str) -> list[Import] | None:
-    """Return what a text imports, wherever in it, from the cache where it is; None where it cannot be parsed."""
+    """Return what a text imports, wherever in it, from that cache; None where it cannot be parsed."""
+    return _kept("imports", text, imports_in, imports_to_json, imports_from_json)
+
+
+def _kept(
+    kind: str, text: str, make: Callable[[str], T | None], write: Callable[[T], str], read: Callable[[str], T]
+) -> T | None:
     key = key_of(text)
-    imports = memo.load(_IMPORTS, key, imports_from_json)
-    if imports is None and (imports := imports_in(text)) is not None:
-        memo.store(_IMPORTS, key, imports_to_json(imports))
-    return imports
+    made = memo.load(kind, key, read)
+    if made is None and (made := make(text)) is not None:
+        memo.store(kind, key, write(made))
+    return made
 
 
 def exists(name: str) -> bool:

@@ -21,11 +21,10 @@ from typing import Any
 from simpledist.buffers import Data
 from simpledist.code.archive_format import MOST_FILE_BYTES, Archive, packed
 from simpledist.code.first_party import own_top
-from simpledist.code.index import Index
 from simpledist.code.loaded import Loaded
 from simpledist.code.pickled_names import names_in
 from simpledist.code.scopes import Import
-from simpledist.code.sources import Source, decoded, imports_of, is_namespace, spec_of
+from simpledist.code.sources import Text, decoded, imports_of, is_namespace, spec_of
 from simpledist.errors import NotPacked
 from simpledist.interruption import by_signal
 
@@ -148,7 +147,7 @@ class Program:
         if text is None or imports is None:
             raise NotPacked(f"the source of {name} cannot be read")
         is_package = spec.submodule_search_locations is not None
-        source = Source(name, is_package, path, text, Index([], {}, []), loaded, of_loaded)
+        source = Text(name, is_package, path, text, loaded, of_loaded)
         if loaded is not None and Loaded(source).differs(list(vars(loaded))):
             raise NotPacked(f"{os.path.basename(path)} changed since it was imported", changed=True)
         place = name.replace(".", "/")
@@ -186,7 +185,7 @@ def _bytes_of(spec: Any) -> tuple[str, bytes]:
         raise NotPacked(f"the source of {spec.name} cannot be read: {error}") from error
 
 
-def _modules_of(source: Source, imports: Iterable[Import]) -> Iterator[str]:
+def _modules_of(source: Text, imports: Iterable[Import]) -> Iterator[str]:
     """Yield the names of what a source imports; of `from a import b` both `a` and `a.b`, which may be a module."""
     for one in imports:
         module = source.absolute(one)

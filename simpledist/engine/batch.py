@@ -7,7 +7,8 @@ of a map have no futures of their own while they travel: map_batch.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from simpledist import policy, shipped, wire
@@ -91,16 +92,16 @@ def batched(
     size = known.on_workers.batch_calls()
     if min(size, len(group)) < policy.GATHERED_CALLS:
         return group, []
-    alike: list[Future[Any]] = []
+    short: list[Future[Any]] = []
     units: list[Future[Any]] = []
     for future in group:
-        (alike if _may_join(future.call, first) else units).append(future)
-    if len(alike) < policy.GATHERED_CALLS:
+        (short if _may_join(future.call, first) else units).append(future)
+    if len(short) < policy.GATHERED_CALLS:
         return group, []
     batches: list[Batch] = []
     # Some for each of several workers, if there are.
-    size = min(size, max(policy.GATHERED_CALLS, -(-len(alike) // policy.GATHERED_JOBS)))
-    for members in cut(alike, items=size, most_bytes=policy.GATHERED_BYTES):
+    size = min(size, max(policy.GATHERED_CALLS, -(-len(short) // policy.GATHERED_JOBS)))
+    for members in cut(short, items=size, most_bytes=policy.GATHERED_BYTES):
         # A call that is cancelled in this moment has let go of its body: its place in the job could not be decoded.
         kept = [(member, body) for member in members if len(body := member.call.body)]
         if len(kept) < 2:  # one call is no batch
@@ -114,6 +115,14 @@ def batched(
         batches.append(batch)
         units.append(batch.whole)
     return units, batches
+
+
+def alike(futures: Iterable[Future[Any]]) -> list[list[Future[Any]]]:
+    """Return calls in groups that one script may carry, but for their size."""
+    groups: defaultdict[Hashable, list[Future[Any]]] = defaultdict(list)
+    for future in futures:
+        groups[future.call.together].append(future)
+    return list(groups.values())
 
 
 def cut(

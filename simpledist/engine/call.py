@@ -100,7 +100,8 @@ class Call:
 
     def carry(self) -> None:
         """Let the call carry its blobs: Redis has no room for them, or keeps losing them."""
-        if self.origin is None or self.origin.calls != self.calls:  # as of a batch
+        if self.origin is None or self.calls > 1:
+            # A worker refuses a batch that has its function with it then: its calls run here, or go out one by one.
             self.body = wire.carrying(self.body)
             return
         self.origin.carry()
@@ -171,8 +172,8 @@ def _with_function(local: Callable[..., Any], one: Data | memoryview | tuple[Any
     return shipped.arguments(local, wire.without_lines(bytes(one)), {})[0]
 
 
-def naming(call: Call, body: Data) -> Data:
-    """Return where the names stand of what a call that travels as `body` needs: there, or in its shorter pieces."""
+def with_names(call: Call, body: Data) -> Data:
+    """Return what has the names of all that a call needs which travels as `body`: that, or its shorter pieces."""
     if len(body) <= NAMES_BYTES:
         return body
     parts = parts_of(call.body) if call.calls == 1 else wire.split_calls("pickle", call.body)

@@ -5,10 +5,10 @@ Asked by what sends them: the thread that makes the calls, or the listener.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from simpledist.engine.batch import alike
 from simpledist.engine.calls import Calls
 from simpledist.engine.events import Cancelled
 from simpledist.engine.future import Future
@@ -24,10 +24,7 @@ def departing(calls: Calls, futures: Sequence[Future[Any]]) -> list[list[Future[
     spec = futures[0].call.spec
     if len(futures) == 1 or all(future.call.spec is spec for future in futures):
         return [list(futures)]
-    groups: defaultdict[Hashable, list[Future[Any]]] = defaultdict(list)
-    for future in futures:
-        groups[future.call.together].append(future)
-    return list(groups.values())
+    return alike(futures)
 
 
 def _ship(calls: Calls, future: Future[Any]) -> None:

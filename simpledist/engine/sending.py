@@ -5,13 +5,12 @@ Owns no connection: it is given the listener's. Knows nothing of outcomes: what 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from simpledist.broker import Broker
 from simpledist.engine import redis_answers
-from simpledist.engine.batch import batched, cut
+from simpledist.engine.batch import alike, batched, cut
 from simpledist.engine.calls import Calls
 from simpledist.engine.departing import departing
 from simpledist.engine.events import Alone, Home, Sent
@@ -49,15 +48,15 @@ class Sending:
     def again(self, futures: Sequence[Future[Any]], patient: Patience) -> None:
         """Submit what Redis forgot once more, under the same ids; a second copy of a job does no harm."""
         calls = self._calls
-        groups: defaultdict[Hashable, list[Future[Any]]] = defaultdict(list)
+        whole: list[Future[Any]] = []
         for future in futures:
             if future.call.id not in calls.flight:
                 continue
             if future.call.part is not None:  # of a batch that is no more
                 calls.apply(Alone(future))
             else:
-                groups[future.call.together].append(future)
-        for group in groups.values():
+                whole.append(future)
+        for group in alike(whole):
             for some in cut(calls.big_calls.small_of(group), most_bytes=self._broker.batch_bytes):
                 self.again(self._submit(some, patient), patient)
 

@@ -15,7 +15,7 @@ from typing import Any
 from simpledist import shipped, wire
 from simpledist.buffers import Data, whole_size
 from simpledist.code.archive_format import Archive
-from simpledist.engine.call import Call, naming, travelling
+from simpledist.engine.call import Call, travelling, with_names
 from simpledist.engine.inside import thread
 from simpledist.engine.known import Key
 from simpledist.engine.offers import Offers
@@ -138,7 +138,7 @@ class Shipping:
             made = Call(self._session.new_id(), run, (), {}, call.codec, body, call.began, call.deadline, call.lends)
             made.pending, made.crashes, made.calls, made.depth = call.pending, call.crashes, call.calls, call.depth
             made.blob_losses, made.origin, made.python = call.blob_losses, call, wire.python_of(body)
-            made.archive = _archive_of(naming(call, body), reads=reads)
+            made.archive = _archive_of(with_names(call, body), reads=reads)
         except Unserialisable:  # also NotPacked
             return None
         return made

@@ -7,10 +7,11 @@ from it are atomic, and a wake-up too many does no harm.
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Hashable
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
+from simpledist.engine.batch import alike
 from simpledist.engine.future import Future
 
 
@@ -31,8 +32,7 @@ class Unsent:
     def take(self) -> list[list[Future[Any]]]:
         """Return everything that waits, in groups that one `submit` may carry but for their size."""
         self._awaited = False  # first: what is put from now on wakes again
-        groups: defaultdict[Hashable, list[Future[Any]]] = defaultdict(list)
+        taken: list[Future[Any]] = []
         while self._futures:
-            future = self._futures.popleft()
-            groups[future.call.together].append(future)
-        return list(groups.values())
+            taken.append(self._futures.popleft())
+        return alike(taken)

@@ -28,7 +28,7 @@ _VALUE = b"value"
 _UNCHANGING = frozenset((int, float, bool, type(None), str, bytes))
 # Makes a Value: its own way, that of any named tuple, takes twice as long.
 _made: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-_TOGETHER = frozenset((b"\x80", b"c", b"v"))  # `dumps` begins so; as the first byte of a length: 1.6 GB and more
+_TOGETHER = serializers.BEGINS  # as the first byte of a length each of them means 1.6 GB and more
 _MOST_US = 2**32 - 1  # 71 minutes: a part that took longer says so
 
 # A str: what kept the call from an outcome, a word of reasons.Why and perhaps more words behind it, or `SLOW`.

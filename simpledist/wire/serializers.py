@@ -44,6 +44,7 @@ _ALIGNED = b"a"  # the same in a blob, where each buffer begins at a multiple of
 _ALIGNMENT = 64
 _PYTHON = bytes(sys.version_info[:2])
 _AT_ODDS = frozenset((_CODE, expected_code.MARK))  # what begins so may hold code of one Python
+BEGINS = frozenset((_PLAIN, _VALUES, _CODE, _BUFFERS))  # what `dumps` makes of an object begins with one of these
 CODE_MARK = _CODE + _PYTHON  # in front of whatever holds code of this Python
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _COUNT, _BUFFER, _LENGTH = struct.Struct(">I"), struct.Struct(">Q?"), struct.Struct(">Q")

@@ -33,6 +33,16 @@ def own_cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
+def bare_cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """One worker with two slots that takes any function, in an empty folder and with a cache of its own."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with Cluster(workers=0, slots=2, folder=empty) as one:
+        one.start_worker(arguments=["--any"], environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+        yield one
+
+
+@pytest.fixture
 def link(own_cluster: Cluster) -> Iterator[Link]:
     with open_link(own_cluster.url) as one:
         yield one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,9 @@ def one_lacks(x):
 def size(big, x):
     return len(big) + x
 
+def at(array, n):
+    return int(array[n])
+
 def emptied(items):
     items.append(1)
     return len(items)
@@ -92,18 +95,14 @@ Run = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Run a program beside its own modules, with one worker of two slots that takes any function and has none."""
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with Cluster(workers=0, slots=2, folder=empty) as cluster:
-        cluster.start_worker(arguments=["--any"], environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
+def run(bare_cluster: Cluster, tmp_path: Path) -> Run:
+    """Run a program beside its own modules."""
 
-        def run(program: str) -> list[Any]:
-            environment = {"SIMPLEDIST_REDIS_URL": cluster.url}
-            return shown_by(program, FILES, tmp_path / "project", begin=BEGIN, environment=environment)
+    def run(program: str) -> list[Any]:
+        environment = {"SIMPLEDIST_REDIS_URL": bare_cluster.url}
+        return shown_by(program, FILES, tmp_path / "project", begin=BEGIN, environment=environment)
 
-        yield run
+    return run
 
 
 def test_a_map_and_submits_travel_in_batches(run: Run) -> None:
@@ -215,3 +214,14 @@ def test_shared_objects_go_with_a_batch(run: Run) -> None:
         show([future.result(30) for future in futures] == right, *places(size, 530))
     """)
     assert shown == [[True, 500, {}, True], [True, 500, {}]]
+
+
+def test_a_function_that_holds_a_big_array_travels_in_batches(run: Run) -> None:
+    """It stands outside the pickle, in which all calls of a batch share the function."""
+    shown = run("""
+        import functools
+        import numpy
+        at = warm(simpledist.worker_function(dist, "at", functools.partial(core.at, numpy.arange(50_000))), 1)
+        show(list(at.map(range(500))) == list(range(500)), *places(at), len(jobs) < 100)
+    """)
+    assert shown == [[True, 500, {}, True]]

@@ -51,25 +51,15 @@ def show(what):
 """
 
 
-@pytest.fixture
-def any_cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """One worker with two slots that takes any function, in an empty folder and with a cache of its own."""
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with Cluster(workers=0, slots=2, folder=empty) as cluster:
-        cluster.start_worker(arguments=["--any"], environment={"XDG_CACHE_HOME": str(tmp_path / "cache")})
-        yield cluster
-
-
 Run = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def run(any_cluster: Cluster, tmp_path: Path) -> Run:
+def run(bare_cluster: Cluster, tmp_path: Path) -> Run:
     """Run a program beside modules of its own; return what it has shown."""
 
     def run(program: str, files: dict[str, str] = LIBRARY, folder: str = "project") -> list[Any]:
-        environment = {"SIMPLEDIST_REDIS_URL": any_cluster.url}
+        environment = {"SIMPLEDIST_REDIS_URL": bare_cluster.url}
         return shown_by(program, files, tmp_path / folder, begin=BEGIN, environment=environment)
 
     return run
@@ -119,7 +109,7 @@ def test_the_code_is_the_callers_after_each_edit(run: Run) -> None:
     assert shown == [[2 + one, "remote", None] for one in (1, 10, 20, 30)]
 
 
-def test_programs_with_modules_of_one_name_never_meet(run: Run, any_cluster: Cluster) -> None:
+def test_programs_with_modules_of_one_name_never_meet(run: Run, bare_cluster: Cluster) -> None:
     program = """
         import lib.core as core
         show([said(future) for future in [executor.submit(core.work, n) for n in range(20)]])
@@ -137,10 +127,10 @@ def test_programs_with_modules_of_one_name_never_meet(run: Run, any_cluster: Clu
             assert shown == [[2 * n + number, "remote", None] for n in range(20)], turn
 
 
-def test_modules_of_the_worker_itself_are_not_found(tmp_path: Path, run: Run, any_cluster: Cluster) -> None:
+def test_modules_of_the_worker_itself_are_not_found(tmp_path: Path, run: Run, bare_cluster: Cluster) -> None:
     (tmp_path / "empty" / "helper.py").write_text("def one():\n    return 7\n")
-    own = any_cluster.start_worker("helper", arguments=["--any"])
-    any_cluster.workers[0].stop()
+    own = bare_cluster.start_worker("helper", arguments=["--any"])
+    bare_cluster.workers[0].stop()
     shown = run("""
         import lib.core as core, helper
         show(said(executor.submit(core.work, 1)))
@@ -154,13 +144,13 @@ def test_modules_of_the_worker_itself_are_not_found(tmp_path: Path, run: Run, an
 
 
 def test_a_worker_that_offers_it_by_name_is_found_within_two_seconds(
-    run: Run, any_cluster: Cluster, link: Link, tmp_path: Path
+    run: Run, bare_cluster: Cluster, link: Link, tmp_path: Path
 ) -> None:
     """Calls go straight to one with `--any` for a second after the last that was refused by name."""
 
     def start() -> None:
         wait_until(lambda: (tmp_path / "project" / "ready").exists(), 30, "calls are shipped")
-        any_cluster.start_worker("helper", environment={"PYTHONPATH": str(tmp_path / "project")})
+        bare_cluster.start_worker("helper", environment={"PYTHONPATH": str(tmp_path / "project")})
         (tmp_path / "project" / "go").touch()
 
     thread = threading.Thread(target=start)
@@ -233,8 +223,8 @@ def test_a_file_that_a_worker_lacks_is_read_at_home(run: Run) -> None:
 
 
 @pytest.fixture
-def link(any_cluster: Cluster) -> Iterator[Link]:
-    with open_link(any_cluster.url) as one:
+def link(bare_cluster: Cluster) -> Iterator[Link]:
+    with open_link(bare_cluster.url) as one:
         yield one
 
 
@@ -256,7 +246,7 @@ SPOILED = """
 
 @pytest.mark.parametrize("spoiling", ["gone", "forged", "cut short", "another's", "a list"])
 def test_a_spoiled_archive_is_never_run(
-    spoiling: str, run: Run, any_cluster: Cluster, link: Link, tmp_path: Path
+    spoiling: str, run: Run, bare_cluster: Cluster, link: Link, tmp_path: Path
 ) -> None:
     """Anyone who writes to Redis without the key can have calls run at home, and no more."""
     project = tmp_path / "project"
@@ -277,8 +267,8 @@ def test_a_spoiled_archive_is_never_run(
             link.call("DEL", key)
             link.call("RPUSH", key, "x")
         # Another worker has to fetch it.
-        any_cluster.start_worker(arguments=["--any"], environment={"XDG_CACHE_HOME": str(tmp_path / "other")})
-        any_cluster.workers[0].stop()
+        bare_cluster.start_worker(arguments=["--any"], environment={"XDG_CACHE_HOME": str(tmp_path / "other")})
+        bare_cluster.workers[0].stop()
         (project / "go").touch()
 
     thread = threading.Thread(target=spoil)
@@ -291,13 +281,13 @@ def test_a_spoiled_archive_is_never_run(
         assert shown[3] == [5, "remote", None]
 
 
-def test_an_emptied_redis_gets_it_again(run: Run, any_cluster: Cluster, link: Link, tmp_path: Path) -> None:
+def test_an_emptied_redis_gets_it_again(run: Run, bare_cluster: Cluster, link: Link, tmp_path: Path) -> None:
     shown = run(f"""
         import lib.core as core
         import time
         show(said(executor.submit(core.work, 1)))
         from simpledist.broker import Link
-        link = Link({any_cluster.url!r}, name="tests")
+        link = Link({bare_cluster.url!r}, name="tests")
         link.connect()
         link.call("FLUSHALL")
         until = time.monotonic() + 20
@@ -310,11 +300,11 @@ def test_an_emptied_redis_gets_it_again(run: Run, any_cluster: Cluster, link: Li
 
 
 def test_calls_begin_in_their_order_while_their_modules_are_on_their_way(
-    run: Run, any_cluster: Cluster, link: Link
+    run: Run, bare_cluster: Cluster, link: Link
 ) -> None:
     """And one download of an archive is enough for all calls that wait for it."""
-    any_cluster.start_worker(arguments=["--any"], slots=1)
-    any_cluster.workers[0].stop()
+    bare_cluster.start_worker(arguments=["--any"], slots=1)
+    bare_cluster.workers[0].stop()
     program = """
         import timed
         sys.setswitchinterval(1e-6)  # the threads that send take turns after every step
@@ -331,10 +321,10 @@ def test_calls_begin_in_their_order_while_their_modules_are_on_their_way(
     assert int(begun) == 25  # each is one slice
 
 
-def test_a_call_with_other_modules_does_not_wait_behind_a_long_one(run: Run, any_cluster: Cluster) -> None:
+def test_a_call_with_other_modules_does_not_wait_behind_a_long_one(run: Run, bare_cluster: Cluster) -> None:
     """It goes back to its queue, where it can be cancelled, and where another worker finds it."""
-    any_cluster.start_worker(arguments=["--any"], slots=1)
-    any_cluster.workers[0].stop()
+    bare_cluster.start_worker(arguments=["--any"], slots=1)
+    bare_cluster.workers[0].stop()
     shown = run(
         f"""
         import time, one, two
@@ -348,7 +338,7 @@ def test_a_call_with_other_modules_does_not_wait_behind_a_long_one(run: Run, any
         began = time.monotonic()
         # The one before the last is taken to wait behind the long one: two are more than a single slot could begin.
         outcomes = executor.map(call, [one.short, one.short, one.long, two.nothing, two.nothing])
-        link = Link({any_cluster.url!r}, name="tests")
+        link = Link({bare_cluster.url!r}, name="tests")
         link.connect()
         time.sleep(1)
         show([link.call("LLEN", {KEYS.queue(ANY)!r}), list(outcomes), time.monotonic() - began > 3])

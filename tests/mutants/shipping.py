@@ -58,6 +58,22 @@ MUTATIONS: tuple[Mutation, ...] = (
         f"{BATCHES} -k name_their_modules",
     ),
     Mutation(
+        "batches of shipped calls",
+        "a function with a big array is not read out of one",
+        "simpledist/wire/serializers.py",
+        "BEGINS = frozenset((_PLAIN, _VALUES, _CODE, _BUFFERS))",
+        "BEGINS = frozenset((_PLAIN, _VALUES, _CODE))",
+        "tests/unit/test_batch_bodies.py -k share_a_function",
+    ),
+    Mutation(
+        "batches of shipped calls",
+        "one that Redis has no room for raises",
+        "simpledist/engine/call.py",
+        "        if self.origin is None or self.calls > 1:\n",
+        "        if self.origin is None:\n",
+        "tests/unit/test_shipping.py -k can_carry",
+    ),
+    Mutation(
         "order of shipped calls",
         "Redis is asked after calls whose modules are still read",
         "simpledist/engine/calls.py",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +52,32 @@ def test_what_a_call_may_change_it_shares_with_no_other() -> None:
 def test_calls_of_plain_values_are_encoded_together() -> None:
     calls = [(n, "text") for n in range(1000)]
     assert len(wire.encode_calls("pickle", calls)) < 10 * len(calls)
+
+
+def by_value() -> Any:
+    def local(*_: Any) -> bytes:
+        return NONCE
+
+    return local
+
+
+ARRAY = numpy.arange(100_000)
+FUNCTIONS: dict[str, tuple[Any, str]] = {
+    "by its name": (len, ""),
+    "by value": (by_value(), serializers.PYTHON),
+    "with a buffer outside": (functools.partial(len, ARRAY), ""),
+    "by value, with a buffer outside": (functools.partial(by_value(), ARRAY), serializers.PYTHON),
+}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_calls_may_share_a_function_however_it_is_pickled(kind: str) -> None:
+    function, python = FUNCTIONS[kind]
+    body = wire.encode_together([(function, (n,)) for n in range(3)])
+    assert wire.python_of_calls("pickle", body) == python
+    found = [args_of(one) for one in wire.split_calls("pickle", body)]
+    assert [args for _, args in found] == [(0,), (1,), (2,)]
+    assert found[0][0] is found[2][0]
 
 
 @pytest.mark.parametrize("body", [{"no": "list"}, [(1,), [2]], 7])

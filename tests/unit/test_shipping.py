@@ -7,9 +7,10 @@ import dataclasses
 import pytest
 
 from simpledist import shipped, wire
-from simpledist.engine.call import Call
+from simpledist.engine.call import Call, travelling
 from simpledist.engine.known import Key, Store
 from simpledist.engine.routing import TRAVEL, Later
+from simpledist.engine.shared_objects import SharedObjects
 from simpledist.engine.shipping import may_ship, with_archive
 from simpledist.engine.spec import FunctionSpec
 from tests.unit import odd_exceptions
@@ -50,3 +51,17 @@ def test_only_a_call_that_no_worker_serves_is_sent_with_its_function(why: str) -
     assert may_ship(dataclasses.replace(call, calls=2), why) == may_ship(call, why)  # type: ignore[arg-type]
     assert not may_ship(dataclasses.replace(call, origin=call), why)  # type: ignore[arg-type]
     assert not may_ship(call_of(FunctionSpec(shipped.FUNCTION, len), "text"), why)  # type: ignore[arg-type]
+
+
+def test_a_batch_with_its_function_can_carry_its_shared_objects() -> None:
+    """Redis has no room for them, or keeps losing them."""
+    shared, big = SharedObjects(kept=True), {"a": 1}
+    shared.share(big)
+    body = wire.encode_calls("pickle", [(big, n) for n in range(3)], shared=shared)
+    batch = Call("c-1", FunctionSpec("len", len), (), {}, "pickle", body, 0.0, None, calls=3)
+    made = Call("c-2", FunctionSpec(shipped.FUNCTION, shipped.run), (), {}, "pickle", travelling(batch), 0.0, None)
+    made.calls, made.origin = 3, batch
+    assert made.blobs
+    made.carry()
+    assert not made.blobs
+    assert len(wire.split_calls("pickle", made.body)) == 3

@@ -16,11 +16,11 @@ class Lingering:
     """In place of faulthandler: its thread has said that it goes, and takes its time, as on a busy machine."""
 
     def __init__(self) -> None:
-        self.told = threading.Event()
+        self.cancelled = threading.Event()
         self.thread = threading.Thread(target=self.run)
 
     def run(self) -> None:
-        self.told.wait(60)
+        self.cancelled.wait(60)
         time.sleep(0.3)
 
     def dump_traceback_later(self, _seconds: float, *, exit: bool) -> None:
@@ -28,7 +28,7 @@ class Lingering:
         self.thread.start()
 
     def cancel_dump_traceback_later(self) -> None:
-        self.told.set()
+        self.cancelled.set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel does not say which threads there are")
